@@ -1,0 +1,91 @@
+-- Schema retention: where the suite keeps its own state. Run by an owner, never by the job.
+-- Every table here is small; none is ever a target of the suite.
+
+CREATE SCHEMA IF NOT EXISTS retention;
+REVOKE ALL ON SCHEMA retention FROM PUBLIC;
+
+-- One row for each table that may be pruned, written by `migrate` only. The floor lives here, out of the
+-- job's reach: a cutoff that is younger than floor_days is refused by the batch function itself.
+CREATE TABLE retention.target (
+    target            text PRIMARY KEY,               -- core.audit_log
+    policy            text NOT NULL,                  -- audit-logs
+    relation          oid NOT NULL,                   -- the table as migrate first saw it
+    function_name     text NOT NULL UNIQUE,           -- core_audit_log: prune_core_audit_log, survey_…
+    floor_days        integer NOT NULL CHECK (floor_days >= 1),
+    time_column       text NOT NULL,
+    time_zone         text,                           -- only for a column without zone
+    key_columns       text[] NOT NULL,
+    tenant_column     text,
+    subject_column    text,
+    holds_source      text NOT NULL CHECK (holds_source IN ('register', 'parameter')),
+    system_identifier text NOT NULL,                  -- of the cluster, as migrate first saw it
+    definition        text NOT NULL,                  -- SHA-256 of the generated functions
+    applied_at        timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- The hold register. NULL does not restrict; a hold of a policy without more pauses the policy.
+CREATE TABLE retention.hold (
+    hold_id        text PRIMARY KEY,
+    policy         text,                              -- NULL: every policy
+    tenant         text,
+    subject        text,
+    start_at       timestamptz,                       -- inclusive, on the record's own time
+    end_at         timestamptz,                       -- exclusive
+    key_prefix     text,
+    path           text,
+    reason         text NOT NULL CHECK (reason <> ''),
+    case_ref       text NOT NULL DEFAULT '',
+    placed_by      text NOT NULL,
+    placed_at      timestamptz NOT NULL,
+    released_by    text,
+    released_at    timestamptz,
+    release_reason text,
+    CHECK (start_at IS NULL OR end_at IS NULL OR start_at < end_at),
+    CHECK ((released_at IS NULL) = (released_by IS NULL))
+);
+CREATE INDEX hold_active ON retention.hold (policy) WHERE released_at IS NULL;
+
+-- A hold is placed once and released once; nothing else ever happens to its row.
+CREATE FUNCTION retention.hold_is_history() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.released_at IS NULL AND NEW.released_at IS NOT NULL
+       AND (to_jsonb(NEW) - ARRAY['released_at', 'released_by', 'release_reason'])
+         = (to_jsonb(OLD) - ARRAY['released_at', 'released_by', 'release_reason']) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'a hold can be released once and is otherwise never changed'
+        USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER hold_is_history BEFORE UPDATE OR DELETE ON retention.hold
+    FOR EACH ROW EXECUTE FUNCTION retention.hold_is_history();
+CREATE TRIGGER hold_no_truncate BEFORE TRUNCATE ON retention.hold
+    FOR EACH STATEMENT EXECUTE FUNCTION retention.hold_is_history();
+
+-- The fencing token of each policy's lease. Mutual exclusion itself is a session advisory lock, which
+-- dies with its connection; the token stops a run that lost its lock and does not know it yet.
+CREATE TABLE retention.lease (
+    policy   text PRIMARY KEY,
+    token    bigint NOT NULL DEFAULT 0,
+    holder   text NOT NULL DEFAULT '',
+    run_id   uuid,
+    taken_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- How far the newest run of each target came: written in the transaction of the deletion.
+CREATE TABLE retention.journal (
+    target      text PRIMARY KEY,
+    run_id      uuid NOT NULL,
+    token       bigint NOT NULL,
+    cutoff      timestamptz NOT NULL,
+    after_at    timestamptz,                          -- keyset: the last key that was examined
+    after_key   text[],
+    page        bigint,                               -- tid_range: the first page not yet swept
+    items       bigint NOT NULL DEFAULT 0,            -- of the whole run
+    batches     bigint NOT NULL DEFAULT 0,
+    batch_items bigint NOT NULL DEFAULT 0,            -- of the newest batch
+    batch_first timestamptz,
+    batch_last  timestamptz,
+    done        boolean NOT NULL DEFAULT false,
+    updated_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
