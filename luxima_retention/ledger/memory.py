@@ -1,0 +1,65 @@
+"""A ledger that forgets: for unit tests of what stands above it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from luxima_retention.errors import StoreError
+from luxima_retention.ledger import entry
+from luxima_retention.ledger.entry import Entry
+
+
+class MemoryLedger:
+    """Keeps entries in a list.
+
+    Args:
+        shares_with: the fingerprint of the one store that :meth:`shares` recognises.
+    """
+
+    def __init__(self, shares_with: str | None = None) -> None:
+        self.all: list[Entry] = []
+        self.writable = True
+        self._shares_with = shares_with
+
+    def append(
+        self,
+        kind: str,
+        body: Mapping[str, Any],
+        *,
+        policy: str | None,
+        at: datetime,
+        inside: Any = None,  # noqa: ARG002 - the memory has no transactions
+    ) -> Entry:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        self.check_writable()
+        seq, previous = entry.after(self.head())
+        self.all.append(entry.make(kind, body, policy=policy, at=at, seq=seq, previous=previous))
+        return self.all[-1]
+
+    def entries(
+        self, after: int = 0, kinds: Collection[str] | None = None, policy: str | None = None
+    ) -> Iterator[Entry]:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        return (item for item in self.all[after:] if entry.matches(item, kinds, policy))
+
+    def newest(self, kinds: Collection[str] | None = None, policy: str | None = None) -> Entry | None:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        return next((item for item in reversed(self.all) if entry.matches(item, kinds, policy)), None)
+
+    def head(self) -> Entry | None:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        return self.newest()
+
+    def shares(self, fingerprint: str) -> bool:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        return fingerprint == self._shares_with
+
+    def check_writable(self) -> None:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        if not self.writable:
+            raise StoreError("the ledger in memory was told not to be writable")
+
+    def close(self) -> None:
+        """Nothing to give back."""
