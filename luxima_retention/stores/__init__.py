@@ -107,3 +107,16 @@ class Expirable(Surveyable, Protocol):
 
     def explain(self, item: str, request: Request) -> Explanation:
         """Why this row, object or file will go or stay; an item that is not there is ``absent``."""
+
+
+class Archivable(Expirable, Protocol):
+    """A store whose batches can be archived before they are destroyed."""
+
+    #: what its batches write to a sink: ``csv`` or ``jsonl``
+    archive_format: str
+
+    def archive_schema(self) -> tuple[tuple[str, str], ...]:
+        """Name and type of each column, in the order in which batches write them; empty for ``jsonl``.
+
+        Types as PostgreSQL's ``format_type`` writes them, so that a table can be made from them again.
+        """
