@@ -78,6 +78,12 @@ class Tree:
         self._peaks.append(leaf)
         self.size += 1
 
+    def extend(self, records: list[bytes]) -> None:
+        """Append the leaves of many records."""
+        sha256, add = hashlib.sha256, self.add
+        for record in records:
+            add(sha256(b"\x00" + record).digest())
+
     def root(self) -> bytes:
         """The tree hash of what was added; SHA-256 of nothing for the empty tree."""
         if not self._peaks:
