@@ -17,9 +17,9 @@ from luxima_retention.errors import ArchiveError, RetentionError
 from luxima_retention.failpoints import failpoint
 from luxima_retention.places import Lock, Place, Upload
 
-_BLOCK = 1024 * 1024
+_BLOCK = 256 * 1024
 #: blocks that may wait: the store is held back by what is slower, and memory stays flat
-_WAITING = 6
+_WAITING = 16
 _LEVEL = 3
 _PIECE = 64 * 1024
 
@@ -145,9 +145,7 @@ class ArchivePart:
             self._raise_failure()
             digest = self._digester.finish()
             if digest.items != expected_items:
-                raise ArchiveError(
-                    f"archive part {self.name} holds {digest.items} records, the store wrote {expected_items}"
-                )
+                raise ArchiveError(f"it holds {digest.items} records, the store wrote {expected_items}")
             failpoint("archive.before_upload")
             version = self._upload.finish()
             failpoint("archive.after_upload")
@@ -161,7 +159,7 @@ class ArchivePart:
         What cannot be taken back (a locked object, a lost connection) is an orphan: no entry of the
         ledger and no manifest names it.
         """
-        self._failure = self._failure or ArchiveError(f"archive part {self.name} was given up")
+        self._failure = self._failure or ArchiveError("it was given up")
         self._stop()
         try:
             self._upload.abort()
@@ -274,14 +272,14 @@ def blocks(place: Place, sealed: Sealed, form: str) -> Iterator[bytes]:
             yield block
         _compare_bytes(sealed, stored, stream)
         found = digester.finish()
-        _compare(sealed, "records", found.items, sealed.items)
-        _compare(sealed, "header", found.header.decode(), sealed.header)
-        _compare(sealed, "tree of records", found.root, sealed.root)
+        _compare("records", found.items, sealed.items)
+        _compare("header", found.header.decode(), sealed.header)
+        _compare("tree of records", found.root, sealed.root)
 
 
 def _compare_bytes(sealed: Sealed, stored: _Counted, stream: _Counted) -> None:
-    _compare(sealed, "stored bytes", stored.found(), (sealed.sha256, sealed.size))
-    _compare(sealed, "stream", stream.found(), (sealed.raw_sha256, sealed.raw_bytes))
+    _compare("stored bytes", stored.found(), (sealed.sha256, sealed.size))
+    _compare("stream", stream.found(), (sealed.raw_sha256, sealed.raw_bytes))
 
 
 class _Counted:
@@ -309,12 +307,12 @@ def _decompressed(stored: _Counted) -> Iterator[bytes]:
     try:
         for piece in _pieces(stored):
             if decompressor.eof:
-                raise ArchiveError("an archived object goes on behind its end")
+                raise ArchiveError("it goes on behind its end")
             yield decompressor.decompress(piece)
     except zstandard.ZstdError as error:
-        raise ArchiveError(f"an archived object cannot be decompressed: {error}") from error
+        raise ArchiveError(f"it cannot be decompressed: {error}") from error
     if not decompressor.eof:
-        raise ArchiveError("an archived object ends too early")
+        raise ArchiveError("it ends too early")
 
 
 def _pieces(stored: _Counted) -> Iterator[bytes]:
@@ -324,9 +322,9 @@ def _pieces(stored: _Counted) -> Iterator[bytes]:
             yield block[start : start + _PIECE]
 
 
-def _compare(sealed: Sealed, what: str, found: object, expected: object) -> None:
+def _compare(what: str, found: object, expected: object) -> None:
     if found != expected:
-        raise ArchiveError(f"archive part {sealed.name}: its {what} came back as {found}, not as {expected}")
+        raise ArchiveError(f"its {what} came back as {found}, not as {expected}")
 
 
 @contextmanager
@@ -334,8 +332,6 @@ def _as_archive_error(name: str) -> Iterator[None]:
     """Whatever goes wrong inside is an ArchiveError that names the part."""
     try:
         yield
-    except ArchiveError:
-        raise
     except RetentionError as error:
         raise ArchiveError(f"archive part {name}: {error.message}", error.hint) from error
     except Exception as error:
