@@ -28,6 +28,13 @@ def load(path: str) -> str:
 
 
 @cache
+def names(directory: str) -> tuple[str, ...]:
+    """The ``.sql`` files of a directory, in order, as :func:`load` takes them."""
+    found = (entry.name for entry in root().joinpath(directory).iterdir())
+    return tuple(f"{directory}/{name}" for name in sorted(found) if name.endswith(".sql"))
+
+
+@cache
 def named(path: str) -> dict[str, str]:
     """The queries of one file by name; each begins with a line ``-- name: …``."""
     _, *pieces = _NAME.split(load(path))

@@ -1,0 +1,104 @@
+"""Fixtures shared by every room: real servers, started once per test run.
+
+=====================  ========  ========================================================================
+fixture                scope     gives
+=====================  ========  ========================================================================
+``postgres``           session   :class:`~tests.servers.postgres.PostgresServer`: ``dsn``, ``execute``, …
+``database``           function  a fresh :class:`~tests.servers.postgres.Database`: ``dsn`` (its owner),
+                                 ``admin_dsn``, ``login()``, ``execute()``, ``connect()``
+``postgres_factory``   function  ``postgres_factory(version=, settings=)`` starts another cluster;
+                                 ``.standby()`` of one makes a streaming standby
+``s3``                 session   :class:`~tests.servers.s3.S3Server`: ``endpoint_url``, keys, ``client()``
+``s3_client``          session   a boto3 client of it
+``bucket``             function  the name of a fresh bucket
+=====================  ========  ========================================================================
+
+``LUXIMA_TEST_POSTGRES_DSN`` (a superuser's) and ``LUXIMA_TEST_S3_ENDPOINT`` with
+``LUXIMA_TEST_S3_ACCESS_KEY`` and ``LUXIMA_TEST_S3_SECRET_KEY`` name servers that run already, such as
+those of ``docker-compose.test.yml``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.servers.postgres import Database, PostgresServer, Starter, remove_copies
+from tests.servers.s3 import S3Server, empty_bucket
+
+_bucket_numbers = count(1)
+#: Read before the environment is scrubbed.
+_OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith("LUXIMA_TEST_")}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _scrubbed_environment() -> None:
+    """Nothing of the user's own configuration reaches a test, or a command that a test starts."""
+    for name in list(os.environ):
+        if name.startswith(("LUXIMA_", "AWS_", "PG")):
+            del os.environ[name]
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    if dsn := _OUTSIDE.get("LUXIMA_TEST_POSTGRES_DSN"):
+        yield PostgresServer.attach(dsn)
+        return
+    server = PostgresServer.start()
+    yield server
+    server.stop()
+    remove_copies()
+
+
+@pytest.fixture
+def postgres_factory() -> Iterator[Starter]:
+    """Starts clusters that end with the test."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> PostgresServer:
+            server = PostgresServer.start(**options)
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[Database]:
+    with postgres.database() as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    if endpoint := _OUTSIDE.get("LUXIMA_TEST_S3_ENDPOINT"):
+        yield S3Server(
+            endpoint_url=endpoint,
+            access_key=_OUTSIDE["LUXIMA_TEST_S3_ACCESS_KEY"],
+            secret_key=_OUTSIDE["LUXIMA_TEST_S3_SECRET_KEY"],
+        )
+        return
+    server = S3Server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3: S3Server) -> Iterator[Any]:
+    with closing(s3.client()) as client:
+        yield client
+
+
+@pytest.fixture
+def bucket(s3_client: Any) -> Iterator[str]:
+    """The name of a fresh bucket, deleted afterwards with what is in it."""
+    name = f"test-{os.getpid()}-{next(_bucket_numbers)}"
+    s3_client.create_bucket(Bucket=name)
+    yield name
+    empty_bucket(s3_client, name)

@@ -1,0 +1,73 @@
+"""The servers that other tests rely on do what they promise."""
+
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.servers.s3 import READER_ACCESS_KEY, READER_SECRET_KEY
+
+
+def test_a_database_belongs_to_its_owner(database):
+    assert database.connect().execute("SELECT current_user, current_database()").fetchall() == [
+        (database.owner, database.name)
+    ]
+
+
+def test_a_login_needs_its_password(database):
+    dsn = database.login("reader")
+    assert database.connect(dsn).execute("SELECT current_user").fetchone() == (f"{database.name}_reader",)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(database.dsn_of(f"{database.name}_reader", "wrong"))
+
+
+def test_a_login_has_no_rights_of_its_own(database):
+    database.connect().execute("CREATE TABLE secret (n int)")
+    job = database.connect(database.login())
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        job.execute("SELECT * FROM secret")
+
+
+def test_roles_and_databases_are_gone_afterwards(postgres):
+    with postgres.database() as database:
+        database.login("one")
+        database.connect().execute("CREATE TABLE records (n int)")
+        made = database.connect().execute("CREATE ROLE " + database.name + "_by_owner").statusmessage
+        assert made == "CREATE ROLE"
+    assert postgres.execute("SELECT datname FROM pg_database WHERE datname = %s", database.name) == []
+    left = postgres.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE %s", database.name + "%")
+    postgres.execute(f"DROP ROLE {database.name}_by_owner")
+    assert left == [(f"{database.name}_by_owner",)]
+
+
+def test_a_standby_replays_what_its_primary_writes(postgres_factory):
+    primary = postgres_factory()
+    standby = primary.standby()
+    try:
+        primary.execute("CREATE TABLE t (n int)")
+        assert standby.execute("SELECT pg_is_in_recovery()") == [(True,)]
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            standby.execute("CREATE TABLE u (n int)")
+    finally:
+        standby.stop()
+
+
+def test_a_cluster_of_version_18_starts(postgres_factory):
+    server = postgres_factory(version=18, settings={"work_mem": "2MB"})
+    assert server.execute("SHOW server_version_num")[0][0].startswith("18")
+    assert server.execute("SHOW work_mem") == [("2MB",)]
+
+
+def test_s3_keeps_what_it_is_given(s3_client, bucket):
+    s3_client.put_object(Bucket=bucket, Key="a/b", Body=b"text")
+    assert s3_client.get_object(Bucket=bucket, Key="a/b")["Body"].read() == b"text"
+
+
+def test_s3_refuses_a_reader_that_writes(s3, s3_client, bucket):
+    reader = s3.client(READER_ACCESS_KEY, READER_SECRET_KEY)
+    s3_client.put_object(Bucket=bucket, Key="a", Body=b"text")
+    assert reader.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+    with pytest.raises(ClientError, match="AccessDenied"):
+        reader.put_object(Bucket=bucket, Key="b", Body=b"text")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        reader.delete_object(Bucket=bucket, Key="a")
+    reader.close()

