@@ -6,6 +6,7 @@ Every method raises :class:`~luxima_retention.errors.StoreError` with the place 
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 import uuid
@@ -84,6 +85,9 @@ class Place(Protocol):
     def stored(self, prefix: str) -> Iterator[Stored]:
         """Every object whose name begins with ``prefix``, by name."""
 
+    def versions(self, prefix: str) -> Iterator[tuple[str, str | None]]:
+        """Name and version of everything that was ever written there and still exists."""
+
     def delete(self, name: str) -> None:
         """Destroy the object, in all its versions; a lock that forbids it is an error."""
 
@@ -117,7 +121,7 @@ def put(place: Place, name: str, data: bytes, lock: Lock | None = None) -> str |
 
 
 class DirectoryPlace:
-    """A directory; made at the first upload."""
+    """A directory. It must be there: an unmounted volume is not an empty place."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -127,23 +131,29 @@ class DirectoryPlace:
         """See :class:`Place`."""
         if lock is not None:
             raise ConfigurationError(f"{self.url} has no Object Lock", "set it to off, or use an s3:// place")
-        with _file_errors(self.url):
+        with self._errors():
             return _FileUpload(self._path(name))
 
     def read(self, name: str, version: str | None = None) -> Iterator[bytes]:  # noqa: ARG002 - it keeps none
         """See :class:`Place`."""
-        with _file_errors(self.url), self._path(name).open("rb") as file:
+        with self._errors(), self._path(name).open("rb") as file:
             while block := file.read(_BLOCK):
                 yield block
 
     def stored(self, prefix: str) -> Iterator[Stored]:
         """See :class:`Place`."""
-        with _file_errors(self.url):
-            yield from (self._stored(path) for path in _walk(self.directory / prefix))
+        with self._errors():
+            for path in _walk(self.directory / prefix.rpartition("/")[0]):
+                if path.relative_to(self.directory).as_posix().startswith(prefix):
+                    yield self._stored(path)
+
+    def versions(self, prefix: str) -> Iterator[tuple[str, str | None]]:
+        """See :class:`Place`."""
+        return ((stored.name, None) for stored in self.stored(prefix))
 
     def delete(self, name: str) -> None:
         """See :class:`Place`."""
-        with _file_errors(self.url):
+        with self._errors():
             path = self._path(name)
             path.unlink(missing_ok=True)
             _sync_directory(path.parent)
@@ -151,6 +161,13 @@ class DirectoryPlace:
     def hold(self, name: str, *, on: bool) -> bool:  # noqa: ARG002 - a directory knows no holds
         """See :class:`Place`."""
         return False
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        with _file_errors(self.url):
+            if not self.directory.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, "it is not there, or no directory")
+            yield
 
     def _path(self, name: str) -> Path:
         if ".." in Path(name).parts:
@@ -217,7 +234,7 @@ def _file_errors(where: str) -> Iterator[None]:
     except OSError as error:
         raise StoreError(
             f"{where} cannot be used: {error.strerror or error}",
-            "check the directory's rights, its free space and that the volume is mounted",
+            "check that the volume is mounted, the directory's rights and its free space",
         ) from error
 
 
@@ -276,8 +293,18 @@ class BucketPlace:
             if "Status" not in self.client.get_bucket_versioning(Bucket=self.bucket):
                 self.client.delete_object(Bucket=self.bucket, Key=key)
                 return
-            for version in self._versions(key):
-                self.client.delete_object(Bucket=self.bucket, Key=key, VersionId=version)
+            for item in self._versions(key):
+                if item["Key"] == key:
+                    self.client.delete_object(Bucket=self.bucket, Key=key, VersionId=item["VersionId"])
+
+    def versions(self, prefix: str) -> Iterator[tuple[str, str | None]]:
+        """See :class:`Place`."""
+        with self.errors(prefix):
+            if "Status" not in self.client.get_bucket_versioning(Bucket=self.bucket):
+                yield from ((stored.name, None) for stored in self.stored(prefix))
+                return
+            for item in self._versions(self.prefix + prefix, markers=False):
+                yield item["Key"].removeprefix(self.prefix), item["VersionId"]
 
     def hold(self, name: str, *, on: bool) -> bool:
         """See :class:`Place`."""
@@ -287,13 +314,13 @@ class BucketPlace:
             )
         return True
 
-    def _versions(self, key: str) -> list[str]:
-        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=key)
+    def _versions(self, prefix: str, *, markers: bool = True) -> list[Any]:
+        """Every version of the keys that begin like this, and the markers that hide some."""
+        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
         return [
-            item["VersionId"]
+            item
             for page in pages
-            for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
-            if item["Key"] == key
+            for item in (*page.get("Versions", ()), *(page.get("DeleteMarkers", ()) if markers else ()))
         ]
 
     @contextmanager

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from luxima_retention.ledger.entry import KINDS, Entry, verify_chain
-from luxima_retention.ledger.verify import GENESIS
+from luxima_retention.ledger.verify import GENESIS, Tree
 
 __all__ = ["GENESIS", "KINDS", "Entry", "Ledger", "verify_chain"]
 
@@ -63,6 +63,15 @@ class Ledger(Protocol):
 
         Then the entry of a batch can be written ``inside`` the transaction of its deletion.
         """
+
+    def tree(self) -> Tree:
+        """The RFC 6962 tree as far as the newest checkpoint covers the entries; empty without one."""
+
+    def record(self, note: str, tree: Tree) -> None:
+        """Keep a checkpoint's signed note, and the tree that it was made from. Recording it twice is one."""
+
+    def notes(self) -> Iterator[str]:
+        """Every recorded note, by size."""
 
     def check_writable(self) -> None:
         """Prove that an entry could be written now, without writing one."""

@@ -36,7 +36,6 @@ KINDS = frozenset(
     }
 )
 
-_MEMBERS = frozenset({"v", "seq", "at", "kind", "policy", "body", "previous"})
 _LARGEST = 2**53 - 1
 
 
@@ -109,24 +108,18 @@ def read(data: bytes) -> Entry:
     """
     try:
         members = parse(data)
-        return _from_members(members, data)
+        return Entry(
+            seq=int(members["seq"]),
+            at=parse_iso(members["at"]),
+            kind=members["kind"],
+            policy=members["policy"],
+            body=members["body"],
+            previous=members["previous"],
+            data=data,
+            hash=leaf_hash(data).hex(),
+        )
     except (ValueError, TypeError) as error:
         raise TamperingFound(f"the ledger holds something that is not an entry: {error}") from error
-
-
-def _from_members(members: Mapping[str, Any], data: bytes) -> Entry:
-    if members.keys() != _MEMBERS or members["v"] != 1:
-        raise ValueError("not the members of an entry of version 1")
-    return Entry(
-        seq=int(members["seq"]),
-        at=parse_iso(members["at"]),
-        kind=members["kind"],
-        policy=members["policy"],
-        body=members["body"],
-        previous=members["previous"],
-        data=data,
-        hash=leaf_hash(data).hex(),
-    )
 
 
 def after(head: Entry | None) -> tuple[int, str]:

@@ -6,6 +6,7 @@ Only for installations without ``database.dsn``, on a volume that outlives the p
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 from luxima_retention.errors import StoreError, TamperingFound
 from luxima_retention.ledger import entry
 from luxima_retention.ledger.entry import Entry
-from luxima_retention.ledger.verify import parse
+from luxima_retention.ledger.verify import Tree, parse
 
 _BLOCK = 64 * 1024
 #: how the bytes of every entry begin: the members are sorted
@@ -92,6 +93,29 @@ class FileLedger:
         """A file lies in no database."""
         return False
 
+    def tree(self) -> Tree:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        last = Tree()
+        for recorded in self._recorded():
+            last = Tree(recorded["size"], map(bytes.fromhex, recorded["peaks"]))
+        return last
+
+    def record(self, note: str, tree: Tree) -> None:
+        """See :class:`luxima_retention.ledger.Ledger`; a file of JSON lines beside the ledger."""
+        if note in self.notes():
+            return
+        peaks = [peak.hex() for peak in tree.peaks]
+        line = json.dumps({"size": tree.size, "peaks": peaks, "note": note}) + "\n"
+        with self._locked(fcntl.LOCK_EX, self._checkpoints) as descriptor:
+            end, _ = _split(descriptor)
+            os.ftruncate(descriptor, end)
+            self._write(descriptor, line.encode())
+
+    def notes(self) -> Iterator[str]:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        for recorded in self._recorded():
+            yield recorded["note"]
+
     def check_writable(self) -> None:
         """See :class:`luxima_retention.ledger.Ledger`; mends a torn end, which an append would do too."""
         with self._locked(fcntl.LOCK_EX) as descriptor:
@@ -102,18 +126,32 @@ class FileLedger:
     def close(self) -> None:
         """Nothing stays open between calls."""
 
+    @property
+    def _checkpoints(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.checkpoints")
+
+    def _recorded(self) -> Iterator[dict[str, Any]]:
+        """Every whole line of the checkpoints; one that was cut was never reported as recorded."""
+        if not self._checkpoints.exists():
+            return
+        with self._errors(), self._checkpoints.open() as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.endswith("\n"):
+                    yield _recorded(line, f"line {number} of {self._checkpoints}")
+
     @contextmanager
-    def _locked(self, mode: int) -> Iterator[int]:
+    def _locked(self, mode: int, path: Path | None = None) -> Iterator[int]:
         """The file's descriptor, locked until the block ends; made when it is to be written."""
+        path = path or self.path
         writing = mode == fcntl.LOCK_EX
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT if writing else os.O_RDONLY
         with self._errors():
-            is_new = not self.path.exists()
-            descriptor = os.open(self.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            is_new = not path.exists()
+            descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(descriptor, mode)
                 if is_new:
-                    _sync_directory(self.path.parent)
+                    _sync_directory(path.parent)
                 yield descriptor
             finally:
                 os.close(descriptor)
@@ -195,6 +233,16 @@ def _last(descriptor: int, end: int) -> Entry | None:
     return entry.read(line[line.rfind(b"\n") + 1 :])
 
 
+def _recorded(line: str, place: str) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(line)
+        Tree(value["size"], map(bytes.fromhex, value["peaks"]))
+        str(value["note"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TamperingFound(f"{place} is not a recorded checkpoint: {error}") from error
+    return value
+
+
 def _is_entry(tail: bytes, seq: int, previous: str) -> bool:
     """Whether the bytes are a whole entry that belongs here, and only its line's end is missing."""
     try:
@@ -213,7 +261,7 @@ def _is_beginning(tail: bytes) -> bool:
     if not (tail.startswith(_BEGINNING) or _BEGINNING.startswith(tail)):
         return False
     try:
-        parse(tail)
+        json.loads(tail)
     except ValueError:
         return not tail.endswith(b',"v":1}')
     return False

@@ -9,6 +9,7 @@ from typing import Any
 from luxima_retention.errors import StoreError
 from luxima_retention.ledger import entry
 from luxima_retention.ledger.entry import Entry
+from luxima_retention.ledger.verify import Tree
 
 
 class MemoryLedger:
@@ -20,7 +21,9 @@ class MemoryLedger:
 
     def __init__(self, shares_with: str | None = None) -> None:
         self.all: list[Entry] = []
+        self.recorded: list[str] = []
         self.writable = True
+        self._tree = Tree()
         self._shares_with = shares_with
 
     def append(
@@ -55,6 +58,20 @@ class MemoryLedger:
     def shares(self, fingerprint: str) -> bool:
         """See :class:`luxima_retention.ledger.Ledger`."""
         return fingerprint == self._shares_with
+
+    def tree(self) -> Tree:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        return Tree(self._tree.size, self._tree.peaks)
+
+    def record(self, note: str, tree: Tree) -> None:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        if note not in self.recorded:
+            self.recorded.append(note)
+        self._tree = Tree(tree.size, tree.peaks)
+
+    def notes(self) -> Iterator[str]:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        return iter(self.recorded)
 
     def check_writable(self) -> None:
         """See :class:`luxima_retention.ledger.Ledger`."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from luxima_retention.errors import StoreError, TamperingFound
 from luxima_retention.ledger import entry
 from luxima_retention.ledger.entry import Entry
+from luxima_retention.ledger.verify import Tree
 from luxima_retention.sqlfiles import named
 
 if TYPE_CHECKING:
@@ -107,6 +108,30 @@ class PostgresLedger:
             with _errors("the ledger could not be read"):
                 self._fingerprint = database_fingerprint(self._connection())
         return fingerprint == self._fingerprint or fingerprint.startswith(self._fingerprint + "/")
+
+    def tree(self) -> Tree:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        with _errors("the ledger's checkpoints could not be read"):
+            row = self._connection().execute(_sql("newest_tree")).fetchone()
+        if row is None:
+            return Tree()
+        size, peaks = row
+        try:
+            return Tree(size, [bytes(peaks)[at : at + 32] for at in range(0, len(peaks), 32)])
+        except ValueError as error:
+            raise TamperingFound(f"the checkpoint of {size} entries was changed: {error}") from error
+
+    def record(self, note: str, tree: Tree) -> None:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        values = {"size": tree.size, "root": tree.root(), "peaks": b"".join(tree.peaks), "note": note}
+        with _errors("a checkpoint could not be written to the ledger"):
+            self._connection().execute(_sql("record"), values)
+
+    def notes(self) -> Iterator[str]:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        with _errors("the ledger's checkpoints could not be read"):
+            rows = self._connection().execute(_sql("notes")).fetchall()
+        return iter([str(note) for (note,) in rows])
 
     def check_writable(self) -> None:
         """See :class:`luxima_retention.ledger.Ledger`; writes an entry and rolls it back."""

@@ -73,9 +73,10 @@ ALTER TABLE retention.ledger ENABLE ALWAYS TRIGGER ledger_no_truncate;
 CREATE TABLE retention.checkpoint (
     size bigint NOT NULL,                             -- entries that the tree covers
     root bytea NOT NULL,                              -- RFC 6962 tree hash of entries 1 … size
+    peaks bytea NOT NULL,                             -- roots of its perfect subtrees: the next one goes on here
     note text NOT NULL,                               -- the signed note, as it was copied to the anchors
     at   timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (size, root)
+    PRIMARY KEY (size, note)
 );
 CREATE TRIGGER checkpoint_is_history BEFORE UPDATE OR DELETE ON retention.checkpoint
     FOR EACH ROW EXECUTE FUNCTION retention.ledger_is_history();

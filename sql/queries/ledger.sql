@@ -31,3 +31,15 @@ LIMIT 1;
 SELECT 'postgresql:' || c.system_identifier || '/' || d.oid
 FROM pg_control_system() c, pg_database d
 WHERE d.datname = current_database();
+
+-- name: newest_tree
+SELECT size, peaks FROM retention.checkpoint ORDER BY size DESC LIMIT 1;
+
+-- name: record
+-- The same head signed twice is one checkpoint; signed by a new key it is another.
+INSERT INTO retention.checkpoint (size, root, peaks, note)
+VALUES (%(size)s, %(root)s, %(peaks)s, %(note)s)
+ON CONFLICT DO NOTHING;
+
+-- name: notes
+SELECT note FROM retention.checkpoint ORDER BY size, at;

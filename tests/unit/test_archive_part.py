@@ -29,6 +29,7 @@ RUN = Run(
 
 @pytest.fixture
 def archive(tmp_path):
+    (tmp_path / "archive").mkdir()
     return Archive(DirectoryPlace(tmp_path / "archive"), retention_days=400)
 
 
@@ -222,6 +223,15 @@ def test_settings_open_the_place_they_name(tmp_path):
         ArchiveSettings(url="file:///x", retention_days=1, object_lock="governance")
     with pytest.raises(ConfigurationError, match="names no place"):
         open_place("file://host/x")
+
+
+def test_a_directory_that_is_not_mounted_is_not_an_empty_archive(tmp_path):
+    archive = Archive(DirectoryPlace(tmp_path / "missing"), retention_days=400)
+    with pytest.raises(ArchiveError, match="it is not there") as caught:
+        write(archive)
+    assert "mounted" in caught.value.hint
+    with pytest.raises(StoreError, match="it is not there"):
+        list(archive.manifests())
 
 
 def test_a_name_cannot_leave_its_directory(archive):

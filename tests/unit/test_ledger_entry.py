@@ -28,6 +28,9 @@ values = st.recursive(
 bodies = st.dictionaries(keys, values, max_size=5)
 
 
+GOOD = make("batch", {}, policy=None, at=AT, seq=1, previous=GENESIS).data
+
+
 def chain(count):
     ledger = MemoryLedger()
     for number in range(count):
@@ -89,21 +92,25 @@ def test_enumerations_are_written_as_their_values():
 @pytest.mark.parametrize(
     "data",
     [
-        b'{"a":1,"a":1}',
-        b'{"b":1,"a":1}',
-        b'{"a": 1}',
-        b'{"a":1.0}',
-        b'{"a":NaN}',
-        b'{"a":1}\n',
-        b'{"a":"\\u0041"}',
+        b'{"a":1}',
+        GOOD.replace(b'"v":1', b'"v":2'),
+        GOOD.replace(b'"v":1', b'"v":1,"v":1'),
+        GOOD.replace(b'"v":1', b'"v":1.0'),
+        GOOD.replace(b'"v":1', b'"v":NaN'),
+        GOOD.replace(b'"v":1', b'"v": 1'),
+        GOOD.replace(b'"body":{}', b'"body":{"b":1,"a":1}'),
+        GOOD.replace(b'"body":{}', b'"body":{"a":-0}'),
+        GOOD.replace(b'"body":{}', b'"body":[]'),
+        GOOD.replace(b'"batch"', b'"\\u0062atch"'),
+        GOOD.replace(b'"batch"', b"1"),
+        GOOD.replace(b'"batch"', b'"\xff"'),
+        GOOD + b"\n",
         b"[1]",
-        b"\xff",
-        b'{"a":-0}',
         b"",
         b"[" * 100_000,
     ],
 )
-def test_only_the_canonical_form_of_an_object_is_read(data):
+def test_only_the_canonical_form_of_an_entry_is_read(data):
     with pytest.raises(ValueError, match="not "):
         parse(data)
 
