@@ -52,6 +52,9 @@ class Ledger(Protocol):
     ) -> Iterator[Entry]:
         """Entries numbered above ``after``, in their order, in flat memory; ``None`` does not restrict."""
 
+    def lines(self) -> Iterator[tuple[bytes, str | None]]:
+        """The bytes of every entry, and the hash that is recorded beside it if there is one: to verify."""
+
     def newest(self, kinds: Collection[str] | None = None, policy: str | None = None) -> Entry | None:
         """The newest entry, or the newest of some kinds or of one policy; ``None`` when there is none."""
 

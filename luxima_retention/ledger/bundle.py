@@ -59,8 +59,8 @@ def export(ledger: Ledger, anchors: Iterable[Anchor], key: Key | None, directory
 
 def _write_ledger(ledger: Ledger, path: Path) -> None:
     with path.open("wb") as file:
-        for entry in ledger.entries():
-            file.write(entry.data + b"\n")
+        for data, _ in ledger.lines():
+            file.write(data + b"\n")
 
 
 def _write_checkpoints(ledger: Ledger, anchors: Iterable[Anchor], directory: Path) -> None:

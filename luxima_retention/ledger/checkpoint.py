@@ -285,7 +285,7 @@ def verify(ledger: Ledger, anchors: Iterable[Anchor], key: Key | None) -> Verdic
         known = [Checkpoint.parse(note, "a checkpoint of the ledger") for note in ledger.notes()]
         for anchor in anchors:
             known += anchor.checkpoints()
-        return Verifier(known, key).run((entry.data, entry.hash) for entry in ledger.entries())
+        return Verifier(known, key).run(ledger.lines())
     except TamperedError as error:
         raise TamperingFound(f"the ledger is not what was written: {error}") from error
 

@@ -60,18 +60,23 @@ class FileLedger:
         self, after: int = 0, kinds: Collection[str] | None = None, policy: str | None = None
     ) -> Iterator[Entry]:
         """See :class:`luxima_retention.ledger.Ledger`."""
+        for number, (data, _) in enumerate(self.lines(), start=1):
+            if number > after and entry.matches(item := entry.read(data), kinds, policy):
+                yield item
+
+    def lines(self) -> Iterator[tuple[bytes, str | None]]:
+        """See :class:`luxima_retention.ledger.Ledger`; an unfinished last line was never an entry."""
         if not self.path.exists():
             return
         with self._locked(fcntl.LOCK_SH) as descriptor:
             end, _ = _split(descriptor)
         with self._errors(), self.path.open("rb") as lines:
             position = 0
-            for number, line in enumerate(lines, start=1):
+            for line in lines:
                 position += len(line)
                 if position > end:
                     return
-                if number > after and entry.matches(item := entry.read(line[:-1]), kinds, policy):
-                    yield item
+                yield line[:-1], None
 
     def newest(self, kinds: Collection[str] | None = None, policy: str | None = None) -> Entry | None:
         """See :class:`luxima_retention.ledger.Ledger`; reads the whole file unless nothing restricts."""

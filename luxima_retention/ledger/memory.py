@@ -47,6 +47,10 @@ class MemoryLedger:
         """See :class:`luxima_retention.ledger.Ledger`."""
         return (item for item in self.all[after:] if entry.matches(item, kinds, policy))
 
+    def lines(self) -> Iterator[tuple[bytes, str | None]]:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        return ((item.data, item.hash) for item in self.all)
+
     def newest(self, kinds: Collection[str] | None = None, policy: str | None = None) -> Entry | None:
         """See :class:`luxima_retention.ledger.Ledger`."""
         return next((item for item in reversed(self.all) if entry.matches(item, kinds, policy)), None)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -80,13 +81,27 @@ class PostgresLedger:
     def entries(
         self, after: int = 0, kinds: Collection[str] | None = None, policy: str | None = None
     ) -> Iterator[Entry]:
-        """See :class:`luxima_retention.ledger.Ledger`; read page by page, not in one snapshot."""
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        for row in self._rows(after, kinds, policy):
+            yield _entry(row)
+
+    def lines(self) -> Iterator[tuple[bytes, str | None]]:
+        """See :class:`luxima_retention.ledger.Ledger`."""
+        for seq, data, recorded, kind, policy in self._rows(0, None, None):
+            said = f'"kind":"{kind}","policy":{json.dumps(policy)},"previous":"'
+            if said.encode() not in data:
+                raise _disagrees(seq)
+            yield data, recorded.hex()
+
+    def _rows(
+        self, after: int, kinds: Collection[str] | None, policy: str | None
+    ) -> Iterator[tuple[int, bytes, bytes, str, str | None]]:
+        """Rows in their order, page by page: in no single snapshot, and in flat memory."""
         wanted = {"kinds": None if kinds is None else list(kinds), "policy": policy, "page": _PAGE}
         while True:
             with _errors("the ledger could not be read"):
                 rows = self._connection().execute(_sql("page"), {**wanted, "after": after}).fetchall()
-            for row in rows:
-                yield _entry(row)
+            yield from rows
             if len(rows) < _PAGE:
                 return
             after = rows[-1][0]
@@ -184,11 +199,15 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     seq, data, recorded, kind, policy = row
     found = entry.read(bytes(data))
     if (found.seq, found.hash, found.kind, found.policy) != (seq, bytes(recorded).hex(), kind, policy):
-        raise TamperingFound(
-            f"entry {seq} of the ledger was changed: its columns and its bytes disagree",
-            "run `luxima-retention ledger verify` and compare with the newest anchor",
-        )
+        raise _disagrees(seq)
     return found
+
+
+def _disagrees(seq: int) -> TamperingFound:
+    return TamperingFound(
+        f"entry {seq} of the ledger was changed: its columns and its bytes disagree",
+        "run `luxima-retention ledger verify` and compare with the newest anchor",
+    )
 
 
 @contextmanager

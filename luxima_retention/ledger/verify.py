@@ -14,6 +14,7 @@ import argparse
 import base64
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -122,32 +123,44 @@ class Tree:
         return root
 
 
+#: an entry but for the inside of its body: the members are sorted, so that what the chain needs stands last
+_FRAME = re.compile(
+    rb'\{"at":"[0-9TZ:.-]+","body":\{.*\},"kind":"([a-z.]+)","policy":(?:null|"[^"\\]*"),'
+    rb'"previous":"([0-9a-f]{64})","seq":([1-9][0-9]*),"v":1\}',
+    re.DOTALL,
+)
+
+
 class Chain:
-    """Follows entries one by one and raises at the first that does not belong where it stands."""
+    """Follows entries one by one and raises at the first that does not belong where it stands.
+
+    It reads the frame of an entry and hashes all of it. The body is not parsed: whatever stands there is
+    what was hashed, and :func:`parse` refuses a body that two readers could understand differently.
+    """
 
     def __init__(self) -> None:
         self.seq = 0
         self.hash = GENESIS
         self.tree = Tree()
 
-    def add(self, data: bytes, recorded_hash: str | None = None) -> dict[str, Any]:
-        """Take the next entry's bytes and return its members.
+    def add(self, data: bytes, recorded_hash: str | None = None) -> str:
+        """Take the next entry's bytes and return its kind.
 
         Args:
             data: the bytes of the entry.
             recorded_hash: the hash that is stored beside the entry, hex, where there is one.
 
         Raises:
-            TamperedError: the entry is not canonical, not the next one, or not linked to the one before.
+            TamperedError: it is no entry, not the next one, or not linked to the one before.
         """
         expected = self.seq + 1
-        try:
-            entry = parse(data)
-        except ValueError as error:
-            raise TamperedError(f"entry {expected}: {error}") from None
-        if entry.get("seq") != expected:
-            raise TamperedError(f"entry {entry.get('seq')} stands where entry {expected} should be")
-        if entry.get("previous") != self.hash:
+        frame = _FRAME.fullmatch(data)
+        if frame is None:
+            raise TamperedError(f"entry {expected} is not in the form of an entry")
+        kind, previous, seq = frame.groups()
+        if int(seq) != expected:
+            raise TamperedError(f"entry {int(seq)} stands where entry {expected} should be")
+        if previous.decode() != self.hash:
             raise TamperedError(
                 f"entry {expected} does not follow what stands as entry {self.seq}: one of them was changed"
             )
@@ -156,7 +169,7 @@ class Chain:
             raise TamperedError(f"entry {expected} was changed: its hash is not {recorded_hash}")
         self.seq, self.hash = expected, leaf.hex()
         self.tree.add(leaf)
-        return entry
+        return kind.decode()
 
 
 # --- Checkpoints: C2SP tlog-checkpoint, a signed note with Ed25519 signatures
@@ -390,9 +403,8 @@ class Verifier:
         self.verdict.key = self.key
         next_key: Key | None = None
         for data, recorded in entries:
-            entry = self.chain.add(data, recorded)
-            if entry["kind"] == "key.rotated":
-                next_key = self._named_key(entry) or next_key
+            if self.chain.add(data, recorded) == "key.rotated":
+                next_key = self._named_key(data) or next_key
             while waiting and waiting[-1].size <= self.chain.seq:
                 next_key = self._hold(waiting.pop(), next_key)
         if waiting:
@@ -420,14 +432,15 @@ class Verifier:
         self.verdict.checkpoints += 1
         return next_key
 
-    def _named_key(self, entry: dict[str, Any]) -> Key | None:
+    def _named_key(self, data: bytes) -> Key | None:
         """The key that a rotation names, if it speaks of the key that is trusted now."""
-        if self.verdict.key is None or entry["body"].get("old") != str(self.verdict.key):
-            return None
         try:
-            return Key.parse(str(entry["body"].get("new")))
+            body = parse(data)["body"]
+            if self.verdict.key is None or body.get("old") != str(self.verdict.key):
+                return None
+            return Key.parse(str(body.get("new")))
         except ValueError as error:
-            raise TamperedError(f"entry {entry['seq']}: {error}") from None
+            raise TamperedError(f"entry {self.chain.seq}: {error}") from None
 
     def _finish(self) -> None:
         verdict = self.verdict
