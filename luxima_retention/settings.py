@@ -8,17 +8,35 @@ files, ``luxima-retention.toml``, defaults. Unknown and duplicate keys are error
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
 
 
 class Section(BaseModel):
     """A table of the settings file: frozen, and a key that it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
 
 
 Days = Annotated[int, Field(ge=1, strict=False)]
+
+
+def _listed(value: object) -> object:
+    """A comma separated list, as the environment gives it, or the list that a file gives."""
+    if isinstance(value, str):
+        return tuple(filter(None, (item.strip() for item in value.split(","))))
+    return value
+
+
+def _check_address(setting: str, url: str) -> None:
+    """``https://host/prefix``, with neither credentials nor a query in it."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"{setting} must begin with http:// or https:// and end with host or path")
+    if parts.username or parts.password:
+        raise ValueError(f"{setting} has credentials in it: they have settings of their own")
 
 
 class LokiSettings(Section):
@@ -31,6 +49,41 @@ class SupabaseSettings(Section):
 
 class PrometheusSettings(Section):
     """``prometheus``: the replicas whose retention is checked."""
+
+    urls: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="Addresses of the Prometheus servers, each replica by itself, with its path prefix."
+    )
+    mode: Literal["minimum", "maximum", "exact"] = Field(
+        "exact",
+        description="What the period promises: minimum (nothing younger goes), maximum (nothing older"
+        " stays) or exact (both, give or take one block).",
+    )
+    username: str = Field("", description="User name for basic authentication.")
+    password: SecretStr | None = Field(None, description="Password of prometheus.username.")
+    password_file: str = Field(
+        "", description="File with the password of prometheus.username, read for each request."
+    )
+    bearer_token: SecretStr | None = Field(None, description="Bearer token, when no user name is set.")
+    bearer_token_file: str = Field(
+        "", description="File with the bearer token, read for each request; it may be rotated."
+    )
+    ca_file: str = Field("", description="PEM file of the CA that signed the servers' certificates.")
+    timeout: float = Field(
+        10.0, gt=0, le=300, description="Seconds to wait for a connection and for each further byte."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for url in self.urls:
+            _check_address("prometheus.urls", url)
+        if bool(self.username) != bool(self.password or self.password_file):
+            raise ValueError("prometheus.username and prometheus.password (or password_file) go together")
+        given = (self.password, self.password_file, self.bearer_token, self.bearer_token_file)
+        if sum(map(bool, given)) > 1:
+            raise ValueError(
+                "prometheus takes one of password, password_file, bearer_token, bearer_token_file"
+            )
+        return self
 
 
 class RotationSettings(Section):

@@ -1,0 +1,1 @@
+"""Prometheus, checked and never changed: what its replicas say (``reading``), what follows (``verdict``)."""
