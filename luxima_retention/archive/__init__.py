@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from luxima_retention.archive.manifest import Manifest, Run, build, read
 from luxima_retention.archive.part import ArchivePart, Sealed, blocks, check
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Archive",
     "ArchivePart",
+    "Expired",
     "Manifest",
     "Run",
     "Sealed",
@@ -60,11 +61,25 @@ def open_archive(settings: ArchiveSettings) -> Archive | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
-    """An archive whose own retention is over, or an orphan of the same age."""
+    """An archive whose own retention is over, or an orphan of the same age.
 
+    Args:
+        policy: whose records it holds.
+        manifest: ``None`` for an orphan.
+        names: every object that goes, the manifest last.
+        size: their bytes.
+    """
+
+    policy: str
     manifest: Manifest | None
     names: tuple[str, ...]
     size: int
+
+    def body(self) -> dict[str, Any]:
+        """The body of the ledger's entries ``archive.expired``."""
+        if self.manifest is not None:
+            return self.manifest.body()
+        return {"orphan": self.names[0], "bytes": self.size}
 
 
 class Archive:
@@ -170,10 +185,18 @@ class Archive:
         """Read every part of an archived run, decode it, and hash each record again.
 
         Raises:
-            ArchiveError: a part cannot be read or is not what the manifest says.
+            TamperingFound: a part is missing, or is not what the manifest says.
+            ArchiveError: a part cannot be read.
         """
         for part in manifest.parts:
-            check(self.place, part, manifest.run.form)
+            if all(stored.name != part.name for stored in self.place.stored(part.name)):
+                raise TamperingFound(f"archive part {part.name} is missing from {self.url}")
+            try:
+                check(self.place, part, manifest.run.form)
+            except ArchiveError as error:
+                if isinstance(error.__cause__, StoreError):
+                    raise
+                raise TamperingFound(error.message, error.hint) from error
 
     def expired(self, now: datetime, holds: Iterable[Hold] = ()) -> Iterator[Expired]:
         """The archives whose retention is over, without those of a policy that a hold speaks of.
@@ -188,7 +211,12 @@ class Archive:
             if any(hold.covers(manifest.run.policy) for hold in held):
                 continue
             if max(manifest.keep_until, manifest.created_at + timedelta(days=self.retention_days)) <= now:
-                yield Expired(manifest=manifest, names=manifest.names, size=manifest.size)
+                yield Expired(
+                    policy=manifest.run.policy,
+                    manifest=manifest,
+                    names=manifest.names,
+                    size=manifest.size,
+                )
         yield from self._expired_orphans(now, named, held)
 
     def destroy(self, expired: Expired) -> None:
@@ -213,9 +241,10 @@ class Archive:
     def _expired_orphans(self, now: datetime, named: set[str], holds: list[Hold]) -> Iterator[Expired]:
         for stored in self.place.stored("parts/"):
             old = stored.modified + timedelta(days=self.retention_days) <= now
-            held = any(hold.covers(stored.name.split("/")[1]) for hold in holds)
+            policy = stored.name.split("/")[1]
+            held = any(hold.covers(policy) for hold in holds)
             if old and not held and stored.name not in named:
-                yield Expired(manifest=None, names=(stored.name,), size=stored.size)
+                yield Expired(policy=policy, manifest=None, names=(stored.name,), size=stored.size)
 
     def _lock(self, now: datetime) -> Lock | None:
         if self.object_lock == "off":

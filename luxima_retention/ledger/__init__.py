@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
+from luxima_retention.errors import ConfigurationError
 from luxima_retention.ledger.entry import KINDS, Entry, verify_chain
 from luxima_retention.ledger.verify import GENESIS, Tree
 
-__all__ = ["GENESIS", "KINDS", "Entry", "Ledger", "verify_chain"]
+__all__ = ["GENESIS", "KINDS", "Entry", "Ledger", "open_ledger", "verify_chain"]
 
 
 class Ledger(Protocol):
@@ -81,3 +83,27 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Give back connections and descriptors; may be called twice."""
+
+
+def open_ledger(dsn: str, path: str) -> Ledger:
+    """The ledger that the settings name; nothing is connected to or opened yet.
+
+    Args:
+        dsn: ``database.dsn``; empty when there is no database of our own.
+        path: ``ledger.path``; used without ``dsn`` only.
+
+    Raises:
+        ConfigurationError: neither is set: nothing may be destroyed without a ledger.
+    """
+    if dsn:
+        from luxima_retention.ledger.postgres import PostgresLedger
+
+        return PostgresLedger(dsn)
+    if path:
+        from luxima_retention.ledger.file import FileLedger
+
+        return FileLedger(Path(path))
+    raise ConfigurationError(
+        "no ledger is configured, and nothing is destroyed without one",
+        "set database.dsn, or ledger.path to a file on a persistent volume",
+    )

@@ -257,25 +257,34 @@ def open_signer(settings: LedgerSettings) -> Signer | None:
     return Signer.load(Path(settings.key_file), settings.origin) if settings.key_file else None
 
 
-def pinned_key(settings: LedgerSettings) -> Key | None:
-    """The key that ``ledger.public_key`` pins; ``None`` when it is empty.
+def trusted_key(settings: LedgerSettings, given: str | None, ledger: Ledger) -> Key | None:
+    """The key that checkpoints must be signed with: the one given, the pinned one, or our own.
+
+    Our own key is only as good as this machine, and says nothing before it has signed: without a
+    checkpoint it is ``None``.
 
     Raises:
-        ConfigurationError: it is no verifier key.
+        ConfigurationError: what was given or pinned is no verifier key.
     """
-    try:
-        return Key.parse(settings.public_key) if settings.public_key else None
-    except ValueError as error:
-        raise ConfigurationError(f"ledger.public_key: {error}") from error
+    text = given or settings.public_key
+    if text:
+        try:
+            return Key.parse(text)
+        except ValueError as error:
+            raise ConfigurationError(f"the pinned key is none: {error}", "see ledger.public_key") from error
+    signed = next(iter(ledger.notes()), None)
+    signer = open_signer(settings) if signed else None
+    return signer.key if signer else None
 
 
-def verify(ledger: Ledger, anchors: Iterable[Anchor], key: Key | None) -> Verdict:
+def verify(ledger: Ledger, anchors: Iterable[Anchor], key: Key | None, kept: Iterable[Path] = ()) -> Verdict:
     """Follow the whole ledger once, against its own checkpoints and those of the anchors.
 
     Args:
         ledger: read in flat memory.
         anchors: each must be readable.
         key: the pinned key; without one, only the tree is compared.
+        kept: files with checkpoints that somebody kept.
 
     Raises:
         TamperingFound: the first thing that is not what was written, by its place.
@@ -285,12 +294,19 @@ def verify(ledger: Ledger, anchors: Iterable[Anchor], key: Key | None) -> Verdic
         known = [Checkpoint.parse(note, "a checkpoint of the ledger") for note in ledger.notes()]
         for anchor in anchors:
             known += anchor.checkpoints()
+        known += [Checkpoint.parse(path.read_text(encoding="utf-8"), str(path)) for path in kept]
         return Verifier(known, key).run(ledger.lines())
     except TamperedError as error:
         raise TamperingFound(f"the ledger is not what was written: {error}") from error
 
 
-def rotate(
+def create(ledger: Ledger, signer: Signer, anchors: Iterable[Anchor], now: datetime) -> Sealed | None:
+    """Write the entry ``key.created`` and the first checkpoint of the key."""
+    ledger.append("key.created", {"key": str(signer.key)}, policy=None, at=now)
+    return seal(ledger, [signer], anchors, now)
+
+
+def rotate_key(
     ledger: Ledger, old: Signer, new: Signer, anchors: Iterable[Anchor], now: datetime
 ) -> Sealed | None:
     """Write the entry ``key.rotated``, and a checkpoint over it that both keys sign.

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from luxima_retention.archive import Run, check, open_archive
 from luxima_retention.archive.restore import restore_table
-from luxima_retention.errors import ArchiveError, ConfigurationError, StoreError
+from luxima_retention.errors import ArchiveError, ConfigurationError, StoreError, TamperingFound
 from luxima_retention.plan import Hold
 from luxima_retention.settings import ArchiveSettings
 from tests.servers.s3 import READER_ACCESS_KEY, READER_SECRET_KEY
@@ -125,7 +125,10 @@ def test_a_damaged_part_rolls_the_whole_restore_back(archive, database, s3_clien
     with pytest.raises(ArchiveError, match="its stored bytes came back as"):
         restore_table(archive, manifest, connection, "public.every_type")
     assert connection.execute("SELECT min(id) FROM public.every_type").fetchone() == (601,)
-    with pytest.raises(ArchiveError, match=parts[1].name):
+    with pytest.raises(TamperingFound, match=parts[1].name):
+        archive.verify(manifest)
+    s3_client.delete_object(Bucket=bucket, Key=key)
+    with pytest.raises(TamperingFound, match="is missing from s3://"):
         archive.verify(manifest)
 
 

@@ -16,9 +16,9 @@ from luxima_retention.ledger.checkpoint import (
     generate,
     open_anchors,
     open_signer,
-    pinned_key,
-    rotate,
+    rotate_key,
     seal,
+    trusted_key,
     verify,
 )
 from luxima_retention.ledger.entry import make, read
@@ -331,10 +331,10 @@ def test_a_signature_of_the_right_name_that_does_not_verify_refuses():
 
 def test_a_rotated_key_is_trusted_through_the_old_one():
     ledger = filled(3, sealed={3})
-    rotate(ledger, signer(1), signer(2), (), AT)
+    rotate_key(ledger, signer(1), signer(2), (), AT)
     ledger.append("batch", {}, policy=None, at=AT)
     seal(ledger, [signer(2)], (), AT)
-    rotate(ledger, signer(2), signer(3), (), AT)
+    rotate_key(ledger, signer(2), signer(3), (), AT)
     assert verify(ledger, (), signer(1).key).key == signer(3).key
     assert verify(ledger, (), signer(1).key).covered == 6
     assert verify(ledger, (), signer(2).key).covered == 6
@@ -388,7 +388,8 @@ def test_a_key_that_cannot_be_used_is_a_sentence(tmp_path, content, mode, said):
 
 def test_settings_open_key_pin_and_anchors(tmp_path):
     nothing = LedgerSettings()
-    assert (open_signer(nothing), pinned_key(nothing), open_anchors(nothing)) == (None, None, ())
+    assert (open_signer(nothing), open_anchors(nothing)) == (None, ())
+    assert trusted_key(nothing, None, filled(1, sealed={1})) is None
     made = generate(tmp_path / "key.pem", ORIGIN)
     configured = LedgerSettings(
         origin=ORIGIN,
@@ -396,10 +397,14 @@ def test_settings_open_key_pin_and_anchors(tmp_path):
         public_key=str(made.key),
         anchors=((tmp_path / "anchor").as_uri(), "s3://evidence/ledger"),
     )
-    assert open_signer(configured).key == pinned_key(configured) == made.key
+    assert open_signer(configured).key == trusted_key(configured, None, MemoryLedger()) == made.key
+    unpinned = configured.model_copy(update={"public_key": ""})
+    assert trusted_key(unpinned, None, MemoryLedger()) is None
+    assert trusted_key(unpinned, None, filled(1, sealed={1})) == made.key
+    assert trusted_key(configured, str(signer(3).key), MemoryLedger()) == signer(3).key
     assert [anchor.url for anchor in open_anchors(configured)][1] == "s3://evidence/ledger"
-    with pytest.raises(ConfigurationError, match=r"ledger\.public_key"):
-        pinned_key(LedgerSettings(public_key="nonsense"))
+    with pytest.raises(ConfigurationError, match="'nonsense' is no Ed25519 verifier key"):
+        trusted_key(LedgerSettings(public_key="nonsense"), None, MemoryLedger())
     with pytest.raises(ValueError, match="neither white space nor a plus"):
         LedgerSettings(origin="a b")
     with pytest.raises(ValueError, match="must begin with"):

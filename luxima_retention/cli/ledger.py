@@ -1,0 +1,152 @@
+"""``luxima-retention ledger``: read, verify, sign and hand over the chain of entries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from luxima_retention.ledger import Entry, Ledger
+
+
+@click.group("ledger")
+def command() -> None:
+    """Read, verify and export the ledger of everything that was decided and destroyed."""
+
+
+@command.command("list")
+@click.option("--policy", help="Only entries of this policy.")
+@click.option("--kind", "kinds", multiple=True, help="Only entries of this kind; may be given again.")
+@click.option("--after", default=0, metavar="SEQ", help="Only entries numbered above this one.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+@click.pass_context
+def list_entries(
+    context: click.Context, policy: str | None, kinds: tuple[str, ...], after: int, output: str
+) -> None:
+    """Print entries in their order; as JSON, the very bytes that are hashed, one entry a line."""
+    with _opened(context) as ledger:
+        for entry in ledger.entries(after, kinds or None, policy):
+            click.echo(entry.data if output == "json" else _line(entry))
+
+
+@command.command("verify")
+@click.option("--key", "pinned", metavar="KEY", help="Verifier key to pin; default: ledger.public_key.")
+@click.option(
+    "--checkpoint",
+    "kept",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="A checkpoint that you kept yourself; may be given again.",
+)
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+@click.pass_context
+def verify_ledger(context: click.Context, pinned: str | None, kept: tuple[Path, ...], output: str) -> None:
+    """Follow the whole ledger, and hold it against its checkpoints and those of its anchors."""
+    import json
+
+    from luxima_retention.ledger.checkpoint import open_anchors, trusted_key, verify
+
+    settings = context.obj.settings.ledger
+    anchors = open_anchors(settings)
+    with _opened(context) as ledger:
+        key = trusted_key(settings, pinned, ledger)
+        verdict = verify(ledger, anchors, key, kept)
+    result = {
+        "entries": verdict.entries,
+        "checkpoints": verdict.checkpoints,
+        "signed": verdict.covered,
+        "key": str(verdict.key) if verdict.key else None,
+        "pinned": bool(pinned or settings.public_key),
+        "anchors": [anchor.url for anchor in anchors],
+        "root": verdict.root,
+        "head": verdict.head,
+    }
+    click.echo(json.dumps(result, indent=2) if output == "json" else _sentence(result))
+
+
+@command.command("keygen")
+@click.option(
+    "--rotate", type=click.Path(path_type=Path), metavar="FILE", help="File for the key that follows."
+)
+@click.pass_context
+def make_key(context: click.Context, rotate: Path | None) -> None:
+    """Make the key that signs checkpoints, and print the verifier key that others pin.
+
+    The key goes to ledger.key_file. With --rotate, a new one goes to FILE, the old one vouches for it in
+    the ledger, and ledger.key_file must name FILE from then on.
+    """
+    from luxima_retention.clock import system_clock
+    from luxima_retention.errors import ConfigurationError
+    from luxima_retention.ledger.checkpoint import create, generate, open_anchors, open_signer, rotate_key
+
+    settings = context.obj.settings.ledger
+    if not settings.key_file:
+        raise ConfigurationError("ledger.key_file names no file", "set it to where the key shall be")
+    with _opened(context) as ledger:
+        anchors = open_anchors(settings)
+        old = open_signer(settings) if rotate else None
+        signer = generate(rotate or Path(settings.key_file), settings.origin)
+        if old is None:
+            create(ledger, signer, anchors, system_clock())
+        else:
+            rotate_key(ledger, old, signer, anchors, system_clock())
+    click.echo(str(signer.key))
+
+
+@command.command("export")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--key", "pinned", metavar="KEY", help="Verifier key to include; default: ledger.public_key.")
+@click.pass_context
+def export_bundle(context: click.Context, directory: Path, pinned: str | None) -> None:
+    """Write a bundle that a stranger can verify with Python alone, or with sha256sum and openssl."""
+    from luxima_retention.ledger.bundle import export
+    from luxima_retention.ledger.checkpoint import open_anchors, trusted_key
+
+    settings = context.obj.settings.ledger
+    with _opened(context) as ledger:
+        names = export(ledger, open_anchors(settings), trusted_key(settings, pinned, ledger), directory)
+    click.echo(f"{len(names)} files in {directory}; VERIFY.txt there says how to verify them", err=True)
+
+
+class _opened:  # noqa: N801 - used like a function
+    """The configured ledger, closed at the end of the block."""
+
+    def __init__(self, context: click.Context) -> None:
+        self._settings: Any = context.obj.settings
+
+    def __enter__(self) -> Ledger:
+        from luxima_retention.ledger import open_ledger
+
+        dsn = self._settings.database.dsn
+        self._ledger = open_ledger(dsn.get_secret_value() if dsn else "", self._settings.ledger.path)
+        return self._ledger
+
+    def __exit__(self, *_: object) -> None:
+        self._ledger.close()
+
+
+def _line(entry: Entry) -> str:
+    """``    12  2026-11-23T08:30:00Z  audit-logs  batch  items=100 batch=3``."""
+    facts = " ".join(_facts(entry.body))
+    return (
+        f"{entry.seq:>6}  {entry.at:%Y-%m-%dT%H:%M:%SZ}  {entry.policy or '-':<16}  {entry.kind:<16}  {facts}"
+    )
+
+
+def _facts(body: Any) -> Iterator[str]:
+    """The short facts of a body; what is nested is left to ``--output json``."""
+    return (f"{key}={value}" for key, value in body.items() if isinstance(value, (str, int)))
+
+
+def _sentence(result: dict[str, Any]) -> str:
+    signer = "the pinned key" if result["pinned"] else "a key that nobody pinned"
+    signed = f"{result['signed']} of them signed by {signer}" if result["key"] else "none of them signed"
+    anchors = f"{len(result['anchors'])} anchors agree" if result["anchors"] else "no anchor is configured"
+    return (
+        f"the ledger is whole: {result['entries']} entries, {signed}, {result['checkpoints']} checkpoints, "
+        f"{anchors}\nkey  {result['key']}\nroot {result['root']}\nhead {result['head']}"
+    )
