@@ -1,18 +1,23 @@
 """Fixtures shared by every room: real servers, started once per test run.
 
-=====================  ========  ========================================================================
-fixture                scope     gives
-=====================  ========  ========================================================================
-``postgres``           session   :class:`~tests.servers.postgres.PostgresServer`: ``dsn``, ``execute``, …
-``database``           function  a fresh :class:`~tests.servers.postgres.Database`: ``dsn`` (its owner),
-                                 ``admin_dsn``, ``login()``, ``execute()``, ``connect()``
-``postgres_factory``   function  ``postgres_factory(version=, settings=)`` starts another cluster;
-                                 ``.standby()`` of one makes a streaming standby
-``s3``                 session   :class:`~tests.servers.s3.S3Server`: ``endpoint_url``, keys, ``client()``
-``s3_client``          session   a boto3 client of it
-``bucket``             function  the name of a fresh bucket
-=====================  ========  ========================================================================
+======================  ========  =======================================================================
+fixture                 scope     gives
+======================  ========  =======================================================================
+``postgres``            session   :class:`~tests.servers.postgres.PostgresServer`: ``dsn``, ``execute``, …
+``database``            function  a fresh :class:`~tests.servers.postgres.Database`: ``dsn`` (its owner),
+                                  ``admin_dsn``, ``login()``, ``execute()``, ``connect()``
+``postgres_factory``    function  ``postgres_factory(version=, settings=)`` starts another cluster;
+                                  ``.standby()`` of one makes a streaming standby
+``s3``                  session   :class:`~tests.servers.s3.S3Server`: ``endpoint_url``, keys, ``client()``
+``s3_client``           session   a boto3 client of it
+``bucket``              function  the name of a fresh bucket
+``prometheus_factory``  function  ``prometheus_factory(*flags, config=, data=, port=)`` starts one: ``url``,
+                                  ``directory``, ``stop()``
+``pushgateway``         function  the same of a Pushgateway
+``smtp``                function  a :class:`~tests.servers.smtp.Mailbox`: ``host``, ``port``, ``messages``
+======================  ========  =======================================================================
 
+``find_program`` of ``tests.servers.programs`` finds ``promtool`` and ``logrotate``.
 ``LUXIMA_TEST_POSTGRES_DSN`` (a superuser's) and ``LUXIMA_TEST_S3_ENDPOINT`` with
 ``LUXIMA_TEST_S3_ACCESS_KEY`` and ``LUXIMA_TEST_S3_SECRET_KEY`` name servers that run already, such as
 those of ``docker-compose.test.yml``.
@@ -21,7 +26,7 @@ those of ``docker-compose.test.yml``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from itertools import count
 from typing import Any
@@ -29,7 +34,9 @@ from typing import Any
 import pytest
 
 from tests.servers.postgres import Database, PostgresServer, Starter, remove_copies
+from tests.servers.prometheus import HttpServer, start_prometheus, start_pushgateway
 from tests.servers.s3 import S3Server, empty_bucket
+from tests.servers.smtp import Mailbox, run_smtp
 
 _bucket_numbers = count(1)
 #: Read before the environment is scrubbed.
@@ -102,3 +109,29 @@ def bucket(s3_client: Any) -> Iterator[str]:
     s3_client.create_bucket(Bucket=name)
     yield name
     empty_bucket(s3_client, name)
+
+
+@pytest.fixture
+def prometheus_factory() -> Iterator[Callable[..., HttpServer]]:
+    """Starts Prometheus servers that end with the test."""
+    with ExitStack() as stack:
+
+        def start(*flags: str, **options: Any) -> HttpServer:
+            server = start_prometheus(*flags, **options)
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def pushgateway() -> Iterator[HttpServer]:
+    server = start_pushgateway()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def smtp() -> Iterator[Mailbox]:
+    with run_smtp() as mailbox:
+        yield mailbox

@@ -1,9 +1,15 @@
 """The servers that other tests rely on do what they promise."""
 
+import smtplib
+import subprocess
+from email.message import EmailMessage
+
 import psycopg
 import pytest
+import requests
 from botocore.exceptions import ClientError
 
+from tests.servers.programs import find_program
 from tests.servers.s3 import READER_ACCESS_KEY, READER_SECRET_KEY
 
 
@@ -71,3 +77,41 @@ def test_s3_refuses_a_reader_that_writes(s3, s3_client, bucket):
     with pytest.raises(ClientError, match="AccessDenied"):
         reader.delete_object(Bucket=bucket, Key="a")
     reader.close()
+
+
+def test_prometheus_takes_flags_and_configuration(prometheus_factory):
+    server = prometheus_factory(
+        "--storage.tsdb.retention.time=60d", config="global: {scrape_interval: 17s}\n"
+    )
+    flags = requests.get(f"{server.url}/api/v1/status/flags", timeout=5).json()["data"]
+    config = requests.get(f"{server.url}/api/v1/status/config", timeout=5).json()["data"]["yaml"]
+    assert flags["storage.tsdb.retention.time"] == "60d"
+    assert "scrape_interval: 17s" in config
+
+
+def test_pushgateway_keeps_what_is_pushed(pushgateway):
+    url = f"{pushgateway.url}/metrics/job/retention"
+    assert requests.put(url, data="luxima_runs 3\n", timeout=5).ok
+    assert (
+        'luxima_runs{instance="",job="retention"} 3'
+        in requests.get(f"{pushgateway.url}/metrics", timeout=5).text
+    )
+
+
+def test_smtp_keeps_and_refuses_mail(smtp):
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "a@example.org", "b@example.org", "Grüße"
+    message.set_content("text")
+    with smtplib.SMTP(smtp.host, smtp.port, timeout=5) as client:
+        client.send_message(message)
+        smtp.refuse = "451 try again"
+        with pytest.raises(smtplib.SMTPDataError, match="451"):
+            client.send_message(message)
+    assert [mail["Subject"] for mail in smtp.messages] == ["Grüße"]
+    assert smtp.recipients == [["b@example.org"]]
+
+
+@pytest.mark.parametrize(("name", "option"), [("promtool", "--version"), ("logrotate", "--version")])
+def test_programs_are_found(name, option):
+    done = subprocess.run([find_program(name), option], capture_output=True, text=True, check=True)
+    assert name in done.stdout + done.stderr

@@ -1,0 +1,84 @@
+"""Programs of Debian packages, found on any machine: on PATH, or unpacked below ``.cache/programs``.
+
+A package is downloaded and unpacked, not installed: that needs no root, starts no daemon and leaves the
+machine as it was. Only an empty package list needs root, for ``apt-get update``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from tests.servers.process import ServerError
+
+CACHE = Path(__file__).parents[2] / ".cache" / "programs"
+#: Program → the packages that it needs beyond what every Debian has; the first one holds it.
+PACKAGES = {
+    "logrotate": ("logrotate", "libpopt0"),
+    "prometheus": ("prometheus",),
+    "promtool": ("prometheus",),
+    "pushgateway": ("prometheus-pushgateway",),
+    "victoria-metrics": ("victoria-metrics",),
+}
+#: Debian's name of a program, where it is another one.
+_NAMES = {"pushgateway": "prometheus-pushgateway"}
+
+
+@cache
+def find_program(name: str) -> str:
+    """The path of ``prometheus``, ``promtool``, ``pushgateway`` or ``logrotate``."""
+    debian = _NAMES.get(name, name)
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return shutil.which(debian, path=path) or shutil.which(name, path=path) or _unpacked(name, debian)
+
+
+def _unpacked(name: str, debian: str) -> str:
+    package, *libraries = PACKAGES[name]
+    root = CACHE / package
+    if not root.is_dir():
+        _unpack(root, [package, *libraries])
+    (program,) = (path for path in root.glob(f"usr/*bin/{debian}"))
+    return str(_with_libraries(root, program) if libraries else program)
+
+
+def _unpack(root: Path, packages: list[str]) -> None:
+    """Into a directory of its own first, so that a test run that is killed leaves no half of it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as directory:
+        work = Path(directory)
+        _download(work, packages)
+        for file in work.glob("*.deb"):
+            _command(["dpkg-deb", "-x", str(file), str(work / "root")], work)
+        if not root.is_dir():
+            (work / "root").rename(root)
+
+
+def _download(work: Path, packages: list[str]) -> None:
+    command = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages]
+    try:
+        _command(command, work)
+    except ServerError:
+        if os.geteuid() != 0:
+            raise
+        _command(["apt-get", "-q", "update"], work)
+        _command(command, work)
+
+
+def _command(command: list[str], work: Path) -> None:
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False, timeout=240)
+    if done.returncode:
+        said = f"{done.stdout}{done.stderr}".strip()
+        raise ServerError(f"{' '.join(command)} failed; install the package yourself:\n{said}")
+
+
+def _with_libraries(root: Path, program: Path) -> Path:
+    """A script that runs the program with the libraries that were unpacked beside it."""
+    (libraries,) = root.glob("usr/lib/*-linux-gnu")
+    script = root / program.name
+    script.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{program}" "$@"\n')
+    script.chmod(0o755)
+    return script
