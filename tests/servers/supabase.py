@@ -44,7 +44,7 @@ def make_roles(database: Database) -> Roles:
         }
     )
     for name in (names.anon, names.authenticated, names.service):
-        database.login(name.removeprefix(f"{database.name}_"), attributes="NOLOGIN")
+        database.login(name.removeprefix(f"{database.name}_"))
     database.login("authenticator", attributes="NOINHERIT")
     for name in (names.anon, names.authenticated, names.service):
         grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), sql.Identifier(names.authenticator))
