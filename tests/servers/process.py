@@ -113,7 +113,9 @@ class Process:
             )
         if not wait_until(lambda: self.ended or ready(), seconds=seconds) or self.ended:
             self.stop(signal.SIGKILL)
-            raise ServerError(f"{self.name} did not start in {seconds:.0f} s; its log:\n{self.tail()}")
+            said = self.tail()
+            shutil.rmtree(directory)
+            raise ServerError(f"{self.name} did not start within {seconds:.0f} s; its log:\n{said}")
 
     @property
     def pid(self) -> int:

@@ -121,7 +121,7 @@ def test_a_part_that_comes_back_different_is_not_sealed(archive, monkeypatch, wh
         yield bytes(data)
 
     monkeypatch.setattr(DirectoryPlace, "read", altered)
-    with pytest.raises(ArchiveError, match=r"came back as|cannot be decompressed|too early|behind its end"):
+    with pytest.raises(ArchiveError, match="its stored bytes came back as"):
         write(archive).seal(1000)
 
 
