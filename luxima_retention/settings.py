@@ -7,11 +7,17 @@ files, ``luxima-retention.toml``, defaults. Unknown and duplicate keys are error
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
+
+from luxima_retention.matrix import BY_KEY
 
 
 class Section(BaseModel):
@@ -20,7 +26,36 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
 
 
-Days = Annotated[int, Field(ge=1, strict=False)]
+def _whole(value: object) -> object:
+    """A whole number, or its text; ``true`` and ``1.5`` are no period."""
+    if isinstance(value, (bool, float)) or (isinstance(value, str) and not value.strip().isdecimal()):
+        raise ValueError(f"{value!r} is not a whole number of days")
+    return value
+
+
+_DURATION = re.compile(r"(\d+)\s*([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_duration(value: object) -> object:
+    """``90s``, ``30m``, ``2h`` or ``7d`` as a :class:`~datetime.timedelta`; ``off`` as ``None``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value is None or isinstance(value, timedelta):
+        return value
+    if value == "off":
+        return None
+    match = _DURATION.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration: write 90s, 30m, 2h, 7d or off")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+Days = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Fraction = Annotated[Decimal, Field(ge=0, le=1)]
 
 
 def _listed(value: object) -> object:
@@ -37,6 +72,75 @@ def _check_address(setting: str, url: str) -> None:
         raise ValueError(f"{setting} must begin with http:// or https:// and end with host or path")
     if parts.username or parts.password:
         raise ValueError(f"{setting} has credentials in it: they have settings of their own")
+
+
+class PolicySettings(Section):
+    """``policies.<name>``: how long, and what must be true before anything goes."""
+
+    retention_days: Days = Field(description="Whole days that a record is kept; strictly older ones go.")
+    archive: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="Whether records are archived before they are destroyed; auto does so where an archive"
+        " is configured and the matrix says so.",
+    )
+    max_silence: Annotated[timedelta | None, BeforeValidator(parse_duration)] = Field(
+        description="Age of the newest record from which its producer counts as stalled (guard silence);"
+        " off switches it off."
+    )
+    min_remaining: int = Field(
+        ge=0, description="Records that must be left after a run (guard min-remaining)."
+    )
+    max_items: int | None = Field(
+        None, ge=0, description="Records that one run may destroy at most (guard max-items)."
+    )
+    max_fraction: Fraction | None = Field(
+        None, description="Part of all records, 0 to 1, that one run may destroy (guard share)."
+    )
+    identity: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="Fingerprints of the stores that may be touched, as doctor prints them; pins them."
+    )
+
+
+class PoliciesSettings(Section):
+    """``policies``: the matrix; what is not written here is the seed's."""
+
+    application_logs: PolicySettings = Field(description="Application logs in Loki.")
+    security_events: PolicySettings = Field(description="Security events in Supabase.")
+    audit_logs: PolicySettings = Field(description="Audit logs in PostgreSQL.")
+    metrics: PolicySettings = Field(description="Metrics in Prometheus.")
+    log_files: PolicySettings = Field(description="Log files of services beside the cluster's stdout.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_matrix(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        return {**value, **{key: _with_defaults(key, value.get(key, {})) for key in BY_KEY}}
+
+
+def _with_defaults(key: str, value: object) -> object:
+    """A policy's values over those of the matrix."""
+    policy = BY_KEY[key]
+    silence = policy.max_silence_days
+    defaults = {
+        "retention_days": policy.retention_days,
+        "max_silence": "off" if silence is None else f"{silence}d",
+        "min_remaining": policy.min_remaining,
+    }
+    return {**defaults, **value} if isinstance(value, Mapping) else value
+
+
+class GuardsSettings(Section):
+    """``guards``: limits that hold for every policy."""
+
+    max_fraction: Fraction = Field(
+        Decimal("0.25"),
+        description="Part of all records that a run may destroy without a word; more where the days since"
+        " the last proved run explain it.",
+    )
+    max_clock_skew: Duration = Field(
+        timedelta(seconds=60), description="Difference between this machine's clock and a store's."
+    )
 
 
 class LokiSettings(Section):
@@ -158,3 +262,31 @@ class LedgerSettings(Section):
         if wrong := [url for url in self.anchors if not url.startswith(("s3://", "file:///"))]:
             raise ValueError(f"ledger.anchors names {wrong[0]!r}: it must begin with s3:// or file:///")
         return self
+
+
+class DatabaseSettings(Section):
+    """``database``: PostgreSQL with schema ``retention``: ledger, holds, leases; and the audit log."""
+
+    dsn: SecretStr | None = Field(
+        None, description="Connection string of the job's role: postgresql://role@host:5432/database."
+    )
+    owner_dsn: SecretStr | None = Field(
+        None, description="Connection string of an owner, for migrate, and for detaching partitions."
+    )
+    job_role: str = Field(
+        "luxima_retention", description="Role that the job logs in as; migrate gives it its rights."
+    )
+
+
+class Settings(Section):
+    """Every section. :func:`luxima_retention.configuration.load` fills it."""
+
+    policies: PoliciesSettings = Field(description="The retention matrix.")
+    guards: GuardsSettings = Field(default_factory=GuardsSettings, description="Limits of the guards.")
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings, description="PostgreSQL.")
+    loki: LokiSettings = Field(default_factory=LokiSettings, description="Loki's buckets.")
+    supabase: SupabaseSettings = Field(default_factory=SupabaseSettings, description="Supabase.")
+    prometheus: PrometheusSettings = Field(default_factory=PrometheusSettings, description="Prometheus.")
+    rotation: RotationSettings = Field(default_factory=RotationSettings, description="Log files.")
+    archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
+    ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="The ledger.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from luxima_retention.plan import (
     Explanation,
@@ -93,6 +93,7 @@ class Surveyable(Protocol):
         """Give back connections and descriptors; may be called twice."""
 
 
+@runtime_checkable
 class Expirable(Surveyable, Protocol):
     """A store in which expired records can be destroyed."""
 
@@ -109,6 +110,7 @@ class Expirable(Surveyable, Protocol):
         """Why this row, object or file will go or stay; an item that is not there is ``absent``."""
 
 
+@runtime_checkable
 class Archivable(Expirable, Protocol):
     """A store whose batches can be archived before they are destroyed."""
 
