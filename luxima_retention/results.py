@@ -174,6 +174,8 @@ class RunResult:
         now: the program's clock, read once.
         as_of: the instant that the user named instead.
         warnings: sentences about what does not belong to a policy, such as an anchor that failed.
+        checkpoint: the signed head of the ledger: ``size``, ``root``, ``anchors``.
+        own_code: what the warnings ask for.
     """
 
     now: datetime
@@ -182,11 +184,12 @@ class RunResult:
     as_of: datetime | None = None
     warnings: tuple[str, ...] = ()
     checkpoint: Mapping[str, Any] | None = None
+    own_code: ExitCode = ExitCode.DONE
 
     @property
     def exit_code(self) -> ExitCode:
         """The worst of the policies' codes."""
-        return worst(policy.exit_code for policy in self.policies)
+        return worst((self.own_code, *(policy.exit_code for policy in self.policies)))
 
 
 def summed_up(

@@ -7,7 +7,6 @@ files, ``luxima-retention.toml``, defaults. Unknown and duplicate keys are error
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
+from luxima_retention.durations import parse_duration
 from luxima_retention.matrix import BY_KEY
 
 
@@ -31,26 +31,6 @@ def _whole(value: object) -> object:
     if isinstance(value, (bool, float)) or (isinstance(value, str) and not value.strip().isdecimal()):
         raise ValueError(f"{value!r} is not a whole number of days")
     return value
-
-
-_DURATION = re.compile(r"(\d+)\s*([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def parse_duration(value: object) -> object:
-    """``90s``, ``30m``, ``2h`` or ``7d`` as a :class:`~datetime.timedelta`; ``off`` as ``None``.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if value is None or isinstance(value, timedelta):
-        return value
-    if value == "off":
-        return None
-    match = _DURATION.fullmatch(str(value).strip())
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration: write 90s, 30m, 2h, 7d or off")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 Days = Annotated[int, BeforeValidator(_whole), Field(ge=1)]

@@ -1,0 +1,142 @@
+"""The command line: one module a command; nothing is decided here.
+
+Modules are loaded when their command is called, so that ``--help`` stays fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from luxima_retention import __version__
+from luxima_retention.errors import ExitCode, RetentionError
+
+if TYPE_CHECKING:
+    from luxima_retention.configuration import Configuration
+    from luxima_retention.plan import Hold
+    from luxima_retention.settings import Settings
+
+#: command → what it does; the command itself is ``command`` in the module of that name
+COMMANDS = {
+    "matrix": "The matrix in force, and where each value came from.",
+    "run": "Apply the matrix: survey, decide, guard, act, prove.",
+    "explain": "Why one record will go or stay, by which rule, on which date.",
+    "doctor": "Reach everything; check rights, clocks, versions and what is missing.",
+    "hold": "Place, list and release legal holds.",
+    "archive": "List, verify, restore and expire the archives of what was destroyed.",
+    "ledger": "Read, verify, sign and hand over the chain of entries.",
+    "rotation": "Read logrotate's configuration into ours.",
+    "migrate": "Make schema, functions and rights in PostgreSQL, as its owner.",
+    "demo": "Try everything on an embedded PostgreSQL, in under a minute.",
+    "completion": "Print the completion script of a shell.",
+}
+
+
+@dataclass
+class Context:
+    """What commands share: the settings, read once and only by those that need them."""
+
+    config: Path | None = None
+    log_level: str | None = None
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """The settings with their origins."""
+        from luxima_retention.configuration import load
+
+        return load(self.config)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings."""
+        return self.configuration.settings
+
+    def holds(self) -> tuple[Hold, ...]:
+        """The holds in force; none where neither database nor ledger is configured."""
+        from luxima_retention.holds import in_force
+        from luxima_retention.state import open_state
+
+        state = open_state(self.settings)
+        if state is None:
+            return ()
+        try:
+            return in_force(state.register)
+        finally:
+            state.close()
+
+
+class _Commands(click.Group):
+    """Loads the module of a command when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - same
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"luxima_retention.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - same
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Settings file; default: LUXIMA_CONFIG, ./luxima-retention.toml, /etc/luxima-retention/.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning"]),
+    help="What goes to stderr; default: warning on a terminal, else info.",
+)
+@click.version_option(__version__, prog_name="luxima-retention")
+@click.pass_context
+def cli(context: click.Context, config: Path | None, log_level: str | None) -> None:
+    """Apply Luxima's log retention matrix to every store, and prove that it was done.
+
+    Exit status: 0 done, 1 fault, 2 usage, 3 could not be completed, 4 a guard refused, 5 another run holds
+    the lease, 6 the proof failed, 7 stopped in good order, 8 drift. See docs/exit-codes.md.
+    """
+    context.obj = Context(config=config, log_level=log_level)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script: every way to end has its exit code, and its sentence on stderr."""
+    sys.exit(_status(arguments))
+
+
+def _status(arguments: Sequence[str] | None) -> int:
+    try:
+        status = cli.main(args=arguments, prog_name="luxima-retention", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        click.echo("aborted", err=True)
+        return ExitCode.USAGE
+    except RetentionError as error:
+        return _told(error)
+    except BrokenPipeError:
+        # Whoever read our output is gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAULT
+    return status if isinstance(status, int) else ExitCode.DONE
+
+
+def _told(error: RetentionError) -> int:
+    click.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
+    return error.exit_code

@@ -1,0 +1,141 @@
+"""What several commands need: types of arguments, terminals, signals, logs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from luxima_retention.matrix import BY_NAME
+
+if TYPE_CHECKING:
+    from luxima_retention.cli import Context
+
+output_option = click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result on stdout."
+)
+policy_type = click.Choice(list(BY_NAME))
+
+
+class Instant(click.ParamType[datetime]):
+    """``2026-11-23`` (its start, UTC) or ``2026-11-23T08:30:00+07:00``."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """See :class:`click.ParamType`."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            instant = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not an instant: write 2026-11-23 or 2026-11-23T08:30:00Z", param, ctx)
+        if instant.tzinfo is None and "T" in value:
+            self.fail(f"{value!r} has no time zone: add Z or +07:00", param, ctx)
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+class Duration(click.ParamType[timedelta]):
+    """``90s``, ``30m``, ``2h``, ``7d``; with ``off`` allowed, the word itself."""
+
+    name = "duration"
+
+    def __init__(self, *, off: bool = False) -> None:
+        self._off = off
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See :class:`click.ParamType`."""
+        from luxima_retention.durations import parse_duration
+
+        if value == "off" and self._off:
+            return value
+        try:
+            duration = parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if duration is None:
+            self.fail("a duration is needed: write 90s, 30m, 2h or 7d", param, ctx)
+        return duration
+
+
+class Shard(click.ParamType[tuple[int, int]]):
+    """``2/8``: the third of eight parts, counted from 0 as Indexed Jobs do."""
+
+    name = "I/N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """See :class:`click.ParamType`."""
+        index, _, count = str(value).partition("/")
+        if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+            self.fail(f"{value!r} is not a shard: write I/N with I from 0 to N-1", param, ctx)
+        return int(index), int(count)
+
+
+class Stopper:
+    """Turns true at SIGTERM or SIGINT; a second SIGINT ends the process at once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def __call__(self) -> bool:
+        """Whether somebody has asked for the end."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, or less when told to stop."""
+        self._event.wait(seconds)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle the signals inside the block."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in before:
+            signal.signal(number, self._told)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _told(self, number: int, _frame: object) -> None:
+        if self._event.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._event.set()
+
+
+def logger(context: Context) -> Any:
+    """The structured log on stderr: readable on a terminal, JSON elsewhere."""
+    import logging
+
+    import structlog
+
+    on_terminal = sys.stderr.isatty()
+    level = context.log_level or ("warning" if on_terminal else "info")
+    renderer: Any = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
+    processors = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _without_traceback if level != "debug" else structlog.processors.format_exc_info,
+        renderer,
+    ]
+    return structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+    )
+
+
+def _without_traceback(_logger: Any, _name: str, event: Any) -> Any:
+    """A traceback may show values; it is for the debug level."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        event["error"] = type(error).__name__
+    return event

@@ -1,0 +1,189 @@
+"""``luxima-retention hold``: legal holds, placed and released by people."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from luxima_retention.cli.common import Instant, output_option, policy_type
+
+if TYPE_CHECKING:
+    from luxima_retention.holds import Registered
+    from luxima_retention.plan import Hold
+    from luxima_retention.settings import Settings
+    from luxima_retention.state import State
+
+
+@click.group("hold")
+def command() -> None:
+    """Place, list and release legal holds: what a hold names is kept until it is released."""
+
+
+@command.command("add")
+@click.option("--policy", type=policy_type, help="The policy that it covers; default: all of them.")
+@click.option("--tenant", help="Only records of this tenant.")
+@click.option("--subject", help="Only records of this subject, as the mapped column names it.")
+@click.option("--from", "start", type=Instant(), help="Only records dated at or after this instant.")
+@click.option("--to", "end", type=Instant(), help="Only records dated before this instant.")
+@click.option("--key-prefix", help="Only objects whose key begins so.")
+@click.option("--path", help="Only files whose path matches this pattern.")
+@click.option("--reason", required=True, help="Why, for the register; the ledger keeps its digest only.")
+@click.option("--case", "case_ref", default="", help="Reference of the case.")
+@click.option("--by", "placed_by", default=getpass.getuser, help="Who places it; default: the user.")
+@click.option("--id", "hold_id", help="Its name; default: H- and eight characters.")
+@output_option
+@click.pass_context
+def add(
+    context: click.Context,
+    *,
+    policy: str | None,
+    tenant: str | None,
+    subject: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    key_prefix: str | None,
+    path: str | None,
+    reason: str,
+    case_ref: str,
+    placed_by: str,
+    hold_id: str | None,
+    output: str,
+) -> None:
+    """Put a hold in force, from the next batch of a running job on.
+
+    A hold that names nothing but its policy pauses the policy. What a policy's stores cannot tell apart is
+    refused: a tenant, for example, where no tenant column is mapped.
+    """
+    from luxima_retention.clock import system_clock
+    from luxima_retention.holds import to_json
+    from luxima_retention.plan import Hold
+
+    hold = Hold(
+        hold_id=hold_id or f"H-{uuid.uuid4().hex[:8]}",
+        policy=policy,
+        tenant=tenant,
+        subject=subject,
+        start=start,
+        end=end,
+        key_prefix=key_prefix,
+        path=path,
+        reason=reason,
+        case_ref=case_ref,
+        placed_by=placed_by,
+        placed_at=system_clock(),
+    )
+    _check(context.obj.settings, hold)
+    with _state(context) as state:
+        state.register.place(hold, state.ledger)
+    if output == "json":
+        click.echo(json.dumps({"version": 1, "hold": to_json(hold)}, indent=2))
+    else:
+        click.echo(f"{hold.hold_id} is in force: {_words(hold)}")
+
+
+@command.command("list")
+@click.option("--all", "everything", is_flag=True, help="Released ones as well.")
+@output_option
+@click.pass_context
+def list_holds(context: click.Context, everything: bool, output: str) -> None:
+    """Print the holds in force."""
+    from luxima_retention.holds import to_json
+
+    with _state(context) as state:
+        found = state.register.all(active=not everything)
+    if output == "json":
+        values = [{**to_json(item.hold), "released": _released(item)} for item in found]
+        click.echo(json.dumps({"version": 1, "holds": values}, indent=2))
+        return
+    for item in found:
+        end = f"  released {_released(item)}" if item.released else ""
+        hold = item.hold
+        click.echo(f"{hold.hold_id}  {_words(hold)}  {hold.case_ref or '-'}  {hold.reason}{end}")
+    if not found:
+        click.echo("no hold is in force")
+
+
+@command.command("release")
+@click.argument("hold_id")
+@click.option("--reason", required=True, help="Why it ends.")
+@click.option("--by", "released_by", default=getpass.getuser, help="Who releases it; default: the user.")
+@click.pass_context
+def release(context: click.Context, hold_id: str, reason: str, released_by: str) -> None:
+    """End a hold. Nothing is deleted by that; the next run applies the policy again."""
+    from luxima_retention.clock import system_clock
+    from luxima_retention.holds import Release
+
+    with _state(context) as state:
+        end = Release(at=system_clock(), by=released_by, reason=reason)
+        state.register.release(hold_id, end, state.ledger)
+    click.echo(f"{hold_id} is released; what it kept goes with the next run of its policy")
+
+
+@contextmanager
+def _state(context: click.Context) -> Iterator[State]:
+    from luxima_retention.errors import ConfigurationError
+    from luxima_retention.state import open_state
+
+    state = open_state(context.obj.settings)
+    if state is None:
+        raise ConfigurationError("there is no hold register", "set database.dsn, or ledger.path")
+    try:
+        yield state
+    finally:
+        state.close()
+
+
+def _check(settings: Settings, hold: Hold) -> None:
+    """Refuse what would keep nothing: an empty range, a field that a configured store does not know."""
+    from luxima_retention.errors import ConfigurationError
+
+    if hold.start and hold.end and hold.start >= hold.end:
+        raise ConfigurationError("the range of the hold is empty", "--from must be before --to")
+    for name, known in _covered(settings, hold):
+        if unknown := sorted(hold.dimensions() - known):
+            can = ", ".join(sorted(known)) or "nothing but the whole policy"
+            raise ConfigurationError(
+                f"{name} cannot hold by {', '.join(unknown)}: its stores know {can}",
+                "map the column in the settings, or place the hold with --policy on what knows it",
+            )
+
+
+def _covered(settings: Settings, hold: Hold) -> Iterator[tuple[str, frozenset[str]]]:
+    """The policies that the hold speaks of, each with what its stores can tell apart.
+
+    A policy that the hold names is checked whether it is configured or not; one that is only checked,
+    never deleted from, has nothing to hold.
+    """
+    from luxima_retention.job import Opening, load
+    from luxima_retention.matrix import MATRIX
+
+    for policy in MATRIX:
+        job = load(policy.name)
+        deletes = policy.disposition != "check only" and bool(job.targets(settings, Opening()))
+        if hold.policy == policy.name or (hold.policy is None and deletes):
+            yield policy.name, job.dimensions(settings)
+
+
+def _words(hold: Hold) -> str:
+    """``audit-logs, tenant acme, from 2026-01-01 00:00 UTC``."""
+    parts = [
+        hold.policy or "all policies",
+        f"tenant {hold.tenant}" if hold.tenant else "",
+        f"subject {hold.subject}" if hold.subject else "",
+        f"from {hold.start:%Y-%m-%d %H:%M} UTC" if hold.start else "",
+        f"to {hold.end:%Y-%m-%d %H:%M} UTC" if hold.end else "",
+        f"keys {hold.key_prefix}" if hold.key_prefix else "",
+        f"path {hold.path}" if hold.path else "",
+    ]
+    return ", ".join(filter(None, parts)) + ("" if hold.dimensions() else " (paused)")
+
+
+def _released(item: Registered) -> str | None:
+    return f"{item.released.at:%Y-%m-%dT%H:%M:%SZ} by {item.released.by}" if item.released else None

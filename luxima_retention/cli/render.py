@@ -1,0 +1,221 @@
+"""Results for people: tables on stdout, progress on stderr. Wide on purpose where nobody watches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from luxima_retention.results import PolicyResult, RunResult, TargetResult, Word
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from luxima_retention.plan import Plan
+
+_WIB = ZoneInfo("Asia/Jakarta")
+_GOOD = {Word.DONE, Word.NOTHING, Word.COMPLIANT, Word.WOULD_DELETE, Word.PENDING, Word.CHECKED, Word.NOT_YET}
+_PALE = {Word.NOT_CONFIGURED, Word.NOT_APPLICABLE, Word.DECLINED}
+_WIDTH = 160
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_STEP = 1024
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that does not cut lines where its output goes to a file."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        file=stream, width=None if stream.isatty() else _WIDTH, highlight=False, soft_wrap=not stream.isatty()
+    )
+
+
+def both_zones(instant: datetime) -> str:
+    """``2026-05-27 00:00 UTC (07:00 WIB)``."""
+    there = instant.astimezone(_WIB)
+    day = "" if there.date() == instant.date() else f"{there:%Y-%m-%d} "
+    return f"{instant:%Y-%m-%d %H:%M} UTC ({day}{there:%H:%M} WIB)"
+
+
+def size(count: int) -> str:
+    """``1.5 MiB``."""
+    value, unit = float(count), 0
+    while value >= _STEP and unit < len(_UNITS) - 1:
+        value, unit = value / _STEP, unit + 1
+    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def render_run(result: RunResult) -> None:
+    """A table over all policies, then what each of them has to say."""
+    out = console()
+    what = "dry run: nothing was changed" if result.dry_run else "run"
+    out.print(f"{what}, {both_zones(result.now)}" + (f", as of {result.as_of}" if result.as_of else ""))
+    out.print(_table(result.policies))
+    for policy in result.policies:
+        for line in _policy_lines(policy):
+            out.print(line)
+    if result.checkpoint:
+        out.print(f"ledger signed: {result.checkpoint['size']} entries, root {result.checkpoint['root']}")
+    for warning in result.warnings:
+        out.print(Text(f"warning: {warning}", style="yellow"))
+    out.print(f"exit {int(result.exit_code)}")
+
+
+def _table(policies: Iterable[PolicyResult]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, justify in (("policy", "left"), ("keeps", "right"), ("target", "left"), ("cutoff", "left")):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for name in ("expired", "held", "destroyed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    for policy in policies:
+        for row in _rows(policy):
+            table.add_row(*row)
+    return table
+
+
+def _rows(policy: PolicyResult) -> Iterator[tuple[Any, ...]]:
+    keeps = f"{policy.retention_days} d"
+    if not policy.targets:
+        yield policy.policy, keeps, "-", "-", "-", "-", "-", _word(policy.word)
+    for target in policy.targets:
+        plan, survey, totals = target.plan, target.survey, target.totals
+        yield (
+            policy.policy,
+            keeps,
+            target.target,
+            both_zones(plan.cutoff) if plan else "-",
+            str(survey.expired) if plan and survey else "-",
+            str(survey.held) if plan and survey else "-",
+            str(totals.items) if totals else "-",
+            _word(target.word),
+        )
+
+
+def _word(word: Word) -> Text:
+    style = "green" if word in _GOOD else "dim" if word in _PALE else "bold red"
+    return Text(str(word), style=style)
+
+
+def _policy_lines(policy: PolicyResult) -> Iterator[Text]:
+    if policy.sentence:
+        yield Text.assemble(("\n" + policy.policy, "bold"), f": {policy.sentence}")
+    if policy.hint:
+        yield _hint(policy.hint)
+    for target in policy.targets:
+        yield Text.assemble(("\n" + policy.policy, "bold"), f" {target.target}: {target.sentence}")
+        yield from _target_lines(target)
+
+
+def _target_lines(target: TargetResult) -> Iterator[Text]:
+    if target.hint:
+        yield _hint(target.hint)
+    for verdict in target.verdicts:
+        if not verdict.passed:
+            yield Text(
+                f"  refused by {verdict.guard}: observed {verdict.observed}, limit {verdict.limit}", "red"
+            )
+            if verdict.hint and verdict.hint != target.hint:
+                yield _hint(verdict.hint)
+    if target.plan is not None:
+        for reason in target.plan.reasons:
+            yield Text(f"  {reason.items:>12,} {reason.verdict}: {reason.sentence}")
+    yield from _survey_lines(target)
+    yield from _done_lines(target)
+
+
+def _survey_lines(target: TargetResult) -> Iterator[Text]:
+    survey = target.survey
+    if survey is None:
+        return
+    for finding in survey.findings:
+        if finding.message != target.sentence:
+            yield Text(
+                f"  {finding.level}: {finding.message}", "dim" if finding.level == "info" else "yellow"
+            )
+            if finding.hint:
+                yield _hint(finding.hint)
+    if survey.forecast and target.word in {Word.WOULD_DELETE, Word.WOULD_REFUSE}:
+        yield Text(f"  forecast: {_forecast(survey.forecast)}")
+
+
+def _forecast(forecast: Any) -> str:
+    told = {
+        "batches": lambda value: f"{value} batches",
+        "seconds": lambda value: f"about {value} s",
+        "wal_bytes": lambda value: f"{size(value)} of WAL",
+        "reusable_bytes": lambda value: f"{size(value)} reusable afterwards (not given back to the disk)",
+    }
+    return ", ".join(
+        told[name](value) if name in told else f"{value} {name}" for name, value in forecast.items()
+    )
+
+
+def _done_lines(target: TargetResult) -> Iterator[Text]:
+    totals = target.totals
+    if totals is None or not totals.batches:
+        return
+    parts = [f"{totals.batches} batches"]
+    parts += [f"{name} {value / 1000:.1f} s" for name, value in target.milliseconds.items()]
+    parts += [f"archived {size(totals.archived_bytes)}"] if totals.archived_bytes else []
+    parts += [
+        f"waited {value / 1000:.1f} s for {name.removeprefix('wait_ms.')}"
+        for name, value in totals.metrics.items()
+        if name.startswith("wait_ms.") and value
+    ]
+    yield Text(f"  {', '.join(parts)}", "dim")
+    if target.archive:
+        yield Text(f"  archive: {target.archive}", "dim")
+    yield Text(f"  run {target.run_id}" + (", resumed" if target.resumed else ""), "dim")
+
+
+def _hint(hint: str) -> Text:
+    return Text(f"  hint: {hint}", "cyan")
+
+
+def render_plans(plans: Iterable[Plan]) -> None:
+    """What a real run is about to destroy, on stderr, before it asks."""
+    out = console(stderr=True)
+    for plan in plans:
+        out.print(
+            f"{plan.policy} {plan.identity.target}: {plan.items:,} records before {both_zones(plan.cutoff)}"
+        )
+        for reason in plan.reasons:
+            out.print(f"  {reason.items:>12,} {reason.verdict}: {reason.sentence}")
+
+
+class Live:
+    """Progress bars on stderr, on a terminal only."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> None:
+        """Nothing is shown before the first batch."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bars off the terminal."""
+        if self._progress is not None:
+            self._progress.stop()
+
+    def progress(self, target: str, done: int, planned: int) -> None:
+        """Show how far a target is."""
+        if not sys.stderr.isatty():
+            return
+        if self._progress is None:
+            from rich.progress import Progress
+
+            self._progress = Progress(console=console(stderr=True), transient=True)
+            self._progress.start()
+        if target not in self._tasks:
+            self._tasks[target] = self._progress.add_task(target, total=planned)
+        self._progress.update(self._tasks[target], completed=done)

@@ -1,0 +1,124 @@
+"""``luxima-retention run``: apply the matrix."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from luxima_retention.cli.common import Duration, Instant, Shard, Stopper, logger, output_option, policy_type
+
+if TYPE_CHECKING:
+    from luxima_retention.plan import Plan
+
+
+@click.command("run")
+@click.argument("policies", nargs=-1, type=policy_type, metavar="[POLICY]...")
+@click.option("--dry-run", is_flag=True, help="Show what would go; change nothing anywhere.")
+@click.option("--as-of", type=Instant(), help="Count from this past instant instead of now.")
+@click.option(
+    "--save-plan", type=click.Path(dir_okay=False, path_type=Path), help="With --dry-run: file for the plan."
+)
+@click.option(
+    "--plan",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="Apply a saved plan, on its terms.",
+)
+@click.option("--max-items", type=click.IntRange(min=0), help="Refuse to destroy more records than this.")
+@click.option("--max-fraction", metavar="F", help="Part of all records, 0 to 1, that may go (guard share).")
+@click.option("--min-remaining", type=click.IntRange(min=0), help="Records that must be left.")
+@click.option("--max-silence", type=Duration(off=True), help="Age of the newest record that is no alarm.")
+@click.option("--max-runtime", type=Duration(), help="Time budget; stops in good order, exit 7.")
+@click.option("--shard", type=Shard(), help="This process does part I of N (application-logs, --sweep).")
+@click.option("--sweep", is_flag=True, help="Also walk all chunks of Loki's bucket (application-logs).")
+@click.option("--rotate-now", is_flag=True, help="Rotate whatever the schedule says (log-files).")
+@click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
+@output_option
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    policies: tuple[str, ...],
+    dry_run: bool,
+    as_of: datetime | None,
+    save_plan: Path | None,
+    plan: Path | None,
+    max_items: int | None,
+    max_fraction: str | None,
+    min_remaining: int | None,
+    max_silence: timedelta | str | None,
+    max_runtime: timedelta | None,
+    shard: tuple[int, int] | None,
+    sweep: bool,
+    rotate_now: bool,
+    yes: bool,
+    output: str,
+) -> int:
+    """Apply the matrix to the named policies; to all of them when none is named.
+
+    Surveys each store, decides by the cutoff and the legal holds, asks the guards, deletes in small batches,
+    and surveys again. On a terminal it shows the plan and asks first.
+    """
+    from luxima_retention import runner
+    from luxima_retention.cli.render import Live, render_run
+    from luxima_retention.results import to_json
+
+    stopper, live = Stopper(), Live()
+    options = runner.Options(
+        policies=policies,
+        dry_run=dry_run,
+        as_of=as_of,
+        save_plan=save_plan,
+        plan=plan,
+        max_items=max_items,
+        max_fraction=_fraction(max_fraction),
+        min_remaining=min_remaining,
+        max_silence=max_silence,
+        max_runtime=max_runtime,
+        shard=shard,
+        sweep=sweep,
+        rotate_now=rotate_now,
+    )
+    hooks = runner.Hooks(
+        confirm=(lambda _plans: True) if yes or not _interactive() else _asked,
+        stopping=stopper,
+        wait=stopper.wait,
+        say=logger(context.obj).info,
+        progress=live.progress,
+    )
+    with stopper.listening(), live:
+        result = runner.run(context.obj.settings, options, hooks)
+    if output == "json":
+        click.echo(json.dumps(to_json(result), indent=2))
+    else:
+        render_run(result)
+    return result.exit_code
+
+
+def _fraction(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not 0 <= value <= 1:
+        raise click.BadParameter(f"{text!r} is not a part of 0 to 1", param_hint="--max-fraction")
+    return value
+
+
+def _interactive() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _asked(plans: tuple[Plan, ...]) -> bool:
+    """Show the plans on the terminal and ask; only "yes" goes on."""
+    from luxima_retention.cli.render import render_plans
+
+    render_plans(plans)
+    return bool(click.confirm("Destroy them?", default=False, err=True))

@@ -1,0 +1,69 @@
+"""What a job declares: which policy, which stores. Declarations stand in ``jobs/``, one for each policy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from luxima_retention.clock import Clock, system_clock
+from luxima_retention.matrix import BY_NAME
+
+if TYPE_CHECKING:
+    from luxima_retention.engine import Environment, Target
+    from luxima_retention.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How stores are opened.
+
+    Args:
+        read_only: for a dry run: what is opened cannot write.
+        archives: whether records will be archived before they go.
+        sweep: the weekly walk over everything that Loki's bucket holds.
+        shard: ``(I, N)``: this process does the part ``I`` of ``N``.
+        rotate_now: rotate whatever the schedule says.
+        clock: the program's.
+    """
+
+    read_only: bool = True
+    archives: bool = False
+    sweep: bool = False
+    shard: tuple[int, int] | None = None
+    rotate_now: bool = False
+    clock: Clock = system_clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A policy with its stores.
+
+    Args:
+        policy: its name.
+        targets: names and openers; none where the policy is not configured. Opens nothing itself.
+        missing: the setting that would configure it.
+        dimensions: what holds may name in these stores, by these settings.
+        before: an operation of its own that precedes the five steps, such as a rotation.
+    """
+
+    policy: str
+    targets: Callable[[Settings, Opening], tuple[Target, ...]]
+    missing: str
+    dimensions: Callable[[Settings], frozenset[str]]
+    before: Callable[[Settings, Environment, Opening], Mapping[str, Any]] | None = None
+
+
+def load(policy: str) -> Job:
+    """The declaration of a policy's job."""
+    job: Job = import_module(BY_NAME[policy].job).JOB
+    return job
+
+
+def main(job: Job) -> None:
+    """Run one job as ``python -m jobs.…`` does: ``luxima-retention run POLICY`` with the same options."""
+    from luxima_retention.cli import main as command
+
+    command(["run", job.policy, *sys.argv[1:]])
