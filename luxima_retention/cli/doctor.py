@@ -1,0 +1,47 @@
+"""``luxima-retention doctor``: reach everything and say what is missing."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from luxima_retention.cli.common import output_option
+
+_STYLES = {"info": "green", "warning": "yellow"}
+
+
+@click.command("doctor")
+@output_option
+@click.pass_context
+def command(context: click.Context, output: str) -> int:
+    """Reach every store; check rights, clocks, versions, indexes, ledger, holds and archive.
+
+    Changes nothing. The exit status is that of the worst finding, from the same table as run's.
+    """
+    from luxima_retention.clock import system_clock
+    from luxima_retention.doctor import examine
+    from luxima_retention.errors import worst
+
+    checks = list(examine(context.obj.settings, system_clock))
+    code = worst(check.code for check in checks)
+    if output == "json":
+        values = [
+            {
+                "subject": check.subject,
+                "level": str(check.level),
+                "message": check.message,
+                "hint": check.hint,
+                "exit_code": int(check.code),
+            }
+            for check in checks
+        ]
+        click.echo(json.dumps({"version": 1, "exit_code": int(code), "checks": values}, indent=2))
+        return code
+    for check in checks:
+        click.secho(f"{check.level:<8}", fg=_STYLES.get(check.level, "red"), nl=False)
+        click.echo(f"{check.subject}: {check.message}")
+        if check.hint:
+            click.echo(f"        hint: {check.hint}")
+    click.echo(f"exit {int(code)}")
+    return code
