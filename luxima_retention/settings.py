@@ -7,13 +7,14 @@ files, ``luxima-retention.toml``, defaults. Unknown and duplicate keys are error
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from luxima_retention.durations import parse_duration
@@ -258,12 +259,78 @@ class DatabaseSettings(Section):
     )
 
 
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+
+
+def _identifiers(value: str, parts: int) -> str:
+    """``core.audit_log`` or ``created_at``: names as PostgreSQL takes them, in their own case."""
+    names = value.split(".")
+    if value and (len(names) != parts or not all(_IDENTIFIER.fullmatch(name) for name in names)):
+        raise ValueError(f"{value!r} is not {'schema.table' if parts > 1 else 'a column'}")
+    return value
+
+
+Table = Annotated[str, AfterValidator(lambda value: _identifiers(value, 2))]
+Column = Annotated[str, AfterValidator(lambda value: _identifiers(value, 1))]
+
+
+class TableSettings(Section):
+    """A table of records in PostgreSQL."""
+
+    table: Table = Field(description="The table, with its schema: core.audit_log.")
+    time_column: Column = Field("created_at", description="Column with the record's own time.")
+    time_zone: str = Field(
+        "", description="Zone of a time column that has none, such as UTC; such a column is refused without."
+    )
+    key_columns: Annotated[tuple[Column, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        ("id",), min_length=1, description="Columns that tell rows apart: a primary or unique key."
+    )
+    tenant_column: Column = Field("", description="Column that holds by tenant name; empty maps none.")
+    subject_column: Column = Field("", description="Column that holds by subject name; empty maps none.")
+    strategy: Literal["auto", "keyset", "tid_range"] = Field(
+        "auto",
+        description="keyset walks an index on the time column; tid_range passes once over the pages of a"
+        " table without one; auto asks the catalogue.",
+    )
+
+
+class AuditLogSettings(TableSettings):
+    """``audit_log``: the table of audit logs in ``database.dsn``."""
+
+    table: Table = Field("core.audit_log", description="The table, with its schema.")
+
+
+class PaceSettings(Section):
+    """``pace``: how gently tables are emptied."""
+
+    batch_seconds: float = Field(
+        0.5, gt=0, le=60, description="Seconds that one batch aims for; its number of rows follows."
+    )
+    max_batch_rows: int = Field(50_000, ge=1, description="Rows of one batch at most.")
+    duty_cycle: float = Field(
+        0.5, gt=0, le=1, description="Part of the time that is spent deleting, 0 to 1; 1 never pauses."
+    )
+    lock_timeout: Duration = Field(timedelta(seconds=2), description="How long a batch waits for a lock.")
+    statement_timeout: Duration = Field(timedelta(seconds=60), description="How long one batch may take.")
+    max_replica_lag: Duration = Field(
+        timedelta(seconds=30), description="Replay lag of a standby beyond which batches wait."
+    )
+    min_slot_headroom_mib: int = Field(
+        256, ge=0, description="MiB of WAL that each replication slot must have left before it is lost."
+    )
+    max_wal_mib_per_minute: int = Field(
+        0, ge=0, description="MiB of WAL that batches may write in a minute; 0 does not limit."
+    )
+
+
 class Settings(Section):
     """Every section. :func:`luxima_retention.configuration.load` fills it."""
 
     policies: PoliciesSettings = Field(description="The retention matrix.")
     guards: GuardsSettings = Field(default_factory=GuardsSettings, description="Limits of the guards.")
     database: DatabaseSettings = Field(default_factory=DatabaseSettings, description="PostgreSQL.")
+    audit_log: AuditLogSettings = Field(default_factory=AuditLogSettings, description="The audit log.")
+    pace: PaceSettings = Field(default_factory=PaceSettings, description="How gently tables are emptied.")
     loki: LokiSettings = Field(default_factory=LokiSettings, description="Loki's buckets.")
     supabase: SupabaseSettings = Field(default_factory=SupabaseSettings, description="Supabase.")
     prometheus: PrometheusSettings = Field(default_factory=PrometheusSettings, description="Prometheus.")

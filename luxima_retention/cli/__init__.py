@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -132,7 +133,19 @@ def _status(arguments: Sequence[str] | None) -> int:
         # Whoever read our output is gone; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAULT
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, told with its exit code
+        return _fault(error)
     return status if isinstance(status, int) else ExitCode.DONE
+
+
+def _fault(error: Exception) -> int:
+    """A bug. Its traceback may show values, so it is for whoever asks for it."""
+    click.echo(f"error: unexpected fault: {type(error).__name__}", err=True)
+    if "debug" in sys.argv:
+        traceback.print_exception(error)
+    else:
+        click.echo("hint: run again with --log-level debug and report the traceback", err=True)
+    return ExitCode.FAULT
 
 
 def _told(error: RetentionError) -> int:

@@ -17,6 +17,7 @@ CREATE TABLE retention.target (
     key_columns       text[] NOT NULL,
     tenant_column     text,
     subject_column    text,
+    strategy          text NOT NULL CHECK (strategy IN ('keyset', 'tid_range')),
     holds_source      text NOT NULL CHECK (holds_source IN ('register', 'parameter')),
     system_identifier text NOT NULL,                  -- of the cluster, as migrate first saw it
     definition        text NOT NULL,                  -- SHA-256 of the generated functions

@@ -1,0 +1,82 @@
+-- What migrate asks and does besides the numbered migrations.
+
+-- name: lock
+-- 1280664911: 'LUXO', our third class of advisory locks: one migrate at a time.
+SELECT pg_advisory_lock(1280664911, 1)
+
+-- name: unlock
+SELECT pg_advisory_unlock(1280664911, 1)
+
+-- name: bookkeeping
+CREATE SCHEMA IF NOT EXISTS retention;
+CREATE TABLE IF NOT EXISTS retention.migration (
+    number     integer PRIMARY KEY,
+    name       text NOT NULL,
+    sha256     text NOT NULL,                         -- of the file, so that a changed one is noticed
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- name: applied
+SELECT number, sha256 FROM retention.migration ORDER BY number
+
+-- name: record
+INSERT INTO retention.migration (number, name, sha256) VALUES (%(number)s, %(name)s, %(sha256)s)
+
+-- name: role_exists
+SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)
+
+-- name: create_role
+CREATE ROLE {role} LOGIN
+
+-- name: relation
+SELECT c.oid::bigint, c.relkind::text, pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity, c.relforcerowsecurity
+FROM pg_class c WHERE c.oid = to_regclass(%(table)s)
+
+-- name: columns
+SELECT a.attname, format_type(a.atttypid, NULL), a.attnotnull
+FROM pg_attribute a
+WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+
+-- name: unique_keys
+-- The columns of each unique index that covers all rows.
+SELECT array_agg(a.attname ORDER BY a.attname)
+FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+WHERE i.indrelid = to_regclass(%(table)s) AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
+GROUP BY i.indexrelid
+
+-- name: time_indexes
+-- Usable btree indexes over all rows whose first column is the time column.
+SELECT count(*)
+FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_am m ON m.oid = c.relam AND m.amname = 'btree'
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+WHERE i.indrelid = to_regclass(%(table)s) AND i.indisvalid AND i.indpred IS NULL AND a.attname = %(column)s
+
+-- name: system
+SELECT system_identifier::text FROM pg_control_system()
+
+-- name: target
+SELECT floor_days, definition, policy FROM retention.target WHERE target = %(target)s
+
+-- name: set_target
+INSERT INTO retention.target (target, policy, relation, function_name, floor_days, time_column, time_zone,
+                              key_columns, tenant_column, subject_column, strategy, holds_source,
+                              system_identifier, definition)
+VALUES (%(target)s, %(policy)s, %(relation)s, %(function_name)s, %(floor_days)s, %(time_column)s, %(time_zone)s,
+        %(key_columns)s, %(tenant_column)s, %(subject_column)s, %(strategy)s, %(holds_source)s,
+        %(system_identifier)s, %(definition)s)
+ON CONFLICT (target) DO UPDATE
+SET policy = excluded.policy, relation = excluded.relation, function_name = excluded.function_name,
+    floor_days = excluded.floor_days, time_column = excluded.time_column, time_zone = excluded.time_zone,
+    key_columns = excluded.key_columns, tenant_column = excluded.tenant_column,
+    subject_column = excluded.subject_column, strategy = excluded.strategy, holds_source = excluded.holds_source,
+    system_identifier = excluded.system_identifier, definition = excluded.definition,
+    applied_at = clock_timestamp()
+
+-- name: drop_functions
+-- Names are the same, but a changed table changes the type that they return.
+DROP FUNCTION IF EXISTS {prune}(uuid, bigint, timestamptz, integer, jsonb, boolean);
+DROP FUNCTION IF EXISTS {survey}(timestamptz, jsonb);
+DROP FUNCTION IF EXISTS {explain}(text[], timestamptz, jsonb);

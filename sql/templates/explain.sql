@@ -1,0 +1,2 @@
+WITH holds AS MATERIALIZED (SELECT * FROM {rules})
+SELECT {at} AS dated, {holder} AS held_by FROM {table} t WHERE {is_key}

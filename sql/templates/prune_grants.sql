@@ -1,0 +1,4 @@
+REVOKE ALL ON FUNCTION {prune}(uuid, bigint, timestamptz, integer, jsonb, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION {prune}(uuid, bigint, timestamptz, integer, jsonb, boolean) TO {role};
+-- To see the table in the catalogue; a schema is no right to any table in it.
+GRANT USAGE ON SCHEMA {schema} TO {role};

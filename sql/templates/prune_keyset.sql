@@ -1,0 +1,44 @@
+-- One batch, oldest first, by the order of (time, key). The last key of the batch is looked up first; what is
+-- deleted is the range up to it, which is twice as fast as deleting a list of keys. Rows that are held stay
+-- behind; the next batch begins after them.
+CREATE OR REPLACE FUNCTION {prune}(
+    p_run uuid, p_token bigint, p_cutoff timestamptz, p_limit integer, p_holds jsonb, p_rows boolean DEFAULT true)
+RETURNS SETOF {table}
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET row_security = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    j     retention.journal;
+    edge  {time_type} := {cutoff};
+    gone  bigint;
+    more  boolean := true;
+    first timestamptz;
+    final timestamptz;
+    {declare}
+BEGIN
+    j := retention.batch_begin({target}, p_run, p_token, p_cutoff, p_limit, p_holds);
+    {read_cursor}
+    SELECT {at} INTO first FROM {table} t WHERE t.{time} < edge AND {after} ORDER BY {order} LIMIT 1;
+    IF first IS NULL THEN
+        PERFORM retention.batch_end({target}, p_token, p_limit, 0, NULL, NULL, j.after_at, j.after_key, NULL, true);
+        RETURN;
+    END IF;
+    SELECT {key_list} INTO {last_list} FROM {table} t WHERE t.{time} < edge AND {after}
+     ORDER BY {order} OFFSET p_limit - 1 LIMIT 1;
+    IF NOT FOUND THEN
+        more := false;
+        SELECT {key_list} INTO {last_list} FROM {table} t WHERE t.{time} < edge AND {after}
+         ORDER BY {order_desc} LIMIT 1;
+    END IF;
+    final := {last_at};
+    IF p_rows THEN
+        RETURN QUERY
+        WITH holds AS MATERIALIZED (SELECT * FROM {rules})
+        DELETE FROM {table} t WHERE t.{time} < edge AND {after} AND {upto} AND NOT {held} RETURNING t.*;
+    ELSE
+        WITH holds AS MATERIALIZED (SELECT * FROM {rules})
+        DELETE FROM {table} t WHERE t.{time} < edge AND {after} AND {upto} AND NOT {held};
+    END IF;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    PERFORM retention.batch_end(
+        {target}, p_token, p_limit, gone, first, final, {last_at}, ARRAY[{last_key}], NULL, NOT more);
+END $$;
