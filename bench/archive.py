@@ -38,7 +38,8 @@ COLUMNS = (("id", "bigint"), ("at", "timestamp with time zone"), ("actor", "text
            ("entity", "text"), ("address", "inet"), ("detail", "jsonb"))  # fmt: skip
 MAKE = """
 CREATE TABLE bench_archive.original AS
-SELECT g::bigint AS id, now() - interval '1 year' AS at, 'user-' || g %% 1000 AS actor, 'update'::text AS action,
+SELECT g::bigint AS id, now() - interval '1 year' AS at, 'user-' || g %% 1000 AS actor,
+       'update'::text AS action,
        'invoice-' || g AS entity, '10.0.0.1'::inet + g %% 65000 AS address,
        jsonb_build_object('from', g, 'to', g + 1, 'reason', repeat(md5(g::text), 3)) AS detail
 FROM generate_series(1, %(rows)s) g

@@ -100,7 +100,9 @@ def test_an_entry_inside_a_transaction_goes_with_it(ledger, job):
 def test_nothing_is_changed_or_removed_by_the_job_nor_by_the_owner(ledger, job, database, statement):
     append(ledger, 1)
     with psycopg.connect(job) as connection:
-        connection.execute("INSERT INTO retention.checkpoint (size, root, peaks, note) VALUES (1, 'x', 'x', '')")
+        connection.execute(
+            "INSERT INTO retention.checkpoint (size, root, peaks, note) VALUES (1, 'x', 'x', '')"
+        )
     with psycopg.connect(job) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement)
     with database.connect() as owner, pytest.raises(psycopg.errors.RestrictViolation):

@@ -42,7 +42,7 @@ class FakeRegister:
         self.holds = list(holds)
         self.error: Exception | None = None
 
-    def all(self, *, active=True):
+    def all(self, **_):
         from luxima_retention.holds import Registered
 
         if self.error:

@@ -43,7 +43,7 @@ def test_a_saved_plan_is_read_back_with_its_digest(path):
 @pytest.mark.parametrize("age", [timedelta(microseconds=-1), VALID_FOR, VALID_FOR + timedelta(days=1)])
 def test_a_plan_holds_for_its_time_only(path, age):
     save(path, [plan()], NOW)
-    with pytest.raises(GuardRefused, match="holds from .* not now") as caught:
+    with pytest.raises(GuardRefused, match=r"holds from .* not now") as caught:
         load(path, NOW + age)
     assert "--save-plan" in caught.value.hint
 

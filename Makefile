@@ -1,0 +1,55 @@
+# Everything that a bare Debian or Ubuntu with Python 3.11 and make needs to test or to try the suite.
+PYTHON ?= python3
+VENV := .venv
+DEMO := .venv-demo
+# Installed from hashes, so that what is tested is what was locked; the project itself without a network.
+INSTALL = bin/pip install --quiet --disable-pip-version-check
+
+.PHONY: help test lint types unit demo lock bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+test: $(VENV)/.installed lint types  ## install what is needed, check, and run every test
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.installed  ## style and formatting
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.installed  ## mypy, strict
+	$(VENV)/bin/mypy
+
+unit: $(VENV)/.installed  ## the tests that need no server
+	$(VENV)/bin/python -m pytest tests/unit
+
+demo: $(DEMO)/.installed  ## try everything on an embedded PostgreSQL
+	$(DEMO)/bin/luxima-retention demo
+
+bench: $(VENV)/.installed  ## measure side by side with what people do by hand; takes minutes
+	for file in bench/[a-z]*.py; do $(VENV)/bin/python $$file || exit 1; done
+
+lock: $(VENV)/.installed  ## resolve the newest versions again
+	$(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --custom-compile-command 'make lock' --all-extras --group build --group test \
+	  --group lint pyproject.toml --output-file requirements/dev.lock
+	$(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --custom-compile-command 'make lock' --extra demo --extra pdf --group build \
+	  pyproject.toml --output-file requirements/demo.lock
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) $(DEMO) .cache .mypy_cache .ruff_cache .pytest_cache demo-output
+
+$(VENV)/.installed: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo 'python3 -m venv does not work: apt-get install python3-venv'; exit 1; }
+	$(VENV)/$(INSTALL) --require-hashes -r requirements/dev.lock
+	$(VENV)/$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEMO)/.installed: requirements/demo.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 demo'; exit 1; }
+	@$(PYTHON) -m venv $(DEMO) || { echo 'python3 -m venv does not work: apt-get install python3-venv'; exit 1; }
+	$(DEMO)/$(INSTALL) --require-hashes -r requirements/demo.lock
+	$(DEMO)/$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@

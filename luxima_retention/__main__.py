@@ -1,0 +1,5 @@
+"""``python -m luxima_retention``."""
+
+from luxima_retention.cli import main
+
+main()

