@@ -15,7 +15,7 @@ from luxima_retention.plan import Request, cutoff_at
 from luxima_retention.settings import PrometheusSettings
 from luxima_retention.stores.prometheus.store import PrometheusStore, open_prometheus
 from luxima_retention.stores.prometheus.verdict import Mode
-from tests.servers.process import Process, free_ports, listening, scratch
+from tests.servers.process import Process, free_ports, listening, scratch, wait_until
 from tests.servers.programs import find_program
 from tests.servers.stub import Answer, run_stub
 from tests.servers.victoriametrics import run_victoriametrics
@@ -176,8 +176,15 @@ def guarded():
     tls = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n"
     (home / "web.yml").write_text(f"{tls}basic_auth_users: {{retention: '{HASH}'}}\n")
     flags = [f"--web.config.file={home / 'web.yml'}", "--web.route-prefix=/prom", TIME + "60d"]
+    url = f"https://localhost:{port}/prom"
     with server(home, port, *flags, f"--storage.tsdb.path={home / 'data'}"):
-        yield f"https://localhost:{port}/prom", ca
+        assert wait_until(lambda: is_ready(url, ca)), "the guarded server does not get ready"
+        yield url, ca
+
+
+def is_ready(url, ca):
+    """It listens before it serves, and answers 503 meanwhile."""
+    return requests.get(f"{url}/-/ready", verify=ca, auth=("retention", "s3cret"), timeout=5).ok
 
 
 def certificates(home):

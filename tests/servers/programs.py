@@ -18,6 +18,7 @@ from tests.servers.process import ServerError
 CACHE = Path(__file__).parents[2] / ".cache" / "programs"
 #: Program → the packages that it needs beyond what every Debian has; the first one holds it.
 PACKAGES = {
+    "faketime": ("libfaketime",),
     "logrotate": ("logrotate", "libpopt0"),
     "prometheus": ("prometheus",),
     "promtool": ("prometheus",),
@@ -34,6 +35,15 @@ def find_program(name: str) -> str:
     debian = _NAMES.get(name, name)
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     return shutil.which(debian, path=path) or shutil.which(name, path=path) or _unpacked(name, debian)
+
+
+def faketime_library() -> str:
+    """The path of ``libfaketime.so.1``, for ``LD_PRELOAD``."""
+    root = CACHE / "libfaketime"
+    if not root.is_dir():
+        _unpack(root, [*PACKAGES["faketime"]])
+    (library,) = root.glob("usr/lib/*/faketime/libfaketime.so.1")
+    return str(library)
 
 
 def _unpacked(name: str, debian: str) -> str:
