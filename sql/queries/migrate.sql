@@ -58,7 +58,13 @@ WHERE i.indrelid = to_regclass(%(table)s) AND i.indisvalid AND i.indpred IS NULL
 SELECT system_identifier::text FROM pg_control_system()
 
 -- name: target
-SELECT floor_days, definition, policy FROM retention.target WHERE target = %(target)s
+-- A table that was dropped took its functions with it, and its definition is as good as unknown then.
+SELECT floor_days,
+       CASE WHEN to_regprocedure('retention.prune_' || function_name
+                                 || '(uuid,bigint,timestamptz,integer,jsonb,boolean)') IS NOT NULL
+            THEN definition ELSE '' END,
+       policy
+FROM retention.target WHERE target = %(target)s
 
 -- name: set_target
 INSERT INTO retention.target (target, policy, relation, function_name, floor_days, time_column, time_zone,

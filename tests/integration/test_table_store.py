@@ -1,0 +1,399 @@
+"""PostgreSQL tables of many shapes: the promises of a store, and what bites before the first delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from luxima_retention.errors import ConfigurationError, StoreError
+from luxima_retention.migrate import Target, migrate
+from luxima_retention.plan import Hold, Level
+from luxima_retention.settings import PaceSettings, TableSettings
+from luxima_retention.stores.memory import MemoryStore, Record
+from luxima_retention.stores.table import TableStore
+from tests.integration import conformance
+from tests.integration.conformance import PROMISES, Item
+from tests.servers.postgres import Database
+
+GENTLE = PaceSettings(duty_cycle=1, max_batch_rows=37)
+#: name → columns, key, time column, zone, index, how a number becomes a key
+SHAPES = {
+    "bigint": ("id bigint PRIMARY KEY, created_at timestamptz, tenant text", "id", "", True),
+    "uuid": ("id uuid PRIMARY KEY, created_at timestamptz, tenant text", "id", "", True),
+    "composite": (
+        "org int, id bigint, created_at timestamptz, tenant text, PRIMARY KEY (org, id)",
+        "org,id",
+        "",
+        True,
+    ),
+    "no index": ("id bigint PRIMARY KEY, created_at timestamptz, tenant text", "id", "", False),
+    "no zone": ("id bigint PRIMARY KEY, created_at timestamp, tenant text", "id", "Asia/Jakarta", True),
+    "odd names": (
+        'id bigint PRIMARY KEY, created_at timestamptz, tenant text, "Dead Column" int',
+        "id",
+        "",
+        True,
+    ),
+}
+
+
+@dataclass(kw_only=True)
+class TableHarness:
+    """A table in a fresh database, migrated, with its job's role."""
+
+    database: Database
+    shape: str
+    policy: str = "security-events"
+    takes_undated: bool = True
+
+    def __post_init__(self) -> None:
+        columns, key, zone, indexed = SHAPES[self.shape]
+        self.key = key
+        self.table = TableSettings(
+            table="core.Events" if self.shape == "odd names" else "core.events",
+            key_columns=tuple(key.split(",")),
+            time_zone=zone,
+            tenant_column="tenant",
+        )
+        quoted = ".".join(f'"{part}"' for part in self.table.table.split("."))
+        self.quoted = quoted
+        self.target = Target(policy=self.policy, table=self.table, floor_days=30, register=True)
+        with self.database.connect() as owner:
+            owner.execute("CREATE SCHEMA core")
+            owner.execute(f"CREATE TABLE {quoted} ({columns})")
+            if indexed:
+                owner.execute(f"CREATE INDEX ON {quoted} (created_at, {key})")
+        self.job = self.database.login("job")
+        self.migrate()
+
+    def migrate(self):
+        with psycopg.connect(self.database.dsn) as owner:
+            return migrate(owner, (self.target,), job_role=f"{self.database.name}_job")
+
+    def fill(self, items: list[Item]) -> None:
+        with psycopg.connect(self.database.dsn) as owner:
+            owner.execute("SET timezone = 'Asia/Jakarta'")
+            for item in items:
+                values = self._values(item)
+                marks = ", ".join(["%s"] * len(values))
+                owner.execute(
+                    f"INSERT INTO {self.quoted} ({self.key}, created_at, tenant) VALUES ({marks})", values
+                )
+
+    def _values(self, item: Item):
+        if self.shape == "composite":
+            return [item.name % 3, item.name, item.at, item.tenant]
+        return [self.name_of(item.name), item.at, item.tenant]
+
+    def name_of(self, number: int) -> str:
+        if self.shape == "uuid":
+            return f"00000000-0000-0000-0000-{number:012d}"
+        return f"{number % 3},{number}" if self.shape == "composite" else str(number)
+
+    def names(self) -> set[int]:
+        last = self.key.rpartition(",")[2]
+        rows = self.database.execute(f"SELECT {last}::text FROM {self.quoted}")
+        return {int(row[0].rpartition("-")[2]) for row in rows}
+
+    def open(self, *, read_only: bool = False) -> TableStore:
+        return TableStore(self.job, self.target, GENTLE, read_only=read_only)
+
+
+@pytest.fixture(params=SHAPES)
+def harness(request, database):
+    return TableHarness(database=database, shape=request.param)
+
+
+@pytest.fixture
+def plain(database):
+    return TableHarness(database=database, shape="bigint")
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+def test_a_table_keeps_every_promise(harness, promise):
+    if harness.shape == "no index" and promise is conformance.the_oldest_go_first:
+        # A pass over pages takes them in the order of the pages; it never takes a younger one, though.
+        promise = conformance.exactly_what_has_expired_goes
+    promise(harness)
+
+
+def test_held_rows_stay(harness):
+    hold = Hold(hold_id="H-1", policy=harness.policy, tenant="acme")
+    conformance.held_records_stay(harness, hold, lambda item: item.tenant == "acme")
+
+
+def test_rows_of_a_held_range_stay(harness):
+    start = datetime.now(UTC) - timedelta(days=150)
+    hold = Hold(hold_id="H-2", start=start, end=start + timedelta(days=30))
+    conformance.held_records_stay(
+        harness, hold, lambda item: item.at is not None and start <= item.at < start + timedelta(days=30)
+    )
+
+
+def test_every_row_explains_itself(harness):
+    conformance.every_record_explains_itself(harness, harness.name_of)
+
+
+class MemoryHarness:
+    policy = "audit-logs"
+    takes_undated = True
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def fill(self, items):
+        self.records += [Record(key=str(item.name), at=item.at, tenant=item.tenant) for item in items]
+
+    def names(self):
+        return {int(record.key) for record in self.records}
+
+    def open(self, *, read_only=False):
+        return MemoryStore(records=self.records, now=lambda: datetime.now(UTC), batch=37)
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+def test_the_twin_keeps_every_promise(promise):
+    promise(MemoryHarness())
+
+
+# --- what bites -----------------------------------------------------------------------------------------
+
+
+def findings(harness, **changed):
+    store = harness.open(read_only=True)
+    found = store.preflight(conformance.request_of(harness, store, **changed))
+    store.close()
+    return {finding.code: finding for finding in found}
+
+
+def test_a_table_as_it_should_be_has_no_finding(plain):
+    assert set(findings(plain)) <= {"floor-behind"}
+
+
+def test_triggers_and_references_are_named(plain):
+    with plain.database.connect() as owner:
+        owner.execute(
+            "CREATE FUNCTION core.noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'"
+        )
+        owner.execute(
+            "CREATE TRIGGER relog AFTER DELETE ON core.events FOR EACH ROW EXECUTE FUNCTION core.noop()"
+        )
+        owner.execute("CREATE TABLE core.child (event bigint REFERENCES core.events)")
+        owner.execute("CREATE TABLE core.eager (event bigint REFERENCES core.events ON DELETE CASCADE)")
+    found = findings(plain)
+    assert "relog" in found["delete-trigger"].message
+    assert "core.child" in found["foreign-key-unindexed"].message
+    assert found["foreign-key-cascades"].level is Level.REFUSE
+
+
+def test_a_row_that_another_table_refers_to_ends_the_batch_and_nothing_goes(plain):
+    plain.fill(conformance.some(50))
+    with plain.database.connect() as owner:
+        owner.execute("CREATE TABLE core.child (event bigint REFERENCES core.events)")
+        owner.execute("INSERT INTO core.child SELECT id FROM core.events ORDER BY created_at LIMIT 1")
+    store = plain.open()
+    _, plan = conformance.planned(plain, store)
+    with pytest.raises(StoreError, match="foreign key"):
+        conformance.carry_out(store, plan, conformance.work())
+    store.close()
+    assert len(plain.names()) == 50
+
+
+def test_more_rights_than_needed_are_named(plain):
+    with plain.database.connect() as owner:
+        owner.execute(f'GRANT DELETE ON core.events TO "{plain.database.name}_job"')
+    assert "DELETE" in findings(plain)["excess-rights"].message
+
+
+def test_an_index_that_is_gone_is_named_and_migrate_changes_the_strategy(plain):
+    with plain.database.connect() as owner:
+        owner.execute("DROP INDEX core.events_created_at_id_idx")
+    assert findings(plain)["missing-index"].level is Level.CANNOT
+    plain.migrate()
+    assert findings(plain)["no-index"].level is Level.INFO
+    conformance.exactly_what_has_expired_goes(plain)
+
+
+def test_settings_that_changed_since_migrate_refuse(plain):
+    plain.target = replace(plain.target, table=plain.table.model_copy(update={"tenant_column": ""}))
+    assert findings(plain)["other-settings"].level is Level.REFUSE
+
+
+def test_a_table_that_was_dropped_and_made_again_is_set_up_again(plain):
+    with plain.database.connect() as owner:
+        owner.execute("DROP TABLE core.events CASCADE")
+        owner.execute("CREATE TABLE core.events (id bigint PRIMARY KEY, created_at timestamptz, tenant text)")
+    assert findings(plain)["not-migrated"].level is Level.REFUSE
+    plain.migrate()
+    conformance.exactly_what_has_expired_goes(plain)
+
+
+def test_a_standby_is_refused_before_anything_else(postgres_factory):
+    primary = postgres_factory()
+    with primary.database() as database:
+        harness = TableHarness(database=database, shape="bigint")
+        standby = primary.standby()
+        try:
+            dsn = standby.conninfo(dbname=database.name)
+            assert primary.execute("SELECT pg_current_wal_lsn()")
+            store = TableStore(dsn, harness.target, GENTLE, read_only=True)
+            found = store.preflight(conformance.request_of(harness, store))
+            assert found[0].code == "standby"
+            store.close()
+        finally:
+            standby.stop()
+
+
+def test_a_lock_that_somebody_holds_is_waited_for_with_smaller_batches(plain):
+    plain.fill(conformance.some(80))
+    pace = GENTLE.model_copy(update={"lock_timeout": timedelta(milliseconds=50)})
+    store = TableStore(plain.job, plain.target, pace, read_only=False)
+    _, plan = conformance.planned(plain, store)
+    blocker = plain.database.connect(autocommit=False)
+    blocker.execute("SELECT FROM core.events ORDER BY created_at LIMIT 1 FOR UPDATE")
+    waits = []
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 2:
+            blocker.rollback()
+
+    doing = replace(conformance.work(), wait=wait)
+    batches = store.batches(plan, doing)
+    staged = next(batches).stage(None)
+    assert len(waits) == 2
+    assert staged.metrics["wait_ms.timeout"] > 0
+    assert 0 < staged.items <= 37 // 4
+    store.close()
+
+
+def test_a_lock_that_nobody_gives_up_ends_the_run_with_a_sentence(plain):
+    plain.fill(conformance.some(80))
+    pace = GENTLE.model_copy(update={"lock_timeout": timedelta(milliseconds=10)})
+    store = TableStore(plain.job, plain.target, pace, read_only=False)
+    _, plan = conformance.planned(plain, store)
+    blocker = plain.database.connect(autocommit=False)
+    blocker.execute("LOCK TABLE core.events")
+    with pytest.raises(StoreError, match="lock timeout") as caught:
+        next(store.batches(plan, replace(conformance.work(), wait=lambda _: None))).stage(None)
+    assert "next run" in caught.value.hint
+    blocker.rollback()
+    store.close()
+    assert len(plain.names()) == 80
+
+
+def test_the_wal_budget_and_the_duty_cycle_make_pauses_that_are_told(plain):
+    plain.fill(conformance.some(200))
+    pace = PaceSettings(duty_cycle=0.1, max_batch_rows=20, max_wal_mib_per_minute=1)
+    store = TableStore(plain.job, plain.target, pace, read_only=False)
+    _, plan = conformance.planned(plain, store)
+    told: dict[str, int] = {}
+    for batch in store.batches(plan, replace(conformance.work(), wait=lambda _: None)):
+        for name, value in batch.stage(None).metrics.items():
+            told[name] = told.get(name, 0) + value
+        batch.commit()
+    assert told["wal_bytes"] > 0
+    assert told.get("wait_ms.duty-cycle", 0) + told.get("wait_ms.wal-budget", 0) > 0
+    store.close()
+
+
+def test_a_slot_that_runs_out_of_room_is_waited_for(postgres_factory):
+    server = postgres_factory(settings={"max_slot_wal_keep_size": "64MB"})
+    with server.database() as database:
+        harness = TableHarness(database=database, shape="bigint")
+        harness.fill(conformance.some(50))
+        database.execute("SELECT pg_create_physical_replication_slot('slow', true)")
+        pace = GENTLE.model_copy(update={"min_slot_headroom_mib": 4096})
+        store = TableStore(harness.job, harness.target, pace, read_only=False)
+        _, plan = conformance.planned(harness, store)
+        polls = []
+        doing = replace(conformance.work(), wait=polls.append, stopping=lambda: len(polls) >= 3)
+        assert list(store.batches(plan, doing)) == []
+        assert len(polls) == 3
+        store.close()
+        database.execute("SELECT pg_drop_replication_slot('slow')")
+        assert len(harness.names()) == 50
+
+
+def test_a_killed_connection_goes_on_at_the_journals_cursor(plain):
+    plain.fill(conformance.some(200))
+    store = plain.open()
+    _, plan = conformance.planned(plain, store)
+    batches = store.batches(plan, conformance.work(7))
+    for _ in range(2):
+        batch = next(batches)
+        batch.stage(None)
+        batch.commit()
+    next(batches).stage(None)
+    store.close()
+    gone = 200 - len(plain.names())
+    assert gone == 74
+    again = plain.open()
+    resumed = replace(conformance.work(7), resumed=True)
+    assert conformance.carry_out(again, replace(plan, items=plan.items - gone), resumed) == plan.items - gone
+    journal = plain.database.execute("SELECT items, done FROM retention.journal")
+    assert journal[0][0] == plan.items
+    again.close()
+
+
+def test_a_run_with_another_cutoff_under_the_same_name_is_refused(plain):
+    plain.fill(conformance.some(50))
+    store = plain.open()
+    _, plan = conformance.planned(plain, store)
+    conformance.carry_out(store, replace(plan, items=5), conformance.work(3))
+    other = replace(plan, cutoff=plan.cutoff - timedelta(days=5))
+    with pytest.raises(Exception, match="has the cutoff"):
+        next(store.batches(other, conformance.work(3))).stage(None)
+    store.close()
+
+
+# --- what migrate refuses -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings", "said"),
+    [
+        ("id bigint PRIMARY KEY, created_at timestamp", {}, "no time zone"),
+        ("id bigint PRIMARY KEY, created_at date", {}, "no time zone"),
+        ("id bigint PRIMARY KEY, created_at text", {}, "not an instant"),
+        ("id bigint PRIMARY KEY, at timestamptz", {}, "no column created_at"),
+        ("number bigint PRIMARY KEY, created_at timestamptz", {}, "no column id"),
+        ("id bigint PRIMARY KEY, created_at timestamptz", {"tenant_column": "org"}, "no column org"),
+        ("id bigint PRIMARY KEY, created_at timestamptz", {"strategy": "keyset"}, "no index"),
+        ("id bigint, created_at timestamptz UNIQUE, other int UNIQUE", {"key_columns": ("id",)}, None),
+    ],
+)
+def test_migrate_refuses_what_cannot_be_emptied_safely(database, columns, settings, said):
+    with database.connect() as owner:
+        owner.execute("CREATE SCHEMA core")
+        owner.execute(f"CREATE TABLE core.events ({columns})")
+    table = TableSettings(table="core.events", **settings)
+    target = Target(policy="security-events", table=table, floor_days=90, register=True)
+    database.login("job")
+    with psycopg.connect(database.dsn) as owner:
+        if said is None:
+            assert migrate(owner, (target,), job_role=f"{database.name}_job")
+            return
+        with pytest.raises(ConfigurationError, match=said):
+            migrate(owner, (target,), job_role=f"{database.name}_job")
+    assert database.execute("SELECT to_regclass('retention.target')") == [(None,)]
+
+
+def test_a_view_and_a_missing_table_are_refused(database):
+    with database.connect() as owner:
+        owner.execute("CREATE SCHEMA core")
+        owner.execute("CREATE VIEW core.events AS SELECT 1::bigint AS id, now() AS created_at")
+    database.login("job")
+    for name, said in (("core.events", "is no table"), ("core.missing", "there is no table")):
+        target = Target(policy="audit-logs", table=TableSettings(table=name), floor_days=90, register=True)
+        with psycopg.connect(database.dsn) as owner, pytest.raises(ConfigurationError, match=said):
+            migrate(owner, (target,), job_role=f"{database.name}_job")
+
+
+@pytest.mark.parametrize("name", ["events", "core.events; DROP TABLE x", 'core."x"', "a.b.c", "core."])
+def test_a_name_that_is_no_table_is_refused_by_the_settings(name):
+    with pytest.raises(ValueError, match=r"schema\.table"):
+        TableSettings(table=name)
