@@ -23,3 +23,16 @@ def parse_duration(value: object) -> timedelta | None:
     if match is None:
         raise ValueError(f"{value!r} is not a duration: write 90s, 30m, 2h, 7d or off")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def spelled(value: object) -> str:
+    """A value as a setting is written: the inverse of :func:`parse_duration` for durations."""
+    if value is None:
+        return "off"
+    if not isinstance(value, timedelta):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    seconds = int(value.total_seconds())
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"

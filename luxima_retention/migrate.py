@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _WITHOUT_ZONE = {"timestamp without time zone", "date"}
 _TIMES = {"timestamp with time zone", *_WITHOUT_ZONE}
-#: how many rows a page holds where no statistics say so
-_ROWS_PER_PAGE = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +151,7 @@ def _target(
     connection: psycopg.Connection[Any], target: Target, role: str, *, lower_floors: bool
 ) -> Iterator[Change]:
     relation, shape = look(connection, target)
-    statements = functions(shape, role, _ROWS_PER_PAGE)
+    statements = functions(shape, role)
     definition = hashlib.sha256(statements.as_string(None).encode()).hexdigest()
     known = _row(connection, "target", target=shape.table)
     floor, moved = _floor(target, known[0] if known else None, lower=lower_floors)

@@ -306,9 +306,11 @@ class PaceSettings(Section):
     batch_seconds: float = Field(
         0.5, gt=0, le=60, description="Seconds that one batch aims for; its number of rows follows."
     )
-    max_batch_rows: int = Field(50_000, ge=1, description="Rows of one batch at most.")
+    max_batch_rows: int = Field(
+        2000, ge=1, description="Rows of one batch at most: more are faster, fewer are felt less by others."
+    )
     duty_cycle: float = Field(
-        0.5, gt=0, le=1, description="Part of the time that is spent deleting, 0 to 1; 1 never pauses."
+        0.25, gt=0, le=1, description="Part of the time that is spent deleting, 0 to 1; 1 never pauses."
     )
     lock_timeout: Duration = Field(timedelta(seconds=2), description="How long a batch waits for a lock.")
     statement_timeout: Duration = Field(timedelta(seconds=60), description="How long one batch may take.")

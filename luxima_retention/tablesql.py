@@ -68,7 +68,7 @@ def explain_query(shape: Shape) -> sql.Composed:
     return _template("explain", _parts(shape, in_function=False))
 
 
-def functions(shape: Shape, role: str, rows_per_page: int) -> sql.Composed:
+def functions(shape: Shape, role: str) -> sql.Composed:
     """The table's three functions, with their grants to the job's role."""
     from psycopg import sql
 
@@ -79,7 +79,6 @@ def functions(shape: Shape, role: str, rows_per_page: int) -> sql.Composed:
         "schema": sql.Identifier(shape.table.partition(".")[0]),
         "body": _survey(shape, parts),
         "one": _template("explain", parts),
-        "rows_per_page": sql.Literal(max(1, rows_per_page)),
     }
     names = ("survey_function", f"prune_{shape.strategy}", "prune_grants")
     return sql.SQL("\n").join(_template(name, parts) for name in names)
@@ -127,8 +126,8 @@ def _parts(shape: Shape, *, in_function: bool) -> dict[str, Any]:
         "cutoff": cutoff,
         "now": _zoned(shape, sql.SQL("now()")),
         "rules": _rules(shape, parameter, in_function=in_function),
-        "held": sql.SQL("EXISTS (SELECT 1 FROM holds h WHERE {})").format(_matches(shape, at)),
-        "holder": sql.SQL("(SELECT min(h.hold_id) FROM holds h WHERE {})").format(_matches(shape, at)),
+        "held": _template("held", {"matches": _matches(shape, at)}),
+        "holder": _template("holder", {"matches": _matches(shape, at)}),
         "is_key": _is_key(shape, parameter("p_key")),
         **_cursor(shape),
     }

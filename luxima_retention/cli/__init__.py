@@ -34,7 +34,6 @@ COMMANDS = {
     "hold": "Place, list and release legal holds.",
     "archive": "List, verify, restore and expire the archives of what was destroyed.",
     "ledger": "Read, verify, sign and hand over the chain of entries.",
-    "rotation": "Read logrotate's configuration into ours.",
     "migrate": "Make schema, functions and rights in PostgreSQL, as its owner.",
     "demo": "Try everything on an embedded PostgreSQL, in under a minute.",
     "completion": "Print the completion script of a shell.",

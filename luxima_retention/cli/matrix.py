@@ -31,12 +31,13 @@ def command(context: click.Context, output: str) -> None:
 
 
 def _row(configuration: Configuration, policy: PolicyDefault) -> dict[str, Any]:
+    from luxima_retention.durations import spelled
     from luxima_retention.job import Opening, load
 
     chosen = getattr(configuration.settings.policies, policy.key)
     job = load(policy.name)
     values = chosen.model_dump(mode="json")
-    values["max_silence"] = _duration(chosen.max_silence)
+    values["max_silence"] = spelled(chosen.max_silence)
     return {
         "policy": policy.name,
         "log_type": policy.log_type,
@@ -58,16 +59,6 @@ def _origin(configuration: Configuration, key: str, name: str) -> str:
 
 
 _OF_THE_MATRIX = frozenset({"retention_days", "max_silence", "min_remaining"})
-
-
-def _duration(value: Any) -> str:
-    if value is None:
-        return "off"
-    seconds = int(value.total_seconds())
-    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
-        if seconds % length == 0:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"
 
 
 def _print(rows: list[dict[str, Any]], configuration: Configuration) -> None:

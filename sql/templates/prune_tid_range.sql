@@ -1,49 +1,66 @@
--- One batch of a table without a usable index: one pass over its pages. As many pages as the limit's rows fill;
--- where they hold more expired rows than that, the batch ends inside the last page and the next one begins there.
+-- One batch of a table without a usable index: one pass over its pages, as many as the limit's rows fill. Where
+-- they hold more expired rows than that, the batch takes the first of them and the next one begins in that page.
 CREATE OR REPLACE FUNCTION {prune}(
     p_run uuid, p_token bigint, p_cutoff timestamptz, p_limit integer, p_holds jsonb, p_rows boolean DEFAULT true)
 RETURNS SETOF {table}
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET row_security = off SET plan_cache_mode = force_custom_plan AS $$
+SET row_security = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
-    j      retention.journal;
-    edge   {time_type} := {cutoff};
-    start  bigint;
-    stop   bigint;
-    pages  bigint;
-    chosen tid[];
-    first  timestamptz;
-    final  timestamptz;
-    gone   bigint;
+    j        retention.journal;
+    edge     {time_type} := {cutoff};
+    start    bigint;
+    stop     bigint;
+    pages    bigint;
+    per_page bigint;
+    expired  bigint;
+    chosen   tid[];
+    first    timestamptz;
+    final    timestamptz;
+    gone     bigint;
+    low      tid;
+    high     tid;
 BEGIN
     j := retention.batch_begin({target}, p_run, p_token, p_cutoff, p_limit, p_holds);
     start := coalesce(j.page, 0);
-    pages := pg_relation_size({table_name}::regclass) / current_setting('block_size')::bigint;
+    SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint,
+           CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN ceil(c.reltuples / c.relpages) ELSE 40 END
+      INTO pages, per_page FROM pg_class c WHERE c.oid = {table_name}::regclass;
     -- Pages without a single expired row cost a look and no batch.
     LOOP
-        stop := least(pages, start + greatest(1, p_limit / {rows_per_page}));
-        WITH holds AS MATERIALIZED (SELECT * FROM {rules}),
-        found AS (
-            SELECT t.ctid AS place, {at} AS at FROM {table} t
-             WHERE t.ctid >= format('(%s,0)', start)::tid AND t.ctid < format('(%s,0)', stop)::tid
-               AND t.{time} < edge AND NOT {held} LIMIT p_limit)
-        SELECT array_agg(f.place), min(f.at), max(f.at) INTO chosen, first, final FROM found f;
-        EXIT WHEN chosen IS NOT NULL OR stop >= pages;
+        stop := least(pages, start + greatest(1, p_limit / per_page));
+        low := format('(%s,0)', start)::tid;
+        high := format('(%s,0)', stop)::tid;
+        WITH holds AS MATERIALIZED (SELECT * FROM {rules})
+        SELECT count(*), min({at}), max({at}) INTO expired, first, final FROM {table} t
+         WHERE t.ctid >= low AND t.ctid < high AND t.{time} < edge AND NOT {held};
+        EXIT WHEN expired > 0 OR stop >= pages;
         start := stop;
     END LOOP;
-    IF p_rows THEN
+    IF expired > p_limit THEN
+        WITH holds AS MATERIALIZED (SELECT * FROM {rules}),
+        found AS (
+            SELECT t.ctid AS place FROM {table} t
+             WHERE t.ctid >= low AND t.ctid < high AND t.{time} < edge AND NOT {held} LIMIT p_limit)
+        SELECT array_agg(f.place) INTO chosen FROM found f;
+        stop := (SELECT max((place::text::point)[0])::bigint FROM unnest(chosen) AS place);
+    END IF;
+    IF p_rows AND chosen IS NULL THEN
+        RETURN QUERY
+        WITH holds AS MATERIALIZED (SELECT * FROM {rules})
+        DELETE FROM {table} t
+         WHERE t.ctid >= low AND t.ctid < high AND t.{time} < edge AND NOT {held} RETURNING t.*;
+    ELSIF p_rows THEN
         RETURN QUERY
         WITH holds AS MATERIALIZED (SELECT * FROM {rules})
         DELETE FROM {table} t WHERE t.ctid = ANY (chosen) AND t.{time} < edge AND NOT {held} RETURNING t.*;
+    ELSIF chosen IS NULL THEN
+        WITH holds AS MATERIALIZED (SELECT * FROM {rules})
+        DELETE FROM {table} t WHERE t.ctid >= low AND t.ctid < high AND t.{time} < edge AND NOT {held};
     ELSE
         WITH holds AS MATERIALIZED (SELECT * FROM {rules})
         DELETE FROM {table} t WHERE t.ctid = ANY (chosen) AND t.{time} < edge AND NOT {held};
     END IF;
     GET DIAGNOSTICS gone = ROW_COUNT;
-    IF cardinality(chosen) >= p_limit THEN
-        stop := (SELECT max((place::text::point)[0])::bigint FROM unnest(chosen) AS place);
-    END IF;
     PERFORM retention.batch_end(
-        {target}, p_token, p_limit, gone, first, final, NULL, NULL, stop,
-        stop >= pages AND coalesce(cardinality(chosen), 0) < p_limit);
+        {target}, p_token, p_limit, gone, first, final, NULL, NULL, stop, stop >= pages AND chosen IS NULL);
 END $$;

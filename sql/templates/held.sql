@@ -1,0 +1,2 @@
+-- Whether a rule keeps row t.
+EXISTS (SELECT 1 FROM holds h WHERE {matches})

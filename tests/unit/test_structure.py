@@ -1,0 +1,210 @@
+"""The house stays as it was drawn: layers, small functions, SQL in its place, lazy imports, a whole wheel."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "luxima_retention"
+SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "jobs").glob("*.py")])
+IO = {"psycopg", "boto3", "requests", "socket", "subprocess", "urllib", "click", "pydantic"}
+#: modules without I/O and without a clock of their own
+PURE = ["matrix", "plan", "guards", "proof", "entries", "results", "durations", "stores/table_findings"]
+
+
+def tree(path):
+    return ast.parse(path.read_text(), str(path))
+
+
+def imports(path, *, lazy=True):
+    """The modules that a file imports; without those inside functions if ``lazy`` is false."""
+    nodes = ast.walk(tree(path)) if lazy else tree(path).body
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def functions():
+    for path in SOURCES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield path, node
+
+
+def body_lines(node):
+    """Lines of statements: neither the signature nor the docstring."""
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def test_stores_know_neither_the_engine_nor_each_other():
+    rooms = {"memory", "table", "loki", "logfiles", "prometheus", "postgrest"}
+    above = {
+        "engine",
+        "runner",
+        "act",
+        "guards",
+        "history",
+        "holds",
+        "lease",
+        "state",
+        "job",
+        "cli",
+        "results",
+    }
+    for path in (PACKAGE / "stores").rglob("*.py"):
+        own = path.relative_to(PACKAGE / "stores").parts[0].removesuffix(".py").removesuffix("_findings")
+        for name in imports(path):
+            parts = name.split(".")
+            assert parts[:1] != ["jobs"]
+            if parts[0] == "luxima_retention" and len(parts) > 1:
+                assert parts[1] not in above, f"{path} imports {name}"
+                if parts[1] == "stores" and len(parts) > 2:
+                    other = parts[2].removesuffix("_findings")
+                    assert other == own or other not in rooms, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_do_no_io(name):
+    for imported in imports(PACKAGE / f"{name}.py"):
+        assert imported.split(".")[0] not in IO, f"{name} imports {imported}"
+    assert "system_clock" not in (PACKAGE / f"{name}.py").read_text()
+
+
+def test_only_the_command_line_knows_the_command_line():
+    for path in SOURCES:
+        if "cli" not in path.parts and path.name != "__main__.py":
+            found = [name for name in imports(path) if name.startswith(("click", "luxima_retention.cli"))]
+            assert found in ([], ["luxima_retention.cli", "luxima_retention.cli.main"]), f"{path}: {found}"
+
+
+def test_functions_are_small():
+    sizes = {(str(path), node.name): body_lines(node) for path, node in functions()}
+    assert statistics.median(sizes.values()) <= 10
+    assert {name: size for name, size in sizes.items() if size > 60} == {}
+    assert sum(size > 30 for size in sizes.values()) <= len(sizes) // 50
+
+
+def test_no_sql_stands_in_python():
+    statement = re.compile(
+        r"\b(SELECT\s+\S+.*\bFROM|INSERT\s+INTO|DELETE\s+FROM|UPDATE\s+\S+\s+SET|CREATE\s+(TABLE|SCHEMA|ROLE))\b"
+    )
+    for path in SOURCES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not statement.search(node.value), f"{path}:{node.lineno} {node.value[:60]}"
+
+
+def test_every_test_can_fail():
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                text = ast.unparse(node)
+                proves = ("assert", "pytest.raises", "promise(", "conformance.", "expect", "check")
+                assert any(word in text for word in proves), f"{path}:{node.name} cannot fail"
+
+
+def test_nothing_tracked_names_this_machine():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if (
+            path.suffix in {".py", ".md", ".toml", ".sql", ".yaml", ".yml", ".txt", ".lock", ""}
+            and path.is_file()
+        ):
+            text = path.read_text(errors="replace")
+            for trace in ("/work" + "/", "tmp/" + "venv"):
+                assert trace not in text, f"{name} holds {trace}"
+            assert path.suffix != ".lock" or "://" not in text, f"{name} names where packages come from"
+
+
+HEAVY = {"pydantic", "pydantic_settings", "psycopg", "boto3", "botocore", "requests", "rich", "cryptography"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["--version"], ["hold", "add", "--help"]]
+)
+def test_help_loads_nothing_heavy(arguments):
+    code = (
+        "import sys; from luxima_retention.cli import _status; _status(sys.argv[1:]);"
+        "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert not HEAVY & set(done.stderr.split())
+    assert done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("wheel")
+    build = "from hatchling.build import build_wheel; import sys; print(build_wheel(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", build, str(directory)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return directory / done.stdout.split()[-1]
+
+
+def test_sql_and_jobs_travel_in_the_wheel(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for path in (ROOT / "sql").rglob("*.sql"):
+        assert f"luxima_retention/sql/{path.relative_to(ROOT / 'sql')}" in names
+    for path in (ROOT / "jobs").glob("*.py"):
+        assert f"jobs/{path.name}" in names
+    assert "luxima_retention/py.typed" in names
+
+
+def test_the_installed_wheel_works_outside_of_the_repository(wheel, tmp_path):
+    """Unpacked beside the libraries of this environment, with nothing of the repository in reach."""
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    libraries = [path for path in sys.path if path.endswith("site-packages")]
+    code = f"import sys; sys.path[:0] = [{str(site)!r}]; sys.path += {libraries!r};"
+    code += (
+        "import luxima_retention; assert luxima_retention.__file__.startswith(sys.path[0]);"
+        "from luxima_retention.sqlfiles import names; assert names('migrations');"
+        "from luxima_retention.cli import main; main(sys.argv[1:])"
+    )
+    empty = tmp_path / "elsewhere"
+    empty.mkdir()
+    for arguments in (["matrix"], ["run", "--dry-run"], ["completion", "bash"]):
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", code, *arguments],
+            cwd=empty,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "audit" in done.stdout or "complete" in done.stdout
+
+
+@pytest.mark.parametrize("job", sorted(path.stem for path in (ROOT / "jobs").glob("[a-z]*.py")))
+def test_every_job_runs_by_itself(job, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import runpy; runpy.run_module('jobs.{job}', run_name='__main__')",
+            "--dry-run",
+        ],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not configured" in done.stdout
