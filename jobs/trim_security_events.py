@@ -1,14 +1,85 @@
-"""Security events: trim Supabase's tables past their period."""
+"""Security events: trim Supabase's tables past their period, over a DSN or over HTTPS."""
 
 from __future__ import annotations
 
-from luxima_retention.job import Job, main
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from luxima_retention.job import Job, Opening, main
+
+if TYPE_CHECKING:
+    from luxima_retention.engine import Target
+    from luxima_retention.settings import Settings, TableSettings
+    from luxima_retention.stores import Surveyable
+
+
+def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:
+    supabase = settings.supabase
+    platform: tuple[Target, ...] = ()
+    if supabase.project_ref:
+        platform = ((f"supabase:{supabase.project_ref}", lambda: _platform(settings)),)
+    if not (supabase.dsn or supabase.url):
+        return platform
+    return (*((table.table, _opener(settings, opening, table)) for table in supabase.tables), *platform)
+
+
+def _opener(settings: Settings, opening: Opening, table: TableSettings) -> Callable[[], Surveyable]:
+    if settings.supabase.dsn is None:
+        return lambda: _over_https(settings, opening, table)
+    return lambda: _over_dsn(settings, opening, table)
+
+
+def _over_dsn(settings: Settings, opening: Opening, table: TableSettings) -> Surveyable:
+    from luxima_retention.migrate import Target
+    from luxima_retention.stores.table import TableStore
+
+    dsn = settings.supabase.dsn
+    days = settings.policies.security_events.retention_days
+    target = Target(policy=JOB.policy, table=table, floor_days=days, register=False)
+    return TableStore(
+        dsn.get_secret_value() if dsn else "",
+        target,
+        settings.pace,
+        read_only=opening.read_only,
+        setting="supabase.dsn",
+    )
+
+
+def _over_https(settings: Settings, opening: Opening, table: TableSettings) -> Surveyable:
+    from luxima_retention.stores.postgrest.client import Client
+    from luxima_retention.stores.postgrest.store import PostgrestStore
+
+    supabase = settings.supabase
+    key = supabase.key.get_secret_value() if supabase.key else ""
+    client = Client(supabase.url, lambda: key, timeout=supabase.timeout, ca_file=supabase.ca_file)
+    return PostgrestStore(client, table.table, archives=opening.archives)
+
+
+def _platform(settings: Settings) -> Surveyable:
+    from luxima_retention.supabase_platform import SupabasePlatform
+
+    supabase = settings.supabase
+    token = supabase.management_token.get_secret_value() if supabase.management_token else ""
+    names = tuple(table.table for table in supabase.tables)
+    return SupabasePlatform(supabase.project_ref, lambda: token, tables=names)
+
+
+def _dimensions(settings: Settings) -> frozenset[str]:
+    """What every table can tell apart."""
+    tables = settings.supabase.tables
+    mapped = {
+        "tenant": all(table.tenant_column for table in tables),
+        "subject": all(table.subject_column for table in tables),
+        "range": True,
+    }
+    return frozenset(name for name, known in mapped.items() if known)
+
 
 JOB = Job(
     policy="security-events",
-    targets=lambda _settings, _opening: (),
-    missing="supabase.dsn and supabase.tables",
-    dimensions=lambda _settings: frozenset(),
+    targets=_targets,
+    missing="supabase.dsn (or supabase.url) and supabase.tables",
+    dimensions=_dimensions,
 )
 
 if __name__ == "__main__":

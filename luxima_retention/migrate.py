@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from luxima_retention.errors import ConfigurationError, TamperingFound
 from luxima_retention.postgres import errors
 from luxima_retention.sqlfiles import load, named, names
-from luxima_retention.tablesql import Shape, dropped, functions, identifier
+from luxima_retention.tablesql import Shape, dropped, functions, identifier, rest
 
 if TYPE_CHECKING:
     import psycopg
@@ -35,12 +35,14 @@ class Target:
         table: its settings.
         floor_days: the youngest age that may ever be deleted: the policy's own period.
         register: whether the hold register lies in this database.
+        rest_role: the role that PostgREST calls the functions with; empty for none.
     """
 
     policy: str
     table: TableSettings
     floor_days: int
     register: bool
+    rest_role: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +154,8 @@ def _target(
 ) -> Iterator[Change]:
     relation, shape = look(connection, target)
     statements = functions(shape, role)
+    if target.rest_role:
+        statements += rest(shape, target.rest_role)
     definition = hashlib.sha256(statements.as_string(None).encode()).hexdigest()
     known = _row(connection, "target", target=shape.table)
     floor, moved = _floor(target, known[0] if known else None, lower=lower_floors)

@@ -7,6 +7,7 @@ files, ``luxima-retention.toml``, defaults. Unknown and duplicate keys are error
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -128,8 +129,98 @@ class LokiSettings(Section):
     """``loki``: the S3 buckets that hold Loki's chunks and index."""
 
 
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+
+
+def _identifiers(value: str, parts: int) -> str:
+    """``core.audit_log`` or ``created_at``: names as PostgreSQL takes them, in their own case."""
+    names = value.split(".")
+    if value and (len(names) != parts or not all(_IDENTIFIER.fullmatch(name) for name in names)):
+        raise ValueError(f"{value!r} is not {'schema.table' if parts > 1 else 'a column'}")
+    return value
+
+
+Table = Annotated[str, AfterValidator(lambda value: _identifiers(value, 2))]
+Column = Annotated[str, AfterValidator(lambda value: _identifiers(value, 1))]
+
+
+class TableSettings(Section):
+    """A table of records in PostgreSQL."""
+
+    table: Table = Field(description="The table, with its schema: core.audit_log.")
+    time_column: Column = Field("created_at", description="Column with the record's own time.")
+    time_zone: str = Field(
+        "", description="Zone of a time column that has none, such as UTC; such a column is refused without."
+    )
+    key_columns: Annotated[tuple[Column, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        ("id",), min_length=1, description="Columns that tell rows apart: a primary or unique key."
+    )
+    tenant_column: Column = Field("", description="Column that holds by tenant name; empty maps none.")
+    subject_column: Column = Field("", description="Column that holds by subject name; empty maps none.")
+    strategy: Literal["auto", "keyset", "tid_range"] = Field(
+        "auto",
+        description="keyset walks an index on the time column; tid_range passes once over the pages of a"
+        " table without one; auto asks the catalogue.",
+    )
+
+
+def _tables(value: object) -> object:
+    """Tables as a file gives them; from the environment their names, or a JSON list of tables."""
+    if isinstance(value, str):
+        text = value.strip()
+        value = json.loads(text) if text.startswith("[") else _listed(text)
+    if isinstance(value, (list, tuple)):
+        return tuple({"table": item} if isinstance(item, str) else item for item in value)
+    return value
+
+
 class SupabaseSettings(Section):
     """``supabase``: the tables of security events, over a DSN or over HTTPS."""
+
+    tables: Annotated[tuple[TableSettings, ...], NoDecode, BeforeValidator(_tables)] = Field(
+        (),
+        description="Tables of security events, such as app.security_events or auth.audit_log_entries; each a"
+        " name, or a table of its own with the settings of audit_log.",
+    )
+    dsn: SecretStr | None = Field(
+        None, description="Connection string of the job's role: the server itself or a session pooler."
+    )
+    owner_dsn: SecretStr | None = Field(
+        None, description="Connection string of the tables' owner there, for migrate only."
+    )
+    job_role: Column = Field(
+        "luxima_retention", description="Role of supabase.dsn; migrate gives it its rights."
+    )
+    url: str = Field(
+        "", description="Address of PostgREST, https://REF.supabase.co/rest/v1, where no DSN can be reached."
+    )
+    key: SecretStr | None = Field(
+        None, description="Secret key (sb_secret_…) or legacy key for supabase.url."
+    )
+    rest_role: Column = Field(
+        "",
+        description="Role that supabase.key stands for; migrate lets it call the functions over PostgREST.",
+    )
+    ca_file: str = Field("", description="PEM file of the CA that signed the certificate of supabase.url.")
+    timeout: float = Field(30.0, gt=0, le=300, description="Seconds to wait for an answer of supabase.url.")
+    project_ref: str = Field("", description="Reference of the project, to ask the platform what it keeps.")
+    management_token: SecretStr | None = Field(
+        None, description="Access token of the Management API that may read the project."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.dsn and self.url:
+            raise ValueError("supabase takes one transport: dsn or url")
+        if (self.dsn or self.url) and not self.tables:
+            raise ValueError("supabase.tables names no table to trim")
+        if self.url:
+            _check_address("supabase.url", self.url)
+            if self.key is None:
+                raise ValueError("supabase.key is required with supabase.url")
+        if bool(self.project_ref) != bool(self.management_token):
+            raise ValueError("supabase.project_ref and supabase.management_token go together")
+        return self
 
 
 class PrometheusSettings(Section):
@@ -254,43 +345,8 @@ class DatabaseSettings(Section):
     owner_dsn: SecretStr | None = Field(
         None, description="Connection string of an owner, for migrate, and for detaching partitions."
     )
-    job_role: str = Field(
+    job_role: Column = Field(
         "luxima_retention", description="Role that the job logs in as; migrate gives it its rights."
-    )
-
-
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
-
-
-def _identifiers(value: str, parts: int) -> str:
-    """``core.audit_log`` or ``created_at``: names as PostgreSQL takes them, in their own case."""
-    names = value.split(".")
-    if value and (len(names) != parts or not all(_IDENTIFIER.fullmatch(name) for name in names)):
-        raise ValueError(f"{value!r} is not {'schema.table' if parts > 1 else 'a column'}")
-    return value
-
-
-Table = Annotated[str, AfterValidator(lambda value: _identifiers(value, 2))]
-Column = Annotated[str, AfterValidator(lambda value: _identifiers(value, 1))]
-
-
-class TableSettings(Section):
-    """A table of records in PostgreSQL."""
-
-    table: Table = Field(description="The table, with its schema: core.audit_log.")
-    time_column: Column = Field("created_at", description="Column with the record's own time.")
-    time_zone: str = Field(
-        "", description="Zone of a time column that has none, such as UTC; such a column is refused without."
-    )
-    key_columns: Annotated[tuple[Column, ...], NoDecode, BeforeValidator(_listed)] = Field(
-        ("id",), min_length=1, description="Columns that tell rows apart: a primary or unique key."
-    )
-    tenant_column: Column = Field("", description="Column that holds by tenant name; empty maps none.")
-    subject_column: Column = Field("", description="Column that holds by subject name; empty maps none.")
-    strategy: Literal["auto", "keyset", "tid_range"] = Field(
-        "auto",
-        description="keyset walks an index on the time column; tid_range passes once over the pages of a"
-        " table without one; auto asks the catalogue.",
     )
 
 

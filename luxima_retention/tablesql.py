@@ -84,6 +84,20 @@ def functions(shape: Shape, role: str) -> sql.Composed:
     return sql.SQL("\n").join(_template(name, parts) for name in names)
 
 
+def rest(shape: Shape, role: str) -> sql.Composed:
+    """What PostgREST may call for this table, as the role that an API key stands for."""
+    from psycopg import sql
+
+    outside = {"state": "state", "preview": "preview", "explained": "explain", "trim": "trim"}
+    parts: dict[str, Any] = {
+        name: sql.Identifier("retention_api", f"{function}_{shape.function}")
+        for name, function in outside.items()
+    }
+    parts |= {name: sql.Identifier("retention", f"{name}_{shape.function}") for name in _FUNCTIONS}
+    parts |= {"role": sql.Identifier(role), "target": sql.Literal(shape.table)}
+    return _template("rest", parts)
+
+
 def dropped(shape: Shape, statement: str) -> sql.Composed:
     """A statement over the names of the table's functions."""
     from psycopg import sql

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from luxima_retention.migrate import Change, Target
     from luxima_retention.settings import Settings
 
@@ -17,58 +20,85 @@ if TYPE_CHECKING:
 def command(context: click.Context, lower_floor: bool) -> None:
     """Make schema retention, each table's functions with their floor, and the rights of the job's role.
 
-    Uses database.owner_dsn. Run again after every change of tables or periods; what is in place stays.
+    Uses database.owner_dsn, and supabase.owner_dsn where it is set. Run again after every change of tables
+    or periods; what is in place stays.
     """
     from luxima_retention.errors import ConfigurationError
 
     settings = context.obj.settings
-    if settings.database.owner_dsn is None:
+    if not (settings.database.owner_dsn or settings.supabase.owner_dsn):
         raise ConfigurationError(
-            "no owner's connection is configured", "set database.owner_dsn, for this command only"
+            "no owner's connection is configured",
+            "set database.owner_dsn or supabase.owner_dsn, for this command only",
         )
-    changes = _apply(settings, lower_floor)
+    changes = [*_database(settings, lower_floor), *_supabase(settings, lower_floor)]
+    _record(settings, changes)
     for change in changes:
         click.echo(change.sentence)
     if not changes:
         click.echo("everything is in place")
 
 
-def _apply(settings: Settings, lower_floor: bool) -> tuple[Change, ...]:
-    """Migrate our own database, and write what was done into the ledger there."""
-    from luxima_retention.clock import system_clock
-    from luxima_retention.ledger.postgres import PostgresLedger
+def _database(settings: Settings, lower_floor: bool) -> tuple[Change, ...]:
+    from luxima_retention.migrate import Target
+
+    database = settings.database
+    if database.owner_dsn is None:
+        return ()
+    days = settings.policies.audit_logs.retention_days
+    target = Target(policy="audit-logs", table=settings.audit_log, floor_days=days, register=True)
+    return _apply(database.owner_dsn, "database.owner_dsn", (target,), database.job_role, lower_floor)
+
+
+def _supabase(settings: Settings, lower_floor: bool) -> tuple[Change, ...]:
+    from luxima_retention.migrate import Target
+
+    supabase = settings.supabase
+    if supabase.owner_dsn is None:
+        return ()
+    targets = tuple(
+        Target(
+            policy="security-events",
+            table=table,
+            floor_days=settings.policies.security_events.retention_days,
+            register=False,
+            rest_role=supabase.rest_role,
+        )
+        for table in supabase.tables
+    )
+    return _apply(supabase.owner_dsn, "supabase.owner_dsn", targets, supabase.job_role, lower_floor)
+
+
+def _apply(
+    dsn: SecretStr, setting: str, targets: tuple[Target, ...], job_role: str, lower_floor: bool
+) -> tuple[Change, ...]:
     from luxima_retention.migrate import migrate
     from luxima_retention.postgres import connect
 
-    dsn = settings.database.owner_dsn.get_secret_value() if settings.database.owner_dsn else ""
-    with connect(dsn, purpose="migrate", setting="database.owner_dsn") as connection:
-        changes = migrate(
-            connection,
-            (_audit_log(settings),),
-            job_role=settings.database.job_role,
-            lower_floors=lower_floor,
-        )
-    ledger = PostgresLedger(dsn)
+    with connect(dsn, purpose="migrate", setting=setting) as connection:
+        return migrate(connection, targets, job_role=job_role, lower_floors=lower_floor)
+
+
+def _record(settings: Settings, changes: list[Change]) -> None:
+    """Write what was done into the ledger: as the owner where that is possible, else as the job."""
+    from luxima_retention.clock import system_clock
+    from luxima_retention.ledger import open_ledger
+
+    entries = list(_entries(changes))
+    dsn = settings.database.owner_dsn or settings.database.dsn
+    if not entries or not (dsn or settings.ledger.path):
+        return
+    ledger = open_ledger(dsn.get_secret_value() if dsn else "", settings.ledger.path)
     try:
-        for kind, policy, body in _entries(changes):
+        for kind, policy, body in entries:
             ledger.append(kind, body, policy=policy, at=system_clock())
     finally:
         ledger.close()
-    return changes
 
 
-def _audit_log(settings: Settings) -> Target:
-    from luxima_retention.migrate import Target
-
-    days = settings.policies.audit_logs.retention_days
-    return Target(policy="audit-logs", table=settings.audit_log, floor_days=days, register=True)
-
-
-def _entries(changes: tuple[Change, ...]) -> list[tuple[str, str | None, dict[str, Any]]]:
-    found: list[tuple[str, str | None, dict[str, Any]]] = []
+def _entries(changes: list[Change]) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
     for change in changes:
         if change.floor:
-            found.append(("floor.changed", None, dict(change.floor)))
+            yield "floor.changed", None, dict(change.floor)
         if change.target:
-            found.append(("migrated", change.target["policy"], dict(change.target)))
-    return found
+            yield "migrated", change.target["policy"], dict(change.target)

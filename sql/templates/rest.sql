@@ -1,8 +1,6 @@
 -- The functions of one table as PostgREST may call them: thin wrappers in a schema of their own, which is
 -- the only one that has to be exposed. What is deleted is decided by retention.prune_… alone; nothing
 -- here holds a second implementation of it. Applied by an owner, after the table's own functions.
---   {role}: the role that the API key stands for. {target}: the table's name, a literal.
---   {state}, {preview}, {trim}: names in schema retention_api. {survey}, {prune}: in schema retention.
 CREATE SCHEMA IF NOT EXISTS retention_api;
 REVOKE ALL ON SCHEMA retention_api FROM PUBLIC;
 GRANT USAGE ON SCHEMA retention_api TO {role};
@@ -21,7 +19,8 @@ BEGIN
         PERFORM pg_advisory_xact_lock_shared(hashtextextended('retention.rest:' || {target}, 0));
     END IF;
     RETURN QUERY
-    SELECT t.policy, t.floor_days, t.system_identifier, current_database()::text, t.relation,
+    SELECT t.policy, t.floor_days, t.system_identifier,
+           (SELECT d.oid::text FROM pg_database d WHERE d.datname = current_database()), t.relation,
            clock_timestamp(), j.run_id, j.batches, j.items, j.batch_items,
            j.batch_first, j.batch_last, j.done
       FROM retention.target t LEFT JOIN retention.journal j USING (target)
@@ -36,6 +35,13 @@ RETURNS TABLE (
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET statement_timeout = '60s' AS $$
     SELECT * FROM {survey}(p_cutoff, p_holds)
+$$;
+
+-- One row by its key, and the hold that keeps it.
+CREATE OR REPLACE FUNCTION {explained}(p_key text[], p_cutoff timestamptz, p_holds jsonb)
+RETURNS TABLE (dated timestamptz, held_by text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT * FROM {explain}(p_key, p_cutoff, p_holds)
 $$;
 
 -- One batch, and one row about it. The batch has a number within its run: asked for again, after an answer
@@ -74,7 +80,9 @@ END $$;
 -- A function is everybody's until that is revoked.
 REVOKE ALL ON FUNCTION {state}(boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION {preview}(timestamptz, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION {explained}(text[], timestamptz, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION {trim}(uuid, bigint, bigint, timestamptz, integer, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION {state}(boolean) TO {role};
 GRANT EXECUTE ON FUNCTION {preview}(timestamptz, jsonb) TO {role};
+GRANT EXECUTE ON FUNCTION {explained}(text[], timestamptz, jsonb) TO {role};
 GRANT EXECUTE ON FUNCTION {trim}(uuid, bigint, bigint, timestamptz, integer, jsonb) TO {role};

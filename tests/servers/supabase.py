@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from luxima_retention import sqlfiles
 from tests.servers.postgres import PASSWORD, Database
 from tests.servers.postgrest import Postgrest
 
@@ -60,19 +59,3 @@ def run_project(database: Database, roles: Roles) -> Iterator[tuple[Postgrest, s
     )
     with double.run() as stub:
         yield double, stub.url
-
-
-def install_rest(database: Database, roles: Roles, table: str) -> None:
-    """Apply the REST wrappers of one table as its owner."""
-    name = table.replace(".", "_")
-    text = sql.SQL(sqlfiles.load("templates/rest.sql")).format(
-        role=sql.Identifier(roles.service),
-        target=sql.Literal(table),
-        state=sql.Identifier("retention_api", f"state_{name}"),
-        preview=sql.Identifier("retention_api", f"preview_{name}"),
-        trim=sql.Identifier("retention_api", f"trim_{name}"),
-        survey=sql.Identifier("retention", f"survey_{name}"),
-        prune=sql.Identifier("retention", f"prune_{name}"),
-    )
-    with database.connect() as connection:
-        connection.execute(text)

@@ -209,7 +209,8 @@ class PostgrestStore:
         return row
 
     def _identity_of(self, state: Mapping[str, Any]) -> Identity:
-        fingerprint = f"{state['system_identifier']}/{state['database']}/{state['relation']}"
+        system, database = state["system_identifier"], state["database"]
+        fingerprint = f"postgresql:{system}/{database}/{state['relation']}"
         return Identity(kind="postgresql", target=self._table, fingerprint=fingerprint)
 
 
