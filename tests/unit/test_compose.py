@@ -1,0 +1,57 @@
+"""The containers of the tests: each with a health check, a pinned image, an address of this machine only."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.test.yml").read_text())
+SERVICES = COMPOSE["services"]
+
+
+def test_every_store_of_the_stack_is_there():
+    assert set(SERVICES) >= {
+        "postgres",
+        "s3",
+        "loki",
+        "prometheus",
+        "pushgateway",
+        "postgrest",
+        "tempo",
+        "grafana",
+        "mail",
+    }
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_pinned_checked_and_not_in_reach_of_others(name):
+    service = SERVICES[name]
+    assert re.fullmatch(r"[a-z0-9/-]+:v?\d+\.\d+(\.\d+)?(-[a-z]+)?", service["image"])
+    assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert set(service.get("depends_on", {})) <= set(SERVICES)
+    for config in service.get("configs", []):
+        assert config["source"] in COMPOSE["configs"]
+
+
+def test_no_two_services_share_a_port():
+    ports = [port.split(":")[1] for service in SERVICES.values() for port in service["ports"]]
+    assert len(ports) == len(set(ports))
+
+
+def test_configurations_are_what_their_servers_read():
+    for name in ("loki", "tempo"):
+        assert isinstance(yaml.safe_load(COMPOSE["configs"][name]["content"]), dict)
+    assert yaml.safe_load(COMPOSE["configs"]["s3"]["content"])["identities"]
+
+
+def test_the_variables_of_the_tests_are_documented():
+    known = set(re.findall(r"LUXIMA_TEST_[A-Z0-9_]+", (ROOT / "tests" / "conftest.py").read_text())) - {
+        "LUXIMA_TEST_"
+    }
+    head = (ROOT / "docker-compose.test.yml").read_text()
+    assert {name for name in known if name not in head} == set()
