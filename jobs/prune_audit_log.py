@@ -8,7 +8,9 @@ from luxima_retention.job import Job, Opening, main
 
 if TYPE_CHECKING:
     from luxima_retention.engine import Target
+    from luxima_retention.migrate import Target as MigrateTarget
     from luxima_retention.settings import Settings
+    from luxima_retention.stores import Expirable
     from luxima_retention.stores.table import TableStore
 
 
@@ -17,7 +19,7 @@ def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:
     if dsn is None:
         return ()
 
-    def opened() -> TableStore:
+    def opened() -> Expirable:
         from luxima_retention import migrate
         from luxima_retention.stores.table import TableStore
 
@@ -27,9 +29,26 @@ def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:
             floor_days=settings.policies.audit_logs.retention_days,
             register=True,
         )
-        return TableStore(dsn.get_secret_value(), target, settings.pace, read_only=opening.read_only)
+        rows = TableStore(dsn.get_secret_value(), target, settings.pace, read_only=opening.read_only)
+        if settings.audit_log.strategy != "partition_drop":
+            return rows
+        return _partitions(settings, opening, rows, target)
 
     return ((settings.audit_log.table, opened),)
+
+
+def _partitions(settings: Settings, opening: Opening, rows: TableStore, target: MigrateTarget) -> Expirable:
+    from luxima_retention.errors import ConfigurationError
+    from luxima_retention.stores.table_partitions import PartitionStore
+
+    owner = settings.database.owner_dsn
+    if owner is None:
+        rows.close()
+        raise ConfigurationError(
+            "partitions can only be detached by their owner", "set database.owner_dsn, or strategy = auto"
+        )
+    undo = settings.audit_log.undo_window
+    return PartitionStore(rows, target, owner.get_secret_value(), undo, read_only=opening.read_only)
 
 
 def _dimensions(settings: Settings) -> frozenset[str]:

@@ -139,7 +139,7 @@ class Action:
         """The part, stored and read back; an empty batch leaves none."""
         if part is None:
             return None
-        if not staged.items:
+        if not staged.items or staged.archived:
             part.discard()
             return None
         failpoint("act.before_seal")

@@ -279,7 +279,8 @@ def _strategy(connection: psycopg.Connection[Any], settings: TableSettings, quot
             f"{settings.table} has no index that begins with {settings.time_column}",
             "create one, or set strategy = tid_range",
         )
-    chosen = ("keyset" if indexed else "tid_range") if settings.strategy == "auto" else settings.strategy
+    by_catalogue = settings.strategy in {"auto", "partition_drop"}
+    chosen = ("keyset" if indexed else "tid_range") if by_catalogue else settings.strategy
     if chosen == "tid_range" and relkind == "p":
         raise ConfigurationError(
             f"{settings.table} is partitioned and has no index that begins with {settings.time_column}",

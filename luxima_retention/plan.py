@@ -370,6 +370,7 @@ class Staged:
         digest: SHA-256, hex, over the batch's keys where the store can tell; for the ledger.
         connection: the open database transaction in which the deletion stands, if there is one;
             a ledger in the same database writes its entry there.
+        archived: whether the batch that condemned these records has archived them already.
         metrics: figures that the engine adds up by name: ``wal_bytes``, ``wait_ms.replica-lag``.
     """
 
@@ -379,6 +380,7 @@ class Staged:
     last: datetime | None = None
     digest: str | None = None
     connection: Any = None
+    archived: bool = False
     metrics: Mapping[str, int] = field(default_factory=lambda: NOTHING)
 
 

@@ -157,10 +157,14 @@ class TableSettings(Section):
     )
     tenant_column: Column = Field("", description="Column that holds by tenant name; empty maps none.")
     subject_column: Column = Field("", description="Column that holds by subject name; empty maps none.")
-    strategy: Literal["auto", "keyset", "tid_range"] = Field(
+    strategy: Literal["auto", "keyset", "tid_range", "partition_drop"] = Field(
         "auto",
         description="keyset walks an index on the time column; tid_range passes once over the pages of a"
-        " table without one; auto asks the catalogue.",
+        " table without one; auto asks the catalogue. partition_drop detaches and drops whole partitions"
+        " (audit_log only; needs database.owner_dsn at each run).",
+    )
+    undo_window: Duration = Field(
+        timedelta(days=7), description="How long a detached partition is kept before it is dropped."
     )
 
 

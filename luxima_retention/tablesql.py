@@ -68,6 +68,12 @@ def explain_query(shape: Shape) -> sql.Composed:
     return _template("explain", _parts(shape, in_function=False))
 
 
+def fragments(shape: Shape) -> dict[str, Any]:
+    """What a query over one partition needs, with the placeholder ``p_holds``."""
+    parts = _parts(shape, in_function=False)
+    return {name: parts[name] for name in ("rules", "at", "held")}
+
+
 def functions(shape: Shape, role: str) -> sql.Composed:
     """The table's three functions, with their grants to the job's role."""
     from psycopg import sql

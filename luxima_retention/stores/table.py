@@ -38,6 +38,8 @@ from luxima_retention.stores import Sink, Work
 from luxima_retention.stores.table_findings import Known, Traits, findings
 
 if TYPE_CHECKING:
+    import psycopg
+
     from luxima_retention.settings import PaceSettings
 
 _FIRST_BATCH = 1000
@@ -109,7 +111,7 @@ class TableStore:
         identity, now = self.identity(), self.clock()
         values = {"p_cutoff": request.cutoff, "p_holds": holds_json(request.holds)}
         with errors(f"{self.name} cannot be surveyed"):
-            row = self._ask("survey", lambda: tablesql.survey_query(self._shape), values)
+            row = self._ask("survey", lambda: tablesql.survey_query(self.shape), values)
             self.connection.rollback()
         if row is None:
             raise StoreError(f"the survey of {self.name} returned no row")
@@ -155,7 +157,7 @@ class TableStore:
             "p_holds": holds_json(request.holds),
         }
         with errors(f"row {item!r} of {self.name} cannot be explained"):
-            row = self._ask("explain", lambda: tablesql.explain_query(self._shape), values)
+            row = self._ask("explain", lambda: tablesql.explain_query(self.shape), values)
             self.connection.rollback()
         return explanation(item, row, request, self.clock())
 
@@ -182,10 +184,7 @@ class TableStore:
         del work
 
     def delete(self, plan: Plan, work: Work, limit: int, sink: Sink | None) -> None:
-        """Call the batch function; its rows go to ``sink`` as CSV.
-
-        The header is held back until the first row: an error before it leaves the sink untouched.
-        """
+        """Call the batch function; its rows go to ``sink`` as CSV."""
         values = {
             "run": work.run_id,
             "token": work.token,
@@ -196,16 +195,7 @@ class TableStore:
         if sink is None:
             self.connection.execute(self._statement("prune"), values)
             return
-        header = b""
-        with self.connection.cursor() as cursor, cursor.copy(self._statement("prune_rows"), values) as copy:
-            for block in copy:
-                if not header:
-                    header = bytes(block)
-                    continue
-                if header is not _WRITTEN:
-                    sink.write(header)
-                    header = _WRITTEN
-                sink.write(bytes(block))
+        copy_rows(self.connection, self._statement("prune_rows"), values, sink)
 
     def journal(self) -> tuple[int, datetime | None, datetime | None, bool]:
         """What the batch function wrote of its batch: rows, first and last instant, whether it was all."""
@@ -262,7 +252,8 @@ class TableStore:
     # --- the catalogue ----------------------------------------------------------------------------------
 
     @cached_property
-    def _shape(self) -> tablesql.Shape:
+    def shape(self) -> tablesql.Shape:
+        """How the table is made."""
         return migrate.shape_of(self.connection, self._target)
 
     @cached_property
@@ -337,7 +328,19 @@ class TableStore:
         }
 
 
-_WRITTEN = b"written"
+def copy_rows(
+    connection: psycopg.Connection[Any], statement: Any, values: Mapping[str, Any], sink: Sink
+) -> None:
+    """Stream a COPY; its header is held back until the first row, so no rows are no bytes."""
+    header = b""
+    with connection.cursor() as cursor, cursor.copy(statement, values or None) as copy:
+        for number, block in enumerate(copy):
+            if number == 0:
+                header = bytes(block)
+                continue
+            if number == 1:
+                sink.write(header)
+            sink.write(bytes(block))
 
 
 class Sizes:

@@ -64,14 +64,14 @@ def test_stores_know_neither_the_engine_nor_each_other():
         "results",
     }
     for path in (PACKAGE / "stores").rglob("*.py"):
-        own = path.relative_to(PACKAGE / "stores").parts[0].removesuffix(".py").removesuffix("_findings")
+        own = path.relative_to(PACKAGE / "stores").parts[0].removesuffix(".py").split("_")[0]
         for name in imports(path):
             parts = name.split(".")
             assert parts[:1] != ["jobs"]
             if parts[0] == "luxima_retention" and len(parts) > 1:
                 assert parts[1] not in above, f"{path} imports {name}"
                 if parts[1] == "stores" and len(parts) > 2:
-                    other = parts[2].removesuffix("_findings")
+                    other = parts[2].split("_")[0]
                     assert other == own or other not in rooms, f"{path} imports {name}"
 
 
