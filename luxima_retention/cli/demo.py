@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -19,6 +19,14 @@ owner_dsn = "{owner}"
 
 [audit_log]
 tenant_column = "tenant"
+
+[supabase]
+dsn = "{job}"
+owner_dsn = "{owner}"
+tables = [{{ table = "app.security_events", time_column = "occurred_at" }}]
+
+[prometheus]
+urls = [{prometheus}]
 
 [archive]
 url = "file://{directory}/archive"
@@ -57,6 +65,15 @@ _STEPS = (
     ("It is named once.", ("run", "audit-logs", "--max-fraction", "0.6")),
     ("The same run again, as the CronJob of this evening: nothing to do.", ("run", "audit-logs")),
     ("Why is this old row still there?", ("explain", "audit-logs", "199968")),
+    (
+        "Security events, here in the same PostgreSQL: every table has its own plan.",
+        ("run", "security-events"),
+    ),
+    (
+        "Half of them is more than usual, so the value is named once.",
+        ("run", "security-events", "--max-fraction", "0.6"),
+    ),
+    ("Does Prometheus keep its 60 days? It is only asked.", ("run", "metrics")),
     ("Is every archived record readable, and as it was?", ("archive", "verify")),
     ("Has anybody touched the ledger?", ("ledger", "verify")),
 )
@@ -81,8 +98,8 @@ def command(directory: Path) -> None:
         raise ConfigurationError(f"{directory} is not empty", "remove it, or name another with --directory")
     for name in ("archive", "anchor"):
         (directory / name).mkdir(parents=True)
-    with _database() as owner:
-        settings = _prepare(owner, directory)
+    with _database() as owner, _prometheus() as prometheus:
+        settings = _prepare(owner, directory, prometheus)
         for sentence, arguments in _STEPS:
             _show(sentence, arguments, settings)
     click.secho("\nWhere to look", bold=True)
@@ -114,7 +131,58 @@ def _database() -> Iterator[str]:
             server.cleanup()
 
 
-def _prepare(owner: str, directory: Path) -> Path:
+@contextmanager
+def _prometheus() -> Iterator[str]:
+    """A Prometheus that keeps 60 days, where the program is installed; its address, or nothing."""
+    import shutil
+    import socket
+    import tempfile
+
+    program = shutil.which("prometheus")
+    if program is None:
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="luxima-demo-") as home, socket.socket() as free:
+        (Path(home) / "prometheus.yml").write_text(
+            "global: {external_labels: {replica: demo}}\n", encoding="utf-8"
+        )
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        free.close()
+        server = subprocess.Popen(
+            [
+                program,
+                f"--config.file={home}/prometheus.yml",
+                f"--storage.tsdb.path={home}/data",
+                "--storage.tsdb.retention.time=60d",
+                f"--web.listen-address={address}",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _wait_for(f"http://{address}/-/ready")
+            yield f"http://{address}"
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _wait_for(url: str) -> None:
+    """Until it answers; the demo goes on without it after ten seconds."""
+    import time
+
+    import requests
+
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with suppress(requests.RequestException):
+            if requests.get(url, timeout=1).ok:
+                return
+        time.sleep(0.1)
+
+
+def _prepare(owner: str, directory: Path, prometheus: str) -> Path:
     """The table with its rows, the job's role, and the settings file."""
     import psycopg
 
@@ -125,7 +193,9 @@ def _prepare(owner: str, directory: Path) -> Path:
         connection.execute(load("templates/demo.sql").encode())
     job = owner.replace("postgres:@", "luxima_retention:@", 1)
     path = directory / "luxima-retention.toml"
-    path.write_text(_SETTINGS.format(job=job, owner=owner, directory=directory), encoding="utf-8")
+    urls = f'"{prometheus}"' if prometheus else ""
+    text = _SETTINGS.format(job=job, owner=owner, directory=directory, prometheus=urls)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

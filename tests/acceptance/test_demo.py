@@ -1,0 +1,31 @@
+"""The demo, as somebody tries it who has never seen the program."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.servers.command import Command
+from tests.servers.programs import find_program
+
+
+def test_the_demo_shows_every_step_and_leaves_nothing_running(tmp_path):
+    programs = Path(find_program("prometheus")).parent
+    done = Command(cwd=tmp_path)("demo", PATH=f"{programs}{os.pathsep}{os.environ['PATH']}", timeout=110)
+    assert done.returncode == 0, done.stderr
+    for shown in (
+        "core.audit_log set up for audit-logs: keyset, floor 180 days",
+        "H-demo is in force",
+        "would refuse",
+        "if that is right, name the value once: --max-fraction 0.5",
+        "records destroyed; nothing expired is left, besides",
+        "nothing to do",
+        "expired, but kept by hold H-demo",
+        "security-events app.security_events",
+        "not yet provable",
+        "the ledger is whole",
+        "Where to look",
+    ):
+        assert shown in done.stdout, shown
+    assert (tmp_path / "demo-output" / "luxima-retention.toml").exists()
+    assert Command(cwd=tmp_path)("demo").returncode == 2
