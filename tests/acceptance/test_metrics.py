@@ -22,7 +22,7 @@ TIME = "--storage.tsdb.retention.time="
         ([f"{TIME}70d"], 8, "drift"),
         ([], 8, "drift"),
         (["--storage.tsdb.retention.size=1GB"], 8, "drift"),
-        ([f"{TIME}60d", "--storage.tsdb.retention.size=1GB"], 8, "drift"),
+        ([f"{TIME}60d", "--storage.tsdb.retention.size=1GB"], 0, "not yet provable"),
     ],
 )
 def test_each_limit_has_its_verdict(prometheus_factory, tmp_path, flags, code, outcome):
