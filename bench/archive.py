@@ -1,6 +1,6 @@
 """Archive before delete, against what people do by hand, on the same rows in the same run.
 
-    python bench/archive.py --dsn "host=… user=… dbname=…" [--rows 1000000] [--batch 50000] [--repeat 3]
+    python bench/archive.py [--dsn "host=… user=… dbname=…"] [--rows 1000000] [--batch 50000] [--repeat 3]
 
 The database must be empty enough to make a schema ``bench_archive`` in it. Three ways to get rid of the
 same rows, each on a fresh copy of the table:
@@ -20,6 +20,7 @@ import resource
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -27,6 +28,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psycopg
 
@@ -151,11 +154,29 @@ def measure(bench: Bench, repeat: int) -> dict[str, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--dsn", required=True)
+    parser.add_argument("--dsn", help="an empty database; a server of its own without it")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--batch", type=int, default=50_000)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
+    if options.dsn:
+        compare(options)
+        return
+    from tests.servers.postgres import PostgresServer, remove_copies
+
+    server = PostgresServer.start(
+        settings={"fsync": "on", "synchronous_commit": "on", "shared_buffers": "1GB"}
+    )
+    try:
+        options.dsn = server.dsn
+        compare(options)
+    finally:
+        server.stop()
+        remove_copies()
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Measure every way in one database."""
     directory = Path(tempfile.mkdtemp(prefix="bench-archive-"))
     bench = Bench(options.dsn, options.rows, options.batch, directory)
     for name, seconds in (taken := measure(bench, options.repeat)).items():

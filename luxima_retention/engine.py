@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention import entries
@@ -58,6 +58,7 @@ class Policy:
         retention_days: whole days.
         archive: ``auto``, ``required`` or ``off``.
         may_archive: whether ``auto`` archives once an archive is configured.
+        every: how often a run is expected; ``None`` expects none.
         limits: of its guards.
     """
 
@@ -65,6 +66,7 @@ class Policy:
     retention_days: int
     archive: str = "auto"
     may_archive: bool = False
+    every: timedelta | None = None
     limits: Limits = field(default_factory=Limits)
 
 
@@ -116,6 +118,7 @@ def run_policy(policy: Policy, targets: Iterable[Target], environment: Environme
     """
     try:
         with _lease(policy, environment) as lease, ExitStack() as stack:
+            _record_missed(policy, environment)
             walks = [_Walk(policy, environment, lease, name) for name, _ in targets]
             for walk, (_, opener) in zip(walks, targets, strict=True):
                 walk.attempt(walk.prepare, opener, stack)
@@ -147,6 +150,22 @@ def _carry_out(walks: list[_Walk], environment: Environment) -> None:
             walk.attempt(walk.carry_out)
         else:
             walk.end(Word.DECLINED, "nothing was deleted: the plan was not agreed to")
+
+
+def _record_missed(policy: Policy, environment: Environment) -> None:
+    """Write the runs that did not take place since the last one; a ledger that cannot is for the guards."""
+    state = environment.state
+    if environment.dry_run or state is None or policy.every is None or not _readable(state):
+        return
+    last = state.ledger.newest(kinds=_SLOTS, policy=policy.name)
+    body = entries.missed(last.at, environment.now, policy.every) if last else None
+    if body:
+        state.ledger.append("slot.missed", body, policy=policy.name, at=environment.now)
+        environment.say("slot.missed", policy=policy.name, missed=body["missed"])
+
+
+#: entries that tell that a run took place
+_SLOTS = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from luxima_retention.clock import iso
@@ -29,6 +29,17 @@ def started(plan: Plan, run_id: str, verdicts: Iterable[Verdict], archive: str |
         "archive": archive,
         "guards": [_guard(verdict) for verdict in verdicts],
     }
+
+
+def missed(last: datetime, now: datetime, every: timedelta) -> dict[str, Any] | None:
+    """``slot.missed``: how many runs did not take place since the last one; ``None`` for none.
+
+    A run that comes half a period late or early is not a missed one.
+    """
+    slots = int((now - last) / every - 0.5)
+    if slots < 1:
+        return None
+    return {"missed": slots, "since": iso(last), "every_seconds": int(every.total_seconds())}
 
 
 def resumed(plan: Plan, run: OpenRun) -> dict[str, Any]:

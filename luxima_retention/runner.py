@@ -19,7 +19,7 @@ from luxima_retention.guards import Limits
 from luxima_retention.job import Job, Opening, load
 from luxima_retention.matrix import BY_NAME, MATRIX
 from luxima_retention.results import PolicyResult, RunResult, Word
-from luxima_retention.state import State, open_state
+from luxima_retention.state import State, mirror_holds, open_state
 
 if TYPE_CHECKING:
     from luxima_retention.plan import Plan
@@ -209,6 +209,7 @@ def policy_of(settings: Settings, options: Options, job: Job) -> Policy:
         retention_days=chosen.retention_days,
         archive=chosen.archive,
         may_archive=default.may_archive,
+        every=chosen.every,
         limits=limits,
     )
 
@@ -228,6 +229,7 @@ def _sealed(result: RunResult, settings: Settings, state: State, now: datetime) 
     from luxima_retention.ledger.checkpoint import open_anchors, open_signer, seal
 
     try:
+        mirror_holds(settings, state)
         signer = open_signer(settings.ledger)
         made = seal(state.ledger, [signer], open_anchors(settings.ledger), now) if signer else None
     except RetentionError as error:

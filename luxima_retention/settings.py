@@ -78,6 +78,11 @@ class PolicySettings(Section):
     max_fraction: Fraction | None = Field(
         None, description="Part of all records, 0 to 1, that one run may destroy (guard share)."
     )
+    every: Annotated[timedelta | None, BeforeValidator(parse_duration)] = Field(
+        timedelta(days=1),
+        description="How often a run is expected; the run after a longer gap writes the missed ones into the"
+        " ledger; off switches it off.",
+    )
     identity: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Fingerprints of the stores that may be touched, as doctor prints them; pins them."
     )

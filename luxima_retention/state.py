@@ -54,6 +54,22 @@ class State:
         self.ledger.close()
 
 
+def mirror_holds(settings: Settings, state: State) -> int:
+    """Set the archive's own legal holds as the register says, where ``archive.mirror_holds`` asks for it.
+
+    Returns:
+        How many archived objects are held there.
+
+    Raises:
+        StoreError, ArchiveError: the register or the archive cannot be used.
+    """
+    from luxima_retention.archive import open_archive
+    from luxima_retention.holds import in_force
+
+    archive = open_archive(settings.archive) if settings.archive.mirror_holds else None
+    return archive.mirror(in_force(state.register)) if archive else 0
+
+
 def open_state(settings: Settings) -> State | None:
     """The state of these settings; ``None`` where they name neither database nor ledger file."""
     dsn = settings.database.dsn

@@ -64,6 +64,7 @@ def add(
     from luxima_retention.clock import system_clock
     from luxima_retention.holds import to_json
     from luxima_retention.plan import Hold
+    from luxima_retention.state import mirror_holds
 
     hold = Hold(
         hold_id=hold_id or f"H-{uuid.uuid4().hex[:8]}",
@@ -82,6 +83,7 @@ def add(
     _check(context.obj.settings, hold)
     with _state(context) as state:
         state.register.place(hold, state.ledger)
+        mirror_holds(context.obj.settings, state)
     if output == "json":
         click.echo(json.dumps({"version": 1, "hold": to_json(hold)}, indent=2))
     else:
@@ -119,10 +121,12 @@ def release(context: click.Context, hold_id: str, reason: str, released_by: str)
     """End a hold. Nothing is deleted by that; the next run applies the policy again."""
     from luxima_retention.clock import system_clock
     from luxima_retention.holds import Release
+    from luxima_retention.state import mirror_holds
 
     with _state(context) as state:
         end = Release(at=system_clock(), by=released_by, reason=reason)
         state.register.release(hold_id, end, state.ledger)
+        mirror_holds(context.obj.settings, state)
     click.echo(f"{hold_id} is released; what it kept goes with the next run of its policy")
 
 

@@ -37,7 +37,7 @@ def _row(configuration: Configuration, policy: PolicyDefault) -> dict[str, Any]:
     chosen = getattr(configuration.settings.policies, policy.key)
     job = load(policy.name)
     values = chosen.model_dump(mode="json")
-    values["max_silence"] = spelled(chosen.max_silence)
+    values |= {name: spelled(getattr(chosen, name)) for name in ("max_silence", "every")}
     return {
         "policy": policy.name,
         "log_type": policy.log_type,

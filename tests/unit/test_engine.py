@@ -468,3 +468,17 @@ def test_the_stores_are_closed_whatever_happens():
     subject = store(400, 1)
     apply(subject)
     assert subject.closed
+
+
+def test_runs_that_did_not_take_place_are_entries():
+    subject, state = store(400, 1), FakeState()
+    daily = replace(POLICY, every=DAY)
+    apply(subject, state, daily)
+    assert "slot.missed" not in kinds(state)
+    for days, missed in ((1, 0), (5, 3), (5, 3)):
+        later = NOW + days * DAY
+        subject.now = lambda later=later: later
+        environment = Environment(now=later, state=state, clock=lambda later=later: later)
+        run_policy(daily, (("memory", lambda: subject),), environment)
+        found = [entry.body["missed"] for entry in state.ledger.all if entry.kind == "slot.missed"]
+        assert sum(found) == missed

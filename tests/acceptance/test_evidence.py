@@ -1,0 +1,148 @@
+"""Evidence through the command: archives that fail, ledgers that are touched, holds that reach the bucket."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from tests.acceptance.test_audit_logs import expired, left, target
+from tests.servers.command import audit_log
+from tests.servers.process import free_ports
+
+
+def with_archive(run, url):
+    run.variables |= {"LUXIMA_ARCHIVE__URL": url, "LUXIMA_ARCHIVE__RETENTION_DAYS": "365"}
+    return run
+
+
+def s3_archive(run, s3, bucket):
+    run.variables |= {
+        "LUXIMA_ARCHIVE__ENDPOINT_URL": s3.endpoint_url,
+        "LUXIMA_ARCHIVE__REGION": "us-east-1",
+        "LUXIMA_ARCHIVE__ACCESS_KEY_ID": s3.access_key,
+        "LUXIMA_ARCHIVE__SECRET_ACCESS_KEY": s3.secret_key,
+    }
+    return with_archive(run, f"s3://{bucket}/retention")
+
+
+def test_rows_come_back_from_s3_as_they_were(database, s3, bucket):
+    run = s3_archive(audit_log(database), s3, bucket)
+    with database.connect() as owner:
+        owner.execute("CREATE SCHEMA scratch")
+        owner.execute("CREATE TABLE scratch.before AS TABLE core.audit_log")
+    done = target(run.json("run", "audit-logs"))
+    restored = run(
+        "archive",
+        "restore",
+        done["run_id"],
+        "--into",
+        "scratch.after",
+        LUXIMA_DATABASE__OWNER_DSN=database.dsn,
+    )
+    assert restored.returncode == 0, restored.stderr
+    lost = "(TABLE scratch.before EXCEPT TABLE core.audit_log) EXCEPT TABLE scratch.after"
+    query = f"SELECT count(*) FROM ({lost}) x"
+    assert database.execute(query) == [(0,)]
+    assert database.execute("SELECT count(*) FROM scratch.after") == [(done["done"]["destroyed"],)]
+    assert s3.secret_key not in restored.stdout + run("ledger", "list", "--output", "json").stdout
+
+
+def test_an_archive_that_cannot_be_reached_deletes_nothing(database, s3):
+    run = s3_archive(audit_log(database), s3, "archive")
+    (port,) = free_ports(1)
+    done = run("run", "audit-logs", LUXIMA_ARCHIVE__ENDPOINT_URL=f"http://127.0.0.1:{port}")
+    assert done.returncode == 3, done.stdout
+    assert left(database) == 8760
+
+
+@pytest.mark.parametrize("place", ["archive.before_upload", "archive.during_upload", "archive.after_upload"])
+def test_an_upload_that_fails_deletes_nothing_more(database, tmp_path, place):
+    (tmp_path / "archive").mkdir()
+    run = with_archive(audit_log(database), f"file://{tmp_path}/archive")
+    failed = run("run", "audit-logs", LUXIMA_FAILPOINTS=f"{place}=fail@2")
+    assert failed.returncode in {1, 3}
+    gone = 8760 - left(database)
+    archives = run.json("archive", "list")["archives"]
+    recorded = [
+        entry["body"]["items"]
+        for entry in map(json.loads, run("ledger", "list", "--output", "json").stdout.splitlines())
+        if entry["kind"] == "batch"
+    ]
+    assert gone == sum(recorded) < 4400
+    assert run("run", "audit-logs").returncode == 0
+    archives = run.json("archive", "list")["archives"]
+    assert sum(archive["items"] for archive in archives) == 8760 - left(database)
+    assert expired(database) == 0
+
+
+def test_a_disk_that_is_full_deletes_nothing(database, tmp_path):
+    """The kernel itself refuses to let a file grow beyond 4 KiB."""
+    (tmp_path / "archive").mkdir()
+    run = with_archive(audit_log(database), f"file://{tmp_path}/archive")
+    done = subprocess.run(
+        [sys.executable, "-m", "luxima_retention", "run", "audit-logs"],
+        env=run.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert left(database) == 8760
+    assert run.json("archive", "list")["archives"] == []
+
+
+def test_a_ledger_that_was_touched_is_found(database, tmp_path):
+    run = audit_log(database)
+    (tmp_path / "anchor").mkdir()
+    run.variables |= {
+        "LUXIMA_LEDGER__KEY_FILE": str(tmp_path / "key.pem"),
+        "LUXIMA_LEDGER__ANCHORS": json.dumps([f"file://{tmp_path}/anchor"]),
+    }
+    assert run("ledger", "keygen").returncode == 0
+    assert run("run", "audit-logs").returncode == 0
+    with database.connect(database.admin_dsn) as superuser:
+        superuser.execute("ALTER TABLE retention.ledger DISABLE TRIGGER USER")
+        superuser.execute(
+            "UPDATE retention.ledger"
+            " SET entry = convert_to(replace(convert_from(entry, 'UTF8'), 'items', 'Items'), 'UTF8')"
+            " WHERE seq = (SELECT min(seq) FROM retention.ledger WHERE kind = 'batch')"
+        )
+        superuser.execute("ALTER TABLE retention.ledger ENABLE ALWAYS TRIGGER ledger_append")
+    verified = run("ledger", "verify")
+    assert verified.returncode == 6
+    assert "was changed" in verified.stderr or "not what was written" in verified.stderr
+
+
+def test_the_owner_cannot_change_the_ledger_by_accident(database):
+    run = audit_log(database)
+    assert run("run", "audit-logs").returncode == 0
+    with database.connect() as owner:
+        for statement in ("DELETE FROM retention.ledger", "TRUNCATE retention.ledger"):
+            with pytest.raises(Exception, match="never changed or removed"):
+                owner.execute(statement)
+
+
+def test_holds_reach_the_bucket(database, s3, s3_client):
+    bucket = f"locked-{database.name.replace('_', '-')}"
+    s3_client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    run = s3_archive(audit_log(database), s3, bucket)
+    run.variables |= {"LUXIMA_ARCHIVE__MIRROR_HOLDS": "true"}
+    assert run("run", "audit-logs").returncode == 0
+    add = run("hold", "add", "--policy", "audit-logs", "--reason", "case", "--id", "H-1")
+    assert add.returncode == 0, add.stderr
+    assert statuses(s3_client, bucket) == {"ON"}
+    assert run("hold", "release", "H-1", "--reason", "over").returncode == 0
+    assert statuses(s3_client, bucket) == {"OFF"}
+
+
+def statuses(client, bucket):
+    found = set()
+    for item in client.list_objects_v2(Bucket=bucket)["Contents"]:
+        answer = client.get_object_legal_hold(Bucket=bucket, Key=item["Key"])
+        found.add(answer["LegalHold"]["Status"])
+    return found

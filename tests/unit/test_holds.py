@@ -1,0 +1,114 @@
+"""The hold register beside a file ledger, which vouches for every hold in it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from luxima_retention.errors import ConfigurationError, LeaseHeld, StoreError, TamperingFound
+from luxima_retention.holds import FileRegister, Release, in_force
+from luxima_retention.lease import take_file
+from luxima_retention.ledger.file import FileLedger
+from luxima_retention.plan import Hold
+from luxima_retention.state import State
+
+AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
+
+
+def hold(number=1, **fields):
+    return Hold(hold_id=f"H-{number}", reason="case", placed_by="somebody", placed_at=AT, **fields)
+
+
+@pytest.fixture
+def state(tmp_path):
+    state = State("", str(tmp_path / "ledger.jsonl"))
+    yield state
+    state.close()
+
+
+def test_a_hold_is_in_force_until_it_is_released(state):
+    first, second = hold(1, policy="audit-logs", tenant="acme"), hold(2, start=AT, end=AT + timedelta(days=1))
+    for item in (first, second):
+        state.register.place(item, state.ledger)
+    assert in_force(state.register) == (first, second)
+    assert in_force(state.register, "log-files") == (second,)
+    state.register.release("H-1", Release(at=AT, by="somebody", reason="over"), state.ledger)
+    assert in_force(state.register) == (second,)
+    everything = state.register.all(active=False)
+    assert [bool(item.released) for item in everything] == [True, False]
+    assert [entry.kind for entry in state.ledger.entries()] == ["hold.placed", "hold.placed", "hold.released"]
+
+
+def test_another_process_reads_the_same(state, tmp_path):
+    state.register.place(hold(1, subject="user-7"), state.ledger)
+    other = State("", str(tmp_path / "ledger.jsonl"))
+    assert in_force(other.register) == (hold(1, subject="user-7"),)
+    other.close()
+
+
+def test_the_ledger_keeps_no_word_of_a_hold(state, tmp_path):
+    state.register.place(hold(1, subject="user-7", tenant="acme"), state.ledger)
+    text = (tmp_path / "ledger.jsonl").read_text()
+    for word in ("user-7", "acme", "somebody", "case"):
+        assert word not in text
+
+
+@pytest.mark.parametrize("change", ["lost", "emptied", "edited", "garbage"])
+def test_a_register_that_is_not_what_the_ledger_says_cannot_be_read(state, tmp_path, change):
+    state.register.place(hold(1, tenant="acme"), state.ledger)
+    path = tmp_path / "ledger.jsonl.holds.json"
+    if change == "lost":
+        path.unlink()
+    elif change == "emptied":
+        path.write_text(json.dumps({"v": 1, "holds": []}))
+    elif change == "edited":
+        path.write_text(path.read_text().replace("acme", "globex"))
+    else:
+        path.write_text("{")
+    with pytest.raises(StoreError if change == "garbage" else TamperingFound, match="hold register"):
+        in_force(state.register)
+
+
+def test_killed_before_the_ledgers_entry_the_hold_is_in_force(state, tmp_path):
+    class KilledError(Exception):
+        pass
+
+    class Dying(FileLedger):
+        def append(self, *_, **__):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        state.register.place(hold(), Dying(tmp_path / "ledger.jsonl"))
+    assert in_force(state.register) == (hold(),)
+
+
+def test_a_name_is_taken_once(state):
+    state.register.place(hold(), state.ledger)
+    with pytest.raises(ConfigurationError, match="already"):
+        state.register.place(hold(), state.ledger)
+    with pytest.raises(ConfigurationError, match="no hold H-9"):
+        state.register.release("H-9", Release(at=AT, by="x", reason="y"), state.ledger)
+
+
+def test_a_register_that_cannot_be_written_is_a_sentence(tmp_path):
+    ledger = FileLedger(tmp_path / "ledger.jsonl")
+    register = FileRegister(tmp_path / "missing" / "holds.json", ledger)
+    with pytest.raises(StoreError, match="cannot be written"):
+        register.place(hold(), ledger)
+    assert list(ledger.entries()) == []
+
+
+def test_one_lease_for_each_policy_and_it_dies_with_its_holder(state, tmp_path):
+    lease = state.lease("audit-logs")
+    with pytest.raises(LeaseHeld, match="audit-logs"):
+        take_file(tmp_path / "ledger.jsonl", "audit-logs", 9)
+    other = state.lease("log-files")
+    lease.check()
+    lease.release()
+    again = state.lease("audit-logs")
+    assert again.token >= lease.token
+    for taken in (other, again):
+        taken.release()
+        taken.release()
