@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
+from luxima_retention.cronline import parse as parse_cron
 from luxima_retention.durations import parse_duration
 from luxima_retention.matrix import BY_KEY
 
@@ -130,8 +132,81 @@ class GuardsSettings(Section):
     )
 
 
+def _day(value: object) -> object:
+    """``2026-11-03`` as TOML or the environment gives it."""
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _json(value: object) -> object:
+    """A table or list of tables; from the environment as JSON."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+class LokiPeriodSettings(Section):
+    """One entry of Loki's own ``schema_config``."""
+
+    start: Annotated[date, BeforeValidator(_day)] = Field(
+        description="First day of the period, as ``from`` in Loki's schema_config."
+    )
+    store: Literal["tsdb", "boltdb-shipper"] = Field("tsdb", description="Index store of the period.")
+    schema_version: int = Field(13, ge=9, le=13, description="Schema: 9 to 13.")
+    prefix: str = Field("index_", min_length=1, description="Prefix of the names of index tables.")
+
+
 class LokiSettings(Section):
     """``loki``: the S3 buckets that hold Loki's chunks and index."""
+
+    buckets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="Buckets of all schema periods, as in Loki's bucketnames and named stores."
+    )
+    endpoint_url: str = Field("", description="Address of an S3 service other than AWS.")
+    region: str = Field("", description="Region of the buckets; empty leaves it to the AWS defaults.")
+    access_key_id: SecretStr | None = Field(
+        None, description="Access key; empty leaves it to the AWS defaults."
+    )
+    secret_access_key: SecretStr | None = Field(None, description="Secret of loki.access_key_id.")
+    object_prefix: str = Field("", description="Loki's object_prefix or storage_prefix.")
+    chunk_delimiter: str = Field(
+        ":", min_length=1, max_length=1, description="Loki's chunk_delimiter: what stands for colons in keys."
+    )
+    index_path: str = Field("index/", pattern=r"^[^/].*/$", description="Loki's path_prefix of index tables.")
+    periods: Annotated[tuple[LokiPeriodSettings, ...], NoDecode, BeforeValidator(_json)] = Field(
+        (LokiPeriodSettings(start=date(2020, 1, 1)),),
+        min_length=1,
+        description="Loki's schema_config: start, store, schema_version, prefix of each period; JSON in the"
+        " environment.",
+    )
+    tenant_days: Annotated[dict[str, Days], NoDecode, BeforeValidator(_json)] = Field(
+        {}, description="Tenants that keep their logs longer than the policy: days by tenant."
+    )
+    url: str = Field("", description="Address of Loki, best of its compactor, to read its configuration.")
+    offline: bool = Field(
+        False,
+        description="No Loki reads these buckets: both phases run at once. Refused when loki.url answers.",
+    )
+    grace: Annotated[timedelta | None, BeforeValidator(parse_duration)] = Field(
+        None,
+        description="Time between an index table and its chunks, at least 2h; off computes it from Loki's own"
+        " settings.",
+    )
+    min_object_age: Duration = Field(
+        timedelta(hours=24), description="Chunks that were uploaded more recently are left alone."
+    )
+    state_url: str = Field(
+        "",
+        description="Where condemned chunks are listed; default: luxima-retention/loki in the first bucket.",
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.grace is not None and self.grace < timedelta(hours=2):
+            raise ValueError("loki.grace is less than 2h: queries may still read what is about to go")
+        if self.url:
+            _check_address("loki.url", self.url)
+        starts = [period.start for period in self.periods]
+        if starts != sorted(set(starts)):
+            raise ValueError("loki.periods must be in the order of their start, each day once")
+        return self
 
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
@@ -390,6 +465,50 @@ class PaceSettings(Section):
     )
 
 
+def _expression(value: str) -> str:
+    """A cron expression, or nothing."""
+    if value:
+        parse_cron(value)
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is no time zone: write Asia/Jakarta or UTC") from None
+    return value
+
+
+CronExpression = Annotated[str, AfterValidator(_expression)]
+
+
+class ScheduleSettings(Section):
+    """``schedule``: when each policy runs; the daemon reads it, CronJobs and crontab say the same."""
+
+    time_zone: Annotated[str, AfterValidator(_zone)] = Field(
+        "Asia/Jakarta", description="Zone of all the times here."
+    )
+    log_files: CronExpression = Field(
+        "7 1 * * *", description="When log-files runs, as a cron expression; empty never starts it."
+    )
+    audit_logs: CronExpression = Field("17 2 * * *", description="The same of audit-logs.")
+    security_events: CronExpression = Field("37 2 * * *", description="The same of security-events.")
+    application_logs: CronExpression = Field("57 2 * * *", description="The same of application-logs.")
+    metrics: CronExpression = Field("47 3 * * *", description="The same of metrics.")
+    application_logs_sweep: CronExpression = Field(
+        "23 4 * * sun", description="The same of application-logs with --sweep."
+    )
+    max_runtime: Duration = Field(timedelta(minutes=50), description="Time budget of each run.")
+    grace: Duration = Field(
+        timedelta(hours=1),
+        description="How late a run may still start; after that it is recorded as missed, and waits for the"
+        " next time.",
+    )
+    health_host: str = Field("127.0.0.1", description="Address that answers /healthz of the daemon.")
+    health_port: int = Field(8086, ge=0, le=65535, description="Its port; 0 takes a free one.")
+
+
 class Settings(Section):
     """Every section. :func:`luxima_retention.configuration.load` fills it."""
 
@@ -404,3 +523,4 @@ class Settings(Section):
     rotation: RotationSettings = Field(default_factory=RotationSettings, description="Log files.")
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="The ledger.")
+    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings, description="When each policy runs.")

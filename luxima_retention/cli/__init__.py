@@ -35,6 +35,7 @@ COMMANDS = {
     "archive": "List, verify, restore and expire the archives of what was destroyed.",
     "ledger": "Read, verify, sign and hand over the chain of entries.",
     "migrate": "Make schema, functions and rights in PostgreSQL, as its owner.",
+    "schedule": "Run each policy at its times: a daemon where there is neither cluster nor cron.",
     "demo": "Try everything on an embedded PostgreSQL, in under a minute.",
     "completion": "Print the completion script of a shell.",
 }

@@ -1,0 +1,377 @@
+"""Runs the policies at their times: a daemon for machines that have neither CronJobs nor cron.
+
+What is due is judged by the ledger, not by what this process remembers, so that a restart forgets
+nothing. Each run is a process of its own, the same command that a CronJob starts. Of several daemons
+one leads, by a lease in PostgreSQL that dies with its connection; the others wait.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from luxima_retention.clock import Clock, iso, system_clock
+from luxima_retention.cronline import CronLine, parse
+from luxima_retention.durations import spelled
+from luxima_retention.errors import ConfigurationError, LeaseHeld, LeaseLost, RetentionError
+from luxima_retention.matrix import MATRIX
+from luxima_retention.state import State, open_state
+
+if TYPE_CHECKING:
+    from luxima_retention.lease import Lease
+    from luxima_retention.settings import Settings
+
+#: seconds between two looks at the lease
+_TICK = 3.0
+#: seconds without such a look after which the daemon is not healthy
+_STALE = 60.0
+#: entries that tell that a slot was served, or that it is known to have been missed
+_SERVED = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A policy with its times.
+
+    Args:
+        name: the policy's, or ``application-logs-sweep``.
+        policy: what is run.
+        line: when.
+        zone: of these times.
+        arguments: of the command that is started.
+        judged: whether the ledger's entries of the policy tell that this slot was served. Those of the
+            sweep cannot be told from those of the daily run.
+    """
+
+    name: str
+    policy: str
+    line: CronLine
+    zone: ZoneInfo
+    arguments: tuple[str, ...]
+    judged: bool = True
+
+    def after(self, instant: datetime) -> Iterator[datetime]:
+        """The times after ``instant``, without end."""
+        trigger = trigger_of(self)
+        fire = trigger.get_next_fire_time(None, instant + timedelta(microseconds=1))
+        while fire is not None:
+            yield fire
+            fire = trigger.get_next_fire_time(fire, fire)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What the ledger says about a slot.
+
+    Args:
+        run: whether a run should start now.
+        missed: times that went by without a run; the one that starts now is not among them.
+        since: the last run that there was.
+    """
+
+    run: bool = False
+    missed: tuple[datetime, ...] = ()
+    since: datetime | None = None
+
+
+def slots(settings: Settings) -> tuple[Slot, ...]:
+    """The slots of these settings; a policy without times has none."""
+    schedule = settings.schedule
+    budget = ("--max-runtime", spelled(schedule.max_runtime))
+    wanted: list[tuple[str, str, tuple[str, ...]]] = [
+        (policy.name, policy.name, ("run", policy.name)) for policy in MATRIX
+    ]
+    wanted.append(("application-logs-sweep", "application-logs", ("run", "application-logs", "--sweep")))
+    return tuple(
+        Slot(
+            name=name,
+            policy=policy,
+            line=parse(expression),
+            zone=ZoneInfo(schedule.time_zone),
+            arguments=(*arguments, *budget),
+            judged=name == policy,
+        )
+        for name, policy, arguments in wanted
+        if (expression := getattr(schedule, name.replace("-", "_")))
+    )
+
+
+def trigger_of(slot: Slot) -> CronTrigger:
+    """The trigger of a slot. APScheduler counts weekdays from Monday, so it gets them by name."""
+    line = slot.line
+    fields = {
+        name: ",".join(map(str, sorted(getattr(line, name)))) for name in ("minute", "hour", "day", "month")
+    }
+    return CronTrigger(**fields, day_of_week=",".join(line.day_names), second=0, timezone=slot.zone)
+
+
+def upcoming(chosen: Sequence[Slot], now: datetime, count: int) -> list[tuple[datetime, Slot]]:
+    """The next ``count`` runs of all slots, in order."""
+    found = [(fire, slot) for slot in chosen for fire, _ in zip(slot.after(now), range(count), strict=False)]
+    return sorted(found, key=lambda item: (item[0], item[1].name))[:count]
+
+
+def due(slot: Slot, last: datetime | None, now: datetime, grace: timedelta) -> Due:
+    """Whether a slot is due.
+
+    Args:
+        slot: what is asked about.
+        last: when the ledger last says that it was served; ``None`` before the first run, which waits for
+            its time.
+        now: the present instant.
+        grace: how late a run may still start.
+    """
+    if last is None:
+        return Due()
+    passed = []
+    for fire in slot.after(last):
+        if fire > now:
+            break
+        passed.append(fire)
+    late = bool(passed) and now - passed[-1] <= grace
+    return Due(run=late, missed=tuple(passed[:-1] if late else passed), since=last)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """How the daemon speaks with whoever started it.
+
+    Args:
+        command: what a slot's arguments are given to.
+        stopping: whether somebody asked for the end.
+        wait: sleeps so many seconds, or less when told to stop.
+        say: the structured log.
+        clock: the program's.
+    """
+
+    command: Sequence[str]
+    stopping: Callable[[], bool]
+    wait: Callable[[float], None]
+    say: Callable[..., None]
+    clock: Clock = system_clock
+
+
+class Daemon:
+    """Starts the slots of the settings while it leads.
+
+    Raises:
+        ConfigurationError: no slot has a time.
+    """
+
+    def __init__(self, settings: Settings, hooks: Hooks) -> None:
+        self._settings = settings
+        self._hooks = hooks
+        self._slots = {slot.name: slot for slot in slots(settings)}
+        if not self._slots:
+            raise ConfigurationError("nothing is scheduled", "give a policy its times in section schedule")
+        self._lock = threading.Lock()
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._ended: dict[str, dict[str, Any]] = {}
+        self._role = "starting"
+        self._beat = time.monotonic()
+
+    def serve(self) -> None:
+        """Lead or wait until told to stop; then stop the runs in good order, and wait for them.
+
+        Raises:
+            ConfigurationError: no ledger is configured, or the health address cannot be used.
+        """
+        try:
+            with _answering(self._settings, self.health) as address:
+                self._hooks.say("schedule.started", health=address, slots=list(self._slots))
+                while not self._hooks.stopping():
+                    self._term()
+        finally:
+            self._stop()
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the daemon is alive, and what it would tell about itself."""
+        healthy = time.monotonic() - self._beat < _STALE
+        coming = upcoming(tuple(self._slots.values()), self._hooks.clock(), 1)
+        next_run = {"slot": coming[0][1].name, "at": iso(coming[0][0])} if coming else None
+        with self._lock:
+            told = {"role": self._role, "running": len(self._children), "ended": dict(self._ended)}
+        return healthy, {**told, "healthy": healthy, "next": next_run}
+
+    def _term(self) -> None:
+        """Lead as long as the lease lasts; without it wait a moment."""
+        try:
+            with closing(_state(self._settings)) as state:
+                lease = state.lease("schedule")
+                try:
+                    self._lead(state, lease)
+                finally:
+                    lease.release()
+        except ConfigurationError:
+            raise
+        except LeaseHeld as error:
+            self._become("standby", error)
+        except RetentionError as error:
+            self._become("waiting", error)
+        self._beat = time.monotonic()
+        self._hooks.wait(_TICK)
+
+    def _become(self, role: str, reason: RetentionError | None = None) -> None:
+        """Take a role, and tell it once."""
+        if role != self._role:
+            self._role = role
+            self._hooks.say(f"schedule.{role}", reason=reason.message if reason else None)
+
+    def _lead(self, state: State, lease: Lease) -> None:
+        """Start what is due, then each slot at its time, until the lease is lost or the end is asked for."""
+        self._become("leader")
+        scheduler = self._scheduler()
+        scheduler.start()
+        try:
+            for slot in self._slots.values():
+                if slot.judged and self._recall(state, slot):
+                    scheduler.add_job(self._run, args=[slot.name], id=f"late-{slot.name}")
+            while not self._hooks.stopping():
+                lease.check()
+                self._beat = time.monotonic()
+                self._hooks.wait(_TICK)
+        except LeaseLost as error:
+            self._become("standby", error)
+        finally:
+            # Runs that are under way have leases of their own; nobody waits for them here.
+            scheduler.shutdown(wait=False)
+
+    def _scheduler(self) -> BackgroundScheduler:
+        scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(2 * len(self._slots))},
+            job_defaults={
+                "coalesce": True,
+                "max_instances": 1,
+                "misfire_grace_time": int(self._settings.schedule.grace.total_seconds()) or 1,
+            },
+            timezone=ZoneInfo(self._settings.schedule.time_zone),
+        )
+        for slot in self._slots.values():
+            scheduler.add_job(self._run, trigger_of(slot), args=[slot.name], id=slot.name)
+        scheduler.add_listener(self._not_started, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+        return scheduler
+
+    def _recall(self, state: State, slot: Slot) -> bool:
+        """Write the times that were missed into the ledger; whether one of them can still be served."""
+        now = self._hooks.clock()
+        newest = state.ledger.newest(kinds=_SERVED, policy=slot.policy)
+        found = due(slot, newest.at if newest else None, now, self._settings.schedule.grace)
+        if found.missed and not found.run:
+            # A run that starts now writes them itself.
+            state.ledger.append("slot.missed", _missed(slot, found), policy=slot.policy, at=now)
+            self._hooks.say("slot.missed", slot=slot.name, missed=len(found.missed))
+        if found.run:
+            self._hooks.say("slot.late", slot=slot.name)
+        return found.run
+
+    def _not_started(self, event: JobEvent) -> None:
+        """APScheduler let a time go by: the machine slept, or the run before is still at work."""
+        name = event.job_id.removeprefix("late-")
+        self._hooks.say("slot.skipped", slot=name, busy=event.code == EVENT_JOB_MAX_INSTANCES)
+        slot = self._slots[name]
+        if event.code == EVENT_JOB_MISSED and slot.judged:
+            try:
+                with closing(_state(self._settings)) as state:
+                    self._recall(state, slot)
+            except RetentionError as error:
+                # The next run counts the gap and writes it.
+                self._hooks.say("slot.unrecorded", slot=name, reason=error.message)
+
+    def _run(self, name: str) -> None:
+        """One run, to its end."""
+        began = time.monotonic()
+        with self._lock:
+            if self._hooks.stopping():
+                return
+            child = subprocess.Popen(
+                [*self._hooks.command, *self._slots[name].arguments], stdin=subprocess.DEVNULL
+            )
+            self._children.add(child)
+        self._hooks.say("run.begun", slot=name, pid=child.pid)
+        code = child.wait()
+        seconds = round(time.monotonic() - began, 1)
+        with self._lock:
+            self._children.discard(child)
+            self._ended[name] = {"exit_code": code, "at": iso(self._hooks.clock()), "seconds": seconds}
+        self._hooks.say("run.ended", slot=name, exit_code=code, seconds=seconds)
+
+    def _stop(self) -> None:
+        with self._lock:
+            children = tuple(self._children)
+            for child in children:
+                child.terminate()
+        for child in children:
+            child.wait()
+
+
+def _missed(slot: Slot, found: Due) -> Mapping[str, Any]:
+    """The body of ``slot.missed``, as the engine writes it, with the times themselves."""
+    following = next(slot.after(found.missed[0]))
+    between = following - found.missed[0]
+    return {
+        "missed": len(found.missed),
+        "since": iso(found.since) if found.since else None,
+        "every_seconds": int(between.total_seconds()),
+        "slot": slot.name,
+        "first": iso(found.missed[0]),
+        "last": iso(found.missed[-1]),
+    }
+
+
+def _state(settings: Settings) -> State:
+    state = open_state(settings)
+    if state is None:
+        raise ConfigurationError(
+            "no ledger is configured, and without one nobody knows what is due",
+            "set database.dsn, or ledger.path to a file on a persistent volume",
+        )
+    return state
+
+
+@contextmanager
+def _answering(settings: Settings, health: Callable[[], tuple[bool, dict[str, Any]]]) -> Iterator[str]:
+    """Answer ``/healthz`` inside the block; gives the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            healthy, told = health()
+            data = json.dumps(told).encode()
+            self.send_response(404 if self.path != "/healthz" else 200 if healthy else 503)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Probes come every few seconds; nobody reads them."""
+
+    place = (settings.schedule.health_host, settings.schedule.health_port)
+    try:
+        server = ThreadingHTTPServer(place, Handler)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the health address {place[0]}:{place[1]} cannot be used: {error.strerror}",
+            "name another in schedule.health_host and schedule.health_port",
+        ) from error
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{place[0]}:{server.server_port}/healthz"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
