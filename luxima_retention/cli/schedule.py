@@ -58,7 +58,7 @@ def _print(shared: Context, count: int, output: str) -> None:
             {"slot": slot.name, "at": iso(fire), "local": fire.isoformat(), "arguments": list(slot.arguments)}
             for fire, slot in coming
         ]
-        click.echo(json.dumps({"schema_version": 1, "runs": runs}, indent=2))
+        click.echo(json.dumps({"version": 1, "runs": runs}, indent=2))
         return
     for fire, slot in coming:
         click.echo(f"{iso(fire)}  {fire:%a %Y-%m-%d %H:%M %Z}  luxima-retention {' '.join(slot.arguments)}")

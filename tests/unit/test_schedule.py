@@ -1,0 +1,198 @@
+"""When something is due: read as cron reads it, judged by the ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from zoneinfo import ZoneInfo
+
+import pytest
+from cronsim import CronSim
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from luxima_retention.cronline import parse
+from luxima_retention.errors import ConfigurationError
+from luxima_retention.schedule import Daemon, Hooks, Slot, due, slots, upcoming
+from luxima_retention.settings import Settings
+
+JAKARTA = ZoneInfo("Asia/Jakarta")
+START = datetime(2026, 1, 1, 0, 0, tzinfo=JAKARTA)
+HOUR = timedelta(hours=1)
+
+
+def slot(expression, zone=JAKARTA):
+    return Slot(name="audit-logs", policy="audit-logs", line=parse(expression), zone=zone, arguments=("run",))
+
+
+def jakarta(day, hour, minute=0, month=3):
+    return datetime(2026, month, day, hour, minute, tzinfo=JAKARTA)
+
+
+def fires(expression, days, zone=JAKARTA):
+    start = START.astimezone(zone)
+    end = start + timedelta(days=days)
+    return list(takewhile(lambda fire: fire <= end, slot(expression, zone).after(start)))
+
+
+def cronsim(expression, days, zone=JAKARTA):
+    start = START.astimezone(zone)
+    end = start + timedelta(days=days)
+    return list(takewhile(lambda fire: fire <= end, CronSim(expression, start)))
+
+
+DEFAULTS = {item.name: item for item in slots(Settings(policies={}))}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_a_year_of_each_slot_is_the_year_of_an_independent_library(name):
+    expression = getattr(Settings(policies={}).schedule, name.replace("-", "_"))
+    expected = cronsim(expression, 366)
+    assert len(expected) > 50
+    assert fires(expression, 366) == expected
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "0 3 * * 0",
+        "0 3 * * 7",
+        "0 3 * * 1-5",
+        "0 3 * * 5-7",
+        "0 3 * * mon-fri",
+        "0 3 * * */2",
+        "0 3 * * 0-6/3",
+    ],
+)
+def test_days_of_the_week_count_from_sunday(expression):
+    assert fires(expression, 60) == cronsim(expression, 60)
+
+
+def test_zero_is_sunday_and_not_monday():
+    assert {fire.strftime("%a") for fire in fires("0 3 * * 0", 60)} == {"Sun"}
+
+
+def test_the_end_of_a_month_and_a_leap_day_are_found():
+    assert [fire.month for fire in fires("0 0 31 * *", 365)] == [1, 3, 5, 7, 8, 10, 12]
+    leap = next(slot("0 0 29 2 *").after(START))
+    assert (leap.year, leap.month, leap.day) == (2028, 2, 29)
+
+
+def _field(low, high):
+    number = st.integers(low, high)
+    # The other library takes a-a/n for a/n.
+    pairs = st.tuples(number, number).filter(lambda pair: pair[0] != pair[1])
+    span = pairs.map(lambda pair: f"{min(pair)}-{max(pair)}")
+    stepped = st.tuples(span | st.just("*"), st.integers(1, 12)).map(lambda pair: f"{pair[0]}/{pair[1]}")
+    item = number.map(str) | span | stepped
+    return st.just("*") | st.lists(item, min_size=1, max_size=3).map(",".join)
+
+
+EXPRESSIONS = st.tuples(
+    _field(0, 59).filter(lambda field: "*" not in field),
+    _field(0, 23),
+    _field(1, 28),
+    _field(1, 12),
+    _field(0, 7),
+).map(lambda parts: parts if "*" in (parts[2], parts[4]) else (*parts[:4], "*"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(EXPRESSIONS.map(" ".join))
+def test_any_expression_means_what_cron_means(expression):
+    ours = [fire for fire, _ in zip(slot(expression).after(START), range(20), strict=False)]
+    theirs = [fire for fire, _ in zip(CronSim(expression, START), range(20), strict=False)]
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("expression", "sentence"),
+    [
+        ("@daily", "fields"),
+        ("CRON_TZ=UTC 0 3 * * *", "fields"),
+        ("0 3 1 * mon", "name one of them"),
+        ("97 3 * * *", "between 0 and 59"),
+        ("0 3 * * 8", "between 0 and 7"),
+        ("0 3 last * *", "is no day"),
+        ("0 3 * * 2nd", "is no day_of_week"),
+        ("0 9-3 * * *", "ends before it begins"),
+        ("*/0 * * * *", "a number from 1"),
+        ("0 0 31 2 *", "never comes"),
+        ("0 ٣ * * *", "is no hour"),
+    ],
+)
+def test_what_others_would_read_differently_is_refused(expression, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        parse(expression)
+
+
+def test_before_the_first_run_nothing_was_missed():
+    assert due(slot("17 2 * * *"), None, jakarta(5, 12), HOUR).missed == ()
+
+
+def test_a_run_that_took_place_is_not_due_again():
+    found = due(slot("17 2 * * *"), jakarta(5, 2, 18), jakarta(5, 2, 40), HOUR)
+    assert (found.run, found.missed) == (False, ())
+
+
+def test_a_restart_within_the_grace_runs_what_was_due_over_midnight():
+    found = due(slot("50 23 * * *"), jakarta(30, 23, 51), jakarta(1, 0, 10, month=4), HOUR)
+    assert (found.run, found.missed) == (True, ())
+
+
+def test_a_restart_after_the_grace_tells_what_was_missed_and_waits():
+    found = due(slot("17 2 * * *"), jakarta(1, 2, 18), jakarta(5, 12), HOUR)
+    assert not found.run
+    assert found.missed == tuple(jakarta(day, 2, 17) for day in (2, 3, 4, 5))
+
+
+def test_of_many_missed_times_one_is_made_up_for():
+    found = due(slot("17 2 * * *"), jakarta(1, 2, 18), jakarta(5, 3), HOUR)
+    assert found.run
+    assert found.missed == tuple(jakarta(day, 2, 17) for day in (2, 3, 4))
+
+
+def test_a_clock_that_went_back_makes_nothing_due():
+    assert due(slot("17 2 * * *"), jakarta(5, 2, 18), jakarta(4, 2, 30), HOUR).run is False
+
+
+@given(st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1)), st.integers(0, 10**6))  # noqa: DTZ001 - made aware below
+def test_every_time_is_served_or_missed_and_none_is_both(last, seconds):
+    last = last.replace(tzinfo=UTC)
+    now = last + timedelta(seconds=seconds)
+    found = due(slot("17 2 * * *"), last, now, HOUR)
+    passed = list(takewhile(lambda fire: fire <= now, slot("17 2 * * *").after(last)))
+    assert len(found.missed) + found.run == len(passed)
+
+
+def test_the_next_runs_of_all_slots_come_in_order():
+    coming = upcoming(tuple(DEFAULTS.values()), START, 50)
+    assert [fire for fire, _ in coming] == sorted(fire for fire, _ in coming)
+    assert {item.name for _, item in coming} == set(DEFAULTS)
+
+
+def test_a_policy_without_times_has_no_slot():
+    chosen = Settings(policies={}, schedule={"metrics": "", "application_logs_sweep": ""})
+    assert {item.name for item in slots(chosen)} == {
+        "application-logs",
+        "security-events",
+        "audit-logs",
+        "log-files",
+    }
+
+
+def hooks():
+    return Hooks(command=["true"], stopping=lambda: False, wait=lambda _: None, say=lambda *_, **__: None)
+
+
+def test_a_schedule_without_any_time_is_refused():
+    empty = [name.replace("-", "_") for name in DEFAULTS]
+    chosen = Settings(policies={}, schedule=dict.fromkeys(empty, ""))
+    with pytest.raises(ConfigurationError, match="nothing is scheduled"):
+        Daemon(chosen, hooks())
+
+
+def test_a_schedule_without_a_ledger_is_refused():
+    chosen = Settings(policies={}, schedule={"health_port": 0})
+    with pytest.raises(ConfigurationError, match="nobody knows what is due"):
+        Daemon(chosen, hooks()).serve()
