@@ -5,7 +5,7 @@ DEMO := .venv-demo
 # Installed from hashes, so that what is tested is what was locked; the project itself without a network.
 INSTALL = bin/pip install --quiet --disable-pip-version-check
 
-.PHONY: help test lint types unit demo lock bench clean
+.PHONY: help test lint types unit demo lock sbom bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -36,9 +36,16 @@ lock: $(VENV)/.installed  ## resolve the newest versions again
 	$(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --custom-compile-command 'make lock' --extra demo --extra pdf --group build \
 	  pyproject.toml --output-file requirements/demo.lock
+	$(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --custom-compile-command 'make lock' --extra pdf --group build \
+	  --constraints requirements/dev.lock pyproject.toml --output-file requirements/image.lock
+
+sbom: $(VENV)/.installed  ## what the image holds, as CycloneDX
+	$(VENV)/bin/python -m uv tool run --quiet --from 'cyclonedx-bom>=7,<8' cyclonedx-py requirements \
+	  requirements/image.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.cdx.json
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(DEMO) .cache .mypy_cache .ruff_cache .pytest_cache demo-output
+	rm -rf $(VENV) $(DEMO) .cache .mypy_cache .ruff_cache .pytest_cache demo-output sbom.cdx.json
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)'; exit 1; }
