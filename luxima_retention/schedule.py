@@ -179,7 +179,7 @@ class Daemon:
         if not self._slots:
             raise ConfigurationError("nothing is scheduled", "give a policy its times in section schedule")
         self._lock = threading.Lock()
-        self._children: set[subprocess.Popen[bytes]] = set()
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._ended: dict[str, dict[str, Any]] = {}
         self._role = "starting"
         self._beat = time.monotonic()
@@ -204,7 +204,7 @@ class Daemon:
         coming = upcoming(tuple(self._slots.values()), self._hooks.clock(), 1)
         next_run = {"slot": coming[0][1].name, "at": iso(coming[0][0])} if coming else None
         with self._lock:
-            told = {"role": self._role, "running": len(self._children), "ended": dict(self._ended)}
+            told = {"role": self._role, "running": sorted(self._children), "ended": dict(self._ended)}
         return healthy, {**told, "healthy": healthy, "next": next_run}
 
     def _term(self) -> None:
@@ -292,26 +292,29 @@ class Daemon:
                 self._hooks.say("slot.unrecorded", slot=name, reason=error.message)
 
     def _run(self, name: str) -> None:
-        """One run, to its end."""
+        """One run, to its end; none while the same slot's run before is still at work."""
         began = time.monotonic()
         with self._lock:
             if self._hooks.stopping():
                 return
+            if name in self._children:
+                self._hooks.say("slot.skipped", slot=name, busy=True)
+                return
             child = subprocess.Popen(
                 [*self._hooks.command, *self._slots[name].arguments], stdin=subprocess.DEVNULL
             )
-            self._children.add(child)
+            self._children[name] = child
         self._hooks.say("run.begun", slot=name, pid=child.pid)
         code = child.wait()
         seconds = round(time.monotonic() - began, 1)
         with self._lock:
-            self._children.discard(child)
+            del self._children[name]
             self._ended[name] = {"exit_code": code, "at": iso(self._hooks.clock()), "seconds": seconds}
         self._hooks.say("run.ended", slot=name, exit_code=code, seconds=seconds)
 
     def _stop(self) -> None:
         with self._lock:
-            children = tuple(self._children)
+            children = tuple(self._children.values())
             for child in children:
                 child.terminate()
         for child in children:

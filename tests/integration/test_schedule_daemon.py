@@ -1,0 +1,217 @@
+"""The daemon with a real database: restarted, killed, twice at once, stopped in the middle of a run."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import urllib.request
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from luxima_retention.ledger import open_ledger
+from tests.servers.command import Command, audit_log
+from tests.servers.process import wait_until
+from tests.servers.programs import faketime_library
+
+OFF = dict.fromkeys(
+    (
+        f"LUXIMA_SCHEDULE__{name}"
+        for name in ("LOG_FILES", "SECURITY_EVENTS", "APPLICATION_LOGS", "METRICS", "APPLICATION_LOGS_SWEEP")
+    ),
+    "",
+)
+
+
+class Running:
+    """A daemon under test, and what it says on stderr."""
+
+    def __init__(self, command, **variables):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        given = {**OFF, "LUXIMA_SCHEDULE__HEALTH_PORT": str(self.port), **variables}
+        self.process = command.start("--log-level", "info", "schedule", **given)
+        self.lines = []
+        self._readers = [
+            threading.Thread(target=self._read, daemon=True),
+            # What runs print is theirs; a pipe that nobody empties would stop them.
+            threading.Thread(target=self.process.stdout.read, daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.lines.append(line)
+
+    def said(self, event):
+        found = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
+        return [item for item in found if item["event"] == event]
+
+    def expect(self, event):
+        wait_until(lambda: self.said(event) or self.process.poll() is not None)
+        assert self.said(event), "".join(self.lines)
+        return self.said(event)[0]
+
+    def health(self, path="healthz"):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=5) as answer:
+            return json.loads(answer.read())
+
+    def stop(self, number=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(30)
+        for reader in self._readers:
+            reader.join(10)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
+
+
+@pytest.fixture
+def start():
+    with ExitStack() as stack:
+
+        def begin(command, **variables):
+            daemon = Running(command, **variables)
+            stack.callback(lambda: daemon.process.returncode is None and daemon.stop(signal.SIGKILL))
+            return daemon
+
+        yield begin
+
+
+@pytest.fixture
+def command(database):
+    return audit_log(database, rows=8760)
+
+
+def ledger_of(command):
+    return closing(open_ledger(command.variables["LUXIMA_DATABASE__DSN"], ""))
+
+
+def last_served(command, ago):
+    """The ledger says that the policy was last served so long ago."""
+    at = datetime.now(UTC) - ago
+    with ledger_of(command) as ledger:
+        ledger.append("slot.missed", {"missed": 1}, policy="audit-logs", at=at)
+
+
+def kinds(command):
+    with ledger_of(command) as ledger:
+        return [entry.kind for entry in ledger.entries(policy="audit-logs")]
+
+
+def test_what_became_due_while_nothing_ran_is_run_at_the_start(command, start):
+    last_served(command, timedelta(minutes=5))
+    daemon = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="* * * * *")
+    ended = daemon.expect("run.ended")
+    assert (ended["slot"], ended["exit_code"]) == ("audit-logs", 0)
+    assert "run.completed" in kinds(command)
+    assert wait_until(lambda: not daemon.health()["running"])
+    health = daemon.health()
+    assert (health["role"], health["healthy"], health["next"]["slot"]) == ("leader", True, "audit-logs")
+    assert health["ended"]["audit-logs"]["exit_code"] == 0
+    assert daemon.stop() == 0
+
+
+def test_what_is_too_late_is_recorded_and_waits_for_its_time(command, start):
+    last_served(command, timedelta(days=3))
+    hours_ago = datetime.now(UTC) - timedelta(hours=3)
+    times = {
+        "LUXIMA_SCHEDULE__AUDIT_LOGS": f"{hours_ago.minute} {hours_ago.hour} * * *",
+        "LUXIMA_SCHEDULE__TIME_ZONE": "UTC",
+    }
+    first = start(command, **times)
+    assert first.expect("slot.missed")["missed"] == 3
+    assert first.stop(signal.SIGKILL) == -signal.SIGKILL
+    with ledger_of(command) as ledger:
+        newest = ledger.newest(kinds={"slot.missed"}, policy="audit-logs")
+    assert newest.body["missed"] == 3
+    assert newest.body["every_seconds"] == 86_400
+    assert newest.body["last"].startswith(f"{hours_ago:%Y-%m-%dT%H:%M}")
+
+    second = start(command, **times)
+    second.expect("schedule.leader")
+    assert wait_until(lambda: second.health()["role"] == "leader"), "".join(second.lines)
+    assert second.stop() == 0
+    assert second.said("slot.missed") == []
+    assert kinds(command).count("slot.missed") == 2
+    assert "run.started" not in kinds(command)
+
+
+def test_of_two_daemons_one_leads_and_the_other_takes_over_when_it_is_killed(command, start):
+    first = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *")
+    first.expect("schedule.leader")
+    second = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *")
+    second.expect("schedule.standby")
+    assert second.health()["role"] == "standby"
+    assert second.said("schedule.leader") == []
+    first.stop(signal.SIGKILL)
+    second.expect("schedule.leader")
+    assert second.stop() == 0
+
+
+def test_stopping_the_daemon_ends_its_run_within_a_batch(command, start):
+    last_served(command, timedelta(minutes=5))
+    daemon = start(
+        command,
+        LUXIMA_SCHEDULE__AUDIT_LOGS="* * * * *",
+        LUXIMA_PACE__MAX_BATCH_ROWS="50",
+        LUXIMA_FAILPOINTS="table.before_delete=sleep:0.5",
+    )
+    daemon.expect("run.begun")
+    assert wait_until(lambda: "batch" in kinds(command)), "".join(daemon.lines)
+    assert daemon.stop() == 0
+    assert daemon.said("run.ended")[0]["exit_code"] == 7
+    with ledger_of(command) as ledger:
+        completed = ledger.newest(kinds={"run.completed"}, policy="audit-logs")
+    assert completed.body["outcome"] == "stopped"
+
+
+def test_a_lost_connection_is_a_lost_lead_and_the_daemon_comes_back(command, database, start):
+    daemon = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *")
+    daemon.expect("schedule.leader")
+    ended = database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert ended
+    daemon.expect("schedule.standby")
+    assert wait_until(lambda: len(daemon.said("schedule.leader")) == 2), "".join(daemon.lines)
+    assert daemon.stop() == 0
+
+
+def test_the_clock_passes_midnight_and_the_end_of_a_month(tmp_path, start):
+    command = Command(variables={"LUXIMA_LEDGER__PATH": str(tmp_path / "ledger")}, cwd=tmp_path)
+    daemon = start(
+        command,
+        LUXIMA_SCHEDULE__METRICS="0 0 1 * *",
+        LUXIMA_SCHEDULE__AUDIT_LOGS="",
+        LUXIMA_SCHEDULE__TIME_ZONE="UTC",
+        LD_PRELOAD=faketime_library(),
+        FAKETIME="@2026-01-31 23:59:50",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+        TZ="UTC",
+    )
+    daemon.expect("schedule.leader")
+    assert daemon.said("run.begun") == []
+    begun = daemon.expect("run.begun")
+    assert begun["slot"] == "metrics"
+    assert begun["timestamp"].startswith("2026-02-01T00:00:0")
+    assert daemon.expect("run.ended")["exit_code"] == 0
+    assert daemon.stop() == 0
+
+
+def test_a_health_address_in_use_is_refused_by_name(command):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = command("schedule", LUXIMA_SCHEDULE__HEALTH_PORT=port)
+    assert done.returncode == 2
+    assert f"127.0.0.1:{port} cannot be used" in done.stderr
+    assert "schedule.health_port" in done.stderr
