@@ -260,7 +260,7 @@ class BucketPlace:
     def client(self) -> S3Client:
         """The S3 client, made at first use."""
         if self._made is None:
-            self._made = _client(self._access)
+            self._made = s3_client(self._access)
         return self._made
 
     def upload(self, name: str, lock: Lock | None = None) -> Upload:
@@ -431,7 +431,8 @@ def _md5(data: bytes) -> str:
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
-def _client(access: Access) -> S3Client:
+def s3_client(access: Access) -> S3Client:
+    """A client of S3, or of a service like it, with bounded waits and retries."""
     import boto3
     from botocore.config import Config
 

@@ -1,1 +1,90 @@
-"""Loki's objects in S3: keys, index files, buckets, and their expiry in two phases."""
+"""Loki's objects in S3, expired without hurting Loki."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from luxima_retention.clock import Clock
+    from luxima_retention.settings import LokiSettings
+    from luxima_retention.stores import Surveyable
+    from luxima_retention.stores.loki.owner import Loki
+    from luxima_retention.stores.loki.scan import Layout
+    from luxima_retention.stores.loki.store import Rules
+
+
+def open_loki(
+    settings: LokiSettings,
+    *,
+    clock: Clock,
+    read_only: bool,
+    sweep: bool = False,
+    shard: tuple[int, int] | None = None,
+) -> Surveyable:
+    """The store of these settings; a mere check where Loki's own compactor deletes.
+
+    Raises:
+        StoreError: Loki's configuration cannot be read.
+        ConfigurationError: ``loki.state_url`` names no place.
+    """
+    from luxima_retention.places import Access, open_place
+    from luxima_retention.stores.loki.bucket import Buckets, WritableBuckets
+    from luxima_retention.stores.loki.owner import CompactorStore, Loki, findings
+    from luxima_retention.stores.loki.store import LokiStore
+
+    key, secret = settings.access_key_id, settings.secret_access_key
+    access = Access(
+        endpoint_url=settings.endpoint_url,
+        region=settings.region,
+        access_key_id=key.get_secret_value() if key else "",
+        secret_access_key=secret.get_secret_value() if secret else "",
+    )
+    kind = Buckets if read_only else WritableBuckets
+    buckets = kind(settings.buckets, settings.object_prefix, settings.chunk_delimiter, access)
+    loki = Loki(settings.url) if settings.url else None
+    if loki is not None and not settings.offline and loki.deletes():
+        return CompactorStore(loki, buckets)
+    return LokiStore(
+        buckets,
+        open_place(settings.state_url or f"s3://{settings.buckets[0]}/luxima-retention/loki", access),
+        _layout(settings),
+        _rules(settings, loki, sweep=sweep, shard=shard),
+        clock=clock,
+        findings=lambda request: tuple(
+            findings(loki, buckets, offline=settings.offline, retention_days=request.retention_days)
+        ),
+    )
+
+
+def _layout(settings: LokiSettings) -> Layout:
+    from datetime import date
+
+    from luxima_retention.stores.loki.keys import Period
+    from luxima_retention.stores.loki.scan import Layout
+
+    epoch = date(1970, 1, 1)
+    periods = tuple(
+        Period(
+            start=(period.start - epoch).days,
+            store=period.store,
+            new_keys=period.schema_version >= 12,  # noqa: PLR2004 - the schema that changed the keys
+            prefix=period.prefix,
+        )
+        for period in settings.periods
+    )
+    return Layout(index_path=settings.index_path, periods=periods, tenant_days=settings.tenant_days)
+
+
+def _rules(settings: LokiSettings, loki: Loki | None, *, sweep: bool, shard: tuple[int, int] | None) -> Rules:
+    from datetime import timedelta
+
+    from luxima_retention.stores.loki.store import Rules
+
+    asked = loki.grace() if loki is not None and not settings.offline else timedelta(hours=2)
+    return Rules(
+        grace=settings.grace or asked,
+        min_object_age=settings.min_object_age,
+        offline=settings.offline,
+        sweep=sweep,
+        shard=shard,
+    )

@@ -174,6 +174,9 @@ class _File:
             at += 4
             last = start + duration
             yield Reference(tenant, fingerprint, start, last, checksum, kib, entries)
+        # No checksum covers the version, which says how series are laid out: only their length gives it away.
+        if count and at != end:
+            raise self._broken(f"has a series of {fingerprint:x} that is not laid out as its version says")
 
     def _symbol(self, index: int) -> bytes:
         if index >= len(self._symbols):

@@ -1,0 +1,219 @@
+"""The buckets that hold Loki's chunks and index, through boto3; the reading half cannot delete.
+
+Sources: Amazon S3 API Reference, ListObjectsV2, DeleteObjects (per-key errors in a 200 answer),
+ListObjectVersions; Loki documentation, "storage_config" (object_prefix, chunk_delimiter, several buckets).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any
+
+from luxima_retention.errors import StoreError
+from luxima_retention.failpoints import failpoint
+from luxima_retention.places import Access
+
+_BLOCK = 1024 * 1024
+#: keys of one DeleteObjects request
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Object:
+    """An object as a listing shows it; ``key`` is Loki's, without prefix and with colons."""
+
+    bucket: str
+    key: str
+    size: int
+    modified: datetime
+
+
+class Buckets:
+    """Reads every bucket of the configuration.
+
+    Args:
+        names: of the buckets; each object lies in one of them.
+        prefix: Loki's object prefix, without slashes at its ends.
+        delimiter: what stands for each colon of a chunk's key.
+        access: how they are reached.
+    """
+
+    def __init__(self, names: Sequence[str], prefix: str, delimiter: str, access: Access) -> None:
+        self.names = tuple(names)
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._delimiter = delimiter
+        self._access = access
+
+    @cached_property
+    def client(self) -> Any:
+        """The client; made at first use."""
+        from luxima_retention.places import s3_client
+
+        return s3_client(self._access)
+
+    def clock(self) -> datetime:
+        """The ``Date`` of an answer: whole seconds.
+
+        Raises:
+            StoreError: no answer, or none with a date.
+        """
+        with self.errors(self.names[0]):
+            answer = self.client.head_bucket(Bucket=self.names[0])
+        try:
+            date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+            return parsedate_to_datetime(date).astimezone(UTC)
+        except (KeyError, ValueError) as error:
+            raise StoreError(f"bucket {self.names[0]} answers without a date") from error
+
+    def directories(self, prefix: str) -> list[str]:
+        """The names one level below ``prefix``, of all buckets."""
+        found: set[str] = set()
+        for bucket in self.names:
+            for page in self._pages(bucket, prefix, Delimiter="/"):
+                for item in page.get("CommonPrefixes", ()):
+                    found.add(item["Prefix"].removeprefix(self._prefix + prefix).rstrip("/"))
+        return sorted(found)
+
+    def objects(self, prefix: str) -> Iterator[Object]:
+        """Every object whose key begins with ``prefix``, bucket by bucket."""
+        for bucket in self.names:
+            for page in self._pages(bucket, prefix):
+                for item in page.get("Contents", ()):
+                    yield Object(
+                        bucket=bucket,
+                        key=self._key(item["Key"]),
+                        size=item["Size"],
+                        modified=item["LastModified"],
+                    )
+
+    def read(self, item: Object) -> Iterator[bytes]:
+        """The bytes of an object."""
+        with self.errors(item.key):
+            body = self.client.get_object(Bucket=item.bucket, Key=self.wire(item.key))["Body"]
+            yield from body.iter_chunks(_BLOCK)
+
+    def exists(self, key: str) -> bool:
+        """Whether any bucket holds this key."""
+        return any(item.key == key for item in self.objects(key))
+
+    def ask(self, name: str, bucket: str) -> dict[str, Any] | None:
+        """A bucket's own configuration (``get_bucket_versioning`` and the like); ``None`` without one.
+
+        Raises:
+            StoreError: it may not be asked, or does not answer.
+        """
+        from botocore.exceptions import ClientError
+
+        with self.errors(bucket):
+            try:
+                found: dict[str, Any] = getattr(self.client, name)(Bucket=bucket)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _NONE:
+                    return None
+                raise
+        return found
+
+    def wire(self, key: str) -> str:
+        """A key as it goes over the wire."""
+        return self._prefix + (key.replace(":", self._delimiter) if self._delimiter != ":" else key)
+
+    def close(self) -> None:
+        """Give back connections."""
+        if "client" in self.__dict__:
+            self.client.close()
+
+    def _key(self, wire: str) -> str:
+        key = wire.removeprefix(self._prefix)
+        return key.replace(self._delimiter, ":") if self._delimiter != ":" else key
+
+    def _pages(self, bucket: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
+        with self.errors(f"{bucket}/{prefix}"):
+            pages = self.client.get_paginator("list_objects_v2")
+            yield from pages.paginate(Bucket=bucket, Prefix=self.wire(prefix), **more)
+
+    @contextmanager
+    def errors(self, what: str) -> Iterator[None]:
+        """Turn what boto3 raises into a sentence."""
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+        try:
+            yield
+        except ClientError as error:
+            said = error.response.get("Error", {})
+            raise StoreError(
+                f"the bucket refuses {what}: {said.get('Code', 'unknown')} {said.get('Message', '')}".strip(),
+                "check loki.buckets, loki.endpoint_url and the rights of loki.access_key_id",
+            ) from error
+        except (BotoCoreError, Boto3Error, HTTPClientError) as error:
+            raise StoreError(
+                f"the bucket does not answer about {what}: {type(error).__name__}", "check loki.endpoint_url"
+            ) from error
+
+
+_NONE = {
+    "NoSuchLifecycleConfiguration",
+    "ObjectLockConfigurationNotFoundError",
+    "NotImplemented",
+    "NoSuchConfiguration",
+}
+
+
+class WritableBuckets(Buckets):
+    """The same, and it deletes."""
+
+    def delete(self, keys: Iterable[str]) -> list[str]:
+        """Really delete keys, in whatever bucket they are, in every version.
+
+        Returns:
+            One sentence for each key that could not be deleted. A key that is not there is no failure.
+
+        Raises:
+            StoreError: a whole request failed.
+        """
+        wanted = list(keys)
+        failures: list[str] = []
+        for bucket in self.names:
+            for start in range(0, len(wanted), BATCH):
+                failures += self._delete(bucket, wanted[start : start + BATCH])
+        return failures
+
+    def _delete(self, bucket: str, keys: list[str]) -> Iterator[str]:
+        targets = self._versions(bucket, keys) if bucket in self._versioned else None
+        named = [{"Key": self.wire(key)} for key in keys] if targets is None else targets
+        for start in range(0, len(named), BATCH):
+            failpoint("loki.before_request")
+            with self.errors(f"to delete {len(named)} objects of {bucket}"):
+                answer = self.client.delete_objects(
+                    Bucket=bucket, Delete={"Objects": named[start : start + BATCH], "Quiet": True}
+                )
+            failpoint("loki.after_request")
+            for error in answer.get("Errors", ()):
+                yield f"{error.get('Key')}: {error.get('Code')} {error.get('Message', '')}".strip()
+
+    @cached_property
+    def _versioned(self) -> frozenset[str]:
+        """The buckets in which a plain deletion would only hide an object."""
+        answers = {name: self.ask("get_bucket_versioning", name) or {} for name in self.names}
+        return frozenset(name for name, answer in answers.items() if answer.get("Status"))
+
+    def _versions(self, bucket: str, keys: list[str]) -> list[dict[str, str]]:
+        """Every version and marker of these keys."""
+        found = []
+        for key in keys:
+            wire = self.wire(key)
+            with self.errors(f"the versions of {key}"):
+                pages = self.client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=wire)
+                items = [
+                    item
+                    for page in pages
+                    for kind in ("Versions", "DeleteMarkers")
+                    for item in page.get(kind, ())
+                ]
+            found += [{"Key": wire, "VersionId": item["VersionId"]} for item in items if item["Key"] == wire]
+        return found

@@ -1,0 +1,253 @@
+"""Who deletes from Loki's buckets besides us: its own compactor, lifecycle rules; what Loki says of itself.
+
+Sources: Loki documentation, "HTTP API" (``/config``, ``/ready``), "Log retention"; Amazon S3 API Reference,
+GetBucketLifecycleConfiguration.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from luxima_retention.errors import StoreError
+from luxima_retention.plan import Finding, Identity, Level, Request, Survey
+from luxima_retention.stores.loki.bucket import Buckets
+
+_TIMEOUT = 10
+_LEAST_GRACE = timedelta(hours=2)
+_SLACK = timedelta(minutes=5)
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+    "y": timedelta(days=365),
+}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhdwy])")
+
+
+def duration(text: str) -> timedelta:
+    """``720h``, ``30d``, ``1h30m``, ``22.5s`` as Loki prints them.
+
+    Raises:
+        StoreError: it is none.
+    """
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise StoreError(f"Loki prints a duration as {text!r}, which is none")
+    return sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
+
+
+class Loki:
+    """The HTTP side of Loki.
+
+    Args:
+        url: its address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._config: Mapping[str, Any] | None = None
+
+    def answers(self) -> bool:
+        """Whether anything answers there at all."""
+        import requests
+
+        try:
+            requests.get(f"{self.url}/ready", timeout=_TIMEOUT)
+        except requests.RequestException:
+            return False
+        return True
+
+    def config(self) -> Mapping[str, Any]:
+        """``/config``, parsed; asked once.
+
+        Raises:
+            StoreError: Loki does not answer, or with something else.
+        """
+        if self._config is None:
+            import yaml
+
+            try:
+                loaded = yaml.safe_load(self._get("/config").text)
+            except yaml.YAMLError as error:
+                raise StoreError(f"{self.url}/config is not YAML") from error
+            if not isinstance(loaded, dict) or "compactor" not in loaded or "limits_config" not in loaded:
+                raise StoreError(f"{self.url}/config is not Loki's configuration", "check loki.url")
+            self._config = loaded
+        return self._config
+
+    def clock(self) -> datetime:
+        """The ``Date`` of an answer."""
+        try:
+            return parsedate_to_datetime(self._get("/ready").headers["Date"]).astimezone(UTC)
+        except (KeyError, ValueError) as error:
+            raise StoreError(f"{self.url} answers without a date") from error
+
+    def deletes(self) -> bool:
+        """Whether its compactor applies retention."""
+        return bool(self.config()["compactor"].get("retention_enabled"))
+
+    def period(self) -> timedelta:
+        """``limits_config.retention_period``; zero keeps for ever."""
+        return duration(str(self.config()["limits_config"].get("retention_period", "0s")))
+
+    def grace(self) -> timedelta:
+        """How long a reader may still know of an index table that is gone."""
+        config = self.config()
+        storage = config.get("storage_config") or {}
+        resync = duration(str((storage.get("tsdb_shipper") or {}).get("resync_interval", "5m")))
+        cache = duration(str(storage.get("index_cache_validity", "5m")))
+        querying = duration(str((config.get("limits_config") or {}).get("query_timeout", "1m")))
+        return max(_LEAST_GRACE, 3 * resync + cache + querying + _SLACK)
+
+    def _get(self, path: str) -> Any:
+        import requests
+
+        try:
+            answer = requests.get(f"{self.url}{path}", timeout=_TIMEOUT, allow_redirects=False)
+        except requests.RequestException as error:
+            raise StoreError(
+                f"{self.url} does not answer: {type(error).__name__}", "check loki.url"
+            ) from error
+        if answer.status_code != requests.codes.ok:
+            raise StoreError(f"{self.url}{path} answers {answer.status_code}", "check loki.url")
+        return answer
+
+
+class CompactorStore:
+    """A bucket that Loki's own compactor empties; :class:`~luxima_retention.stores.Surveyable` only.
+
+    Args:
+        loki: whose compactor it is.
+        buckets: for their lifecycle rules.
+    """
+
+    def __init__(self, loki: Loki, buckets: Buckets) -> None:
+        self._loki = loki
+        self._buckets = buckets
+
+    def identity(self) -> Identity:
+        """Loki's address."""
+        return Identity(kind="loki", target=self._loki.url, fingerprint=self._loki.url)
+
+    def clock(self) -> datetime:
+        """Loki's clock."""
+        return self._loki.clock()
+
+    def preflight(self, request: Request) -> tuple[Finding, ...]:
+        """What the bucket's own rules say."""
+        return tuple(lifecycle_findings(self._buckets, request.retention_days))
+
+    def survey(self, request: Request) -> Survey:
+        """Whether the compactor's period is the policy's."""
+        period = self._loki.period()
+        return Survey(
+            identity=self.identity(),
+            store_clock=self.clock(),
+            findings=(compactor_finding(period, request.retention_days),),
+            evidence={"owner": "compactor", "retention_seconds": int(period.total_seconds())},
+        )
+
+    def close(self) -> None:
+        """Give back connections."""
+        self._buckets.close()
+
+
+def compactor_finding(period: timedelta, policy_days: int) -> Finding:
+    """The verdict about a compactor that deletes. Pure."""
+    if period == timedelta(days=policy_days):
+        return Finding(
+            code="compliant",
+            level=Level.INFO,
+            message=f"Loki's own compactor deletes after {policy_days} days, as the policy says",
+        )
+    says = "keeps for ever" if not period else f"deletes after {period.total_seconds() / 86400:g} days"
+    return Finding(
+        code="compactor-drift",
+        level=Level.DRIFT,
+        message=f"Loki's compactor {says}; the policy says {policy_days}",
+        hint="set limits_config.retention_period, or switch compactor.retention_enabled off",
+    )
+
+
+def findings(loki: Loki | None, buckets: Buckets, *, offline: bool, retention_days: int) -> Iterator[Finding]:
+    """What stands against a deletion, or should be known."""
+    if offline and loki is not None and loki.answers():
+        yield Finding(
+            code="not-offline",
+            level=Level.REFUSE,
+            message=f"loki.offline is set, but {loki.url} answers",
+            hint="set loki.offline = false: readers need a grace period between index and chunks",
+        )
+    if not offline and loki is None:
+        yield Finding(
+            code="loki-unknown",
+            level=Level.WARNING,
+            message="loki.url is not set: whether Loki's compactor deletes here as well is not known",
+            hint="set loki.url, or loki.offline = true where no Loki reads these buckets",
+        )
+    if loki is not None and not offline:
+        yield from _limits(loki, retention_days)
+    yield from lifecycle_findings(buckets, retention_days)
+
+
+def _limits(loki: Loki, retention_days: int) -> Iterator[Finding]:
+    """Per-stream periods, and data that may still arrive in expired tables."""
+    limits = loki.config()["limits_config"]
+    longest = max(
+        (duration(str(item["period"])) for item in limits.get("retention_stream") or ()), default=None
+    )
+    if longest is not None and longest > timedelta(days=retention_days):
+        yield Finding(
+            code="stream-retention",
+            level=Level.REFUSE,
+            message=f"Loki keeps some streams {longest.days} days, the policy {retention_days}",
+            hint="give the whole tenant the longer period (loki.tenant_days), or drop retention_stream",
+        )
+    if not limits.get("reject_old_samples", True):
+        yield Finding(
+            code="old-samples",
+            level=Level.WARNING,
+            message="Loki accepts samples of any age: expired tables may be written again at any time",
+            hint="set limits_config.reject_old_samples = true",
+        )
+
+
+def lifecycle_findings(buckets: Buckets, retention_days: int) -> Iterator[Finding]:
+    """What the buckets' own rules would do to Loki; they are never written by us."""
+    for name in buckets.names:
+        answer = buckets.ask("get_bucket_lifecycle_configuration", name)
+        for rule in (answer or {}).get("Rules", ()):
+            yield from _rule(name, rule, retention_days)
+
+
+def _rule(bucket: str, rule: Mapping[str, Any], retention_days: int) -> Iterator[Finding]:
+    days = (rule.get("Expiration") or {}).get("Days")
+    if rule.get("Status") != "Enabled" or days is None:
+        return
+    prefix = (rule.get("Filter") or {}).get("Prefix", rule.get("Prefix")) or ""
+    if not prefix or prefix.startswith("index"):
+        what = (
+            "every object, index, rules and seed included"
+            if not prefix
+            else "the index by the age of its files"
+        )
+        yield Finding(
+            code="lifecycle-too-wide",
+            level=Level.WARNING,
+            message=f"a lifecycle rule of {bucket} expires {what} after {days} days",
+            hint="limit it to tenants' prefixes, longer than the policy and its grace",
+        )
+    elif days <= retention_days + 2:
+        yield Finding(
+            code="lifecycle-too-short",
+            level=Level.WARNING,
+            message=f"a lifecycle rule of {bucket} expires {prefix} after {days} days, before its index goes",
+            hint=f"make it longer than {retention_days + 2} days: chunks must go after their index",
+        )

@@ -1,0 +1,492 @@
+"""Loki's objects in S3: expired index tables first, their chunks after a grace period.
+
+Queries read the index before the chunks; while a chunk is still named by an index that somebody holds in
+memory, it must be there. So phase one lists the condemned chunks, then removes the tables; phase two, at a
+later run, removes the chunks. A daily run reads the tables of one day and costs what has expired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from luxima_retention.clock import Clock
+from luxima_retention.errors import StoreError
+from luxima_retention.failpoints import failpoint
+from luxima_retention.places import Place
+from luxima_retention.plan import (
+    Count,
+    Explanation,
+    Finding,
+    Hold,
+    Identity,
+    Level,
+    Outcome,
+    Part,
+    Pending,
+    Plan,
+    Request,
+    Staged,
+    Survey,
+)
+from luxima_retention.stores import Batch, Sink, Work
+from luxima_retention.stores.loki import condemned as lists
+from luxima_retention.stores.loki.bucket import BATCH, Buckets, WritableBuckets
+from luxima_retention.stores.loki.condemned import Condemned
+from luxima_retention.stores.loki.keys import DAY_MS, Chunk, instant, milliseconds, parse_chunk
+from luxima_retention.stores.loki.scan import (
+    Cutoffs,
+    Group,
+    Layout,
+    Look,
+    Scan,
+    all_chunks,
+    blocked_days,
+    is_held,
+    newest_of,
+    oldest_of,
+    scan,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_REASON = "condemned with its index table; queries may still read it"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How a run over Loki's buckets behaves.
+
+    Args:
+        grace: between an index table and its chunks.
+        min_object_age: chunks that were uploaded more recently are left alone.
+        offline: no Loki reads the buckets, so both phases run at once.
+        sweep: also look at every chunk, for those that no list names.
+        shard: ``(I, N)``: of the sweep, this process does part I of N.
+    """
+
+    grace: timedelta
+    min_object_age: timedelta
+    offline: bool = False
+    sweep: bool = False
+    shard: tuple[int, int] | None = None
+
+    def due(self, now: datetime) -> datetime:
+        """When chunks that are condemned now may go; by then they are old enough as objects, too."""
+        return now if self.offline else now + max(self.grace, self.min_object_age)
+
+
+class LokiStore:
+    """See :class:`~luxima_retention.stores.Expirable`.
+
+    Args:
+        buckets: of Loki; writable ones for a real run.
+        place: where condemned chunks are listed.
+        layout: how Loki writes.
+        rules: how a run behaves.
+        clock: judges what is due.
+        findings: what is known of Loki and its buckets.
+        url: for people.
+    """
+
+    def __init__(
+        self,
+        buckets: Buckets,
+        place: Place,
+        layout: Layout,
+        rules: Rules,
+        *,
+        clock: Clock,
+        findings: Callable[[Request], Sequence[Finding]] = lambda _request: (),
+    ) -> None:
+        self.buckets = buckets
+        self.place = place
+        self.layout = layout
+        self.rules = rules
+        self.now = clock
+        self._findings = findings
+
+    def identity(self) -> Identity:
+        """The service and its buckets."""
+        names = ",".join(self.buckets.names)
+        endpoint = str(self.buckets.client.meta.endpoint_url)
+        fingerprint = f"{endpoint}/{names}/{self.buckets.wire('')}".rstrip("/")
+        return Identity(kind="s3", target=f"s3://{names}", fingerprint=fingerprint)
+
+    def clock(self) -> datetime:
+        """S3's clock."""
+        return self.buckets.clock()
+
+    def preflight(self, request: Request) -> tuple[Finding, ...]:
+        """What Loki's configuration and the buckets' own rules say."""
+        return tuple(self._findings(request))
+
+    def survey(self, request: Request) -> Survey:
+        """The facts: reads the index files of expired tables and the lists of condemned chunks."""
+        found = self._scan(request, request.holds)
+        due, held = self._due(found, request.holds)
+        young = self._young(found) if self.rules.offline else frozenset()
+        orphans = self._orphans(request, found, request.holds)
+        chunks = [chunk for going in found.condemned.values() for chunk, _ in going.values()]
+        expired = found.index_files + found.chunks + len(due) + len(orphans) - len(young)
+        return Survey(
+            identity=self.identity(),
+            store_clock=self.clock(),
+            expired=expired,
+            population=_population(found, expired),
+            held=len(found.held | held),
+            locked=len(young),
+            pending=tuple(_pending(item) for item in found.waiting),
+            oldest=instant(found.tables[0] * DAY_MS) if found.tables else None,
+            oldest_expired=oldest_of(chunks),
+            newest=min(self.clock(), instant((found.tables[-1] + 1) * DAY_MS)) if found.tables else None,
+            expired_bytes=_bytes(found),
+            parts=tuple(_parts(found)),
+            findings=tuple(_scan_findings(found)),
+            evidence={
+                "tables": len(found.tables),
+                "expired_tables": len({group.table.name for group in found.removable}),
+                "index_files": found.index_files,
+                "lists_due": len(found.due),
+                "orphans": len(orphans),
+            },
+        )
+
+    def batches(self, plan: Plan, work: Work) -> Iterator[Batch]:
+        """Tables of the oldest day first; then chunks that are due; then what only a sweep finds."""
+        if not isinstance(self.buckets, WritableBuckets):
+            raise StoreError("the buckets were opened for reading only")
+        request = Request(
+            policy=plan.policy,
+            retention_days=plan.retention_days,
+            cutoff=plan.cutoff,
+            now=self.now(),
+            holds=work.holds(),
+        )
+        left = plan.items
+        found = self._scan(request, request.holds)
+        for name in dict.fromkeys(group.table.name for group in found.removable):
+            if work.stopping():
+                return
+            table = TableBatch(self, plan, work, found, name)
+            if table.items > left:
+                return
+            yield table
+            left -= table.items
+        yield from self._chunk_batches(request, plan, work, left)
+
+    def _chunk_batches(self, request: Request, plan: Plan, work: Work, left: int) -> Iterator[Batch]:
+        """After looking again: nothing goes while an expired table is there."""
+        found = self._scan(request, request.holds)
+        young = self._young(found) if self.rules.offline else frozenset()
+        for item in found.due:
+            keys = [key for key in item.keys if key not in young]
+            for start in range(0, len(keys), BATCH):
+                if work.stopping() or left <= 0:
+                    return
+                some = keys[start : start + BATCH][:left]
+                last = start + len(some) >= len(keys)
+                yield ChunkBatch(self, plan, work, item, some, last=last, young=young)
+                left -= len(some)
+        for keys in _slices(self._orphans(request, found, request.holds)):
+            if not work.stopping() and len(keys) <= left:
+                yield OrphanBatch(self, plan, work, keys)
+                left -= len(keys)
+
+    def explain(self, item: str, request: Request) -> Explanation:
+        """By key of a chunk, as it stands in the bucket."""
+        chunk = parse_chunk(item, milliseconds(request.now))
+        if chunk is None:
+            sentence = "it is not the key of a chunk: it is never touched"
+            return Explanation(item=item, verdict="stays", rule="unknown", sentence=sentence)
+        cutoffs = self._cutoffs(request)
+        dated = instant(chunk.end)
+        days = (milliseconds(request.now) - cutoffs.of(chunk.tenant)) // DAY_MS
+        due = instant((chunk.end // DAY_MS + 1 + days) * DAY_MS)
+        verdict, rule, sentence = self._explained(chunk, request, cutoffs)
+        return Explanation(item=item, verdict=verdict, rule=rule, sentence=sentence, dated=dated, due=due)
+
+    def close(self) -> None:
+        """Give back connections."""
+        self.buckets.close()
+
+    def _explained(self, chunk: Chunk, request: Request, cutoffs: Cutoffs) -> tuple[str, str, str]:
+        cutoff = cutoffs.of(chunk.tenant)
+        if not self.buckets.exists(chunk.key):
+            return "absent", "absent", "there is no such chunk"
+        if chunk.end >= cutoff:
+            return "stays", "younger", f"its last line is of {instant(chunk.end)}, not before the cutoff"
+        if is_held(chunk, request.holds):
+            return "stays", "hold", "its last line has expired, but a hold keeps it"
+        for item in lists.read(self.place):
+            if chunk.key in item.keys:
+                return "pending", "pending", f"condemned, and destroyed by the first run after {item.due}"
+        return "goes", "expired", f"its last line is of {instant(chunk.end)}, before {instant(cutoff)}"
+
+    # --- what batches need ------------------------------------------------------------------------------
+
+    def _cutoffs(self, request: Request) -> Cutoffs:
+        return Cutoffs(request.cutoff, request.retention_days, self.layout.tenant_days)
+
+    def _scan(self, request: Request, holds: tuple[Hold, ...]) -> Scan:
+        look = Look(
+            buckets=self.buckets,
+            layout=self.layout,
+            cutoffs=self._cutoffs(request),
+            holds=holds,
+            now=self.now(),
+        )
+        return scan(look, lists.read(self.place))
+
+    def _due(self, found: Scan, holds: tuple[Hold, ...]) -> tuple[list[str], set[str]]:
+        """The chunks whose time has come, and those among them that a hold keeps."""
+        due: list[str] = []
+        held: set[str] = set()
+        for item in found.due:
+            for key in item.keys:
+                chunk = parse_chunk(key, milliseconds(self.now()))
+                if chunk is not None and is_held(chunk, holds):
+                    held.add(key)
+                else:
+                    due.append(key)
+        return due, held
+
+    def _young(self, found: Scan) -> frozenset[str]:
+        """Among the chunks that would go at once, those that were uploaded too recently."""
+        if not self.rules.min_object_age:
+            return frozenset()
+        going = {key for chunks in found.condemned.values() for key in chunks}
+        going |= {key for item in found.due for key in item.keys}
+        streams = {key.rpartition("/")[0] + "/" for key in going}
+        newest = self.now() - self.rules.min_object_age
+        return frozenset(
+            item.key
+            for stream in sorted(streams)
+            for item in self.buckets.objects(stream)
+            if item.key in going and item.modified > newest
+        )
+
+    def _orphans(self, request: Request, found: Scan, holds: tuple[Hold, ...]) -> list[str]:
+        """Expired chunks that no index and no list names; only a sweep looks for them."""
+        if not self.rules.sweep:
+            return []
+        cutoffs = self._cutoffs(request)
+        known = {key for group in (*found.removable, *found.kept) for key in group.chunks}
+        known |= {key for item in (*found.due, *found.waiting) for key in item.keys}
+        blocked = blocked_days(found)
+        return [
+            chunk.key
+            for chunk, _ in all_chunks(self.buckets, self.now())
+            if chunk.end < cutoffs.of(chunk.tenant)
+            and chunk.key not in known
+            and not blocked.intersection(chunk.days)
+            and not is_held(chunk, holds)
+            and self._mine(chunk)
+        ]
+
+    def _mine(self, chunk: Chunk) -> bool:
+        """Whether a chunk belongs to this process's part of a sweep."""
+        if self.rules.shard is None:
+            return True
+        index, count = self.rules.shard
+        return chunk.fingerprint % count == index
+
+
+class TableBatch:
+    """Phase one for one table: list its condemned chunks, then remove its index files."""
+
+    def __init__(self, store: LokiStore, plan: Plan, work: Work, found: Scan, name: str) -> None:
+        self._store = store
+        self._plan = plan
+        self._work = work
+        self._name = name
+        self._groups: list[Group] = [group for group in found.removable if group.table.name == name]
+        self._chunks = found.condemned.get(name, {})
+        self.items = self._count()
+
+    def _count(self) -> int:
+        """Index files, and the chunks that they condemn: destroyed later, or where no Loki reads, next."""
+        files = sum(len(group.files) for group in self._groups)
+        return files + (0 if self._store.rules.offline else len(self._chunks))
+
+    def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - chunks are not archived: Loki's own format
+        """Name what goes; a hold that came since the survey stops this table."""
+        holds = self._work.holds()
+        chunks = [chunk for chunk, _ in self._chunks.values()]
+        if any(is_held(chunk, holds) for chunk in chunks):
+            self._groups, self._chunks, self.items = [], {}, 0
+        return Staged(items=self.items, first=oldest_of(chunks), last=newest_of(chunks))
+
+    def commit(self) -> Outcome:
+        """The list first: killed after it, the next run finds the table again and writes the same list."""
+        if not self.items:
+            return Outcome(items=0)
+        store = self._store
+        if self._chunks:
+            item = Condemned(
+                name=lists.name_of(self._name, self._work.run_id),
+                day=milliseconds(self._plan.cutoff) // DAY_MS,
+                due=store.rules.due(store.now()),
+                keys=tuple(self._chunks),
+                kib=sum(kib for _, kib in self._chunks.values()),
+            )
+            failpoint("loki.before_list")
+            lists.write(store.place, item)
+            failpoint("loki.after_list")
+        keys = [file.key for group in self._groups for file in group.files]
+        failures = _writable(store).delete(keys)
+        failpoint("loki.after_table")
+        return Outcome(
+            items=len(keys) - len(failures), pending=self.items - len(keys), failures=tuple(failures)
+        )
+
+    def rollback(self) -> None:
+        """Before ``commit`` nothing has happened."""
+
+
+class ChunkBatch:
+    """Phase two for some chunks of one list; with the last of them the list goes, too."""
+
+    def __init__(
+        self,
+        store: LokiStore,
+        plan: Plan,
+        work: Work,
+        item: Condemned,
+        keys: list[str],
+        *,
+        last: bool,
+        young: frozenset[str],
+    ) -> None:
+        self._store = store
+        self._work = work
+        self._item = item
+        self._keys = keys
+        self._last = last
+        self._young = young
+        self._cutoff = plan.cutoff
+
+    def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - as above
+        """Name them, without those that a hold keeps now."""
+        holds, now = self._work.holds(), milliseconds(self._store.now())
+        chunks = [chunk for key in self._keys if (chunk := parse_chunk(key, now))]
+        free = [chunk for chunk in chunks if not is_held(chunk, holds)]
+        self._last = self._last and len(free) == len(chunks)
+        self._keys = [chunk.key for chunk in free]
+        return Staged(items=len(free), first=oldest_of(free), last=newest_of(free))
+
+    def commit(self) -> Outcome:
+        """Destroy them; the list stays as long as anything that it names does."""
+        failures = _writable(self._store).delete(self._keys)
+        failpoint("loki.after_chunks")
+        if self._last and not failures:
+            rest = tuple(key for key in self._item.keys if key in self._young)
+            if rest:
+                lists.write(self._store.place, replace(self._item, keys=rest))
+            else:
+                self._store.place.delete(self._item.name)
+        failpoint("loki.after_list_is_gone")
+        return Outcome(items=len(self._keys) - len(failures), failures=tuple(failures))
+
+    def rollback(self) -> None:
+        """Before ``commit`` nothing has happened."""
+
+
+class OrphanBatch:
+    """Chunks that no index names: they are invisible already, and wait for their grace period like others."""
+
+    def __init__(self, store: LokiStore, plan: Plan, work: Work, keys: list[str]) -> None:
+        self._store = store
+        self._plan = plan
+        self._work = work
+        self._keys = keys
+
+    def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - as above
+        """Name them."""
+        now = milliseconds(self._store.now())
+        chunks = [chunk for key in self._keys if (chunk := parse_chunk(key, now))]
+        return Staged(items=len(self._keys), first=oldest_of(chunks), last=newest_of(chunks))
+
+    def commit(self) -> Outcome:
+        """Put them on a list; where no Loki reads, destroy them."""
+        store = self._store
+        if store.rules.offline:
+            failures = _writable(store).delete(self._keys)
+            return Outcome(items=len(self._keys) - len(failures), failures=tuple(failures))
+        item = Condemned(
+            name=lists.name_of(f"sweep-{self._keys[0].replace('/', '_')}", self._work.run_id),
+            day=milliseconds(self._plan.cutoff) // DAY_MS,
+            due=store.rules.due(store.now()),
+            keys=tuple(self._keys),
+        )
+        lists.write(store.place, item)
+        return Outcome(items=0, pending=len(self._keys))
+
+    def rollback(self) -> None:
+        """Before ``commit`` nothing has happened."""
+
+
+def _writable(store: LokiStore) -> WritableBuckets:
+    if not isinstance(store.buckets, WritableBuckets):
+        raise StoreError("the buckets were opened for reading only")
+    return store.buckets
+
+
+def _slices(keys: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(keys), BATCH):
+        yield keys[start : start + BATCH]
+
+
+def _pending(item: Condemned) -> Pending:
+    return Pending(items=len(item.keys), due=item.due, reason=_REASON, size_bytes=item.kib * 1024 or None)
+
+
+def _population(found: Scan, expired: int) -> Count | None:
+    """All objects, estimated: tables are many, and alike; only the expired ones were read."""
+    gone = len({group.table.number for group in found.removable})
+    if not gone or not found.chunks:
+        return None
+    kept = len(set(found.tables)) - gone
+    return Count(value=expired + round((found.index_files + found.chunks) / gone * kept), exact=False)
+
+
+def _bytes(found: Scan) -> Count:
+    kib = sum(kib for going in found.condemned.values() for _, kib in going.values())
+    return Count(value=1024 * kib, exact=False)
+
+
+def _parts(found: Scan) -> Iterator[Part]:
+    """Per tenant and day, for people."""
+    sums: dict[tuple[str, int], list[int]] = {}
+    for going in found.condemned.values():
+        for chunk, kib in going.values():
+            entry = sums.setdefault((chunk.tenant, chunk.end // DAY_MS), [0, 0, 0])
+            entry[0] += 1
+            entry[1] += kib * 1024
+            entry[2] = max(entry[2], chunk.end)
+    for (tenant, day), (items, size, newest) in sorted(sums.items()):
+        name = f"{tenant} {instant(day * DAY_MS):%Y-%m-%d}"
+        yield Part(name=name, items=items, size_bytes=size, newest=instant(newest))
+
+
+def _scan_findings(found: Scan) -> Iterable[Finding]:
+    """What was met on the way and left alone."""
+    for sentence in found.unreadable[:_SHOWN]:
+        yield Finding(
+            code="unreadable-index",
+            level=Level.WARNING,
+            message=f"{sentence}: its table and every chunk of its day stay",
+            hint="look at the object; Loki cannot read it either",
+        )
+    if found.foreign:
+        names = ", ".join(found.foreign[:_SHOWN])
+        yield Finding(
+            code="foreign-objects",
+            level=Level.WARNING,
+            message=f"{len(found.foreign)} objects or directories of the index are nobody's: {names}",
+            hint="they are left alone; check loki.periods if they are Loki's",
+        )

@@ -1,0 +1,420 @@
+"""Captured buckets of a real Loki on a real S3: what goes, what stays, and what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+import signal
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from luxima_retention.settings import LokiSettings
+from luxima_retention.stores.loki import open_loki
+from luxima_retention.stores.loki.keys import DAY_MS, milliseconds, parse_chunk
+from luxima_retention.stores.loki.tsdb_index import read
+from tests.servers.command import Command
+from tests.servers.stub import Answer, run_stub
+
+DATA = Path(__file__).parents[1] / "data" / "loki"
+AS_OF = "2026-11-23T08:30:00Z"
+CUTOFF = datetime(2026, 10, 24, tzinfo=UTC)
+CUTOFF_MS = milliseconds(CUTOFF)
+NOW_MS = milliseconds(datetime(2026, 11, 24, tzinfo=UTC))
+MIXED = [
+    {"start": "2026-09-04", "store": "boltdb-shipper", "schema_version": 11},
+    {"start": "2026-09-29", "store": "boltdb-shipper", "schema_version": 12},
+    {"start": "2026-10-12", "schema_version": 12, "prefix": "tsdb_"},
+    {"start": "2026-11-03", "prefix": "tsdb_"},
+]
+KEPT = {
+    key
+    for key in json.loads((DATA / "kept-by-compactor-720h.json").read_text())["kept"]
+    if parse_chunk(key, NOW_MS)
+}
+
+
+def load(client, bucket, name):
+    """Put a captured bucket into a fresh one, several objects at a time."""
+    with tarfile.open(DATA / f"bucket-{name}.tar.xz") as archive, ThreadPoolExecutor(8) as pool:
+        for member in archive:
+            if member.isfile():
+                body = archive.extractfile(member).read()
+                pool.submit(client.put_object, Bucket=bucket, Key=member.name.removeprefix("./"), Body=body)
+    count = {"tsdb-v13-compacted": 968, "tsdb-v13-reuploaded-index": 1040, "mixed-v11-v12-v13": 897}[name]
+    assert len(keys(client, bucket)) == count
+
+
+def keys(client, bucket):
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return {item["Key"] for page in pages for item in page.get("Contents", ())}
+
+
+def chunks(found):
+    return {key for key in found if parse_chunk(key, NOW_MS)}
+
+
+def expired(found):
+    return {key for key in chunks(found) if parse_chunk(key, NOW_MS).end < CUTOFF_MS}
+
+
+def tables(found):
+    return {
+        key.split("/")[1] for key in found if key.startswith("index/") and key.split("/")[1][-5:].isdecimal()
+    }
+
+
+@pytest.fixture
+def command(s3, bucket, tmp_path):
+    return Command(
+        variables={
+            "LUXIMA_LOKI__BUCKETS": bucket,
+            "LUXIMA_LOKI__ENDPOINT_URL": s3.endpoint_url,
+            "LUXIMA_LOKI__REGION": "us-east-1",
+            "LUXIMA_LOKI__ACCESS_KEY_ID": s3.access_key,
+            "LUXIMA_LOKI__SECRET_ACCESS_KEY": s3.secret_key,
+            "LUXIMA_LOKI__OFFLINE": "true",
+            "LUXIMA_LOKI__MIN_OBJECT_AGE": "0s",
+            "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger.jsonl"),
+            "LUXIMA_POLICIES__APPLICATION_LOGS__MAX_FRACTION": "0.9",
+            "LUXIMA_POLICIES__APPLICATION_LOGS__MAX_SILENCE": "off",
+        }
+    )
+
+
+def run(command, *arguments, code=0, **more):
+    document = command.json("run", "application-logs", "--as-of", AS_OF, *arguments, code=code, **more)
+    return document["policies"][0]["targets"][0]
+
+
+@pytest.mark.parametrize("name", ["tsdb-v13-compacted", "tsdb-v13-reuploaded-index"])
+def test_the_index_lists_exactly_the_chunks_in_the_bucket(name):
+    named, present = set(), set()
+    with tarfile.open(DATA / f"bucket-{name}.tar.xz") as archive:
+        for member in archive:
+            key = member.name.removeprefix("./")
+            present |= chunks({key})
+            if key.endswith(".tsdb.gz"):
+                parts = key.split("/")
+                for item in read([archive.extractfile(member).read()], key):
+                    tenant = item.tenant or parts[2]
+                    named.add(f"{tenant}/{item.fingerprint:x}/{item.start:x}:{item.end:x}:{item.checksum:x}")
+    assert named == present
+
+
+@pytest.mark.parametrize("name", ["tsdb-v13-compacted", "tsdb-v13-reuploaded-index", "mixed-v11-v12-v13"])
+def test_what_has_expired_is_gone_and_nothing_else(command, s3_client, bucket, name):
+    if name.startswith("mixed"):
+        command.variables |= {"LUXIMA_LOKI__PERIODS": json.dumps(MIXED)}
+    load(s3_client, bucket, name)
+    before = keys(s3_client, bucket)
+    planned = run(command, "--dry-run")
+    assert planned["outcome"] == "would delete"
+    assert keys(s3_client, bucket) == before
+    done = run(command)
+    assert done["done"]["destroyed"] == planned["plan"]["items"]
+    left = keys(s3_client, bucket)
+    assert expired(left) == set()
+    assert {int(table[-5:]) for table in tables(left)} == set(range(CUTOFF_MS // DAY_MS, NOW_MS // DAY_MS))
+    gone = before - left
+    assert chunks(gone) == expired(before)
+    assert all(int(key.split("/")[1][-5:]) < CUTOFF_MS // DAY_MS for key in gone - chunks(gone))
+    if name.startswith("tsdb"):
+        assert chunks(left) >= KEPT
+        days = {parse_chunk(key, NOW_MS).end // DAY_MS for key in chunks(left) - KEPT}
+        assert days <= {CUTOFF_MS // DAY_MS}
+    assert run(command)["outcome"] == "nothing to do"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "loki.before_list@3",
+        "loki.after_list@3",
+        "loki.before_request@3",
+        "loki.after_request@3",
+        "loki.after_table@3",
+        "loki.after_chunks@3",
+        "loki.after_list_is_gone@3",
+        "act.before_entry@4",
+        "act.after_commit@4",
+        "engine.after_act@1",
+    ],
+)
+def test_killed_between_any_two_steps_the_end_is_the_same(command, s3_client, bucket, place):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    before = keys(s3_client, bucket)
+    name, _, count = place.partition("@")
+    killed = command("run", "application-logs", "--as-of", AS_OF, LUXIMA_FAILPOINTS=f"{name}=kill@{count}")
+    assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
+    for _ in range(2):
+        done = command("run", "application-logs", "--as-of", AS_OF)
+        assert done.returncode == 0, done.stdout
+    left = keys(s3_client, bucket)
+    assert expired(left) == set()
+    assert chunks(before - left) == expired(before)
+    assert not [key for key in left if key.startswith("luxima-retention/")]
+    assert command("ledger", "verify").returncode == 0
+
+
+def settings_of(s3, bucket, **more):
+    return LokiSettings(
+        buckets=(bucket,),
+        endpoint_url=s3.endpoint_url,
+        region="us-east-1",
+        access_key_id=s3.access_key,
+        secret_access_key=s3.secret_key,
+        **more,
+    )
+
+
+def test_phase_two_comes_after_the_grace_period_and_not_while_a_table_is_back(s3, s3_client, bucket):
+    """Two daily runs, with a clock of our own."""
+    from luxima_retention.engine import Environment, Policy, run_policy
+    from luxima_retention.guards import Limits
+    from tests.unit.test_engine import FakeState
+
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    before = keys(s3_client, bucket)
+    saved = {
+        key: s3_client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        for key in before
+        if "index_20740" in key
+    }
+    state = FakeState()
+    limits = Limits(max_fraction=1, max_silence=None, max_skew=timedelta(days=3650), min_remaining=0)
+    policy = Policy(name="application-logs", retention_days=30, limits=limits)
+    start = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
+
+    def daily(now):
+        def opened():
+            return open_loki(settings_of(s3, bucket), clock=lambda: now, read_only=False)
+
+        environment = Environment(now=now, as_of=start, state=state, clock=lambda: now)
+        result = run_policy(policy, (("loki", opened),), environment)
+        (target,) = result.targets
+        assert int(result.exit_code) == 0, target.sentence
+        return target
+
+    first = daily(start)
+    condemned = len(expired(before))
+    assert (first.word, first.totals.condemned) == ("pending", condemned)
+    assert first.totals.destroyed == 82
+    assert chunks(keys(s3_client, bucket)) == chunks(before)
+    assert sum(item.items for item in first.proof.pending) == condemned
+    assert min(item.due for item in first.proof.pending) == start + timedelta(hours=24)
+
+    early = daily(start + timedelta(hours=23))
+    assert early.totals.destroyed == 0
+    for key, body in saved.items():
+        s3_client.put_object(Bucket=bucket, Key=key, Body=body)
+    back = daily(start + timedelta(hours=25))
+    assert back.totals.destroyed >= len(saved)
+    # Lists that the returned table might belong to wait another round.
+    assert daily(start + timedelta(hours=26)).totals.destroyed + back.totals.destroyed == condemned + len(
+        saved
+    )
+    left = keys(s3_client, bucket)
+    assert expired(left) == set()
+    assert chunks(before - left) == expired(before)
+
+
+def test_held_logs_stay_with_the_index_that_names_them(command, s3_client, bucket):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    hold = ("--tenant", "acme-id", "--from", "2026-10-01", "--to", "2026-10-03", "--reason", "case")
+    assert command("hold", "add", "--policy", "application-logs", *hold).returncode == 0
+    start, end = (
+        milliseconds(datetime(2026, 10, 1, tzinfo=UTC)),
+        milliseconds(datetime(2026, 10, 3, tzinfo=UTC)),
+    )
+    before = keys(s3_client, bucket)
+    held = {
+        key
+        for key in expired(before)
+        if (chunk := parse_chunk(key, NOW_MS)).tenant == "acme-id"
+        and chunk.end >= start
+        and chunk.start < end
+    }
+    done = run(command)
+    assert done["survey"]["held"] >= len(held) > 0
+    left = keys(s3_client, bucket)
+    assert held <= chunks(left)
+    named = set()
+    for key in left:
+        if key.endswith(".tsdb.gz"):
+            body = s3_client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            for item in read([body], key):
+                tenant = item.tenant or key.split("/")[2]
+                named.add(f"{tenant}/{item.fingerprint:x}/{item.start:x}:{item.end:x}:{item.checksum:x}")
+    assert named == chunks(left), "every chunk that is left is named, and every name has its chunk"
+
+
+def test_a_tenant_that_keeps_longer_keeps_longer(command, s3_client, bucket):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    before = keys(s3_client, bucket)
+    run(command, LUXIMA_LOKI__TENANT_DAYS='{"luxima": 60}')
+    left = keys(s3_client, bucket)
+    later = CUTOFF_MS - 30 * DAY_MS
+    for key in chunks(before):
+        chunk = parse_chunk(key, NOW_MS)
+        cutoff = later if chunk.tenant == "luxima" else CUTOFF_MS
+        assert (key in left) == (chunk.end >= cutoff), key
+
+
+def test_shared_index_files_wait_for_the_longest_period(command, s3_client, bucket):
+    load(s3_client, bucket, "tsdb-v13-reuploaded-index")
+    run(command, LUXIMA_LOKI__TENANT_DAYS='{"luxima": 60}')
+    left = keys(s3_client, bucket)
+    first = (CUTOFF_MS - 30 * DAY_MS) // DAY_MS
+    assert min(int(table[-5:]) for table in tables(left)) == first
+
+
+def test_what_is_not_lokis_chunk_or_index_is_left_alone_and_reported(command, s3_client, bucket):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    others = {
+        "loki_cluster_seed.json",
+        "rules/acme-id/bmFtZQ==/Z3JvdXA=",
+        "index/delete_requests/delete_requests.gz",
+        "index/index_20710/notes.txt",
+        "index/elsewhere_20710/1-compactor-1-2-a.tsdb.gz",
+        "dataobj/objects/ab/cdef",
+        "acme-id/not-a-chunk",
+    }
+    for key in others:
+        s3_client.put_object(Bucket=bucket, Key=key, Body=b"x")
+    done = run(command)
+    assert others <= keys(s3_client, bucket)
+    assert expired(keys(s3_client, bucket)) == set()
+    (finding,) = [item for item in done["survey"]["findings"] if item["code"] == "foreign-objects"]
+    assert "index/index_20710/notes.txt" in finding["message"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "version 4", "not gzip"])
+def test_an_index_file_that_cannot_be_read_keeps_its_table_and_its_chunks(command, s3_client, bucket, damage):
+    import gzip
+
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    before = keys(s3_client, bucket)
+    name = next(key for key in sorted(before) if key.startswith("index/index_20715/acme-id/"))
+    body = s3_client.get_object(Bucket=bucket, Key=name)["Body"].read()
+    if damage == "version 4":
+        whole = bytearray(gzip.decompress(body))
+        whole[4] = 4
+        body = gzip.compress(bytes(whole))
+    s3_client.put_object(
+        Bucket=bucket, Key=name, Body={"truncated": body[:-20], "not gzip": b"zip"}.get(damage, body)
+    )
+    done = run(command)
+    left = keys(s3_client, bucket)
+    assert name in left
+    stays = {key for key in expired(before) if 20715 in parse_chunk(key, NOW_MS).days}
+    assert {key for key in stays if key.startswith("acme-id/")} <= left
+    assert expired(left) <= stays
+    assert "unreadable-index" in {finding["code"] for finding in done["survey"]["findings"]}
+
+
+def test_a_bucket_that_cannot_be_listed_is_no_empty_bucket(command, s3_client, bucket):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    before = keys(s3_client, bucket)
+    done = command("run", "application-logs", LUXIMA_LOKI__SECRET_ACCESS_KEY="wrong-secret")
+    assert done.returncode == 3
+    assert "wrong-secret" not in done.stdout + done.stderr
+    assert keys(s3_client, bucket) == before
+
+
+def test_a_sweep_finds_what_no_index_names(command, s3_client, bucket):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    run(command)
+    orphan, young = (
+        "acme-id/1234/1a0aeac8b4c:1a0b16bab4d:c5fe53bd",
+        "acme-id/1234/1a1aeac8b4c:1a1b16bab4d:c5fe53bd",
+    )
+    for key in (orphan, young):
+        s3_client.put_object(Bucket=bucket, Key=key, Body=b"lines")
+    assert run(command)["done"]["destroyed"] == 0
+    half = 0x1234 % 2
+    assert run(command, "--sweep", "--shard", f"{1 - half}/2")["done"]["destroyed"] == 0
+    done = run(command, "--sweep", "--shard", f"{half}/2")
+    assert (done["done"]["destroyed"], done["survey"]["evidence"]["orphans"]) == (1, 1)
+    left = keys(s3_client, bucket)
+    assert orphan not in left
+    assert young in left
+
+
+def test_young_objects_are_left_alone_and_counted(command, s3_client, bucket):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    before = keys(s3_client, bucket)
+    done = run(command, LUXIMA_LOKI__MIN_OBJECT_AGE="24h")
+    assert done["survey"]["locked"] == len(expired(before)) > 400
+    assert chunks(keys(s3_client, bucket)) == chunks(before)
+
+
+def test_versions_are_really_deleted(command, s3_client, bucket):
+    s3_client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    before = keys(s3_client, bucket)
+    run(command)
+    pages = s3_client.get_paginator("list_object_versions").paginate(Bucket=bucket)
+    there = {
+        item["Key"]
+        for page in pages
+        for kind in ("Versions", "DeleteMarkers")
+        for item in page.get(kind, ())
+        if not item["Key"].startswith("luxima-retention/")
+    }
+    assert expired(there) == set()
+    assert chunks(there) == chunks(before) - expired(before)
+
+
+def serve(config):
+    def answer(method, target, headers, body):
+        if target == "/config":
+            return Answer(200, config.encode(), {"Content-Type": "text/plain"})
+        return Answer(200, b"ready\n", {"Content-Type": "text/plain"})
+
+    return run_stub(answer)
+
+
+@pytest.mark.parametrize(("days", "code", "outcome"), [(30, 0, "compliant"), (14, 8, "drift")])
+def test_where_lokis_compactor_deletes_we_only_check(command, s3_client, bucket, days, code, outcome):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    before = keys(s3_client, bucket)
+    command.variables |= {
+        "LUXIMA_LOKI__OFFLINE": "false",
+        "LUXIMA_POLICIES__APPLICATION_LOGS__RETENTION_DAYS": str(days),
+    }
+    with serve((DATA / "config-retention-on-720h.yaml").read_text()) as stub:
+        document = command.json("run", "application-logs", code=code, LUXIMA_LOKI__URL=stub.url)
+    assert document["policies"][0]["targets"][0]["outcome"] == outcome
+    assert keys(s3_client, bucket) == before
+
+
+def test_offline_is_refused_when_loki_answers(command, s3_client, bucket):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    before = keys(s3_client, bucket)
+    with serve((DATA / "config-retention-off.yaml").read_text()) as stub:
+        done = command("run", "application-logs", "--as-of", AS_OF, LUXIMA_LOKI__URL=stub.url)
+    assert done.returncode == 4
+    assert "not-offline" in done.stdout
+    assert keys(s3_client, bucket) == before
+
+
+def test_the_grace_period_comes_from_lokis_own_settings(s3, bucket):
+    with serve((DATA / "config-retention-off.yaml").read_text()) as stub:
+        store = open_loki(settings_of(s3, bucket, url=stub.url), clock=lambda: CUTOFF, read_only=True)
+    assert store.rules.grace >= timedelta(hours=2)
+    store.close()
+
+
+def test_explain_names_the_chunk_its_day_and_its_rule(command, s3_client, bucket):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    present = keys(s3_client, bucket)
+    old, young = min(expired(present)), max(KEPT)
+    assert command.json("explain", "application-logs", old)["rule"] == "expired"
+    found = command.json("explain", "application-logs", young)
+    assert found["rule"] in {"younger", "expired"}
+    assert command.json("explain", "application-logs", "loki_cluster_seed.json")["rule"] == "unknown"
+    gone = "acme-id/1234/1a1aeac8b4c:1a1b16bab4d:c5fe53bd"
+    assert command.json("explain", "application-logs", gone, code=3)["verdict"] == "absent"
