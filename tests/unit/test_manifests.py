@@ -22,6 +22,7 @@ from luxima_retention.configuration import load
 from luxima_retention.cronline import parse
 from luxima_retention.durations import parse_duration
 from luxima_retention.errors import ExitCode
+from luxima_retention.job import Opening
 from luxima_retention.job import load as load_job
 from luxima_retention.matrix import BY_NAME
 from luxima_retention.schedule import slots
@@ -234,6 +235,9 @@ def test_settings_and_secrets_are_known_and_each_policy_is_configured_by_them(
     configuration = load(tmp_path / "luxima-retention.toml")
     assert configuration.settings.database.dsn is not None
     assert (configuration.settings.supabase.dsn is not None) == (name == "security-events")
+    job = load_job(SLOTS[name].policy)
+    # Which files are rotated is for whoever mounts them.
+    assert job.targets(configuration.settings, Opening()) or name == "log-files"
     mounts = {mount["name"]: mount["mountPath"] for mount in container(cron_job)["volumeMounts"]}
     assert configuration.settings.ledger.key_file.startswith(mounts["ledger-key"])
     assert mounts["secrets"] == "/run/secrets/luxima-retention"
@@ -256,7 +260,8 @@ def test_a_policy_reaches_what_it_needs_and_no_more(policy):
         assert "ingress" not in item["spec"]
         if selects(item["spec"]["podSelector"], labels):
             ports |= {port["port"] for rule in item["spec"].get("egress", []) for port in rule["ports"]}
-    assert ports == {53, 5432} | ({9090} if policy == "metrics" else {443})
+    stores = {"metrics": {9090}, "application-logs": {443, 3100}}
+    assert ports == {53, 5432} | stores.get(policy, {443})
 
 
 def selects(selector, labels):
