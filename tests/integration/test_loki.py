@@ -343,6 +343,72 @@ def test_a_sweep_finds_what_no_index_names(command, s3_client, bucket):
     assert young in left
 
 
+def test_a_sweep_notices_chunks_that_somebody_else_deleted(command, s3_client, bucket):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    found = run(command, "--sweep", "--dry-run")
+    assert found["survey"]["evidence"]["references_sampled"] > 10
+    assert found["survey"]["evidence"]["references_dangling"] == 0
+    lost = next(key for key in sorted(KEPT) if CUTOFF_MS // DAY_MS in parse_chunk(key, NOW_MS).days)
+    s3_client.delete_object(Bucket=bucket, Key=lost)
+    done = command("run", "application-logs", "--as-of", AS_OF, "--sweep")
+    assert done.returncode == 3
+    assert lost in done.stdout
+
+
+def test_a_storm_of_slow_down_is_sat_out(command, s3, s3_client, bucket):
+    """Every thirtieth request is answered 503 in front of the real service; the end is the same."""
+    import itertools
+
+    import requests
+
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    before = keys(s3_client, bucket)
+    numbers = itertools.count(1)
+    slow = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
+    def answer(method, target, headers, body):
+        if next(numbers) % 30 == 0:
+            return Answer(503, slow, {"Content-Type": "application/xml"})
+        given = requests.request(
+            method, f"{s3.endpoint_url}{target}", headers=headers, data=body, timeout=30, stream=True
+        )
+        kept = {
+            name: given.headers[name] for name in ("Content-Type", "ETag", "Date") if name in given.headers
+        }
+        return Answer(given.status_code, given.raw.read(), kept)
+
+    with run_stub(answer) as stub:
+        done = run(command, LUXIMA_LOKI__ENDPOINT_URL=stub.url)
+    assert done["outcome"] == "done"
+    left = keys(s3_client, bucket)
+    assert chunks(before - left) == expired(before)
+
+
+def test_the_rights_that_are_documented_are_those_that_are_used():
+    """Each call of the client needs an action, and the policy grants each of them and no more."""
+    policy = json.loads((DATA.parents[2] / "docs" / "iam-loki.json").read_text())
+    granted = {
+        action for item in policy["Statement"] if item["Effect"] == "Allow" for action in item["Action"]
+    }
+    source = (DATA.parents[2] / "luxima_retention" / "stores" / "loki" / "bucket.py").read_text()
+    needs = {
+        "head_bucket": "s3:ListBucket",
+        "list_objects_v2": "s3:ListBucket",
+        "list_object_versions": "s3:ListBucketVersions",
+        "get_object(": "s3:GetObject",
+        "delete_objects": "s3:DeleteObject",
+        "get_bucket_versioning": "s3:GetBucketVersioning",
+    }
+    for call, action in needs.items():
+        assert call in source
+        assert action in granted
+    extra = {"s3:DeleteObjectVersion", "s3:GetLifecycleConfiguration", "s3:PutObject"}
+    assert granted == set(needs.values()) | extra
+    denied = [item for item in policy["Statement"] if item["Effect"] == "Deny"]
+    assert any("rules/" in resource for item in denied for resource in item["Resource"])
+    assert not any("Bypass" in action for action in granted)
+
+
 def test_young_objects_are_left_alone_and_counted(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
     before = keys(s3_client, bucket)

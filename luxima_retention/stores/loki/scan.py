@@ -161,7 +161,7 @@ def _groups(look: Look, found: Scan) -> Iterator[Group]:
             yield from _groups_of(look, table, found)
 
 
-def _groups_of(look: Look, table: Table, found: Scan) -> Iterator[Group]:
+def _groups_of(look: Look, table: Table, found: Scan, *, retained: bool = False) -> Iterator[Group]:
     """One table: shared files go when its day has passed for every tenant, a tenant's own when for him."""
     prefix = f"{look.layout.index_path}{table.name}/"
     files: dict[str | None, list[Object]] = {}
@@ -172,10 +172,10 @@ def _groups_of(look: Look, table: Table, found: Scan) -> Iterator[Group]:
         else:
             found.foreign.append(item.key)
     for_all = table.number < look.cutoffs.longest // DAY_MS
-    if None in files and not for_all:
+    if None in files and not for_all and not retained:
         return
     for tenant, items in sorted(files.items(), key=lambda pair: pair[0] or ""):
-        if tenant is None or table.number < look.cutoffs.of(tenant) // DAY_MS:
+        if retained or tenant is None or table.number < look.cutoffs.of(tenant) // DAY_MS:
             yield Group(table=table, tenant=tenant, files=items)
 
 
@@ -267,6 +267,31 @@ def _condemn(found: Scan, look: Look, listed: set[str]) -> None:
                 if free(chunk) and not is_held(chunk, look.holds)
             }
         )
+
+
+def dangling(look: Look, found: Scan) -> tuple[int, list[str]]:
+    """References of two retained tables, the oldest and the newest complete one, whose chunks are missing.
+
+    Returns:
+        How many references were looked at, and the keys that are not in the bucket.
+    """
+    first = look.cutoffs.default // DAY_MS
+    today = milliseconds(look.now) // DAY_MS
+    retained = [number for number in found.tables if first <= number < today]
+    groups = (
+        group
+        for name in look.buckets.directories(look.layout.index_path)
+        if (table := parse_table(name, look.layout.periods))
+        and table.number in {*retained[:1], *retained[-1:]}
+        for group in _groups_of(look, table, Scan(), retained=True)
+    )
+    named: set[str] = set()
+    for group in groups:
+        _read(look, group)
+        named |= group.chunks.keys()
+    streams = {key[: key.rfind("/") + 1] for key in named}
+    present = {item.key for stream in sorted(streams) for item in look.buckets.objects(stream)}
+    return len(named), sorted(named - present)
 
 
 def blocked_days(found: Scan) -> set[int]:

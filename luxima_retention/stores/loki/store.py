@@ -44,6 +44,7 @@ from luxima_retention.stores.loki.scan import (
     Scan,
     all_chunks,
     blocked_days,
+    dangling,
     is_held,
     newest_of,
     oldest_of,
@@ -131,6 +132,9 @@ class LokiStore:
         due, held = self._due(found, request.holds)
         young = self._young(found) if self.rules.offline else frozenset()
         orphans = self._orphans(request, found, request.holds)
+        sampled, missing = (
+            dangling(self._look(request, request.holds), found) if self.rules.sweep else (0, [])
+        )
         chunks = [chunk for going in found.condemned.values() for chunk, _ in going.values()]
         expired = found.index_files + found.chunks + len(due) + len(orphans) - len(young)
         return Survey(
@@ -146,13 +150,15 @@ class LokiStore:
             newest=min(self.clock(), instant((found.tables[-1] + 1) * DAY_MS)) if found.tables else None,
             expired_bytes=_bytes(found),
             parts=tuple(_parts(found)),
-            findings=tuple(_scan_findings(found)),
+            findings=(*_scan_findings(found), *_dangling_findings(missing)),
             evidence={
                 "tables": len(found.tables),
                 "expired_tables": len({group.table.name for group in found.removable}),
                 "index_files": found.index_files,
                 "lists_due": len(found.due),
                 "orphans": len(orphans),
+                "references_sampled": sampled,
+                "references_dangling": len(missing),
             },
         )
 
@@ -233,14 +239,16 @@ class LokiStore:
         return Cutoffs(request.cutoff, request.retention_days, self.layout.tenant_days)
 
     def _scan(self, request: Request, holds: tuple[Hold, ...]) -> Scan:
-        look = Look(
+        return scan(self._look(request, holds), lists.read(self.place))
+
+    def _look(self, request: Request, holds: tuple[Hold, ...]) -> Look:
+        return Look(
             buckets=self.buckets,
             layout=self.layout,
             cutoffs=self._cutoffs(request),
             holds=holds,
             now=self.now(),
         )
-        return scan(look, lists.read(self.place))
 
     def _due(self, found: Scan, holds: tuple[Hold, ...]) -> tuple[list[str], set[str]]:
         """The chunks whose time has come, and those among them that a hold keeps."""
@@ -471,6 +479,17 @@ def _parts(found: Scan) -> Iterator[Part]:
     for (tenant, day), (items, size, newest) in sorted(sums.items()):
         name = f"{tenant} {instant(day * DAY_MS):%Y-%m-%d}"
         yield Part(name=name, items=items, size_bytes=size, newest=instant(newest))
+
+
+def _dangling_findings(missing: list[str]) -> Iterable[Finding]:
+    if missing:
+        names = ", ".join(missing[:_SHOWN])
+        yield Finding(
+            code="dangling-references",
+            level=Level.CANNOT,
+            message=f"{len(missing)} chunks that retained index tables name are not in the bucket: {names}",
+            hint="something else deletes chunks here: look at lifecycle rules and other jobs before going on",
+        )
 
 
 def _scan_findings(found: Scan) -> Iterable[Finding]:
