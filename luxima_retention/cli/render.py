@@ -18,7 +18,7 @@ from luxima_retention.results import PolicyResult, RunResult, TargetResult, Word
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from luxima_retention.plan import Plan
+    from luxima_retention.plan import Plan, Survey
 
 _WIB = ZoneInfo("Asia/Jakarta")
 _GOOD = {Word.DONE, Word.NOTHING, Word.COMPLIANT, Word.WOULD_DELETE, Word.PENDING, Word.CHECKED, Word.NOT_YET}
@@ -26,6 +26,7 @@ _PALE = {Word.NOT_CONFIGURED, Word.NOT_APPLICABLE, Word.DECLINED}
 _WIDTH = 160
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024
+_PARTS = 8
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -141,8 +142,21 @@ def _survey_lines(target: TargetResult) -> Iterator[Text]:
             )
             if finding.hint:
                 yield _hint(finding.hint)
+    if target.word in {Word.WOULD_DELETE, Word.WOULD_REFUSE}:
+        yield from _parts(survey)
     if survey.forecast and target.word in {Word.WOULD_DELETE, Word.WOULD_REFUSE}:
         yield Text(f"  forecast: {_forecast(survey.forecast)}")
+
+
+def _parts(survey: Survey) -> Iterator[Text]:
+    """What would go, sliced, the largest slices of many."""
+    shown = sorted(survey.parts, key=lambda part: part.items, reverse=True)[:_PARTS]
+    for part in survey.parts:
+        if part in shown:
+            told = f", {size(part.size_bytes)}" if part.size_bytes else ""
+            yield Text(f"  {part.items:>12,} {part.name}{told}", "dim")
+    if len(survey.parts) > len(shown):
+        yield Text(f"               and {len(survey.parts) - len(shown)} more, all in the JSON", "dim")
 
 
 def _forecast(forecast: Any) -> str:
