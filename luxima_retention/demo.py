@@ -17,17 +17,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import click
-
 from luxima_retention.errors import ConfigurationError, StoreError
 from luxima_retention.places import Access, s3_client
 
 _KEY, _SECRET, _BUCKET = "demo", "demo-secret", "loki"  # of a server that lives for seconds
 _PATIENCE = 20
+#: tells the user what is going on
+Say = Callable[[str], None]
 
 
 @contextmanager
-def database() -> Iterator[str]:
+def database(say: Say) -> Iterator[str]:
     """A fresh PostgreSQL that ends with the block; the connection string of its superuser."""
     with tempfile.TemporaryDirectory(prefix="luxima-demo-") as home:
         os.environ.setdefault("XDG_RUNTIME_DIR", home)
@@ -38,7 +38,7 @@ def database() -> Iterator[str]:
                 "the embedded PostgreSQL is not installed", "pip install 'luxima-retention[demo]'"
             ) from error
         Path(home).chmod(0o711)
-        click.echo("starting an embedded PostgreSQL …")
+        say("starting an embedded PostgreSQL …")
         server = get_server(Path(home) / "data", cleanup_mode="stop")
         try:
             yield server.get_uri()
@@ -92,8 +92,8 @@ def _wait_for(url: str) -> None:
 
 
 @contextmanager
-def loki_bucket() -> Iterator[str]:
-    """SeaweedFS with the captured bucket of a Loki; the lines of section ``loki``, none without the program."""
+def loki_bucket(say: Say) -> Iterator[str]:
+    """SeaweedFS with the captured bucket of a Loki; the lines of section ``loki``, or none."""
     program = Path(sys.executable).parent / "weed"
     if not program.exists():
         yield ""
@@ -101,7 +101,7 @@ def loki_bucket() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="luxima-demo-") as home:
         ports = _free_ports(8)
         endpoint = f"http://127.0.0.1:{ports[6]}"
-        click.echo("starting an embedded S3, with the bucket of a Loki …")
+        say("starting an embedded S3, with the bucket of a Loki …")
         server = subprocess.Popen(
             [str(program), *_weed(Path(home), ports)],
             stdout=subprocess.DEVNULL,

@@ -110,7 +110,11 @@ def command(directory: Path) -> None:
         (directory / name).mkdir(parents=True)
     from luxima_retention import demo
 
-    with demo.database() as owner, demo.prometheus() as prometheus, demo.loki_bucket() as loki:
+    with (
+        demo.database(click.echo) as owner,
+        demo.prometheus() as prometheus,
+        demo.loki_bucket(click.echo) as loki,
+    ):
         settings = _prepare(owner, directory, prometheus, loki)
         for sentence, arguments in _STEPS:
             _show(sentence, arguments, settings)
