@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luxima_retention.cli import cli
 from luxima_retention.cronline import parse
 from luxima_retention.errors import ConfigurationError
 from luxima_retention.schedule import Daemon, Hooks, Slot, due, slots, upcoming
@@ -196,3 +200,42 @@ def test_a_schedule_without_a_ledger_is_refused():
     chosen = Settings(policies={}, schedule={"health_port": 0})
     with pytest.raises(ConfigurationError, match="nobody knows what is due"):
         Daemon(chosen, hooks()).serve()
+
+
+def printed(*options, **variables):
+    done = CliRunner().invoke(cli, ["schedule", "--print-next", "3", *options], env=variables)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_next_runs_are_printed_in_both_clocks():
+    lines = printed(LUXIMA_SCHEDULE__METRICS="* * * * *").splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert re.fullmatch(
+            r"\S+T\S+:00Z  \w{3} \S+ \d\d:\d\d WIB  luxima-retention run \S+ --max-runtime 50m", line
+        )
+    assert "run metrics" in lines[0]
+
+
+def test_the_next_runs_as_json_are_arguments_of_the_command():
+    document = json.loads(printed("--output", "json", LUXIMA_SCHEDULE__MAX_RUNTIME="2h"))
+    assert document["version"] == 1
+    assert len(document["runs"]) == 3
+    for run in document["runs"]:
+        assert run["arguments"][0] == "run"
+        assert run["arguments"][-2:] == ["--max-runtime", "2h"]
+        assert datetime.fromisoformat(run["at"]) == datetime.fromisoformat(run["local"])
+
+
+@pytest.mark.parametrize(
+    ("section", "sentence"),
+    [
+        ({"metrics": "0 3 * *"}, "has 4 fields"),
+        ({"time_zone": "Asia/Jakrta"}, "is no time zone"),
+        ({"metrics": "0 3 1 * sun"}, "name one of them"),
+    ],
+)
+def test_a_schedule_that_means_nothing_is_refused_with_the_settings(section, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Settings(policies={}, schedule=section)
