@@ -20,6 +20,7 @@ from luxima_retention.job import Job, Opening, load
 from luxima_retention.matrix import BY_NAME, MATRIX
 from luxima_retention.results import PolicyResult, RunResult, Word
 from luxima_retention.state import State, mirror_holds, open_state
+from luxima_retention.telemetry import send
 
 if TYPE_CHECKING:
     from luxima_retention.plan import Plan
@@ -97,7 +98,10 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
         result = _run_all(settings, options, environment, approved)
         if options.save_plan:
             planfile.save(options.save_plan, _plans(result), now)
-        return result if options.dry_run or state is None else _sealed(result, settings, state, now)
+        if options.dry_run:
+            return result
+        sealed = result if state is None else _sealed(result, settings, state, now)
+        return replace(sealed, warnings=(*sealed.warnings, *send(settings.telemetry, sealed)))
     finally:
         if state is not None:
             state.close()

@@ -509,6 +509,23 @@ class ScheduleSettings(Section):
     health_port: int = Field(8086, ge=0, le=65535, description="Its port; 0 takes a free one.")
 
 
+class TelemetrySettings(Section):
+    """``telemetry``: what a run tells the stack that watches; it never decides how a run ends."""
+
+    pushgateway_url: str = Field("", description="Pushgateway that takes the metrics of each real run.")
+    otlp_url: str = Field(
+        "",
+        description="OTLP/HTTP collector, such as Tempo on port 4318, that takes a trace of each real run.",
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for name in ("pushgateway_url", "otlp_url"):
+            if url := getattr(self, name):
+                _check_address(f"telemetry.{name}", url)
+        return self
+
+
 class Settings(Section):
     """Every section. :func:`luxima_retention.configuration.load` fills it."""
 
@@ -522,5 +539,6 @@ class Settings(Section):
     prometheus: PrometheusSettings = Field(default_factory=PrometheusSettings, description="Prometheus.")
     rotation: RotationSettings = Field(default_factory=RotationSettings, description="Log files.")
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Metrics and traces.")
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="The ledger.")
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings, description="When each policy runs.")

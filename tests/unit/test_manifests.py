@@ -31,7 +31,7 @@ from luxima_retention.settings import Settings
 ROOT = Path(__file__).parents[2]
 CRON = ROOT / "cron"
 OVERLAYS = ("base", "overlays/staging", "overlays/production")
-COMPONENTS = ("paused", "sharded")
+COMPONENTS = ("paused", "sharded", "pushgateway", "otel")
 VERSIONS = ("1.31", "1.33", "1.37")
 SLOTS = {slot.name: slot for slot in slots(Settings(policies={}))}
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
@@ -326,3 +326,12 @@ def test_an_argument_that_the_program_does_not_know_would_be_found():
 def test_every_policy_is_a_job_that_can_be_loaded(policy):
     assert load_job(policy).policy == policy
     assert sys.modules[BY_NAME[policy].job]
+
+
+def test_telemetry_components_name_settings_and_open_their_ports(with_components):
+    for job in cron_jobs(with_components).values():
+        (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        names = {item["name"] for item in container["env"]}
+        assert {"LUXIMA_TELEMETRY__PUSHGATEWAY_URL", "LUXIMA_TELEMETRY__OTLP_URL"} <= names
+    policies = {item["metadata"]["name"] for item in with_components if item["kind"] == "NetworkPolicy"}
+    assert {"pushgateway", "otel"} <= policies
