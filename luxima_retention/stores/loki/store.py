@@ -110,6 +110,9 @@ class LokiStore:
         self.rules = rules
         self.now = clock
         self._findings = findings
+        self._swept: list[str] | None = (
+            None  # what the survey's sweep found, so that acting need not list again
+        )
 
     def identity(self) -> Identity:
         """The service and its buckets."""
@@ -131,7 +134,7 @@ class LokiStore:
         found = self._scan(request, request.holds)
         due, held = self._due(found, request.holds)
         young = self._young(found) if self.rules.offline else frozenset()
-        orphans = self._orphans(request, found, request.holds)
+        orphans = self._swept = self._orphans(request, found, request.holds)
         sampled, missing = (
             dangling(self._look(request, request.holds), found) if self.rules.sweep else (0, [])
         )
@@ -198,7 +201,10 @@ class LokiStore:
                 last = start + len(some) >= len(keys)
                 yield ChunkBatch(self, plan, work, item, some, last=last, young=young)
                 left -= len(some)
-        for keys in _slices(self._orphans(request, found, request.holds)):
+        orphans, self._swept = self._swept, None
+        if orphans is None:
+            orphans = self._orphans(request, found, request.holds)
+        for keys in _slices(orphans):
             if not work.stopping() and len(keys) <= left:
                 yield OrphanBatch(self, plan, work, keys)
                 left -= len(keys)
@@ -414,14 +420,19 @@ class OrphanBatch:
         self._keys = keys
 
     def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - as above
-        """Name them."""
-        now = milliseconds(self._store.now())
-        chunks = [chunk for key in self._keys if (chunk := parse_chunk(key, now))]
+        """Name them, without those that a hold keeps now."""
+        holds, now = self._work.holds(), milliseconds(self._store.now())
+        chunks = [
+            chunk for key in self._keys if (chunk := parse_chunk(key, now)) and not is_held(chunk, holds)
+        ]
+        self._keys = [chunk.key for chunk in chunks]
         return Staged(items=len(self._keys), first=oldest_of(chunks), last=newest_of(chunks))
 
     def commit(self) -> Outcome:
         """Put them on a list; where no Loki reads, destroy them."""
         store = self._store
+        if not self._keys:
+            return Outcome(items=0)
         if store.rules.offline:
             failures = _writable(store).delete(self._keys)
             return Outcome(items=len(self._keys) - len(failures), failures=tuple(failures))
