@@ -59,6 +59,7 @@ class Policy:
         archive: ``auto``, ``required`` or ``off``.
         may_archive: whether ``auto`` archives once an archive is configured.
         every: how often a run is expected; ``None`` expects none.
+        lease: name of its lease, where parts of its work may run side by side; empty for its own name.
         limits: of its guards.
     """
 
@@ -67,6 +68,7 @@ class Policy:
     archive: str = "auto"
     may_archive: bool = False
     every: timedelta | None = None
+    lease: str = ""
     limits: Limits = field(default_factory=Limits)
 
 
@@ -174,7 +176,7 @@ def _lease(policy: Policy, environment: Environment) -> Iterator[Lease | None]:
     if environment.dry_run or environment.state is None:
         yield None
         return
-    lease = environment.state.lease(policy.name)
+    lease = environment.state.lease(policy.lease or policy.name)
     try:
         yield lease
     finally:

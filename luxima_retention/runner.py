@@ -213,7 +213,8 @@ def policy_of(settings: Settings, options: Options, job: Job) -> Policy:
         retention_days=chosen.retention_days,
         archive=chosen.archive,
         may_archive=default.may_archive,
-        every=chosen.every,
+        every=None if options.shard else chosen.every,
+        lease="{}-{}-of-{}".format(job.policy, *options.shard) if options.shard else "",
         limits=limits,
     )
 

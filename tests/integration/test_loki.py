@@ -353,6 +353,30 @@ def test_a_sweep_finds_what_no_index_names(command, s3_client, bucket):
     assert young in left
 
 
+def test_the_parts_of_a_sweep_run_side_by_side_and_leave_tables_to_the_daily_run(command, s3_client, bucket):
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    before = keys(s3_client, bucket)
+    lost = {
+        key for key in before if key.startswith("index/index_207") and int(key.split("/")[1][-5:]) < 20730
+    }
+    for key in lost:
+        s3_client.delete_object(Bucket=bucket, Key=key)
+    words = ("run", "application-logs", "--as-of", AS_OF, "--sweep", "--output", "json")
+    parts = [command.start(*words, "--shard", f"{index}/3") for index in range(3)]
+    documents = []
+    for part in parts:
+        out, err = part.communicate(timeout=120)
+        assert part.returncode == 0, out + err
+        documents.append(json.loads(out)["policies"][0]["targets"][0])
+    left = keys(s3_client, bucket)
+    assert tables(left) == tables(before - lost)
+    gone = chunks(before - left)
+    assert sum(document["done"]["destroyed"] for document in documents) == len(gone) > 100
+    assert gone <= expired(before)
+    run(command)
+    assert expired(keys(s3_client, bucket)) == set()
+
+
 def test_a_sweep_notices_chunks_that_somebody_else_deleted(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
     found = run(command, "--sweep", "--dry-run")

@@ -110,6 +110,7 @@ class LokiStore:
         self.rules = rules
         self.now = clock
         self._findings = findings
+        self._named: set[str] = set()  # chunks that a part of a sweep leaves to the daily run
         self._swept: list[str] | None = (
             None  # what the survey's sweep found, so that acting need not list again
         )
@@ -119,7 +120,8 @@ class LokiStore:
         names = ",".join(self.buckets.names)
         endpoint = str(self.buckets.client.meta.endpoint_url)
         fingerprint = f"{endpoint}/{names}/{self.buckets.wire('')}".rstrip("/")
-        return Identity(kind="s3", target=f"s3://{names}", fingerprint=fingerprint)
+        part = "" if self.rules.shard is None else " part {}/{}".format(*self.rules.shard)
+        return Identity(kind="s3", target=f"s3://{names}{part}", fingerprint=fingerprint)
 
     def clock(self) -> datetime:
         """S3's clock."""
@@ -131,7 +133,7 @@ class LokiStore:
 
     def survey(self, request: Request) -> Survey:
         """The facts: reads the index files of expired tables and the lists of condemned chunks."""
-        found = self._scan(request, request.holds)
+        found = self._mine_of(self._scan(request, request.holds))
         due, held = self._due(found, request.holds)
         young = self._young(found) if self.rules.offline else frozenset()
         orphans = self._swept = self._orphans(request, found, request.holds)
@@ -177,7 +179,7 @@ class LokiStore:
             holds=work.holds(),
         )
         left = plan.items
-        found = self._scan(request, request.holds)
+        found = self._mine_of(self._scan(request, request.holds))
         for name in dict.fromkeys(group.table.name for group in found.removable):
             if work.stopping():
                 return
@@ -190,7 +192,7 @@ class LokiStore:
 
     def _chunk_batches(self, request: Request, plan: Plan, work: Work, left: int) -> Iterator[Batch]:
         """After looking again: nothing goes while an expired table is there."""
-        found = self._scan(request, request.holds)
+        found = self._mine_of(self._scan(request, request.holds))
         young = self._young(found) if self.rules.offline else frozenset()
         for item in found.due:
             keys = [key for key in item.keys if key not in young]
@@ -291,6 +293,7 @@ class LokiStore:
         cutoffs = self._cutoffs(request)
         known = {key for group in (*found.removable, *found.kept) for key in group.chunks}
         known |= {key for item in (*found.due, *found.waiting) for key in item.keys}
+        known |= self._named
         blocked = blocked_days(found)
         return [
             chunk.key
@@ -301,6 +304,14 @@ class LokiStore:
             and not is_held(chunk, holds)
             and self._mine(chunk)
         ]
+
+    def _mine_of(self, found: Scan) -> Scan:
+        """One part of a sweep leaves tables and lists to the daily run, and looks for orphans only."""
+        if self.rules.shard is None:
+            return found
+        self._named = {key for group in found.removable for key in group.chunks}
+        self._named |= {key for item in (*found.due, *found.waiting) for key in item.keys}
+        return replace(found, removable=[], condemned={}, due=[], waiting=[])
 
     def _mine(self, chunk: Chunk) -> bool:
         """Whether a chunk belongs to this process's part of a sweep."""
