@@ -148,9 +148,6 @@ def test_what_has_expired_is_gone_and_nothing_else(command, s3_client, bucket, n
         "loki.after_table@3",
         "loki.after_chunks@3",
         "loki.after_list_is_gone@3",
-        "act.before_entry@4",
-        "act.after_commit@4",
-        "engine.after_act@1",
     ],
 )
 def test_killed_between_any_two_steps_the_end_is_the_same(command, s3_client, bucket, place):
