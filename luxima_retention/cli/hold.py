@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from luxima_retention.state import State
 
 
+def _user() -> str:
+    """The user's name; in a container without one, the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 @click.group("hold")
 def command() -> None:
     """Place, list and release legal holds: what a hold names is kept until it is released."""
@@ -36,7 +45,7 @@ def command() -> None:
 @click.option("--path", help="Only files whose path matches this pattern.")
 @click.option("--reason", required=True, help="Why, for the register; the ledger keeps its digest only.")
 @click.option("--case", "case_ref", default="", help="Reference of the case.")
-@click.option("--by", "placed_by", default=getpass.getuser, help="Who places it; default: the user.")
+@click.option("--by", "placed_by", default=_user, help="Who places it; default: the user.")
 @click.option("--id", "hold_id", help="Its name; default: H- and eight characters.")
 @output_option
 @click.pass_context
@@ -115,7 +124,7 @@ def list_holds(context: click.Context, everything: bool, output: str) -> None:
 @command.command("release")
 @click.argument("hold_id")
 @click.option("--reason", required=True, help="Why it ends.")
-@click.option("--by", "released_by", default=getpass.getuser, help="Who releases it; default: the user.")
+@click.option("--by", "released_by", default=_user, help="Who releases it; default: the user.")
 @click.pass_context
 def release(context: click.Context, hold_id: str, reason: str, released_by: str) -> None:
     """End a hold. Nothing is deleted by that; the next run applies the policy again."""

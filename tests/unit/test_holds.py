@@ -112,3 +112,16 @@ def test_one_lease_for_each_policy_and_it_dies_with_its_holder(state, tmp_path):
     for taken in (other, again):
         taken.release()
         taken.release()
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch):
+    """As in a container, where no file knows the user."""
+    import getpass
+
+    from luxima_retention.cli import hold as command
+
+    def unknown():
+        raise KeyError("getpwuid(): uid not found: 65532")
+
+    monkeypatch.setattr(getpass, "getuser", unknown)
+    assert command._user().startswith("uid ")
