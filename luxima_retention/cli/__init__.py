@@ -34,6 +34,7 @@ COMMANDS = {
     "hold": "Place, list and release legal holds.",
     "archive": "List, verify, restore and expire the archives of what was destroyed.",
     "ledger": "Read, verify, sign and hand over the chain of entries.",
+    "report": "What was kept, destroyed and refused in a period, for an auditor.",
     "migrate": "Make schema, functions and rights in PostgreSQL, as its owner.",
     "schedule": "Run each policy at its times: a daemon where there is neither cluster nor cron.",
     "demo": "Try everything on an embedded PostgreSQL, in under a minute.",
