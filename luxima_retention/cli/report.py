@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +22,17 @@ if TYPE_CHECKING:
 @click.command("report")
 @click.option("--from", "start", type=Instant(), required=True, help="Start of the period.")
 @click.option("--to", "end", type=Instant(), required=True, help="End of the period; outside of it.")
-@click.option("--format", "form", type=click.Choice(["json", "csv"]), default="json", help="Form.")
+@click.option("--format", "form", type=click.Choice(["json", "csv", "html"]), default="json", help="Form.")
 @click.option(
     "-o", "--out", "path", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File."
 )
+@click.option("--lang", type=click.Choice(["id", "en"]), default="id", help="Language of the HTML.")
 @click.pass_context
-def command(context: click.Context, start: datetime, end: datetime, form: str, path: Path) -> None:
+def command(
+    context: click.Context, *, start: datetime, end: datetime, form: str, path: Path, lang: str
+) -> None:
     """Write a report about a period, from the ledger and a fresh survey that changes nothing."""
+    from luxima_retention.report.html import as_html
     from luxima_retention.report.plain import as_csv, as_json
     from luxima_retention.state import open_state
 
@@ -39,8 +45,13 @@ def command(context: click.Context, start: datetime, end: datetime, form: str, p
         made = _built(context.obj.settings, state, start, end)
     finally:
         state.close()
+    forms: dict[str, Callable[[Report], str]] = {
+        "json": as_json,
+        "csv": as_csv,
+        "html": partial(as_html, lang=lang),
+    }
     try:
-        path.write_text(as_csv(made) if form == "csv" else as_json(made), encoding="utf-8", newline="")
+        path.write_text(forms[form](made), encoding="utf-8", newline="")
     except OSError as error:
         raise StoreError(f"the report {path} cannot be written: {error.strerror}") from error
     click.echo(f"{made.verdict}: {path}")

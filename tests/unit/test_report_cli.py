@@ -50,6 +50,12 @@ def test_a_changed_ledger_is_told_in_the_report(home):
     assert told["ledger"]["error"]
 
 
+def test_html_shows_the_runs_in_english_too(home):
+    page = report(home, "--format", "html", "--lang", "en")
+    assert "COMPLIANT WITH EXCEPTIONS" in page
+    assert page.count("<td>run.completed</td>") == 2
+
+
 def test_an_empty_period_is_no_report(home):
     with pytest.raises(ConfigurationError, match="period is empty"):
         report(home, start="2026-01-01", end="2026-01-01")
