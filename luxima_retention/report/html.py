@@ -18,7 +18,9 @@ def as_html(report: Report, lang: str) -> str:
     values = report.as_json()
     source = (files("luxima_retention.report") / "report.html.j2").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
-    tiles = [(name, values[name]) for name in ("destroyed", "expired", "held")]
+    tiles = [
+        (name, "-" if values[name] is None else values[name]) for name in ("destroyed", "expired", "held")
+    ]
     return template.render(
         r=values,
         lang=lang,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -67,13 +67,19 @@ class Report:
             "surveyed": iso(self.surveyed),
             "verdict": str(self.verdict),
             "destroyed": sum(row["destroyed"] for row in self.runs),
-            "expired": sum(row["expired"] or 0 for row in self.stores),
-            "held": sum(row["held"] or 0 for row in self.stores),
+            "expired": _known(self.stores, "expired"),
+            "held": _known(self.stores, "held"),
             "ledger": {"entries": self.entries, "error": self.ledger_error},
             "stores": list(self.stores),
             "runs": list(self.runs),
             "exceptions": list(self.exceptions),
         }
+
+
+def _known(stores: Iterable[Mapping[str, Any]], name: str) -> int | None:
+    """The sum over the stores that were surveyed; ``None`` when none was, which is not nought."""
+    values = [row[name] for row in stores if row[name] is not None]
+    return sum(values) if values else None
 
 
 def build(

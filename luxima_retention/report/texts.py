@@ -8,7 +8,7 @@ TEXTS = {
     "not compliant": {"id": "TIDAK PATUH", "en": "NOT COMPLIANT"},
     "period": {"id": "Periode (UTC)", "en": "Period (UTC)"},
     "destroyed": {"id": "Dimusnahkan", "en": "Destroyed"},
-    "expired": {"id": "Melewati retensi", "en": "Overdue"},
+    "expired": {"id": "Sudah melewati retensi", "en": "Expired, still there"},
     "held": {"id": "Dalam penahanan hukum", "en": "On legal hold"},
     "entries": {"id": "Entri buku besar", "en": "Ledger entries"},
     "broken": {"id": "Buku besar tidak dapat dipercaya", "en": "The ledger cannot be trusted"},

@@ -75,3 +75,11 @@ def test_expired_records_that_are_still_there_are_never_simply_compliant():
     made = report(completed())
     left = replace(made, stores=({**made.stores[0], "expired": 1},))
     assert left.verdict is Verdict.EXCEPTIONS
+
+
+def test_what_was_not_surveyed_is_not_nought():
+    from luxima_retention.report.model import _known
+
+    assert _known([], "expired") is None
+    assert _known([{"expired": None}, {"expired": None}], "expired") is None
+    assert _known([{"expired": None}, {"expired": 3}], "expired") == 3
