@@ -7,7 +7,7 @@ from luxima_retention.job import Job, main
 JOB = Job(
     policy="log-files",
     targets=lambda _settings, _opening: (),
-    missing="rotation.sets",
+    missing="rotation.sets (not in this version yet)",
     dimensions=lambda _settings: frozenset(),
 )
 
