@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -56,6 +56,23 @@ def _section(name: str, model: type[BaseModel]) -> Iterator[str]:
     yield f"## {name}\n"
     yield f"{(model.__doc__ or '').strip().splitlines()[0].replace('``', '`')}\n"
     yield from _table(name, model)
+    for inner, field in model.model_fields.items():
+        if get_origin(field.annotation) is dict and (entry := model_of(field)) is not None:
+            yield from _named(f"{name}.{inner}.<name>", entry)
+
+
+def _named(prefix: str, model: type[BaseModel]) -> Iterator[str]:
+    """One entry of a table of tables, and the lists of tables in it that look alike."""
+    yield f"### {prefix}\n"
+    yield f"{(model.__doc__ or '').strip().splitlines()[0].replace('``', '`')}\n"
+    yield from _table(prefix, model)
+    kinds = (kind for field in model.model_fields.values() for kind in get_args(field.annotation))
+    for listed in dict.fromkeys(
+        kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)
+    ):
+        yield f"### Entries of such lists in {prefix}\n"
+        yield f"{(listed.__doc__ or '').strip().splitlines()[0]}\n"
+        yield from _table("<name>", listed)
 
 
 def _table(prefix: str, model: type[BaseModel]) -> Iterator[str]:
@@ -64,8 +81,11 @@ def _table(prefix: str, model: type[BaseModel]) -> Iterator[str]:
     yield "| setting | default | meaning |"
     yield "|---|---|---|"
     for name, field in model.model_fields.items():
-        dotted = f"{prefix}.{name}"
+        dotted = name if prefix == "<name>" else f"{prefix}.{name}"
         yield f"| `{dotted}` | {_default(field)} | {_meaning(field)} |"
+    if prefix.endswith("<name>"):
+        yield ""
+        return
     variable = f"{prefix}.{next(iter(model.model_fields))}".upper().replace(".", "__")
     yield f"\nIn the environment: `{PREFIX}{variable}` and so on.\n"
 
@@ -74,7 +94,7 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if value is PydanticUndefined:
         return "the matrix's" if field.default_factory is None else "see below"
-    if value is None or value in ("", ()):
+    if value is None or value in ("", (), {}):
         return "none"
     if isinstance(value, tuple):
         return f"`{','.join(map(str, value))}`"
