@@ -250,28 +250,28 @@ def test_files_come_newest_first_whatever_their_order_in_the_directory():
     names = sorted(
         ["app.log-20261115.zst", "app.log", "app.log-20261122", "app.log-20261108.gz", "app.logs", "b"]
     )
-    assert [file.name for file in Naming().files("app.log", names)] == [
+    assert [file.name for file in Naming().grouped(names)["app.log"]] == [
         "app.log-20261122",
         "app.log-20261115.zst",
         "app.log-20261108.gz",
     ]
     numbered = sorted(["a.10", "a.2.gz", "a.1", "a"])
-    assert [file.index for file in Naming(dated=False).files("a", numbered)] == [1, 2, 10]
+    assert [file.index for file in Naming(dated=False).grouped(numbered)["a"]] == [1, 2, 10]
 
 
 def test_a_format_that_does_not_sort_by_its_letters_sorts_by_its_date():
     names = sorted(["a-01122026", "a-30112026", "a-02011999"])
-    files = Naming(date_format="-%d%m%Y").files("a", names)
+    files = Naming(date_format="-%d%m%Y").grouped(names)["a"]
     assert [file.name for file in files] == ["a-01122026", "a-30112026", "a-02011999"]
 
 
 def test_the_newest_name_tells_the_last_rotation_and_the_future_tells_nothing():
     naming = Naming(zone=JAKARTA)
-    files = naming.files("a", ["a-20261115", "a-20261122.zst", "a-20991231"])
+    files = naming.grouped(["a-20261115", "a-20261122.zst", "a-20991231"])["a"]
     assert last_rotation(files, NOW) == at("2026-11-22 00:00")
     assert last_rotation([], NOW) is None
     yesterday = replace(naming, ago=timedelta(days=1))
-    assert last_rotation(yesterday.files("a", ["a-20261121"]), NOW) == at("2026-11-22 00:00")
+    assert last_rotation(yesterday.grouped(["a-20261121"])["a"], NOW) == at("2026-11-22 00:00")
 
 
 @pytest.mark.parametrize(
@@ -294,4 +294,5 @@ def test_every_name_is_read_back_as_what_it_says(now, date_format, log, zone, ex
     found = naming.parse(log, name + ".zst")
     assert found is not None
     assert (found.plain, found.at is not None) == (name, True)
+    assert found in naming.grouped([name + ".zst", "neighbour"])[log]
     assert abs(found.at - now) <= timedelta(hours=26)

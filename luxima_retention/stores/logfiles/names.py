@@ -8,8 +8,7 @@ tells when the log last rotated, so no state can be lost.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property
@@ -145,7 +144,7 @@ class Naming:
         head, tail = self.split(log)
         if not name.startswith(head) or name == log:
             return None
-        for extension in ("", self.compressed, *EXTENSIONS):
+        for extension in self._extensions:
             if name.endswith(tail + extension):
                 plain = name.removesuffix(extension) if extension else name
                 found = self._pattern.fullmatch(plain, len(head), len(plain) - len(tail))
@@ -175,27 +174,46 @@ class Naming:
         # Arithmetic within a zone is that of its calendar: a day later is the same time of the next day.
         return (local + self.ago).astimezone(UTC)
 
-    def files(self, log: str, names: Sequence[str]) -> list[Rotated]:
-        """The files of ``log``, newest first.
+    def logs_of(self, name: str) -> Iterator[str]:
+        """The logs that a file of that name may have been; none for a name that no rotation gives."""
+        for extension in self._extensions:
+            plain = name.removesuffix(extension)
+            for tail in self._tails:
+                body = plain.removesuffix(tail)
+                found = self._at_end.fullmatch(body) if f"{body}{tail}{extension}" == name else None
+                if found and found["head"]:
+                    yield from {found["head"] + tail, found["head"] if self.add_extension else ""} - {""}
 
-        Args:
-            log: its name.
-            names: every name of the directory, sorted; only those that begin alike are looked at.
-        """
-        found = [file for name in self._alike(log, names) if (file := self.parse(log, name))]
-        if self.dated:
-            return sorted(found, key=lambda file: (file.at or _NEVER, file.stamp, file.name), reverse=True)
-        return sorted(found, key=lambda file: (file.index or 0, file.name))
+    @cached_property
+    def _extensions(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(("", self.compressed, *EXTENSIONS)))
 
-    def _alike(self, log: str, names: Sequence[str]) -> Iterator[str]:
-        head, _ = self.split(log)
-        for place in range(bisect_left(names, head), len(names)):
-            if not names[place].startswith(head):
-                return
-            yield names[place]
+    @cached_property
+    def _tails(self) -> tuple[str, ...]:
+        """What may stand after date or number."""
+        return (self.add_extension,) if self.add_extension else tuple(dict.fromkeys((self.extension, "")))
 
+    @cached_property
+    def _at_end(self) -> re.Pattern[str]:
+        return re.compile(f"(?P<head>.*){self._pattern.pattern}", re.ASCII | re.DOTALL)
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
+    def grouped(self, names: Iterable[str]) -> dict[str, list[Rotated]]:
+        """Each log with its rotated files, newest first, whether the log is there or not."""
+        groups: dict[str, list[Rotated]] = {}
+        for name in names:
+            for log in set(self.logs_of(name)):
+                if file := self.parse(log, name):
+                    groups.setdefault(log, []).append(file)
+        for files in groups.values():
+            files.sort(key=self._newest_first)
+        return groups
+
+    def _newest_first(self, file: Rotated) -> tuple[float, str, str]:
+        if file.index is not None:
+            return file.index, "", file.name
+        # Names that tell no day sort by their letters, as logrotate(8) says of dateformat.
+        when = -file.at.timestamp() if file.at else 0.0
+        return when, "".join(chr(0x10FFFF - ord(letter)) for letter in file.stamp), file.name
 
 
 def last_rotation(files: Sequence[Rotated], now: datetime) -> datetime | None:
