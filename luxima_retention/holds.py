@@ -80,6 +80,19 @@ def in_force(register: Register, policy: str | None = None) -> tuple[Hold, ...]:
     return tuple(hold for hold in holds if policy is None or hold.covers(policy))
 
 
+def readable_holds(register: Register | None, policy: str) -> tuple[Hold, ...] | None:
+    """The active holds of a policy; ``None`` where the register cannot be read, nothing where there is none.
+
+    For work that a hold may only narrow: whoever gets ``None`` removes nothing, and says so.
+    """
+    if register is None:
+        return ()
+    try:
+        return in_force(register, policy)
+    except (StoreError, TamperingFound):
+        return None
+
+
 def to_json(hold: Hold) -> dict[str, Any]:
     """A hold as JSON values."""
     return {key: iso(value) if isinstance(value, datetime) else value for key, value in asdict(hold).items()}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from luxima_retention.clock import Clock, system_clock
 from luxima_retention.matrix import BY_NAME
 
 if TYPE_CHECKING:
     from luxima_retention.engine import Environment, Target
+    from luxima_retention.plan import Operation
     from luxima_retention.settings import Settings
 
 
@@ -53,7 +54,7 @@ class Job:
     targets: Callable[[Settings, Opening], tuple[Target, ...]]
     missing: str
     dimensions: Callable[[Settings], frozenset[str]]
-    before: Callable[[Settings, Environment, Opening], Mapping[str, Any]] | None = None
+    before: Callable[[Settings, Environment, Opening], Operation] | None = None
 
 
 def load(policy: str) -> Job:

@@ -360,6 +360,21 @@ def _hold_names(holds: tuple[Hold, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What preceded the five steps of a policy.
+
+    Args:
+        values: JSON, shown as ``operation``.
+        code: what it asks for; the worse of it and the policy's own decides.
+        sentence: for people; empty when there is nothing to tell.
+    """
+
+    values: Mapping[str, Any]
+    code: ExitCode = ExitCode.DONE
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
     """What one batch is about to make final.
 

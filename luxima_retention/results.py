@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from luxima_retention.clock import iso
 from luxima_retention.errors import ExitCode, worst
 from luxima_retention.guards import Verdict
-from luxima_retention.plan import NOTHING, Count, Finding, Part, Pending, Plan, Survey
+from luxima_retention.plan import NOTHING, Count, Finding, Operation, Part, Pending, Plan, Survey
 
 #: version of the JSON form; raised when a member changes its meaning or goes
 JSON_VERSION = 1
@@ -153,7 +153,7 @@ class PolicyResult:
         targets: in their order; none where the policy is not configured.
         sentence: for people, where no target speaks.
         hint: what would change it.
-        operation: what was done besides the five steps, such as a rotation; JSON values.
+        operation: what was done besides the five steps, such as a rotation.
     """
 
     policy: str
@@ -163,7 +163,7 @@ class PolicyResult:
     sentence: str = ""
     hint: str | None = None
     targets: tuple[TargetResult, ...] = ()
-    operation: Mapping[str, Any] | None = None
+    operation: Operation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +196,6 @@ def summed_up(
     policy: str,
     retention_days: int,
     targets: Iterable[TargetResult],
-    operation: Mapping[str, Any] | None = None,
 ) -> PolicyResult:
     """The policy's result from its targets': the worst exit code, and the word that goes with it."""
     found = tuple(targets)
@@ -210,8 +209,14 @@ def summed_up(
         word=word,
         exit_code=code,
         targets=found,
-        operation=operation,
     )
+
+
+def preceded(result: PolicyResult, operation: Operation) -> PolicyResult:
+    """A policy's result with the operation that came before it; the worse code decides, with its word."""
+    code = worst((result.exit_code, operation.code))
+    word = result.word if code is result.exit_code else WORDS[code]
+    return replace(result, operation=operation, exit_code=code, word=word)
 
 
 #: among targets of one exit code, the word that says most
@@ -240,9 +245,14 @@ def _policy(policy: PolicyResult) -> dict[str, Any]:
         "exit_code": int(policy.exit_code),
         "sentence": policy.sentence,
         "hint": policy.hint,
-        "operation": dict(policy.operation) if policy.operation else None,
+        "operation": _operation(policy.operation) if policy.operation else None,
         "targets": [_target(target) for target in policy.targets],
     }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    told = {"exit_code": int(operation.code), "sentence": operation.sentence}
+    return {**operation.values, **told}
 
 
 def _target(target: TargetResult) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from luxima_retention.errors import ConfigurationError, ExitCode, RetentionError
 from luxima_retention.guards import Limits
 from luxima_retention.job import Job, Opening, load
 from luxima_retention.matrix import BY_NAME, MATRIX
-from luxima_retention.results import PolicyResult, RunResult, Word
+from luxima_retention.results import PolicyResult, RunResult, Word, preceded
 from luxima_retention.state import State, mirror_holds, open_state
 from luxima_retention.telemetry import send
 
@@ -141,7 +141,7 @@ def _run_one(settings: Settings, options: Options, environment: Environment, nam
             return not_configured(policy, job)
         operation = job.before(settings, environment, opening) if job.before else None
         result = run_policy(policy, targets, environment)
-        return replace(result, operation=operation) if operation else result
+        return preceded(result, operation) if operation else result
     except RetentionError as error:
         return failed(policy, error)
     except Exception as error:  # noqa: BLE001 - a fault of ours: reported with exit code 1, others go on

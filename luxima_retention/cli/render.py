@@ -18,7 +18,7 @@ from luxima_retention.results import PolicyResult, RunResult, TargetResult, Word
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from luxima_retention.plan import Plan, Survey
+    from luxima_retention.plan import Operation, Plan, Survey
 
 _WIB = ZoneInfo("Asia/Jakarta")
 _GOOD = {Word.DONE, Word.NOTHING, Word.COMPLIANT, Word.WOULD_DELETE, Word.PENDING, Word.CHECKED, Word.NOT_YET}
@@ -109,9 +109,22 @@ def _policy_lines(policy: PolicyResult) -> Iterator[Text]:
         yield Text.assemble(("\n" + policy.policy, "bold"), f": {policy.sentence}")
     if policy.hint:
         yield _hint(policy.hint)
+    if policy.operation:
+        yield from _operation_lines(policy.policy, policy.operation)
     for target in policy.targets:
         yield Text.assemble(("\n" + policy.policy, "bold"), f" {target.target}: {target.sentence}")
         yield from _target_lines(target)
+
+
+def _operation_lines(policy: str, operation: Operation) -> Iterator[Text]:
+    yield Text.assemble(("\n" + policy, "bold"), f" {operation.values['name']}: {operation.sentence}")
+    for found in operation.values.get("sets", ()):
+        for file in found["rotated"]["items"][:_PARTS]:
+            yield Text(f"  {file['path']} -> {file['to']}: {file['sentence']}")
+        for sentence in found["left"]["items"][:_PARTS]:
+            yield Text(f"  warning: {sentence}", "yellow")
+        for sentence in found["failures"]["items"][:_PARTS]:
+            yield Text(f"  failed: {sentence}", "red")
 
 
 def _target_lines(target: TargetResult) -> Iterator[Text]:

@@ -31,6 +31,7 @@ KINDS = frozenset(
         "archive.restored",
         "archive.expired",
         "slot.missed",
+        "rotation",
         "key.created",
         "key.rotated",
     }

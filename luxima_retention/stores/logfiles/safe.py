@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cache
 
-from luxima_retention.errors import StoreError
+from luxima_retention.errors import LeaseHeld, StoreError
 
 #: what begins like this is ours: locks, state, files on their way
 OWN = ".luxima-rotation"
@@ -53,8 +53,8 @@ class UnfitError(StoreError):
         self.rule = rule
 
 
-class BusyError(StoreError):
-    """Another rotation works in the directory."""
+class BusyError(LeaseHeld):
+    """Another rotation works in the directory, or on the state file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +116,19 @@ class Directory:
         with told(f"{path} cannot be opened", missing=True):
             return cls(path, os.open(path, _DIRECTORY))
 
+    @classmethod
+    def make_at(cls, path: str, like: Attributes) -> Directory:
+        """A directory that is made, with its owner and mode, and those above it that are missing.
+
+        Raises:
+            StoreError: it cannot be made.
+        """
+        with told(f"{path} cannot be made"):
+            os.makedirs(path, mode=0o755, exist_ok=True)  # noqa: PTH103 - a string is what the rest works with
+            made = cls(path, os.open(path, _DIRECTORY))
+            like.apply(made.descriptor)
+        return made
+
     def below(self, name: str) -> Directory | None:
         """A directory in this one; ``None`` for a link or anything else."""
         try:
@@ -131,15 +144,15 @@ class Directory:
         """The path of a name, for people."""
         return f"{self.path.rstrip('/')}/{name}"
 
-    def names(self) -> list[str]:
-        """Every name but our own, sorted.
+    def names(self, *, own: bool = False) -> list[str]:
+        """Every name but our own, sorted; or our own alone.
 
         Raises:
             StoreError: the directory cannot be listed.
         """
         with told(f"{self.path} cannot be listed"):
             listed = os.listdir(self.descriptor)  # noqa: PTH208 - no path: by descriptor
-            return sorted(name for name in listed if not name.startswith(OWN))
+            return sorted(name for name in listed if name.startswith(OWN) == own)
 
     def look(self, name: str, *, hard_links: bool = False) -> File:
         """The regular file of that name.
@@ -212,6 +225,11 @@ class Directory:
         ):
             _rename(self.descriptor, old, there.descriptor, new)
 
+    def replace(self, old: str, new: str) -> None:
+        """Give a file of ours another name, in place of whatever has it."""
+        with told(f"{self.path_of(new)} cannot be replaced"):
+            os.replace(old, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+
     def remove(self, name: str) -> None:
         """Remove a file; one that is not there is no error."""
         with told(f"{self.path_of(name)} cannot be removed"), suppress(FileNotFoundError):
@@ -263,6 +281,14 @@ class Directory:
         if status.st_mode & stat.S_IWGRP and status.st_gid not in _own_groups():
             who = f"group {status.st_gid} may write to {self.path}, and this process is not of it"
             raise UnfitError("unsafe-directory", who, hint)
+
+    def not_writable(self) -> str:
+        """Why names cannot be made and removed here; empty when they can."""
+        if os.statvfs(self.descriptor).f_flag & os.ST_RDONLY:
+            return f"{self.path} is on a volume that is mounted read-only"
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.descriptor, effective_ids=True):
+            return f"user {os.geteuid()} may not write to {self.path}"
+        return ""
 
     def close(self) -> None:
         """Give back descriptor and lock; may be called twice."""
@@ -408,6 +434,7 @@ _HINTS = {
     errno.EROFS: "mount the volume for writing",
     errno.EACCES: "give this process the right to read and write the directory (in Kubernetes: fsGroup)",
     errno.EPERM: "run as the owner of the logs, or leave create_owner and create_group empty",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.EXDEV: "old_dir is on another device: set method = renamecopy",
 }
 

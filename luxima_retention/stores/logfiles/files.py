@@ -1,0 +1,97 @@
+"""Rotated files as records: what each is dated, what it covers, which hold keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+from luxima_retention.plan import Hold
+from luxima_retention.stores.logfiles.names import Rotated
+from luxima_retention.stores.logfiles.safe import Directory, File, UnfitError
+from luxima_retention.stores.logfiles.sets import LogSet, Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A rotated file.
+
+    Args:
+        directory: in which it lies.
+        log: path of the log that it was.
+        rotated: what its name says.
+        file: what it is.
+        rank: 0 is the newest of its log.
+        begin: when the one before it was rotated; ``None`` where nothing tells.
+        at: its newest record: the later of its name's date and its last write.
+    """
+
+    directory: Directory
+    log: str
+    rotated: Rotated
+    file: File
+    rank: int
+    begin: datetime | None
+    at: datetime
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+        return self.directory.path_of(self.rotated.name)
+
+    @property
+    def modified(self) -> datetime:
+        """Its last write."""
+        return self.file.modified
+
+
+def items(log_set: LogSet, place: Place, unfit: list[str] | None = None) -> Iterator[Item]:
+    """The rotated files of a directory; those that have just vanished are left out.
+
+    Args:
+        log_set: whose they are.
+        place: the directory.
+        unfit: gets a sentence for each name that is no file to work on, such as a link.
+    """
+    if place.rotated_in is None:
+        return
+    for log, files in place.rotated.items():
+        path, begin = place.directory.path_of(log), None
+        for rank in range(len(files) - 1, -1, -1):
+            try:
+                file = place.rotated_in.look(files[rank].name, hard_links=log_set.settings.allow_hard_links)
+            except FileNotFoundError:
+                continue
+            except UnfitError as error:
+                if unfit is not None:
+                    unfit.append(error.message)
+                continue
+            told = files[rank].at
+            at = max(file.modified, told) if told else file.modified
+            yield Item(
+                directory=place.rotated_in,
+                log=path,
+                rotated=files[rank],
+                file=file,
+                rank=rank,
+                begin=begin,
+                at=at,
+            )
+            begin = at
+
+
+def held(item: Item, holds: Iterable[Hold], policy: str) -> bool:
+    """Whether a hold keeps a rotated file; one that may hold a record of the hold's range is kept."""
+    return any(hold.covers(policy) and _matches(hold, item) for hold in holds)
+
+
+def _matches(hold: Hold, item: Item) -> bool:
+    """Every field that the hold names must agree; one that files do not know keeps nothing here."""
+    if hold.dimensions() - {"path", "range"}:
+        return False
+    if hold.path is not None and not any(fnmatchcase(path, hold.path) for path in (item.path, item.log)):
+        return False
+    if hold.start is not None and item.at < hold.start:
+        return False
+    return not (hold.end is not None and item.begin is not None and item.begin >= hold.end)

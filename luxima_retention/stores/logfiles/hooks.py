@@ -1,0 +1,110 @@
+"""What is done around a rotation: a signal, a request, a program. Never a shell of our own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from luxima_retention.errors import StoreError
+
+if TYPE_CHECKING:
+    from luxima_retention.settings import RotationHookSettings
+
+_PREFIX = "LUXIMA_"
+_LOWEST = 2  # 0 and 1 are the whole group and init: never what a pid file means
+_OK = 300
+
+
+def run_hooks(hooks: Iterable[RotationHookSettings], event: str, paths: Sequence[str], rotated: str) -> None:
+    """Run hooks one after the other; the first that fails ends it.
+
+    Args:
+        hooks: of one event.
+        event: ``after``; for messages and for the request.
+        paths: the logs, or the patterns of the set for hooks that it shares.
+        rotated: what the log became; empty where there is no one file.
+
+    Raises:
+        StoreError: what failed, with the value.
+    """
+    for hook in hooks:
+        if hook.pid_file:
+            _signal(Path(hook.pid_file), hook.signal, event)
+        elif hook.url:
+            _post(hook, event, paths, rotated)
+        else:
+            _run(hook, event, paths, rotated)
+
+
+def _signal(pid_file: Path, name: str, event: str) -> None:
+    number = getattr(signal, f"SIG{name.removeprefix('SIG')}", None)
+    if number is None:
+        raise StoreError(f"hook {event}: there is no signal {name}", "write HUP or USR1")
+    try:
+        with pid_file.open(encoding="ascii") as file:
+            text = file.read(64).strip()
+        process = int(text)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"hook {event}: {pid_file} names no process: {error}") from error
+    if process < _LOWEST:
+        raise StoreError(f"hook {event}: {pid_file} names process {process}, which gets no signal")
+    try:
+        os.kill(process, number)
+    except OSError as error:
+        raise StoreError(
+            f"hook {event}: process {process} of {pid_file} did not get SIG{name}: {error.strerror}"
+        ) from error
+
+
+def _post(hook: RotationHookSettings, event: str, paths: Sequence[str], rotated: str) -> None:
+    import requests
+
+    body = {"event": event, "paths": list(paths), "rotated": rotated}
+    seconds = hook.timeout.total_seconds()
+    try:
+        answer = requests.post(hook.url, json=body, timeout=seconds, allow_redirects=False)
+    except requests.RequestException as error:
+        # The address may carry a token: the kind of error tells enough.
+        raise StoreError(f"hook {event}: the request failed: {type(error).__name__}") from None
+    if answer.status_code >= _OK:
+        raise StoreError(f"hook {event}: the request was answered with status {answer.status_code}")
+
+
+def _run(hook: RotationHookSettings, event: str, paths: Sequence[str], rotated: str) -> None:
+    arguments = [part for word in hook.run for part in _filled(word, paths, rotated)]
+    try:
+        # What it prints belongs to people, and standard output to our own result.
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            env=_environment(os.environ),
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise StoreError(f"hook {event}: {arguments[0]} cannot be started: {error}") from error
+    try:
+        status = process.wait(hook.timeout.total_seconds())
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise StoreError(
+            f"hook {event}: {arguments[0]} took longer than {hook.timeout}", "see timeout of the hook"
+        ) from None
+    if status:
+        raise StoreError(f"hook {event}: {arguments[0]} ended with status {status}")
+
+
+def _filled(word: str, paths: Sequence[str], rotated: str) -> Sequence[str]:
+    if word == "{path}":
+        return (" ".join(paths),)
+    return (rotated,) if word == "{rotated}" else (word,)
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Ours, without our own settings, among which are secrets."""
+    return {name: value for name, value in environment.items() if not name.startswith(_PREFIX)}

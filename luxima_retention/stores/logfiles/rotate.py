@@ -1,0 +1,519 @@
+"""The rotation of log files: an operation of its own, which never needs the ledger.
+
+For each set, in the order of logrotate(8): hooks ``first``; for each log that is due, hooks ``before``, the
+older files move up, the log is renamed or copied, an empty one is made, hooks ``after``; then the files that
+are too many or too old go, the others are compressed, hooks ``last``. A failure keeps what it concerns as it
+was, is told, and is due again at the next run, which first finishes what an earlier one has begun.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from luxima_retention.errors import ExitCode, RetentionError, StoreError
+from luxima_retention.failpoints import failpoint
+from luxima_retention.plan import Hold
+from luxima_retention.stores.logfiles import state as states
+from luxima_retention.stores.logfiles.files import Item, held, items
+from luxima_retention.stores.logfiles.hooks import run_hooks
+from luxima_retention.stores.logfiles.identity import (
+    acting_as,
+    acting_as_oneself,
+    group_id,
+    user_id,
+)
+from luxima_retention.stores.logfiles.journal import Journal, Step
+from luxima_retention.stores.logfiles.moving import Moves
+from luxima_retention.stores.logfiles.names import last_rotation
+from luxima_retention.stores.logfiles.outcome import Rotations
+from luxima_retention.stores.logfiles.rules import Due, Facts, due, surplus
+from luxima_retention.stores.logfiles.safe import Attributes, Directory, File, UnfitError
+from luxima_retention.stores.logfiles.sets import LogSet, Place, first_date
+from luxima_retention.stores.logfiles.shrink import shrink
+from luxima_retention.stores.logfiles.state import State
+
+_YEAR = timedelta(days=366)
+_TAKEN = "it waits; a date_format with %H, or %s, rotates more often than daily"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a rotation works with.
+
+    Args:
+        now: the program's clock, read once.
+        policy: whose holds count.
+        force: rotate whatever the schedule says.
+        read_only: tell what would be done; nothing is written.
+        removes: whether ``keep`` and ``max_age_days`` may remove files now, and why not.
+        holds: in force; ``None`` where they cannot be read, and nothing is removed.
+        stopping: true once the run should end.
+        record: takes what was done, for the ledger.
+    """
+
+    now: datetime
+    policy: str = "log-files"
+    force: bool = False
+    read_only: bool = True
+    removes: bool = True
+    holds: tuple[Hold, ...] | None = ()
+    stopping: Callable[[], bool] = lambda: False
+    record: Callable[[Mapping[str, Any]], None] = lambda _values: None
+
+
+def rotate(log_sets: Sequence[LogSet], terms: Terms) -> tuple[Rotations, ...]:
+    """Rotate what is due in each set; a failure of one does not keep the others from their turn.
+
+    Raises:
+        LeaseHeld: another rotation has the state file.
+        StoreError: the state file cannot be read.
+    """
+    seen: dict[tuple[tuple[int, int], str], str] = {}
+    results = []
+    with _central_state(log_sets, terms) as central:
+        for log_set in log_sets:
+            turn = _Turn(log_set, terms, seen, central)
+            turn.run()
+            results.append(turn.result)
+    if central is not None and central.problems and results:
+        for problem in central.problems:
+            results[0].fail(StoreError(problem, "it is kept beside the new one as .damaged"))
+    return tuple(results)
+
+
+@contextmanager
+def _central_state(log_sets: Sequence[LogSet], terms: Terms) -> Iterator[State | None]:
+    """The state of ``rotation.state_file``; ``None`` where each directory has its own."""
+    path = log_sets[0].state_file if log_sets else ""
+    if not path or Path(path).is_char_device():  # /dev/null keeps none, as logrotate(8) has it
+        yield None
+        return
+    directory = Directory.open(os.path.dirname(path) or "/")  # noqa: PTH120 - as it is written
+    name = os.path.basename(path)  # noqa: PTH119 - as it is written
+    with ExitStack() as stack:
+        stack.callback(directory.close)
+        if not terms.read_only:
+            stack.enter_context(states.locked(directory, name))
+        yield State(directory, name, log_sets[0].zone)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A directory that is worked on."""
+
+    place: Place
+    state: State | None
+    journal: Journal | None
+    #: logs that an earlier run has left half done
+    recovered: tuple[Step, ...] = ()
+    due: list[tuple[str, File, Due]] = field(default_factory=list)
+
+
+class _Turn:
+    """One set's turn."""
+
+    def __init__(
+        self,
+        log_set: LogSet,
+        terms: Terms,
+        seen: dict[tuple[tuple[int, int], str], str],
+        central: State | None,
+    ) -> None:
+        self.set = log_set
+        self.chosen = log_set.settings
+        self.terms = terms
+        self.seen = seen
+        self.central = central
+        self.result = Rotations(name=log_set.name)
+        self._begun: bool | None = None
+
+    def run(self) -> None:
+        """Both passes over its directories."""
+        try:
+            with acting_as(self.chosen.user, self.chosen.group), ExitStack() as stack:
+                places = list(self.set.find())
+                for place in places:
+                    stack.callback(place.close)
+                self._passes(places)
+        except RetentionError as error:
+            self.result.fail(error)
+
+    def _passes(self, places: list[Place]) -> None:
+        worked = [found for place in places if (found := self._attempt(self._open, place))]
+        if not self.chosen.missing_ok:
+            for pattern in self.set.unmatched(places):
+                error = StoreError(
+                    f"{pattern} matches no log", f"see missing_ok of rotation.sets.{self.set.name}"
+                )
+                self.result.fail(error)
+        for found in worked:
+            self._attempt(self._rotate_all, found)
+        shared = self._shared_after(worked)
+        for found in worked:
+            self._attempt(self._finish, found, shared=shared)
+        if self._begun:
+            self._attempt(self._hooks, "last", self.chosen.paths)
+
+    def _attempt(self, action: Callable[..., Any], *values: Any, **named: Any) -> Any:
+        """A failure of one directory is told, and the others have their turn."""
+        try:
+            return action(*values, **named)
+        except RetentionError as error:
+            self.result.fail(error)
+            return None
+
+    # The first pass: look, finish what was begun, rotate.
+
+    def _open(self, place: Place) -> _Open:
+        self._make_old_dir(place)
+        trusted = self.chosen.trust_directory or bool(self.chosen.user)
+        for directory in {place.directory, place.store}:
+            directory.check_safe(trusted=trusted)
+            if not self.terms.read_only:
+                directory.lock()
+        state = self.central or State(place.directory, states.BESIDE, self.set.zone)
+        if self.central is None:
+            for problem in state.problems:
+                self.result.fail(StoreError(problem, "it is kept beside the new one as .damaged"))
+        found = _Open(place, state, None if self.terms.read_only else Journal(place.directory))
+        if found.journal is not None:
+            self._moves(found).clean()
+            found.recovered = self._recover(found)
+        self._look_for_due(found)
+        return found
+
+    def _make_old_dir(self, place: Place) -> None:
+        if place.rotated_in is not None or not self.chosen.create_old_dir or self.terms.read_only:
+            if place.rotated_in is None and self.chosen.create_old_dir:
+                place.rotated_in = place.directory  # a dry run: nothing is there yet
+            return
+        name = os.path.join(place.directory.path, self.chosen.old_dir)  # noqa: PTH118 - absolute ones replace
+        chosen = self.chosen
+        place.rotated_in = Directory.make_at(
+            name,
+            Attributes(
+                mode=int(chosen.old_dir_mode, 8),
+                owner=user_id(chosen.old_dir_owner) if chosen.old_dir_owner else None,
+                group=group_id(chosen.old_dir_group) if chosen.old_dir_group else None,
+            ),
+        )
+
+    def _recover(self, found: _Open) -> tuple[Step, ...]:
+        """What an earlier run was killed in: its rename happened where the log is another file now."""
+        journal, moves, happened = found.journal, self._moves(found), []
+        assert journal is not None  # noqa: S101 - only a dry run has none
+        for step in journal.pending:
+            if not moves.happened(step):
+                journal.done(step.log)
+                continue
+            self._create(found.place.directory, step)
+            happened.append(step)
+            found.place.logs = sorted({*found.place.logs, step.log})
+        self.set.look(found.place)
+        return tuple(happened)
+
+    def _look_for_due(self, found: _Open) -> None:
+        recovered = {step.log for step in found.recovered}
+        for log in found.place.logs:
+            key = (found.place.directory.key, log)
+            other = self.seen.setdefault(key, self.set.name)
+            path = found.place.directory.path_of(log)
+            if other != self.set.name:
+                self.result.fail(StoreError(f"{path} belongs to set {other} already", "name it in one set"))
+                continue
+            self.result.logs += 1
+            if log in recovered:
+                continue
+            looked = self._judged(found, log)
+            if looked is not None:
+                file, verdict = looked
+                if verdict.rotates:
+                    found.due.append((log, file, verdict))
+                else:
+                    self.result.waiting[verdict.rule] += 1
+
+    def _judged(self, found: _Open, log: str) -> tuple[File, Due] | None:
+        directory = found.place.directory
+        try:
+            file = directory.look(log, hard_links=self.chosen.allow_hard_links)
+        except FileNotFoundError:
+            self.result.left.append(f"{directory.path_of(log)} has vanished")
+            return None
+        except UnfitError as error:
+            self.result.left.append(f"{error.message}: it is left alone")
+            return None
+        last = last_rotation_of(
+            self.set, found.place, log, state=found.state, key=self._key(found, log), now=self.terms.now
+        )
+        facts = Facts(size=file.size, modified=file.modified, last=last)
+        verdict = due(facts, self.set.schedule, self.terms.now, self.set.zone, force=self.terms.force)
+        if last is None and not verdict.rotates and found.state is not None:
+            found.state.note(self._key(found, log), self.terms.now)
+        return file, verdict
+
+    def _key(self, found: _Open, log: str) -> str:
+        return found.place.directory.path_of(log) if self.central is not None else log
+
+    def _rotate_all(self, found: _Open) -> None:
+        """Rotate what is due in one directory."""
+        self._hooks_of_recovered(found)
+        steps = list(self._planned(found))
+        if self.terms.read_only or not steps:
+            return
+        if not self._begin():
+            return
+        journal = found.journal
+        assert journal is not None  # noqa: S101 - only a dry run has none
+        journal.begin(step for step, _, _ in steps)
+        for step, file, verdict in steps:
+            if self.terms.stopping():
+                self.result.code = ExitCode.STOPPED
+                self.result.failures.append("the run was stopped before every log had its turn")
+                return
+            self._attempt(self._rotate, found, step, file, verdict)
+
+    def _planned(self, found: _Open) -> Iterator[tuple[Step, File, Due]]:
+        for log, file, verdict in found.due:
+            name = self._attempt(self._target, found.place, log)
+            if name is None:
+                continue
+            step = Step(
+                log=log,
+                to=name,
+                method=self.chosen.method,
+                inode=file.inode,
+                mode=file.mode,
+                owner=file.owner,
+                group=file.group,
+            )
+            if self.terms.read_only:
+                self._tell(found.place, step, file, verdict)
+            yield step, file, verdict
+
+    def _target(self, place: Place, log: str) -> str:
+        """The name that a log gets; never one that is taken.
+
+        Raises:
+            StoreError: it is taken, which a second rotation on one day does.
+        """
+        naming = self.set.naming
+        if not naming.dated:
+            return naming.numbered(log, naming.start)
+        name = naming.dated_name(log, self.terms.now)
+        for taken in (name, name + self.set.extension):
+            if taken in place.present:
+                there = f"{place.store.path_of(taken)} is there already"
+                raise StoreError(f"{place.directory.path_of(log)} is due, but {there}", _TAKEN)
+        return name
+
+    def _begin(self) -> bool:
+        """Hooks before the first log of the set; one that fails keeps the whole set as it is."""
+        if self._begun is None:
+            self._begun = False
+            try:
+                self._hooks("first", self.chosen.paths)
+                if self.chosen.shared_hooks:
+                    self._hooks("before", self.chosen.paths)
+                self._begun = True
+            except RetentionError as error:
+                self.result.fail(error)
+        return self._begun
+
+    def _rotate(self, found: _Open, step: Step, file: File, verdict: Due) -> None:
+        """Rotate one log."""
+        place, path = found.place, found.place.directory.path_of(step.log)
+        if not self.chosen.shared_hooks:
+            self._hooks("before", [path])
+        moves = self._moves(found)
+        if not self.set.naming.dated:
+            moves.shift(step.log, self.set.naming, place.rotated.get(step.log, []))
+        failpoint("rotate.before_move")
+        try:
+            moves.move(step, file)
+        except FileNotFoundError:
+            self.result.left.append(f"{path} has vanished")
+            return
+        failpoint("rotate.after_move")
+        self._tell(place, step, file, verdict)
+        self._create(place.directory, step)
+        failpoint("rotate.after_create")
+        if not self.set.names_tell or self.central is not None:
+            assert found.state is not None  # noqa: S101 - only a dry run has none
+            found.state.note(self._key(found, step.log), self.terms.now)
+        if not self.chosen.shared_hooks:
+            self._hooks("after", [path], place.store.path_of(step.to))
+            self._done(found, step)
+        failpoint("rotate.after_hooks")
+
+    def _hooks_of_recovered(self, found: _Open) -> None:
+        if self.chosen.shared_hooks:
+            return
+        for step in found.recovered:
+            path = found.place.directory.path_of(step.log)
+            rotated = found.place.store.path_of(step.to)
+            self._hooks("after", [path], rotated)
+            self._done(found, step)
+
+    def _done(self, found: _Open, step: Step) -> None:
+        """The writer has reopened; what ``renamecopy`` has set aside is still to be copied."""
+        if found.journal is not None and step.method != "renamecopy":
+            found.journal.done(step.log)
+
+    def _create(self, directory: Directory, step: Step) -> None:
+        """An empty log in place of the one renamed, unless its writer was faster."""
+        chosen = self.chosen
+        if not chosen.create or step.method in {"copy", "copytruncate"}:
+            return
+        like = Attributes(
+            mode=int(chosen.create_mode, 8) if chosen.create_mode else step.mode,
+            owner=user_id(chosen.create_owner) if chosen.create_owner else step.owner,
+            group=group_id(chosen.create_group) if chosen.create_group else step.group,
+            strict=bool(chosen.create_owner or chosen.create_group),
+        )
+        try:
+            os.close(directory.make(step.log, like))
+        except FileExistsError:
+            return
+
+    def _tell(self, place: Place, step: Step, file: File, verdict: Due) -> None:
+        self.result.rotated.append(
+            {
+                "path": place.directory.path_of(step.log),
+                "to": place.store.path_of(step.to),
+                "bytes": file.size,
+                "rule": verdict.rule,
+                "sentence": verdict.sentence,
+            }
+        )
+
+    def _shared_after(self, worked: Sequence[_Open]) -> bool:
+        """The one run of ``after`` for a set that shares it; whether it went well."""
+        if not self.chosen.shared_hooks or self.terms.read_only:
+            return True
+        if not self._begun and not any(found.recovered for found in worked):
+            return True
+        try:
+            self._hooks("after", self.chosen.paths)
+        except RetentionError as error:
+            self.result.fail(error)
+            return False
+        return True
+
+    def _hooks(self, event: str, paths: Sequence[str], rotated: str = "") -> None:
+        if self.terms.read_only:
+            return
+        with acting_as_oneself():
+            run_hooks(getattr(self.chosen, event), event, paths, rotated)
+
+    def _moves(self, found: _Open) -> Moves:
+        return Moves(found.place.directory, found.place.store, hard_links=self.chosen.allow_hard_links)
+
+    # The second pass: what became of the logs.
+
+    def _finish(self, found: _Open, *, shared: bool) -> None:
+        """Copy what was set aside, remove what is too much, compress the rest, keep the state."""
+        journal = found.journal
+        if journal is not None:
+            for step in journal.pending:
+                if step.method == "renamecopy":
+                    self._attempt(self._bring, found, step)
+                elif self.chosen.shared_hooks and shared:
+                    journal.done(step.log)
+            self.set.look(found.place)
+        self._remove_surplus(found)
+        shrink(self.set, found.place, self.terms, self.result)
+        if journal is not None and found.state is not None:
+            self._forget(found)
+            found.state.save()
+            journal.close()
+
+    def _bring(self, found: _Open, step: Step) -> None:
+        self._moves(found).bring(step)
+        if found.journal is not None:
+            found.journal.done(step.log)
+
+    def _forget(self, found: _Open) -> None:
+        """Logs that are gone, and of which nothing tells any more."""
+        state, place = found.state, found.place
+        assert state is not None  # noqa: S101 - only a dry run has none
+        if self.central is None:
+            state.forget(set(state.known()) - set(place.logs) - place.rotated.keys())
+            return
+        for log in state.known():
+            last = state.last(log)
+            if last is not None and self.terms.now - last > _YEAR and not os.path.lexists(log):
+                state.forget([log])
+
+    def _remove_surplus(self, found: _Open) -> None:
+        chosen = self.chosen
+        if chosen.keep is None and chosen.max_age_days is None:
+            return
+        for log, going in self._surplus(found).items():
+            if not self.terms.removes:
+                self.result.left.append(
+                    f"{len(going)} files of {log} wait for the policy, which archives them"
+                )
+            elif self.terms.holds is None:
+                self.result.fail(
+                    StoreError(f"{len(going)} files of {log} would go, but legal holds cannot be read")
+                )
+            else:
+                self._attempt(self._remove, going, self.terms.holds)
+
+    def _surplus(self, found: _Open) -> dict[str, list[tuple[Item, str]]]:
+        chosen = self.chosen
+        max_age = None if chosen.max_age_days is None else timedelta(days=chosen.max_age_days)
+        by_log: dict[str, list[Item]] = {}
+        for item in items(self.set, found.place):
+            by_log.setdefault(item.log, []).append(item)
+        would = {entry["path"] for entry in self.result.rotated} if self.terms.read_only else set()
+        chosen_ones = {}
+        for log, rotated in by_log.items():
+            keep = chosen.keep if log not in would or not chosen.keep else chosen.keep - 1
+            if going := surplus(rotated, keep=keep, max_age=max_age, now=self.terms.now):
+                chosen_ones[log] = going
+        return chosen_ones
+
+    def _remove(self, going: Sequence[tuple[Item, str]], holds: tuple[Hold, ...]) -> None:
+        free = []
+        for item, sentence in going:
+            if held(item, holds, self.terms.policy):
+                self.result.left.append(f"{item.path} is kept by a hold")
+            else:
+                free.append((item, sentence))
+        values = [
+            {
+                "path": item.path.encode("utf-8", "backslashreplace").decode(),
+                "bytes": item.file.size,
+                "sentence": sentence,
+            }
+            for item, sentence in free
+        ]
+        if self.terms.read_only or not free:
+            self.result.removed += values
+            return
+        self.terms.record({"set": self.set.name, "removed": values})
+        for (item, _), value in zip(free, values, strict=True):
+            self._hooks("before_removal", [item.path], item.path)
+            item.directory.remove(item.rotated.name)
+            self.result.removed.append(value)
+        free[0][0].directory.sync()
+
+
+def last_rotation_of(
+    log_set: LogSet, place: Place, log: str, *, state: State | None, key: str, now: datetime
+) -> datetime | None:
+    """When a log last rotated, or its clock was started; ``None`` for one that nothing tells of."""
+    told = (last_rotation(place.rotated.get(log, ()), now), state.last(key) if state is not None else None)
+    known = max((instant for instant in told if instant is not None), default=None)
+    if known is not None or log_set.settings.first_run == "wait":
+        return known
+    if log_set.settings.first_run == "rotate":
+        return now - timedelta(days=3 * 366)
+    return first_date(place.directory, log, log_set.zone, hard_links=log_set.settings.allow_hard_links)

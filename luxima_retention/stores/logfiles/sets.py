@@ -1,0 +1,239 @@
+"""What a set of log files is, and what its directories hold now."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from functools import cached_property
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from luxima_retention.errors import StoreError
+from luxima_retention.stores.logfiles import codecs
+from luxima_retention.stores.logfiles.names import Naming, Rotated
+from luxima_retention.stores.logfiles.rules import Every, Schedule
+from luxima_retention.stores.logfiles.safe import Directory, UnfitError, matches, name_matches, told
+
+if TYPE_CHECKING:
+    from luxima_retention.settings import RotationSetSettings, RotationSettings
+
+_AGO = {"now": timedelta(0), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+_WILD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSet:
+    """A set as configured.
+
+    Args:
+        name: of the set.
+        settings: ``rotation.sets.<name>``.
+        zone: in which days begin.
+        state_file: path of the one state file; empty keeps one beside the logs.
+    """
+
+    name: str
+    settings: RotationSetSettings
+    zone: tzinfo
+    state_file: str = ""
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """When its logs rotate."""
+        chosen = self.settings
+        return Schedule(
+            every=Every(chosen.every),
+            weekday=chosen.weekday,
+            month_day=chosen.month_day,
+            size=chosen.size,
+            min_size=chosen.min_size,
+            max_size=chosen.max_size,
+            min_age=timedelta(days=chosen.min_age_days),
+            rotate_empty=chosen.rotate_empty,
+        )
+
+    @cached_property
+    def naming(self) -> Naming:
+        """What its rotated files are called."""
+        chosen = self.settings
+        return Naming(
+            dated=chosen.dated,
+            date_format=chosen.date_format,
+            ago=_AGO[chosen.date_ago],
+            zone=self.zone,
+            extension=chosen.extension,
+            add_extension=chosen.add_extension,
+            start=chosen.start,
+            compressed=self.extension,
+        )
+
+    @property
+    def compresses(self) -> bool:
+        """Whether its rotated files are compressed."""
+        return self.settings.compress != "none"
+
+    @property
+    def extension(self) -> str:
+        """That of its compressed files; of one that does not compress, the one it would have."""
+        return self.settings.compress_extension or codecs.EXTENSIONS.get(self.settings.compress, ".zst")
+
+    @property
+    def names_tell(self) -> bool:
+        """Whether the rotated files that stay tell when a log last rotated."""
+        return self.naming.tells and self.settings.keep != 0 and self.settings.max_age_days != 0
+
+    def find(self) -> Iterator[Place]:
+        """Each directory that its patterns reach, open; the caller closes it.
+
+        Raises:
+            StoreError: a directory cannot be listed or opened.
+        """
+        by_key: dict[tuple[int, int], Place] = {}
+        with ExitStack() as stack:
+            for pattern in self.settings.paths:
+                for directory, names in matches(pattern):
+                    place = by_key.get(directory.key)
+                    if place is None:
+                        place = by_key[directory.key] = Place(directory=directory)
+                        stack.callback(place.close)
+                    else:
+                        directory.close()
+                    place.found.update(names)
+                    place.patterns.append(pattern)
+            for place in by_key.values():
+                place.rotated_in = self._rotated_in(place.directory)
+                self.look(place)
+            stack.pop_all()
+        yield from by_key.values()
+
+    def look(self, place: Place) -> None:
+        """List the rotated files of a directory, again after they have changed."""
+        listed = place.rotated_in.names() if place.rotated_in is not None else []
+        place.present = set(listed)
+        place.rotated = {
+            log: files
+            for log, files in self.naming.grouped(listed).items()
+            if any(name_matches(log, last_part(pattern)) for pattern in place.patterns)
+        }
+        # A name that was configured without wildcards is a log, whatever it looks like.
+        literal = {last_part(pattern) for pattern in place.patterns if not _WILD.search(last_part(pattern))}
+        rotated = {file.name for files in place.rotated.values() for file in files} - literal
+        place.logs = sorted(place.found - rotated)
+
+    def unmatched(self, places: Sequence[Place]) -> Iterator[str]:
+        """The patterns that match no log."""
+        for pattern in self.settings.paths:
+            reached = (place for place in places if pattern in place.patterns)
+            if not any(name_matches(log, last_part(pattern)) for place in reached for log in place.logs):
+                yield pattern
+
+    def _rotated_in(self, directory: Directory) -> Directory | None:
+        """The directory of rotated files; ``None`` where it is missing."""
+        name = self.settings.old_dir
+        if not name:
+            return directory
+        path = os.path.join(directory.path, name)  # noqa: PTH118 - an absolute name replaces the path
+        try:
+            return Directory.open(path)
+        except FileNotFoundError:
+            return None
+
+
+def log_sets(settings: RotationSettings) -> tuple[LogSet, ...]:
+    """The sets in the order in which they stand."""
+    zone = ZoneInfo(settings.time_zone)
+    return tuple(
+        LogSet(name=name, settings=chosen, zone=zone, state_file=settings.state_file)
+        for name, chosen in settings.sets.items()
+    )
+
+
+def last_part(pattern: str) -> str:
+    """What a pattern says of names in a directory."""
+    return pattern.rsplit("/", 1)[1]
+
+
+@dataclass(slots=True, kw_only=True)
+class Place:
+    """A directory of logs.
+
+    Args:
+        directory: of the logs, open.
+        rotated_in: of their rotated files, often the same; ``None`` where ``old_dir`` is missing.
+        patterns: that reach it.
+        found: every name that they match.
+        logs: those that are no rotated files, sorted.
+        rotated: log → its rotated files, newest first; also of logs that have vanished.
+        present: every name in ``rotated_in``.
+    """
+
+    directory: Directory
+    rotated_in: Directory | None = None
+    patterns: list[str] = field(default_factory=list)
+    found: set[str] = field(default_factory=set)
+    logs: list[str] = field(default_factory=list)
+    rotated: dict[str, list[Rotated]] = field(default_factory=dict)
+    present: set[str] = field(default_factory=set)
+
+    @property
+    def store(self) -> Directory:
+        """The directory of the rotated files.
+
+        Raises:
+            StoreError: it is missing.
+        """
+        if self.rotated_in is None:
+            raise StoreError(
+                f"old_dir of {self.directory.path} is missing", "make it, or set create_old_dir = true"
+            )
+        return self.rotated_in
+
+    def close(self) -> None:
+        """Give back the descriptors."""
+        self.directory.close()
+        if self.rotated_in is not None:
+            self.rotated_in.close()
+
+
+_ISO = re.compile(
+    rb"(?<!\d)(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)?\s?(Z|[+-]\d\d:?\d\d)?", re.ASCII
+)
+_COMMON = re.compile(rb"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]", re.ASCII)
+_HEAD = 4096
+
+
+def first_date(directory: Directory, log: str, zone: tzinfo, *, hard_links: bool = False) -> datetime | None:
+    """The date in the first line of a log: ISO 8601 or RFC 3339, or the Common Log Format.
+
+    Args:
+        directory: of the log.
+        log: its name.
+        zone: of a date that names none.
+        hard_links: whether the log may have several names.
+    """
+    try:
+        with (
+            directory.reading(log, hard_links=hard_links) as (descriptor, _),
+            told(f"{directory.path_of(log)} cannot be read"),
+        ):
+            line = os.pread(descriptor, _HEAD, 0).split(b"\n", 1)[0]
+    except (FileNotFoundError, UnfitError):
+        return None
+    try:
+        return _date(line, zone)
+    except ValueError:
+        return None  # 2026-13-45 is none
+
+
+def _date(line: bytes, zone: tzinfo) -> datetime | None:
+    if found := _ISO.search(line):
+        day, time, offset = (part.decode() if part else "" for part in found.groups())
+        parsed = datetime.fromisoformat(f"{day}T{time}{offset}")
+        return parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)
+    if found := _COMMON.search(line):
+        return datetime.strptime(found[1].decode(), "%d/%b/%Y:%H:%M:%S %z")
+    return None

@@ -1,0 +1,212 @@
+"""Compression of rotated files: to a name of our own, read back, then in place of the plain file.
+
+A plain file goes only once its compressed one has its name for good; a kill in between leaves both, and the
+next run compares them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from luxima_retention.errors import RetentionError, StoreError
+from luxima_retention.failpoints import failpoint
+from luxima_retention.stores.logfiles import codecs
+from luxima_retention.stores.logfiles.moving import temporary
+from luxima_retention.stores.logfiles.names import Rotated
+from luxima_retention.stores.logfiles.safe import Attributes, Directory, File, UnfitError, being_written, told
+from luxima_retention.stores.logfiles.sets import LogSet, Place
+
+if TYPE_CHECKING:
+    from luxima_retention.stores.logfiles.outcome import Rotations
+    from luxima_retention.stores.logfiles.rotate import Terms
+
+#: files that are compressed before their names become durable together
+_TOGETHER = 64
+_TOGETHER_BYTES = 64 * 1024 * 1024
+#: how long writers may take, in all, to close files that a hook has told them to
+_PATIENCE = 5.0
+_STEP = 0.02
+
+
+def shrink(log_set: LogSet, place: Place, terms: Terms, result: Rotations) -> None:
+    """Compress the rotated files of a directory, but the newest of a log where the set delays it."""
+    if log_set.compresses and place.rotated_in is not None:
+        _Shrinking(log_set, place, terms, result).run()
+
+
+class _Shrinking:
+    def __init__(self, log_set: LogSet, place: Place, terms: Terms, result: Rotations) -> None:
+        self.set = log_set
+        self.store = place.store
+        self.place = place
+        self.terms = terms
+        self.result = result
+        self.until = time.monotonic() + _PATIENCE
+        self.ready: list[tuple[str, str, File]] = []
+
+    def run(self) -> None:
+        for name in self._candidates():
+            if self.terms.stopping():
+                break
+            try:
+                self._one(name)
+            except FileNotFoundError:
+                continue
+            except UnfitError as error:
+                self.result.left.append(error.message)
+            except RetentionError as error:
+                self.result.fail(error)
+            if len(self.ready) >= _TOGETHER or self._waiting_bytes() > _TOGETHER_BYTES:
+                self._settle()
+        self._settle()
+
+    def _waiting_bytes(self) -> int:
+        return sum(file.size for _, _, file in self.ready)
+
+    def _candidates(self) -> Iterator[str]:
+        for files in self.place.rotated.values():
+            packed = {file.plain for file in files if file.compressed}
+            for rank, file in enumerate(files):
+                if file.compressed or (self.set.settings.delay_compress and rank == 0):
+                    continue
+                if file.plain in packed:
+                    self._settle_pair(file, files)
+                else:
+                    yield file.name
+
+    def _one(self, name: str) -> None:
+        chosen = self.set.settings
+        with self.store.reading(name, hard_links=chosen.allow_hard_links) as (source, file):
+            if self.terms.read_only:
+                self.result.compressed.append({"path": self.store.path_of(name), "bytes": file.size})
+                return
+            if self._still_written(source):
+                path = self.store.path_of(name)
+                self.result.left.append(f"{path} is still open for writing: it is compressed once closed")
+                return
+            self._compress(name, source, file)
+
+    def _still_written(self, source: int) -> bool:
+        """Whether somebody writes to it; who was told to reopen a moment ago gets that moment."""
+        while being_written(source):
+            if time.monotonic() > self.until or self.terms.stopping():
+                return True
+            time.sleep(_STEP)
+        return False
+
+    def _compress(self, name: str, source: int, file: File) -> None:
+        chosen, draft = self.set.settings, temporary(name)
+        target = self.store.make(draft, Attributes.of(file))
+        try:
+            with told(f"{self.store.path_of(name)} cannot be compressed"):
+                codecs.compress(
+                    chosen.compress,
+                    source,
+                    target,
+                    level=chosen.compress_level,
+                    program=chosen.compress_program,
+                )
+                os.utime(target, ns=(file.written, file.written))
+                os.fsync(target)
+            failpoint("rotate.after_compress")
+            self._check(name, target, file)
+            _check_unchanged(self.store.path_of(name), file, source)
+            self._told(name, target, file)
+        except BaseException:
+            self.store.remove(draft)
+            raise
+        finally:
+            os.close(target)
+        self.ready.append((name, draft, file))
+
+    def _check(self, name: str, target: int, file: File) -> None:
+        """Read it back; what a program made in a form of its own is only known not to be empty."""
+        if self.set.settings.compress == "program" and not codecs.recognised(os.pread(target, 8, 0)):
+            if file.size and not os.fstat(target).st_size:
+                raise StoreError(f"{self.store.path_of(name)} came out empty", "see compress_program")
+            return
+        try:
+            codecs.check(target, file.size)
+        except StoreError as error:
+            raise StoreError(
+                f"{self.store.path_of(name)} did not come back from its compression: {error.message}"
+            ) from error
+
+    def _told(self, name: str, target: int, file: File) -> None:
+        os.lseek(target, 0, os.SEEK_SET)
+        sha256 = hashlib.sha256()
+        for block in codecs.blocks(target):
+            sha256.update(block)
+        self.result.compressed.append(
+            {
+                "path": self.store.path_of(name) + self.set.extension,
+                "bytes": file.size,
+                "compressed_bytes": os.fstat(target).st_size,
+                "sha256": sha256.hexdigest(),
+            }
+        )
+
+    def _settle(self) -> None:
+        """Give what is compressed its name, durably, and remove what it was made from."""
+        named = []
+        for name, draft, file in self.ready:
+            try:
+                self.store.rename(draft, name + self.set.extension)
+                named.append((name, file))
+            except FileExistsError:
+                self.store.remove(draft)
+                taken = self.store.path_of(name + self.set.extension)
+                self.result.fail(
+                    StoreError(f"{self.store.path_of(name)} stays plain: {taken} is there already")
+                )
+        self.ready.clear()
+        if not named:
+            return
+        self.store.sync()
+        failpoint("rotate.before_unlink")
+        for name, file in named:
+            _remove_same(self.store, name, file)
+        self.store.sync()
+
+    def _settle_pair(self, plain: Rotated, files: list[Rotated]) -> None:
+        """Both are there: a killed run left them, or somebody else did."""
+        for packed in files:
+            if packed.plain != plain.plain or not packed.compressed:
+                continue
+            both = f"{self.store.path_of(plain.name)} and {self.store.path_of(packed.name)}"
+            try:
+                with (
+                    self.store.reading(plain.name) as (source, file),
+                    self.store.reading(packed.name) as (target, _),
+                ):
+                    same = not being_written(source) and codecs.same_content(source, target)
+                if not same:
+                    raise StoreError(f"{both} differ", "both are kept: look at them")
+                if not self.terms.read_only:
+                    _remove_same(self.store, plain.name, file)
+            except FileNotFoundError:
+                continue
+            except RetentionError as error:
+                self.result.fail(error)
+
+
+def _check_unchanged(path: str, file: File, source: int) -> None:
+    if not file.same(os.fstat(source)):
+        raise StoreError(
+            f"{path} was written to while it was compressed", "it is tried again at the next run"
+        )
+
+
+def _remove_same(store: Directory, name: str, file: File) -> None:
+    """Remove a plain file, unless it is another one by now or somebody wrote to it."""
+    try:
+        status = os.stat(name, dir_fd=store.descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if not file.same(status):
+        raise StoreError(f"{store.path_of(name)} was written to after it was compressed", "both are kept")
+    store.remove(name)

@@ -1,0 +1,437 @@
+"""Rotated log files as a store: what has expired goes by the same five steps as every other record.
+
+A record is a rotated file; its time is the later of the date in its name and its last write, which rotation
+and compression leave as it was. Live logs are no records: they rotate first.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+
+from luxima_retention.clock import Clock, iso
+from luxima_retention.errors import StoreError
+from luxima_retention.plan import (
+    Count,
+    Explanation,
+    Finding,
+    Hold,
+    Identity,
+    Level,
+    Outcome,
+    Part,
+    Plan,
+    Request,
+    Staged,
+    Survey,
+)
+from luxima_retention.stores import Sink, Work
+from luxima_retention.stores.logfiles.files import Item, held, items
+from luxima_retention.stores.logfiles.identity import acting_as
+from luxima_retention.stores.logfiles.rotate import last_rotation_of
+from luxima_retention.stores.logfiles.rules import Facts, due
+from luxima_retention.stores.logfiles.safe import Directory, UnfitError
+from luxima_retention.stores.logfiles.sets import LogSet, Place
+from luxima_retention.stores.logfiles.state import BESIDE, State
+
+#: files and bytes of one batch
+_FILES = 500
+_BYTES = 256 * 1024 * 1024
+#: a multiple of three, so that the base64 of blocks can be joined
+_BLOCK = 3 * 256 * 1024
+_BAD = frozenset("*?[")
+
+
+class LogFilesStore:
+    """See :class:`~luxima_retention.stores.Archivable`; one for each set.
+
+    Args:
+        log_set: the set.
+        clock: the program's, which is also that of the files.
+        read_only: for a dry run.
+    """
+
+    archive_format = "jsonl"
+
+    def __init__(self, log_set: LogSet, *, clock: Clock, read_only: bool) -> None:
+        self.set = log_set
+        self._clock = clock
+        self._read_only = read_only
+
+    def identity(self) -> Identity:
+        """The set, and the directory in which its first pattern looks."""
+        pattern = self.set.settings.paths[0]
+        parts = pattern.split("/")[:-1]
+        wild = next((index for index, part in enumerate(parts) if _BAD & set(part)), len(parts))
+        root = "/".join(parts[:wild]) or "/"
+        return Identity(kind="directory", target=self.set.name, fingerprint=f"directory:{root}")
+
+    def clock(self) -> datetime:
+        """The program's clock."""
+        return self._clock()
+
+    def preflight(self, request: Request) -> tuple[Finding, ...]:
+        """Directories that are missing, unsafe or cannot be written to; names that are left alone."""
+        found: list[Finding] = []
+        unfit: list[str] = []
+        with self._acting(), ExitStack() as stack:
+            places = self._places(stack)
+            for place in places:
+                found += self._wrong(place)
+                for _ in items(self.set, place, unfit):
+                    pass
+            found += self._unreached(places)
+            found += self._quiet(places, request)
+        if unfit:
+            more = f" (and {len(unfit) - 1} more)" if len(unfit) > 1 else ""
+            found.append(_finding("left-alone", Level.WARNING, f"{unfit[0]}{more}: it is never removed"))
+        return tuple(found)
+
+    def survey(self, request: Request) -> Survey:
+        """Look at every rotated file of the set."""
+        now, sums = self.clock(), _Sums()
+        with self._acting(), ExitStack() as stack:
+            for place in self._places(stack):
+                before = (sums.expired, sums.expired_bytes)
+                for item in items(self.set, place):
+                    sums.add(item, request, now)
+                sums.part(place.store.path if place.rotated_in else place.directory.path, before)
+        return Survey(
+            identity=self.identity(),
+            store_clock=now,
+            expired=sums.expired,
+            population=Count(value=sums.population),
+            held=sums.held,
+            future=sums.future,
+            oldest=sums.oldest,
+            oldest_expired=sums.oldest_expired,
+            newest=sums.newest,
+            expired_bytes=Count(value=sums.expired_bytes),
+            parts=tuple(sums.parts),
+            forecast={"batches": -(-sums.expired // _FILES), "reusable_bytes": sums.expired_bytes},
+            evidence={"paths": " ".join(self.set.settings.paths)},
+        )
+
+    def batches(self, plan: Plan, work: Work) -> Iterator[_Batch]:
+        """Oldest first; each batch reads the holds again and looks at each file again."""
+        with ExitStack() as stack:
+            with self._acting():
+                places = self._places(stack)
+                for place in places:
+                    if place.rotated_in is not None:
+                        place.rotated_in.lock()
+                expired = self._expired(places, plan)
+            left, position = plan.items, 0
+            while left > 0 and position < len(expired) and not work.stopping():
+                end = _end_of_batch(expired, position, min(left, _FILES))
+                batch = _Batch(self, plan, work.holds(), expired[position:end])
+                yield batch
+                left -= batch.staged
+                position = end
+
+    def explain(self, item: str, request: Request) -> Explanation:
+        """By path: of a rotated file, or of a log, for which it tells when it rotates."""
+        with self._acting(), ExitStack() as stack:
+            for place in self._places(stack):
+                for found in items(self.set, place):
+                    if found.path == item:
+                        return _explained(found, request, self.clock())
+                for log in place.logs:
+                    if place.directory.path_of(log) == item:
+                        return self._explained_log(place, log, item, request)
+        return Explanation(
+            item=item,
+            verdict="absent",
+            rule="absent",
+            sentence=f"{item} is neither a log nor a rotated file of set {self.set.name}",
+        )
+
+    def archive_schema(self) -> tuple[tuple[str, str], ...]:
+        """JSON lines have none."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing stays open between the steps."""
+
+    def acting(self) -> AbstractContextManager[None]:
+        """The rights with which the set is worked on."""
+        return self._acting()
+
+    def _acting(self) -> AbstractContextManager[None]:
+        return acting_as(self.set.settings.user, self.set.settings.group)
+
+    def _places(self, stack: ExitStack) -> list[Place]:
+        places = list(self.set.find())
+        for place in places:
+            stack.callback(place.close)
+        return places
+
+    def _expired(self, places: Sequence[Place], plan: Plan) -> list[Item]:
+        now = self.clock()
+        found = (item for place in places for item in items(self.set, place))
+        past = (item for item in found if item.at < plan.cutoff and item.at <= now)
+        return sorted(past, key=lambda item: (item.at, item.path))
+
+    def _wrong(self, place: Place) -> Iterator[Finding]:
+        chosen = self.set.settings
+        if place.rotated_in is None:
+            if not chosen.create_old_dir:
+                yield _finding(
+                    "old-dir-missing", Level.CANNOT, f"old_dir of {place.directory.path} is missing"
+                )
+            return
+        try:
+            place.rotated_in.check_safe(trusted=chosen.trust_directory or bool(chosen.user))
+        except UnfitError as error:
+            yield _finding(error.rule, Level.CANNOT, error.message, error.hint)
+        if not self._read_only and (why := place.rotated_in.not_writable()):
+            yield _finding(
+                "read-only", Level.CANNOT, why, "mount it for writing, or give this process the right"
+            )
+
+    def _unreached(self, places: Sequence[Place]) -> Iterator[Finding]:
+        """A volume that is not mounted must not look like one without records."""
+        if self.set.settings.missing_ok:
+            return
+        for pattern in self.set.settings.paths:
+            if not any(pattern in place.patterns for place in places):
+                yield _finding(
+                    "missing",
+                    Level.CANNOT,
+                    f"no directory of {pattern} is there",
+                    "mount it, or set missing_ok",
+                )
+
+    def _quiet(self, places: Sequence[Place], request: Request) -> Iterator[Finding]:
+        """Logs that hold records past the cutoff because they do not rotate."""
+        for place in places:
+            for log in place.logs:
+                try:
+                    file = place.directory.look(log, hard_links=True)
+                except (FileNotFoundError, UnfitError):
+                    continue
+                if file.size and file.modified < request.cutoff:
+                    path = place.directory.path_of(log)
+                    said = f"{path} was last written {iso(file.modified)} and has not rotated since"
+                    yield _finding(
+                        "not-rotated", Level.WARNING, said, "see `luxima-retention explain log-files PATH`"
+                    )
+
+    def _explained_log(self, place: Place, log: str, path: str, request: Request) -> Explanation:
+        try:
+            file = place.directory.look(log, hard_links=self.set.settings.allow_hard_links)
+        except (FileNotFoundError, UnfitError) as error:
+            said = error.message if isinstance(error, UnfitError) else f"{path} has vanished"
+            return Explanation(
+                item=path, verdict="stays", rule="left-alone", sentence=f"{said}: it is left alone"
+            )
+        with ExitStack() as stack:
+            state, key = self._state(place, log, stack)
+            last = last_rotation_of(self.set, place, log, state=state, key=key, now=request.now)
+        facts = Facts(size=file.size, modified=file.modified, last=last)
+        verdict = due(facts, self.set.schedule, request.now, self.set.zone)
+        when = "rotates at the next run" if verdict.rotates else "does not rotate now"
+        return Explanation(
+            item=path,
+            verdict="stays",
+            rule=f"log.{verdict.rule}",
+            sentence=f"{path} is a log, which {when}: {verdict.sentence}",
+            dated=file.modified,
+        )
+
+    def _state(self, place: Place, log: str, stack: ExitStack) -> tuple[State | None, str]:
+        path = self.set.state_file
+        if not path:
+            return State(place.directory, BESIDE, self.set.zone), log
+        if not os.path.isfile(path):  # noqa: PTH113 - as it is written
+            return None, ""
+        directory = Directory.open(os.path.dirname(path) or "/")  # noqa: PTH120 - as it is written
+        stack.callback(directory.close)
+        return State(directory, os.path.basename(path), self.set.zone), place.directory.path_of(log)  # noqa: PTH119
+
+
+def _finding(code: str, level: Level, message: str, hint: str | None = None) -> Finding:
+    return Finding(code=code, level=level, message=message, hint=hint)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """The survey's figures."""
+
+    population: int = 0
+    expired: int = 0
+    expired_bytes: int = 0
+    held: int = 0
+    future: int = 0
+    oldest: datetime | None = None
+    oldest_expired: datetime | None = None
+    newest: datetime | None = None
+    parts: list[Part] = field(default_factory=list)
+
+    def add(self, item: Item, request: Request, now: datetime) -> None:
+        self.population += 1
+        if item.at > now:
+            self.future += 1
+            return
+        self.oldest = min(self.oldest or item.at, item.at)
+        self.newest = max(self.newest or item.at, item.at)
+        if item.at >= request.cutoff:
+            return
+        if held(item, request.holds, request.policy):
+            self.held += 1
+            return
+        self.expired += 1
+        self.expired_bytes += item.file.size
+        self.oldest_expired = min(self.oldest_expired or item.at, item.at)
+
+    def part(self, name: str, before: tuple[int, int]) -> None:
+        """The share of one directory."""
+        count = self.expired - before[0]
+        if count:
+            self.parts.append(Part(name=name, items=count, size_bytes=self.expired_bytes - before[1]))
+
+
+def _end_of_batch(expired: Sequence[Item], start: int, most: int) -> int:
+    """One past the last file of a batch: not too many, not too large, at least one."""
+    size, end = 0, start
+    while end < len(expired) and end - start < most:
+        size += expired[end].file.size
+        if end > start and size > _BYTES:
+            break
+        end += 1
+    return end
+
+
+class _Batch:
+    """See :class:`~luxima_retention.stores.Batch`."""
+
+    def __init__(
+        self, store: LogFilesStore, plan: Plan, holds: tuple[Hold, ...], candidates: Sequence[Item]
+    ) -> None:
+        self._store = store
+        self._plan = plan
+        self._holds = holds
+        self._candidates = candidates
+        self._going: list[Item] = []
+        self._skipped: dict[str, int] = {}
+
+    @property
+    def staged(self) -> int:
+        """Files that go."""
+        return len(self._going)
+
+    def stage(self, sink: Sink | None) -> Staged:
+        """Hash each file, and write it to the archive; one that changes meanwhile is skipped."""
+        lines = []
+        with self._store.acting():
+            for item in self._candidates:
+                if held(item, self._holds, self._plan.policy):
+                    self._skip("hold")
+                    continue
+                sha256 = self._read(item, sink)
+                if sha256 is not None:
+                    self._going.append(item)
+                    lines.append(f"{sha256}  {item.path}\n")
+        times = [item.at for item in self._going]
+        return Staged(
+            items=len(self._going),
+            size_bytes=sum(item.file.size for item in self._going),
+            first=min(times, default=None),
+            last=max(times, default=None),
+            digest=hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest(),
+        )
+
+    def commit(self) -> Outcome:
+        """Remove them; each is looked at once more."""
+        gone, size, failures = 0, 0, []
+        with self._store.acting():
+            for item in self._going:
+                try:
+                    if not self._unchanged(item):
+                        continue
+                    item.directory.remove(item.rotated.name)
+                except StoreError as error:
+                    failures.append(error.message)
+                    continue
+                gone += 1
+                size += item.file.size
+            for directory in {item.directory for item in self._going}:
+                directory.sync()
+        return Outcome(items=gone, size_bytes=size, skipped=self._skipped, failures=tuple(failures))
+
+    def rollback(self) -> None:
+        """Nothing is gone before ``commit``."""
+
+    def _skip(self, rule: str) -> None:
+        self._skipped[rule] = self._skipped.get(rule, 0) + 1
+
+    def _unchanged(self, item: Item) -> bool:
+        try:
+            found = item.directory.look(
+                item.rotated.name, hard_links=self._store.set.settings.allow_hard_links
+            )
+        except FileNotFoundError:
+            self._skip("vanished")
+            return False
+        if found != item.file:
+            self._skip("changed")
+            return False
+        return True
+
+    def _read(self, item: Item, sink: Sink | None) -> str | None:
+        """The SHA-256 of a file, hex, which is streamed to the sink on the way."""
+        links = self._store.set.settings.allow_hard_links
+        try:
+            with item.directory.reading(item.rotated.name, hard_links=links) as (descriptor, found):
+                if found != item.file:
+                    self._skip("changed")
+                    return None
+                return _streamed(item, descriptor, sink)
+        except FileNotFoundError:
+            self._skip("vanished")
+            return None
+
+
+def _streamed(item: Item, descriptor: int, sink: Sink | None) -> str:
+    """One JSON line for each file: its facts, its bytes in base64, their SHA-256."""
+    sha256 = hashlib.sha256()
+    if sink is not None:
+        facts = {"path": item.path, "log": item.log, "bytes": item.file.size, "at": iso(item.at)}
+        sink.write(json.dumps(facts).encode()[:-1] + b', "data": "')
+    read = 0
+    with os.fdopen(os.dup(descriptor), "rb", buffering=_BLOCK) as file:
+        while block := file.read(_BLOCK):
+            sha256.update(block)
+            read += len(block)
+            if sink is not None:
+                sink.write(base64.b64encode(block))
+    if sink is not None:
+        sink.write(f'", "sha256": "{sha256.hexdigest()}"}}\n'.encode())
+    if read != item.file.size:
+        raise StoreError(f"{item.path} was written to while it was read", "it is tried again at the next run")
+    return sha256.hexdigest()
+
+
+def _explained(item: Item, request: Request, now: datetime) -> Explanation:
+    verdict, rule, said = "goes", "expired", f"is older than {iso(request.cutoff)}"
+    if item.at > now:
+        verdict, rule, said = "stays", "future", "is dated in the future: it is never touched"
+    elif item.at >= request.cutoff:
+        verdict, rule, said = "stays", "younger", f"is not older than {iso(request.cutoff)}"
+    elif held(item, request.holds, request.policy):
+        verdict, rule, said = "stays", "hold", "has expired and is kept by a hold"
+    day = datetime.combine(item.at.astimezone(UTC).date(), time(), UTC)
+    return Explanation(
+        item=item.path,
+        verdict=verdict,
+        rule=rule,
+        sentence=f"{item.path} {said}",
+        dated=item.at,
+        due=day + timedelta(days=request.retention_days + 1),
+    )
