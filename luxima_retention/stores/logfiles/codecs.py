@@ -27,6 +27,7 @@ _HIGHEST = {"zstd": 19}
 _BLOCK = 1024 * 1024
 _GZIP_BLOCK = 2 * 1024 * 1024
 _WINDOW = 32 * 1024
+_ZSTD_PIECE = 1024
 _THREADS = 2
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
 
@@ -140,8 +141,6 @@ def recognised(head: bytes) -> str | None:
 def decompress(descriptor: int) -> Iterator[bytes]:
     """What a compressed file holds, from its beginning, however its codec is called; in blocks.
 
-    One of Zstandard that was cut short ends early, so that lengths must be compared.
-
     Raises:
         StoreError: it is damaged, cut short, or none that can be read.
     """
@@ -150,9 +149,8 @@ def decompress(descriptor: int) -> Iterator[bytes]:
         raise StoreError("it is no compressed file that can be read back")
     os.lseek(descriptor, 0, os.SEEK_SET)
     try:
-        with os.fdopen(os.dup(descriptor), "rb") as raw, _reader(codec, raw) as reader:
-            while data := reader.read(_BLOCK):
-                yield data
+        with os.fdopen(os.dup(descriptor), "rb") as raw:
+            yield from _unzstd(raw) if codec == "zstd" else _read_all(codec, raw)
     except (OSError, EOFError, zlib.error) as error:
         raise StoreError(f"it is damaged: {error}") from error
     except Exception as error:
@@ -161,15 +159,26 @@ def decompress(descriptor: int) -> Iterator[bytes]:
         raise
 
 
-def _reader(codec: str, raw: BinaryIO) -> BinaryIO:
-    """A stream of what is inside, of which a small read takes little memory."""
-    if codec == "zstd":
-        import zstandard
-
-        return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+def _read_all(codec: str, raw: BinaryIO) -> Iterator[bytes]:
     module = import_module({"gzip": "gzip", "bzip2": "bz2", "xz": "lzma"}[codec])
-    opened: BinaryIO = module.open(raw, "rb")
-    return opened
+    with module.open(raw, "rb") as reader:
+        while data := reader.read(_BLOCK):
+            yield data
+
+
+def _unzstd(raw: BinaryIO) -> Iterator[bytes]:
+    """Frame after frame. Little goes in at once: four bytes may stand for 128 KiB (RFC 8878, 3.1.1.2)."""
+    import zstandard
+
+    decoder = zstandard.ZstdDecompressor().decompressobj()
+    while data := raw.read(_ZSTD_PIECE):
+        while data:
+            if decoder.eof:
+                decoder = zstandard.ZstdDecompressor().decompressobj()
+            yield decoder.decompress(data)
+            data = decoder.unused_data if decoder.eof else b""
+    if not decoder.eof:
+        raise EOFError("it ends too early")
 
 
 def check(descriptor: int, size: int) -> None:

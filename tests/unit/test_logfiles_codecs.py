@@ -1,0 +1,127 @@
+"""Compression: what other programs read back, what damage is found, how much memory it takes."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from luxima_retention.errors import StoreError
+from luxima_retention.stores.logfiles import codecs
+
+PROGRAMS = {"gzip": ["gzip", "-dc"], "bzip2": ["bzip2", "-dc"], "xz": ["xz", "-dc"]}
+CODECS = sorted(codecs.EXTENSIONS)
+
+
+def lines(count: int) -> bytes:
+    dice = random.Random(7)  # noqa: S311 - a test
+    return b"".join(
+        b'2026-11-22T10:00:00Z level=info path="/api/%d" took=%d\n'
+        % (dice.randrange(99), dice.randrange(9999))
+        for _ in range(count)
+    )
+
+
+def packed(tmp_path: Path, codec: str, data: bytes, **options: object) -> Path:
+    plain, target = tmp_path / "plain", tmp_path / f"packed-{codec}"
+    plain.write_bytes(data)
+    with plain.open("rb") as source, target.open("wb") as file:
+        codecs.compress(codec, source.fileno(), file.fileno(), **options)  # type: ignore[arg-type]
+    return target
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("size", [0, 1, 2 * 1024 * 1024, 5_000_001])
+def test_what_goes_in_comes_out(tmp_path, codec, size):
+    data = (lines(120_000))[:size]
+    assert len(data) == size
+    target = packed(tmp_path, codec, data)
+    with target.open("rb") as file, (tmp_path / "plain").open("rb") as plain:
+        codecs.check(file.fileno(), size)
+        assert b"".join(codecs.decompress(file.fileno())) == data
+        assert codecs.same_content(plain.fileno(), file.fileno())
+    if codec in PROGRAMS:
+        done = subprocess.run([*PROGRAMS[codec], str(target)], capture_output=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, data, b"")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_damage_is_found(tmp_path, codec):
+    data = lines(3000)
+    target = packed(tmp_path, codec, data)
+    whole = target.read_bytes()
+    for broken in (
+        whole[:-1],
+        whole[: len(whole) // 2],
+        whole[: len(whole) // 2] + b"\x55\xaa" + whole[len(whole) // 2 + 2 :],
+        b"",
+        b"plain text",
+    ):
+        target.write_bytes(broken)
+        with target.open("rb") as file, pytest.raises(StoreError):
+            codecs.check(file.fileno(), len(data))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_difference_of_one_byte_or_one_length_is_a_difference(tmp_path, codec):
+    data = lines(3000)
+    target = packed(tmp_path, codec, data)
+    other = tmp_path / "other"
+    for changed in (data[:-1], data + b"x", data[:1000] + b"?" + data[1001:], b""):
+        other.write_bytes(changed)
+        with target.open("rb") as file, other.open("rb") as plain:
+            assert not codecs.same_content(plain.fileno(), file.fileno())
+
+
+def test_the_level_is_that_of_the_codec(tmp_path):
+    data = lines(20_000)
+    sizes = [packed(tmp_path, "gzip", data, level=level).stat().st_size for level in (1, 6, 19)]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_gzip_is_no_larger_than_that_of_the_program(tmp_path):
+    data = lines(120_000)
+    ours = packed(tmp_path, "gzip", data).stat().st_size
+    theirs = subprocess.run(["gzip", "-c"], input=data, capture_output=True, check=True).stdout
+    assert ours <= len(theirs) * 1.005
+
+
+def test_a_program_compresses_and_its_failure_is_told(tmp_path):
+    data = lines(100)
+    target = packed(tmp_path, "program", data, program=("gzip", "-9"))
+    assert subprocess.run(["gzip", "-dc", target], capture_output=True, check=True).stdout == data
+    with pytest.raises(StoreError, match="ended with status 1"):
+        packed(tmp_path, "program", data, program=("false",))
+    with pytest.raises(StoreError, match="cannot be started"):
+        packed(tmp_path, "program", data, program=("/no/such/program",))
+
+
+MEMORY = """
+import os, resource, sys
+from luxima_retention.stores.logfiles import codecs
+plain, target, codec = sys.argv[1:]
+with open(plain, "rb") as source, open(target, "w+b") as file:
+    codecs.compress(codec, source.fileno(), file.fileno())
+    codecs.check(file.fileno(), os.path.getsize(plain))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip"])
+def test_a_file_of_a_gigabyte_takes_little_memory(tmp_path, codec):
+    plain = tmp_path / "plain"
+    with plain.open("wb") as file:
+        file.write(lines(1000))
+        os.truncate(file.fileno(), 1 << 30)
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, plain, tmp_path / "packed", codec],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert int(done.stdout) * 1024 < 120 << 20
