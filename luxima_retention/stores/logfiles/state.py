@@ -26,7 +26,7 @@ _LINE = re.compile(
     r'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>\S+))\s+(?P<date>\d+-\d+-\d+)(?:-(?P<time>\d+:\d+:\d+))?\s*'
 )
 _ESCAPED = re.compile(r"\\(.)")
-_NEW = f"{OWN}.state.new"
+_NEW = f"{OWN}.state.tmp"
 #: more than a state file of a million logs; a file of that size is something else
 _LARGEST = 256 * 1024 * 1024
 

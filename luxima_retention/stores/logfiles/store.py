@@ -63,6 +63,7 @@ class LogFilesStore:
         self.set = log_set
         self._clock = clock
         self._read_only = read_only
+        self._working = ExitStack()
 
     def identity(self) -> Identity:
         """The set, and the directory in which its first pattern looks."""
@@ -120,20 +121,20 @@ class LogFilesStore:
 
     def batches(self, plan: Plan, work: Work) -> Iterator[_Batch]:
         """Oldest first; each batch reads the holds again and looks at each file again."""
-        with ExitStack() as stack:
-            with self._acting():
-                places = self._places(stack)
-                for place in places:
-                    if place.rotated_in is not None:
-                        place.rotated_in.lock()
-                expired = self._expired(places, plan)
-            left, position = plan.items, 0
-            while left > 0 and position < len(expired) and not work.stopping():
-                end = _end_of_batch(expired, position, min(left, _FILES))
-                batch = _Batch(self, plan, work.holds(), expired[position:end])
-                yield batch
-                left -= batch.staged
-                position = end
+        self.close()
+        with self._acting():
+            places = self._places(self._working)
+            for place in places:
+                if place.rotated_in is not None:
+                    place.rotated_in.lock()
+            expired = self._expired(places, plan)
+        left, position = plan.items, 0
+        while left > 0 and position < len(expired) and not work.stopping():
+            end = _end_of_batch(expired, position, min(left, _FILES))
+            batch = _Batch(self, plan, work.holds(), expired[position:end])
+            yield batch
+            left -= batch.staged
+            position = end
 
     def explain(self, item: str, request: Request) -> Explanation:
         """By path: of a rotated file, or of a log, for which it tells when it rotates."""
@@ -157,7 +158,8 @@ class LogFilesStore:
         return ()
 
     def close(self) -> None:
-        """Nothing stays open between the steps."""
+        """Give back the directories of the last batches, and their locks."""
+        self._working.close()
 
     def acting(self) -> AbstractContextManager[None]:
         """The rights with which the set is worked on."""

@@ -1,0 +1,187 @@
+"""Rotated files as a store: the promises of every store, holds by path and range, archives, accidents."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from luxima_retention.clock import system_clock
+from luxima_retention.plan import Hold, Level
+from luxima_retention.stores.logfiles.safe import BusyError, Directory
+from luxima_retention.stores.logfiles.store import LogFilesStore
+from tests.integration import conformance
+from tests.integration.conformance import Item, carry_out, planned, request_of, some, work
+from tests.integration.logsets import sets
+
+DAY = timedelta(days=1)
+
+
+class Files:
+    """Rotated files of many logs in two directories."""
+
+    policy = "log-files"
+    takes_undated = False
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for tenant in ("acme", "globex"):
+            (root / tenant).mkdir()
+            (root / tenant / "live.log").write_text("live\n")
+
+    def path_of(self, number: int) -> Path:
+        return next(self.root.glob(f"*/r{number}.log.1"), self.root / "none")
+
+    def fill(self, items: list[Item]) -> None:
+        for item in items:
+            assert item.at is not None
+            path = self.root / item.tenant / f"r{item.name}.log.1"
+            path.write_text(f"{item.name}\n")
+            # To the nanosecond, and past the rounding of the instant's own float.
+            micro = (item.at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+            os.utime(path, ns=(micro * 1000, micro * 1000))
+
+    def names(self) -> set[int]:
+        return {int(path.name.split(".")[0][1:]) for path in self.root.glob("*/r*.log.1")}
+
+    def open(self, *, read_only: bool = False) -> LogFilesStore:
+        (made,) = sets({"paths": [f"{self.root}/*/*.log"], "dated": False})
+        return LogFilesStore(made, clock=system_clock, read_only=read_only)
+
+
+@pytest.fixture
+def files(tmp_path):
+    return Files(tmp_path)
+
+
+@pytest.mark.parametrize("promise", conformance.PROMISES, ids=lambda promise: promise.__name__)
+def test_promises(files, promise):
+    promise(files)
+    assert (files.root / "acme" / "live.log").read_text() == "live\n"
+
+
+def test_every_file_explains_itself(files):
+    conformance.every_record_explains_itself(files, lambda number: str(files.path_of(number)))
+
+
+def test_a_hold_of_a_path_keeps_its_files(files):
+    hold = Hold(hold_id="H", policy="log-files", path=f"{files.root}/acme/*")
+    conformance.held_records_stay(files, hold, lambda item: item.tenant == "acme")
+
+
+def test_a_hold_of_a_range_keeps_every_file_that_may_hold_its_records(tmp_path):
+    """A file covers the time since the rotation before it; the oldest may reach back for ever."""
+    days = [20260105, 20260112, 20260119, 20260126]
+    for day in days:
+        path = tmp_path / f"app.log-{day}"
+        path.write_text("x\n")
+        at = datetime.strptime(str(day), "%Y%m%d").replace(tzinfo=UTC).timestamp()
+        os.utime(path, (at, at))
+    (made,) = sets({"paths": [f"{tmp_path}/app.log"], "missing_ok": True})
+    store = LogFilesStore(made, clock=system_clock, read_only=True)
+    hold = Hold(hold_id="H", start=datetime(2026, 1, 14, tzinfo=UTC), end=datetime(2026, 1, 15, tzinfo=UTC))
+    request = replace(request_of(Files.__new__(Files), store, days=30), holds=(hold,))
+    assert (store.survey(request).held, store.survey(request).expired) == (1, 3)
+    assert store.explain(f"{tmp_path}/app.log-20260119", request).rule == "hold"
+    early = replace(hold, start=datetime(2020, 1, 1, tzinfo=UTC), end=datetime(2020, 1, 2, tzinfo=UTC))
+    request = replace(request, holds=(early,))
+    assert store.explain(f"{tmp_path}/app.log-20260105", request).rule == "hold"
+    assert store.survey(request).held == 1
+
+
+class Sink:
+    format = "jsonl"
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def write(self, data: bytes | memoryview) -> None:
+        self.data += bytes(data)
+
+
+def test_each_file_goes_to_the_archive_whole(tmp_path):
+    content = {f"app.log-2026010{day}.gz": os.urandom(day * 400_000) for day in range(1, 4)}
+    for name, data in content.items():
+        (tmp_path / name).write_bytes(data)
+        os.utime(tmp_path / name, (1_767_000_000, 1_767_000_000))
+    (made,) = sets({"paths": [f"{tmp_path}/app.log"], "missing_ok": True})
+    store = LogFilesStore(made, clock=system_clock, read_only=False)
+    _, plan = planned(Files.__new__(Files), store, days=30)
+    sink = Sink()
+    (batch,) = store.batches(plan, work())
+    staged = batch.stage(sink)
+    assert batch.commit().items == staged.items == 3
+    lines = [json.loads(line) for line in sink.data.splitlines()]
+    assert {Path(line["path"]).name: base64.b64decode(line["data"]) for line in lines} == content
+    for line in lines:
+        assert line["sha256"] == hashlib.sha256(base64.b64decode(line["data"])).hexdigest()
+    sums = "".join(f"{line['sha256']}  {line['path']}\n" for line in lines)
+    assert staged.digest == hashlib.sha256(sums.encode()).hexdigest()
+    assert list(tmp_path.glob("app*")) == []
+
+
+def test_what_has_changed_since_it_was_read_stays(files):
+    files.fill([Item(name=number, at=datetime.now(UTC) - 100 * DAY) for number in (1, 2, 3)])
+    store = files.open()
+    _, plan = planned(files, store)
+    (batch,) = store.batches(plan, work())
+    assert batch.stage(None).items == 3
+    files.path_of(1).write_text("written again\n")
+    files.path_of(2).unlink()
+    outcome = batch.commit()
+    assert (outcome.items, dict(outcome.skipped)) == (1, {"changed": 1, "vanished": 1})
+    assert files.names() == {1}
+
+
+def test_a_link_in_place_of_a_rotated_file_is_told_and_stays(files):
+    secret = files.root / "secret"
+    secret.write_text("x")
+    (files.root / "acme" / "r1.log.1").symlink_to(secret)
+    store = files.open()
+    findings = store.preflight(request_of(files, store))
+    assert [finding.code for finding in findings] == ["left-alone"]
+    survey, plan = planned(files, store)
+    assert carry_out(store, plan, work()) == survey.expired == 0
+    assert secret.exists()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "code"),
+    [
+        (lambda root: (root / "acme").chmod(0o777), "unsafe-directory"),
+        (lambda root: root.rename(root.with_name("gone")), "missing"),
+    ],
+)
+def test_what_would_hinder_a_run_is_found_first(files, break_it, code):
+    store = files.open()
+    assert store.preflight(request_of(files, store)) == ()
+    break_it(files.root)
+    (finding,) = store.preflight(request_of(files, store))
+    assert (finding.code, finding.level) == (code, Level.CANNOT)
+
+
+def test_a_log_that_has_not_rotated_for_longer_than_the_period_is_told(files):
+    old = files.root / "acme" / "live.log"
+    os.utime(old, (1_700_000_000, 1_700_000_000))
+    store = files.open(read_only=True)
+    (finding,) = store.preflight(request_of(files, store))
+    assert (finding.code, finding.level) == ("not-rotated", Level.WARNING)
+    assert store.explain(str(old), request_of(files, store)).verdict == "stays"
+
+
+def test_a_rotation_at_work_keeps_expiry_out(files):
+    files.fill(some(5))
+    held = Directory.open(str(files.root / "acme"))
+    held.lock()
+    store = files.open()
+    _, plan = planned(files, store)
+    with pytest.raises(BusyError):
+        carry_out(store, plan, work())
+    held.close()
+    carry_out(store, plan, work())
