@@ -60,6 +60,8 @@ class Policy:
         may_archive: whether ``auto`` archives once an archive is configured.
         every: how often a run is expected; ``None`` expects none.
         lease: name of its lease, where parts of its work may run side by side; empty for its own name.
+        ledgerless: whether it has work that needs no ledger, so that a run may do without one until
+            something has expired.
         limits: of its guards.
     """
 
@@ -69,6 +71,7 @@ class Policy:
     may_archive: bool = False
     every: timedelta | None = None
     lease: str = ""
+    ledgerless: bool = False
     limits: Limits = field(default_factory=Limits)
 
 
@@ -355,7 +358,9 @@ class _Walk:
         obstacle = _worst(survey.findings, Level.CANNOT)
         if obstacle is not None:
             raise StoreError(obstacle.message, obstacle.hint)
-        if refused and (plan.items or refused[0].guard in _ALWAYS_REFUSE):
+        if self.environment.state is None and self.policy.ledgerless and not survey.expired:
+            self._nothing(survey, "; expiry will need a ledger, and none is configured")
+        elif refused and (plan.items or refused[0].guard in _ALWAYS_REFUSE):
             self._refuse(refused)
         elif self.environment.dry_run:
             self._foretell(survey)

@@ -215,6 +215,7 @@ def policy_of(settings: Settings, options: Options, job: Job) -> Policy:
         may_archive=default.may_archive,
         every=None if options.shard else chosen.every,
         lease="{}-{}-of-{}".format(job.policy, *options.shard) if options.shard else "",
+        ledgerless=job.before is not None,
         limits=limits,
     )
 
