@@ -1,0 +1,189 @@
+"""Every text of the minutes, in Indonesian and English."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text in both languages; values that need no translation stand in both."""
+
+    id: str
+    en: str
+
+
+TEXTS = {
+    "title": Text("Berita Acara Pemusnahan", "Minutes of destruction"),
+    "opening": Text(
+        "Yang bertanda tangan di bawah ini menerangkan bahwa catatan elektronik yang tercantum dalam daftar"
+        " pertelaan terlampir telah dimusnahkan karena jangka waktu simpannya menurut jadwal retensi telah"
+        " berakhir. Isian yang kosong dilengkapi dengan tulisan tangan.",
+        "The undersigned state that the electronic records in the attached itemised list were destroyed"
+        " because their period under the retention schedule had ended. Empty lines are filled in by hand.",
+    ),
+    "nothing": Text(
+        "Nihil: dalam periode ini tidak ada catatan yang dimusnahkan. Tidak ada yang perlu ditandatangani.",
+        "Nil: no record was destroyed in this period. There is nothing to sign.",
+    ),
+    "broken": Text(
+        "JANGAN DITANDATANGANI: buku besar tidak dapat dipercaya, sehingga isi berita acara ini tidak"
+        " terbukti.",
+        "DO NOT SIGN: the ledger cannot be trusted, so what these minutes say is not proved.",
+    ),
+    "ledger verified": Text(
+        "Terverifikasi; setiap baris daftar pertelaan menyebut sidik SHA-256 entrinya.",
+        "Verified; each row of the itemised list names the SHA-256 of its entry.",
+    ),
+    "ledger broken": Text("TIDAK DAPAT DIPERCAYA", "CANNOT BE TRUSTED"),
+    "summary": Text("Catatan yang dimusnahkan, per tempat penyimpanan", "Records destroyed, by store"),
+    "items": Text("Lampiran: daftar pertelaan", "Attachment: itemised list"),
+    "policy": Text("Kebijakan", "Policy"),
+    "target": Text("Tempat penyimpanan", "Store"),
+    "basis": Text("Dasar", "Basis"),
+    "schedule": Text("Jadwal retensi: {days} hari", "Retention schedule: {days} days"),
+    "records": Text("Kurun catatan (WIB)", "Period of records (WIB)"),
+    "before": Text("sebelum", "before"),
+    "count": Text("Jumlah", "Count"),
+    "method": Text("Cara", "Method"),
+    "archive": Text("Arsip", "Archive"),
+    "archive maybe": Text(
+        "Bila arsip dikonfigurasi: diarsipkan dan dibaca ulang sebelum dimusnahkan",
+        "Where an archive is configured: archived and read back before destruction",
+    ),
+    "archive none": Text("Tidak diarsipkan", "Not archived"),
+    "seq": Text("Entri", "Entry"),
+    "at": Text("Dimusnahkan (WIB)", "Destroyed (WIB)"),
+    "cutoff": Text("Batas waktu (WIB)", "Cutoff (WIB)"),
+    "hash": Text("SHA-256 entri buku besar", "SHA-256 of the ledger entry"),
+    "how": Text(
+        "Pelaksanaan: pemusnahan dijalankan otomatis oleh luxima-retention menurut rencana yang dihitung"
+        " sebelum tindakan pertama; hanya catatan yang lebih tua daripada batas waktu yang dimusnahkan, dan catatan"
+        " dalam penahanan hukum dilewati.",
+        "How: luxima-retention destroyed automatically, by a plan computed before the first act; only records"
+        " older than the cutoff went, and records on legal hold were passed over.",
+    ),
+    "residual": Text(
+        "Sisa salinan: penghapusan ini bersifat logis. Cadangan, WAL, replika, versi objek lama, dan arsip"
+        " mengikuti jadwalnya sendiri dan tidak termasuk dalam berita acara ini.",
+        "Residual copies: this deletion is logical. Backups, WAL, replicas, older object versions and"
+        " archives follow schedules of their own and are not part of these minutes.",
+    ),
+    "proved": Text(
+        "Pembuktian: setiap baris daftar pertelaan adalah satu entri buku besar yang berantai sidik; periksa"
+        " dengan luxima-retention ledger verify.",
+        "Proof: each row of the itemised list is an entry of a hash-chained ledger; verify it with"
+        " luxima-retention ledger verify.",
+    ),
+    "limits": Text(
+        "Batas: tanda tangan buku besar membuktikan keutuhan, bukan tanda tangan elektronik tersertifikasi."
+        " Berita acara ini bukan nasihat hukum.",
+        "Limits: the ledger's signature proves integrity; it is not a certified electronic signature."
+        " These minutes are no legal advice.",
+    ),
+    "name": Text("Nama jelas", "Clear name"),
+    "position": Text("Jabatan", "Position"),
+    "signature": Text("Tanda tangan", "Signature"),
+    "place and date": Text("Tempat, tanggal", "Place, date"),
+}
+
+#: the lines of the form; the program fills in those that it knows
+FACTS = {
+    "number": Text("Nomor", "Number"),
+    "company": Text("Perusahaan", "Company"),
+    "place": Text("Tempat pemusnahan", "Place of destruction"),
+    "signed": Text("Hari, tanggal, bulan, tahun", "Day, date, month, year"),
+    "period": Text("Periode pemusnahan", "Period of destruction"),
+    "drawn": Text("Disusun pada", "Drawn up at"),
+    "total": Text("Jumlah catatan", "Records in all"),
+    "entries": Text("Entri dalam daftar pertelaan", "Entries in the itemised list"),
+    "ledger": Text("Buku besar", "Ledger"),
+    "approval": Text("Persetujuan (nomor dan tanggal)", "Approval (number and date)"),
+}
+
+#: the condition, and its evidence
+CONDITIONS = {
+    "period": (
+        Text(
+            "Jangka waktu simpan menurut jadwal retensi telah berakhir.",
+            "The period of the retention schedule has ended.",
+        ),
+        Text(
+            "Ditunjukkan: rencana setiap pelaksanaan hanya memuat catatan sebelum batas waktu.",
+            "Shown: the plan of each run holds only records from before the cutoff.",
+        ),
+    ),
+    "use": (
+        Text("Tidak lagi mempunyai nilai guna bagi perusahaan.", "They are of no more use to the company."),
+        Text("Dinyatakan oleh pejabat dan saksi.", "For officer and witnesses to state."),
+    ),
+    "nation": (
+        Text("Tidak mempunyai nilai guna bagi kepentingan nasional.", "They are of no use to the nation."),
+        Text("Dinyatakan oleh pejabat dan saksi.", "For officer and witnesses to state."),
+    ),
+    "law": (
+        Text(
+            "Tidak ada peraturan perundang-undangan yang melarang pemusnahannya.",
+            "No law forbids their destruction.",
+        ),
+        Text("Dinyatakan oleh unit hukum.", "For the legal unit to state."),
+    ),
+    "case": (
+        Text(
+            "Tidak terkait perkara pidana atau perdata yang masih dalam proses.",
+            "They have no link to a pending criminal or civil case.",
+        ),
+        Text(
+            "Penahanan hukum diperiksa pada setiap penghapusan; kini ditahan: {held}. Kelengkapan daftar"
+            " penahanan dinyatakan oleh unit hukum.",
+            "Legal holds are checked in each deletion; held now: {held}. For the legal unit to state that the"
+            " holds are complete.",
+        ),
+    ),
+}
+
+METHODS = {
+    "application-logs": Text(
+        "Penghapusan objek S3 beserta indeksnya", "Deletion of S3 objects and their index"
+    ),
+    "security-events": Text(
+        "Penghapusan baris basis data, bertahap", "Deletion of database rows, in batches"
+    ),
+    "audit-logs": Text("Penghapusan baris basis data, bertahap", "Deletion of database rows, in batches"),
+    "log-files": Text("Penghapusan berkas", "Deletion of files"),
+    "": Text("Penghapusan logis", "Logical deletion"),
+}
+
+SIGNERS = (
+    Text("Pejabat yang melaksanakan pemusnahan", "Officer who carried out the destruction"),
+    Text("Saksi 1", "Witness 1"),
+    Text("Saksi 2", "Witness 2"),
+    Text("Unit hukum", "Legal unit"),
+    Text("Unit pengawasan", "Supervisory unit"),
+)
+
+WORDS = {
+    "days": (
+        Text("Senin", "Monday"),
+        Text("Selasa", "Tuesday"),
+        Text("Rabu", "Wednesday"),
+        Text("Kamis", "Thursday"),
+        Text("Jumat", "Friday"),
+        Text("Sabtu", "Saturday"),
+        Text("Minggu", "Sunday"),
+    ),
+    "months": (
+        Text("Januari", "January"),
+        Text("Februari", "February"),
+        Text("Maret", "March"),
+        Text("April", "April"),
+        Text("Mei", "May"),
+        Text("Juni", "June"),
+        Text("Juli", "July"),
+        Text("Agustus", "August"),
+        Text("September", "September"),
+        Text("Oktober", "October"),
+        Text("November", "November"),
+        Text("Desember", "December"),
+    ),
+}

@@ -1,0 +1,107 @@
+"""The minutes of destruction: what UU 8/1997 and PP 87/1999 ask for, in both languages."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from luxima_retention.ledger.memory import MemoryLedger
+from luxima_retention.report.minutes import dated, minutes
+from luxima_retention.report.minutes_texts import FACTS, Text
+from luxima_retention.report.model import build
+from luxima_retention.results import RunResult
+
+START = datetime(2025, 12, 31, 17, tzinfo=UTC)
+END = datetime(2026, 1, 31, 17, tzinfo=UTC)
+
+
+def report(*destroyed):
+    ledger = MemoryLedger()
+    for number in destroyed:
+        body = {"run_id": "r", "target": "core.audit_log", "destroyed": number}
+        body["cutoff"] = "2025-07-04T18:00:00Z"
+        ledger.append("run.completed", body, policy="audit-logs", at=datetime(2026, 1, 5, 19, tzinfo=UTC))
+    survey = RunResult(now=END, dry_run=True, policies=())
+    return build(ledger.entries(), survey, START, END, None)
+
+
+def texts(value):
+    """Every text below a value."""
+    if isinstance(value, Text):
+        return [value]
+    if isinstance(value, tuple):
+        return [text for each in value for text in texts(each)]
+    if is_dataclass(value):
+        return [text for field in fields(value) for text in texts(getattr(value, field.name))]
+    return []
+
+
+def test_a_run_that_destroyed_is_a_row_of_the_list_with_its_entry_and_one_that_did_not_is_none():
+    made = report(7, 0, 5)
+    listed = minutes(made).items.rows
+    assert [(row[0].id, row[6].id, row[7].id) for row in listed] == [
+        (str(run["seq"]), str(run["destroyed"]), run["hash"]) for run in (made.runs[0], made.runs[2])
+    ]
+
+
+def test_the_day_of_a_destruction_is_jakartas():
+    (row,) = minutes(report(7)).items.rows
+    assert row[1].id == "2026-01-06 02:00"
+    assert row[4].id == "sebelum 2025-07-05"
+
+
+def test_the_list_adds_up_to_the_total():
+    made = minutes(report(7, 5))
+    total = next(fact.value for fact in made.facts if fact.label.en == "Records in all")
+    assert total.id == "12" == str(sum(int(row[6].id) for row in made.items.rows))
+    assert [row[4].id for row in made.summary.rows] == ["12"]
+
+
+def test_place_day_and_company_are_left_to_be_written_by_hand():
+    empty = {fact.label for fact in minutes(report(7)).facts if fact.value is None}
+    assert empty == {FACTS[name] for name in ("number", "company", "place", "signed", "approval")}
+
+
+def test_officer_witnesses_legal_and_supervisory_unit_sign_with_clear_name():
+    made = minutes(report(7)).signatures
+    assert [block.role.id for block in made] == [
+        "Pejabat yang melaksanakan pemusnahan",
+        "Saksi 1",
+        "Saksi 2",
+        "Unit hukum",
+        "Unit pengawasan",
+    ]
+    assert all({"Nama jelas", "Tanda tangan"} <= {line.id for line in block.lines} for block in made)
+
+
+def test_of_the_five_conditions_only_the_ended_period_is_shown_by_the_program():
+    assert [condition.shown for condition in minutes(report(7)).conditions] == [True] + [False] * 4
+
+
+def test_nothing_destroyed_is_nothing_to_sign():
+    made = minutes(report(0))
+    assert made.opening[0].id.startswith("Nihil")
+    assert (made.signatures, made.conditions, made.items.rows) == ((), (), ())
+
+
+def test_a_broken_ledger_must_not_be_signed_for():
+    made = minutes(replace(report(7), ledger_error="entry 1 was changed"))
+    assert made.signatures == ()
+    assert made.warning.en.endswith("entry 1 was changed")
+    assert not any(condition.shown for condition in made.conditions)
+
+
+@pytest.mark.parametrize("made", [minutes(report()), minutes(report(7))])
+def test_every_text_is_there_in_both_languages(made):
+    found = texts(made)
+    assert len(found) > 15
+    assert all(text.id and text.en for text in found)
+
+
+def test_a_day_is_written_out_in_both_zones():
+    assert dated(datetime(2026, 11, 24, 2, tzinfo=UTC)).id == (
+        "Selasa, 24 November 2026 pukul 09.00 WIB (02:00 UTC)"
+    )
+    assert dated(END).en == "Sunday, 1 February 2026, 00:00 WIB (2026-01-31 17:00 UTC)"
