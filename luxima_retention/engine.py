@@ -359,6 +359,7 @@ class _Walk:
         if obstacle is not None:
             raise StoreError(obstacle.message, obstacle.hint)
         if self.environment.state is None and self.policy.ledgerless and not survey.expired:
+            self.facts.verdicts = ()
             self._nothing(survey, "; expiry will need a ledger, and none is configured")
         elif refused and (plan.items or refused[0].guard in _ALWAYS_REFUSE):
             self._refuse(refused)

@@ -6,15 +6,19 @@ deflated side by side, each primed with the 32 KiB before it, so that two cores 
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import struct
 import subprocess
+import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import import_module
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from luxima_retention.errors import StoreError
 from luxima_retention.stores.logfiles.safe import write
@@ -27,33 +31,98 @@ _HIGHEST = {"zstd": 19}
 _BLOCK = 1024 * 1024
 _GZIP_BLOCK = 2 * 1024 * 1024
 _WINDOW = 32 * 1024
-_ZSTD_PIECE = 1024
+_ZSTD_PIECE = 512
 _THREADS = 2
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What came back from a compressed file, as it was read from there.
+
+    Args:
+        held: bytes that it holds; ``None`` for a form that only the configured program knows.
+        sha256: of the compressed file, hex.
+    """
+
+    held: int | None
+    sha256: str
+
+
 def compress(
     codec: str, source: int, target: int, *, level: int | None = None, program: tuple[str, ...] = ()
-) -> None:
-    """Compress all that is left of ``source`` into ``target``; both are descriptors.
+) -> Packed:
+    """Compress all that is left of ``source`` into an empty ``target``, and read back what was written.
 
     Args:
         codec: ``zstd``, ``gzip``, ``bzip2``, ``xz`` or ``program``.
-        source: read to its end.
-        target: written from where it stands.
+        source: descriptor; read to its end.
+        target: descriptor; written, and read from its beginning while it grows.
         level: ``None`` is the codec's usual one.
         program: with its arguments, from stdin to stdout.
 
     Raises:
         OSError: reading or writing failed.
-        StoreError: the program failed.
+        StoreError: the program failed, or what was written does not come back.
     """
+    back = _ReadBack(target)
     if codec == "program":
         _by_program(program, source, target)
-        return
+        back.grown(os.fstat(target).st_size, last=True)
+        known = recognised(os.pread(target, 8, 0)) is not None
+        held = sum(map(len, _decompressed(back))) if known else None
+        return Packed(held, back.rest())
     chosen = min(level or _LEVELS[codec], _HIGHEST.get(codec, 9))
-    for data in _ENCODERS[codec](blocks(source, _GZIP_BLOCK if codec == "gzip" else _BLOCK), chosen):
-        write(target, data)
+    encoded = _ENCODERS[codec](blocks(source, _GZIP_BLOCK if codec == "gzip" else _BLOCK), chosen)
+    with ThreadPoolExecutor(1) as pool:
+        held_later = pool.submit(lambda: sum(map(len, _decompressed(back))))
+        size = 0
+        try:
+            for data in encoded:
+                write(target, data)
+                size += len(data)
+                back.grown(size)
+        finally:
+            back.grown(size, last=True)
+        return Packed(held_later.result(), back.rest())
+
+
+class _ReadBack(io.RawIOBase):
+    """A file that is read while it is written; whoever is ahead of the writer waits. Hashes what it reads."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._place = 0
+        self._size = 0
+        self._last = False
+        self._changed = threading.Condition()
+        self._sha256 = hashlib.sha256()
+
+    def grown(self, size: int, *, last: bool = False) -> None:
+        """So many bytes have been written, and no more will be."""
+        with self._changed:
+            self._size, self._last = size, last
+            self._changed.notify()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        with self._changed:
+            self._changed.wait_for(lambda: self._last or self._size - self._place >= _BLOCK)
+            most = min(len(buffer), self._size - self._place)
+        got = os.preadv(self._descriptor, [memoryview(buffer)[:most]], self._place) if most else 0
+        self._sha256.update(memoryview(buffer)[:got])
+        self._place += got
+        return got
+
+    def rest(self) -> str:
+        """The SHA-256 of the whole file, once it is written."""
+        while data := os.pread(self._descriptor, _BLOCK, self._place):
+            self._sha256.update(data)
+            self._place += len(data)
+        return self._sha256.hexdigest()
 
 
 def blocks(descriptor: int, size: int = _BLOCK) -> Iterator[bytes]:
@@ -92,18 +161,26 @@ def _xz(source: Iterator[bytes], level: int) -> Iterator[bytes]:
 def _gzip(source: Iterator[bytes], level: int) -> Iterator[bytes]:
     yield _GZIP_HEAD
     sums = [0, 0]
+    # A thread is only started once there is a second block to do.
     with ThreadPoolExecutor(_THREADS) as pool:
-        waiting: deque[Future[bytes]] = deque()
+        waiting: deque[Future[bytes] | bytes] = deque()
         before = b""
         for block in source:
             sums[0], sums[1] = zlib.crc32(block, sums[0]), sums[1] + len(block)
-            waiting.append(pool.submit(_deflate, block, level, before))
+            whole = len(block) == _GZIP_BLOCK
+            waiting.append(
+                pool.submit(_deflate, block, level, before) if whole else _deflate(block, level, before)
+            )
             before = block[-_WINDOW:]
             if len(waiting) > _THREADS:
-                yield waiting.popleft().result()
-        yield from (future.result() for future in waiting)
+                yield _result(waiting.popleft())
+        yield from map(_result, waiting)
     yield zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS).flush()
     yield struct.pack("<LL", sums[0], sums[1] & 0xFFFFFFFF)
+
+
+def _result(deflated: Future[bytes] | bytes) -> bytes:
+    return deflated if isinstance(deflated, bytes) else deflated.result()
 
 
 def _deflate(block: bytes, level: int, before: bytes) -> bytes:
@@ -144,19 +221,26 @@ def decompress(descriptor: int) -> Iterator[bytes]:
     Raises:
         StoreError: it is damaged, cut short, or none that can be read.
     """
-    codec = recognised(os.pread(descriptor, 8, 0))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with os.fdopen(os.dup(descriptor), "rb", buffering=0) as raw:
+        yield from _decompressed(raw)
+
+
+def _decompressed(file: io.RawIOBase) -> Iterator[bytes]:
+    raw = io.BufferedReader(file, _BLOCK)
+    codec = recognised(raw.peek(8))
     if codec is None:
         raise StoreError("it is no compressed file that can be read back")
-    os.lseek(descriptor, 0, os.SEEK_SET)
     try:
-        with os.fdopen(os.dup(descriptor), "rb") as raw:
-            yield from _unzstd(raw) if codec == "zstd" else _read_all(codec, raw)
+        yield from _unzstd(raw) if codec == "zstd" else _read_all(codec, raw)
     except (OSError, EOFError, zlib.error) as error:
         raise StoreError(f"it is damaged: {error}") from error
     except Exception as error:
         if type(error).__name__ in {"ZstdError", "LZMAError"}:  # their modules are not imported here
             raise StoreError(f"it is damaged: {error}") from error
         raise
+    finally:
+        raw.detach()
 
 
 def _read_all(codec: str, raw: BinaryIO) -> Iterator[bytes]:
@@ -179,17 +263,6 @@ def _unzstd(raw: BinaryIO) -> Iterator[bytes]:
             data = decoder.unused_data if decoder.eof else b""
     if not decoder.eof:
         raise EOFError("it ends too early")
-
-
-def check(descriptor: int, size: int) -> None:
-    """Read a compressed file back; its own checksum is over what went in.
-
-    Raises:
-        StoreError: it is damaged, or does not hold ``size`` bytes.
-    """
-    held = sum(map(len, decompress(descriptor)))
-    if held != size:
-        raise StoreError(f"it holds {held} bytes of {size}")
 
 
 def same_content(plain: int, compressed: int) -> bool:

@@ -90,11 +90,9 @@ class Moves:
             if step.method == "rename":
                 self._directory.rename(step.log, step.to, self._store)
                 self._check(self._store, step.to, file)
-                self._sync()
             elif step.method == "renamecopy":
                 self._directory.rename(step.log, _aside(step.log))
                 self._check(self._directory, _aside(step.log), file)
-                self._sync()
             else:
                 self._copy(step)
         except FileExistsError as error:
@@ -125,7 +123,8 @@ class Moves:
         if (status.st_dev, status.st_ino) != (file.device, file.inode):
             raise StoreError(f"{directory.path_of(name)} is another file than the log that was looked at")
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Make the new names durable."""
         self._store.sync()
         if self._store is not self._directory:
             self._directory.sync()

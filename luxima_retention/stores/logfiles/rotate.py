@@ -275,8 +275,9 @@ class _Turn:
             if self.terms.stopping():
                 self.result.code = ExitCode.STOPPED
                 self.result.failures.append("the run was stopped before every log had its turn")
-                return
+                break
             self._attempt(self._rotate, found, step, file, verdict)
+        self._moves(found).sync()
 
     def _planned(self, found: _Open) -> Iterator[tuple[Step, File, Due]]:
         for log, file, verdict in found.due:

@@ -6,7 +6,6 @@ next run compares them.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -99,23 +98,16 @@ class _Shrinking:
         return False
 
     def _compress(self, name: str, source: int, file: File) -> None:
-        chosen, draft = self.set.settings, temporary(name)
+        draft = temporary(name)
         target = self.store.make(draft, Attributes.of(file))
         try:
             with told(f"{self.store.path_of(name)} cannot be compressed"):
-                codecs.compress(
-                    chosen.compress,
-                    source,
-                    target,
-                    level=chosen.compress_level,
-                    program=chosen.compress_program,
-                )
+                packed = self._packed(name, source, target, file)
                 os.utime(target, ns=(file.written, file.written))
                 os.fsync(target)
             failpoint("rotate.after_compress")
-            self._check(name, target, file)
             _check_unchanged(self.store.path_of(name), file, source)
-            self._told(name, target, file)
+            self._tell(name, file, os.fstat(target).st_size, packed.sha256)
         except BaseException:
             self.store.remove(draft)
             raise
@@ -123,30 +115,32 @@ class _Shrinking:
             os.close(target)
         self.ready.append((name, draft, file))
 
-    def _check(self, name: str, target: int, file: File) -> None:
-        """Read it back; what a program made in a form of its own is only known not to be empty."""
-        if self.set.settings.compress == "program" and not codecs.recognised(os.pread(target, 8, 0)):
-            if file.size and not os.fstat(target).st_size:
-                raise StoreError(f"{self.store.path_of(name)} came out empty", "see compress_program")
-            return
+    def _packed(self, name: str, source: int, target: int, file: File) -> codecs.Packed:
+        """Compress it and read it back; of a form that only its program knows, that it is not empty."""
+        chosen, path = self.set.settings, self.store.path_of(name)
         try:
-            codecs.check(target, file.size)
+            packed = codecs.compress(
+                chosen.compress,
+                source,
+                target,
+                level=chosen.compress_level,
+                program=chosen.compress_program,
+            )
         except StoreError as error:
-            raise StoreError(
-                f"{self.store.path_of(name)} did not come back from its compression: {error.message}"
-            ) from error
+            raise StoreError(f"{path} did not come back from its compression: {error.message}") from error
+        if packed.held is None and file.size and not os.fstat(target).st_size:
+            raise StoreError(f"{path} came out empty", "see compress_program")
+        if packed.held is not None and packed.held != file.size:
+            raise StoreError(f"{path} came back with {packed.held} bytes of {file.size}")
+        return packed
 
-    def _told(self, name: str, target: int, file: File) -> None:
-        os.lseek(target, 0, os.SEEK_SET)
-        sha256 = hashlib.sha256()
-        for block in codecs.blocks(target):
-            sha256.update(block)
+    def _tell(self, name: str, file: File, size: int, sha256: str) -> None:
         self.result.compressed.append(
             {
                 "path": self.store.path_of(name) + self.set.extension,
                 "bytes": file.size,
-                "compressed_bytes": os.fstat(target).st_size,
-                "sha256": sha256.hexdigest(),
+                "compressed_bytes": size,
+                "sha256": sha256,
             }
         )
 
