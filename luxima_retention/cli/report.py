@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 @click.command("report")
 @click.option("--from", "start", type=Instant(), required=True, help="Start of the period.")
 @click.option("--to", "end", type=Instant(), required=True, help="End of the period; outside of it.")
-@click.option("--format", "form", type=click.Choice(["json", "csv", "html"]), default="json", help="Form.")
+@click.option(
+    "--format", "form", type=click.Choice(["json", "csv", "html", "pdf"]), default="json", help="Form."
+)
 @click.option(
     "-o", "--out", "path", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File."
 )
-@click.option("--lang", type=click.Choice(["id", "en"]), default="id", help="Language of the HTML.")
+@click.option("--lang", type=click.Choice(["id", "en"]), default="id", help="Language of HTML and PDF.")
 @click.pass_context
 def command(
     context: click.Context, *, start: datetime, end: datetime, form: str, path: Path, lang: str
 ) -> None:
     """Write a report about a period, from the ledger and a fresh survey that changes nothing."""
-    from luxima_retention.report.html import as_html
-    from luxima_retention.report.plain import as_csv, as_json
     from luxima_retention.state import open_state
 
     if start >= end:
@@ -45,16 +45,27 @@ def command(
         made = _built(context.obj.settings, state, start, end)
     finally:
         state.close()
+    data = _rendered(made, form, lang)
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise StoreError(f"the report {path} cannot be written: {error.strerror}") from error
+    click.echo(f"{made.verdict}: {path}")
+
+
+def _rendered(report: Report, form: str, lang: str) -> bytes:
+    from luxima_retention.report.html import as_html
+    from luxima_retention.report.pdf import as_pdf
+    from luxima_retention.report.plain import as_csv, as_json
+
+    if form == "pdf":
+        return as_pdf(report, lang)
     forms: dict[str, Callable[[Report], str]] = {
         "json": as_json,
         "csv": as_csv,
         "html": partial(as_html, lang=lang),
     }
-    try:
-        path.write_text(forms[form](made), encoding="utf-8", newline="")
-    except OSError as error:
-        raise StoreError(f"the report {path} cannot be written: {error.strerror}") from error
-    click.echo(f"{made.verdict}: {path}")
+    return forms[form](report).encode()
 
 
 def _built(settings: Settings, state: State, start: datetime, end: datetime) -> Report:

@@ -235,7 +235,7 @@ def _item(run: Mapping[str, Any]) -> tuple[Text, ...]:
         _same(_minute(run["at"])),
         _same(run["policy"]),
         _same(run["target"]),
-        _span([run]),
+        _span([run]) if run.get("first") else _same(None),
         _same(_minute(run["cutoff"]) if run.get("cutoff") else None),
         _same(run["destroyed"]),
         _same(run["hash"]),

@@ -48,8 +48,8 @@ TEXTS = {
     "method": Text("Cara", "Method"),
     "archive": Text("Arsip", "Archive"),
     "archive maybe": Text(
-        "Bila arsip dikonfigurasi: diarsipkan dan dibaca ulang sebelum dimusnahkan",
-        "Where an archive is configured: archived and read back before destruction",
+        "Menurut pengaturan arsip",
+        "As the archive is set up",
     ),
     "archive none": Text("Tidak diarsipkan", "Not archived"),
     "seq": Text("Entri", "Entry"),
@@ -58,8 +58,8 @@ TEXTS = {
     "hash": Text("SHA-256 entri buku besar", "SHA-256 of the ledger entry"),
     "how": Text(
         "Pelaksanaan: pemusnahan dijalankan otomatis oleh luxima-retention menurut rencana yang dihitung"
-        " sebelum tindakan pertama; hanya catatan yang lebih tua daripada batas waktu yang dimusnahkan, dan catatan"
-        " dalam penahanan hukum dilewati.",
+        " sebelum tindakan pertama; hanya catatan yang lebih tua daripada batas waktu yang dimusnahkan, dan"
+        " catatan dalam penahanan hukum dilewati.",
         "How: luxima-retention destroyed automatically, by a plan computed before the first act; only records"
         " older than the cutoff went, and records on legal hold were passed over.",
     ),
