@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,22 @@ def database(say: Say) -> Iterator[str]:
             yield server.get_uri()
         finally:
             server.cleanup()
+
+
+def log_files(directory: Path) -> None:
+    """Two logs of eight days, and rotated files of one of them that reach back for six weeks."""
+    now = datetime.now(UTC)
+    directory.mkdir()
+    for name in ("billing", "mailer"):
+        lines = (
+            f"{now - timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ} {name} works\n" for hours in range(192, 0, -1)
+        )
+        (directory / f"{name}.log").write_text("".join(lines), encoding="utf-8")
+    for days in range(8, 44, 7):
+        at = now - timedelta(days=days)
+        path = directory / f"billing.log-{at:%Y%m%d}"
+        path.write_text(f"{at:%Y-%m-%dT%H:%M:%SZ} billing works\n", encoding="utf-8")
+        os.utime(path, (at.timestamp(), at.timestamp()))
 
 
 @contextmanager

@@ -29,6 +29,10 @@ urls = [{prometheus}]
 [loki]
 {loki}
 
+[rotation.sets.billing]
+paths = ["{directory}/logs/*.log"]
+
+
 [archive]
 url = "file://{directory}/archive"
 retention_days = 365
@@ -84,6 +88,10 @@ _STEPS = (
         ("run", "application-logs", "--as-of", _CAPTURED, "--max-fraction", "0.6"),
     ),
     ("Does Prometheus keep its 60 days? It is only asked.", ("run", "metrics")),
+    (
+        "Log files: what is older than a week is renamed, made again and compressed the week after.",
+        ("run", "log-files"),
+    ),
     ("Is every archived record readable, and as it was?", ("archive", "verify")),
     ("Has anybody touched the ledger?", ("ledger", "verify")),
 )
@@ -120,6 +128,7 @@ def command(directory: Path) -> None:
             _show(sentence, arguments, settings)
     click.secho("\nWhere to look", bold=True)
     click.echo(f"  settings  {settings}\n  archive   {directory}/archive\n  anchor    {directory}/anchor")
+    click.echo(f"  log files {directory}/logs")
     click.echo("  docs      docs/architecture.md, docs/evidence.md, docs/postgresql.md")
 
 
@@ -127,12 +136,14 @@ def _prepare(owner: str, directory: Path, prometheus: str, loki: str) -> Path:
     """The table with its rows, the job's role, and the settings file."""
     import psycopg
 
+    from luxima_retention import demo
     from luxima_retention.sqlfiles import load
 
     click.echo("filling core.audit_log with 200,000 rows of one year …")
     with psycopg.connect(owner) as connection:
         connection.execute(load("templates/demo.sql").encode())
     job = owner.replace("postgres:@", "luxima_retention:@", 1)
+    demo.log_files(directory / "logs")
     path = directory / "luxima-retention.toml"
     urls = f'"{prometheus}"' if prometheus else ""
     text = _SETTINGS.format(job=job, owner=owner, directory=directory, prometheus=urls, loki=loki)

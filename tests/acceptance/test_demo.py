@@ -23,6 +23,8 @@ def test_the_demo_shows_every_step_and_leaves_nothing_running(tmp_path):
         "expired, but kept by hold H-demo",
         "security-events app.security_events",
         "not yet provable",
+        "rotated 2 of 2 logs, compressed 6 files",
+        "log-files billing: 2 records destroyed; nothing expired is left",
         "the ledger is whole",
         "Where to look",
     ):

@@ -26,12 +26,12 @@ from luxima_retention.job import Opening
 from luxima_retention.job import load as load_job
 from luxima_retention.matrix import BY_NAME
 from luxima_retention.schedule import slots
-from luxima_retention.settings import Settings
+from luxima_retention.settings import RotationSettings, Settings
 
 ROOT = Path(__file__).parents[2]
 CRON = ROOT / "cron"
 OVERLAYS = ("base", "overlays/staging", "overlays/production")
-COMPONENTS = ("paused", "sharded", "pushgateway", "otel")
+COMPONENTS = ("paused", "sharded", "pushgateway", "otel", "log-volume")
 VERSIONS = ("1.31", "1.33", "1.37")
 SLOTS = {slot.name: slot for slot in slots(Settings(policies={}))}
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
@@ -279,9 +279,19 @@ def test_paused_starts_nothing(with_components):
     assert all(job["spec"]["suspend"] is True for job in cron_jobs(with_components).values())
 
 
-def test_only_the_job_whose_volume_must_be_made_first_is_suspended_otherwise():
+def test_nothing_is_suspended_otherwise():
     jobs = cron_jobs(rendered("overlays/production"))
-    assert [name for name, job in jobs.items() if job["spec"].get("suspend")] == ["log-files"]
+    assert not [name for name, job in jobs.items() if job["spec"].get("suspend")]
+
+
+def test_the_sets_of_the_log_volume_lie_on_it(with_components):
+    job = cron_jobs(with_components)["log-files"]
+    (sets,) = (item["value"] for item in container(job)["env"] if item["name"] == "LUXIMA_ROTATION__SETS")
+    rotation = RotationSettings.model_validate({"sets": sets})
+    (mount,) = (item for item in container(job)["volumeMounts"] if item["name"] == "service-logs")
+    paths = [path for chosen in rotation.sets.values() for path in chosen.paths]
+    assert paths
+    assert all(path.startswith(f"{mount['mountPath']}/") for path in paths)
 
 
 def test_sharded_gives_each_index_its_part(with_components):
