@@ -676,6 +676,22 @@ class ScheduleSettings(Section):
     health_port: int = Field(8086, ge=0, le=65535, description="Its port; 0 takes a free one.")
 
 
+class ReportSettings(Section):
+    """``report``: where reports go that nobody waits for."""
+
+    url: str = Field(
+        "",
+        description="Place of reports written without -o: s3://bucket/prefix or file:///directory; a bucket"
+        " is reached as ledger.anchors are.",
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.url and not self.url.startswith(("s3://", "file:///")):
+            raise ValueError(f"report.url is {self.url!r}: it must begin with s3:// or file:///")
+        return self
+
+
 class TelemetrySettings(Section):
     """``telemetry``: what a run tells the stack that watches; it never decides how a run ends."""
 
@@ -708,4 +724,5 @@ class Settings(Section):
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Metrics and traces.")
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="The ledger.")
+    report: ReportSettings = Field(default_factory=ReportSettings, description="Reports.")
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings, description="When each policy runs.")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from luxima_retention.cli.common import Instant
-from luxima_retention.errors import ConfigurationError, StoreError, TamperingFound
+from luxima_retention.errors import ConfigurationError, TamperingFound
 
 if TYPE_CHECKING:
     from luxima_retention.report.model import Report
@@ -20,52 +19,81 @@ if TYPE_CHECKING:
 
 
 @click.command("report")
-@click.option("--from", "start", type=Instant(), required=True, help="Start of the period.")
-@click.option("--to", "end", type=Instant(), required=True, help="End of the period; outside of it.")
+@click.option("--from", "start", type=Instant(), help="Start of the period.")
+@click.option("--to", "end", type=Instant(), help="End of the period; outside of it.")
+@click.option("--month", metavar="MONTH", help="Instead of both: 2026-10, or last; in schedule.time_zone.")
 @click.option(
-    "--format", "form", type=click.Choice(["json", "csv", "html", "pdf"]), default="json", help="Form."
+    "--format",
+    "form",
+    type=click.Choice(["json", "csv", "html", "pdf", "bundle"]),
+    default="json",
+    help="Form.",
 )
 @click.option(
-    "-o", "--out", "path", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File."
+    "-o",
+    "--out",
+    metavar="FILE|URL",
+    help="File, or place that gets a file named after the period: s3://bucket/prefix or file:///directory."
+    " Default: report.url.",
 )
 @click.option("--lang", type=click.Choice(["id", "en"]), default="id", help="Language of HTML and PDF.")
 @click.pass_context
 def command(
-    context: click.Context, *, start: datetime, end: datetime, form: str, path: Path, lang: str
+    context: click.Context,
+    *,
+    start: datetime | None,
+    end: datetime | None,
+    month: str | None,
+    form: str,
+    out: str | None,
+    lang: str,
 ) -> None:
     """Write a report about a period, from the ledger and a fresh survey that changes nothing."""
     from luxima_retention.state import open_state
 
-    if start >= end:
-        raise ConfigurationError("the period is empty", "name an instant after --from with --to")
-    state = open_state(context.obj.settings)
+    settings = context.obj.settings
+    period = _period(start, end, month, settings.schedule.time_zone)
+    target = out or settings.report.url
+    if not target:
+        raise ConfigurationError(
+            "nobody said where the report goes", "name a file with -o, or set report.url"
+        )
+    state = open_state(settings)
     if state is None:
         raise ConfigurationError("no ledger is configured", "set database.dsn or ledger.path")
-    try:
-        made = _built(context.obj.settings, state, start, end)
-    finally:
-        state.close()
-    data = _rendered(made, form, lang)
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise StoreError(f"the report {path} cannot be written: {error.strerror}") from error
-    click.echo(f"{made.verdict}: {path}")
+    with closing(state):
+        made = _built(settings, state, *period)
+        where = _written(settings, state, made, target, form=form, lang=lang)
+    click.echo(f"{made.verdict}: {where}")
 
 
-def _rendered(report: Report, form: str, lang: str) -> bytes:
-    from luxima_retention.report.html import as_html
-    from luxima_retention.report.pdf import as_pdf
-    from luxima_retention.report.plain import as_csv, as_json
+def _period(
+    start: datetime | None, end: datetime | None, month: str | None, zone: str
+) -> tuple[datetime, datetime]:
+    from luxima_retention.clock import system_clock
+    from luxima_retention.report.period import month_of
 
-    if form == "pdf":
-        return as_pdf(report, lang)
-    forms: dict[str, Callable[[Report], str]] = {
-        "json": as_json,
-        "csv": as_csv,
-        "html": partial(as_html, lang=lang),
-    }
-    return forms[form](report).encode()
+    if month is not None and start is None and end is None:
+        return month_of(month, system_clock(), zone)
+    if month is not None or start is None or end is None:
+        raise ConfigurationError("the period is not clear", "give either --month, or both --from and --to")
+    if start >= end:
+        raise ConfigurationError("the period is empty", "name an instant after --from with --to")
+    return start, end
+
+
+def _written(settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str) -> str:
+    """Write it where it goes; that place."""
+    from luxima_retention.ledger.checkpoint import open_access, open_anchors, trusted_key
+    from luxima_retention.report.bundle import Evidence
+    from luxima_retention.report.forms import send, write
+
+    key = trusted_key(settings.ledger, None, state.ledger) if form == "bundle" else None
+    evidence = Evidence(ledger=state.ledger, anchors=open_anchors(settings.ledger), key=key)
+    if target.startswith(("s3://", "file:")):
+        return send(made, form, lang, evidence, url=target, access=open_access(settings.ledger))
+    write(made, form, lang, evidence, Path(target))
+    return target
 
 
 def _built(settings: Settings, state: State, start: datetime, end: datetime) -> Report:

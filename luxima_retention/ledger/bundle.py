@@ -52,7 +52,7 @@ def export(ledger: Ledger, anchors: Iterable[Anchor], key: Key | None, directory
             (directory / "key.pem").write_text(public_pem(key), encoding="utf-8")
         for name in ("verify.py", "VERIFY.txt"):
             (directory / name).write_bytes((files("luxima_retention.ledger") / name).read_bytes())
-        return _write_sums(directory)
+        return write_sums(directory)
     except OSError as error:
         raise StoreError(f"the bundle {directory} cannot be written: {error.strerror}") from error
 
@@ -75,9 +75,10 @@ def _write_checkpoints(ledger: Ledger, anchors: Iterable[Anchor], directory: Pat
         (directory / name).write_bytes(note)
 
 
-def _write_sums(directory: Path) -> tuple[str, ...]:
-    """``SHA256SUMS`` in the form of ``sha256sum``, sorted by name."""
-    names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+def write_sums(directory: Path) -> tuple[str, ...]:
+    """Write ``SHA256SUMS`` of every other file below, as ``sha256sum`` does, by name; all names."""
+    paths = (path for path in directory.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
+    names = sorted(path.relative_to(directory).as_posix() for path in paths)
     with (directory / "SHA256SUMS").open("w", encoding="utf-8") as sums:
         for name in names:
             with (directory / name).open("rb") as file:

@@ -237,15 +237,20 @@ class Anchor:
         return b"".join(self._place.read(name, version)).decode()
 
 
-def open_anchors(settings: LedgerSettings) -> tuple[Anchor, ...]:
-    """The anchors of these settings."""
+def open_access(settings: LedgerSettings) -> Access:
+    """How the buckets of evidence are reached: those of the anchors and of the reports."""
     key, secret = settings.access_key_id, settings.secret_access_key
-    access = Access(
+    return Access(
         endpoint_url=settings.endpoint_url,
         region=settings.region,
         access_key_id=key.get_secret_value() if key else "",
         secret_access_key=secret.get_secret_value() if secret else "",
     )
+
+
+def open_anchors(settings: LedgerSettings) -> tuple[Anchor, ...]:
+    """The anchors of these settings."""
+    access = open_access(settings)
     return tuple(
         Anchor(open_place(url, access), settings.origin, settings.anchor_lock_days)
         for url in settings.anchors

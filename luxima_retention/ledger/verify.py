@@ -482,7 +482,7 @@ def bundle_checkpoints(paths: Iterable[Path]) -> Iterator[Checkpoint]:
 def main(arguments: list[str] | None = None) -> int:
     """Verify an exported bundle; the exit status."""
     parser = argparse.ArgumentParser(description="Verify an exported ledger of luxima-retention.")
-    parser.add_argument("directory", type=Path, help="the bundle")
+    parser.add_argument("directory", type=Path, nargs="?", default=Path(), help="the bundle; default: here")
     parser.add_argument(
         "--key", type=Key.parse, help="the verifier key that you trust; without it the bundle's own"
     )

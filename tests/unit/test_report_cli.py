@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from luxima_retention.cli import cli
 from luxima_retention.errors import ConfigurationError
 from luxima_retention.ledger.file import FileLedger
+from luxima_retention.report.period import month_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -54,6 +55,63 @@ def test_html_shows_the_runs_in_english_too(home):
     page = report(home, "--format", "html", "--lang", "en")
     assert "COMPLIANT WITH EXCEPTIONS" in page
     assert page.count("<td>run.completed</td>") == 2
+
+
+def test_a_pdf_is_written_as_it_is(home):
+    options = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06", "--format", "pdf"]
+    CliRunner().invoke(cli, [*options, "-o", str(home / "out.pdf")], catch_exceptions=False)
+    assert (home / "out.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_place_gets_a_file_named_after_the_period(home):
+    (home / "reports").mkdir()
+    options = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06"]
+    done = CliRunner().invoke(cli, [*options, "-o", f"file://{home}/reports"], catch_exceptions=False)
+    name = "luxima-retention-2026-06-01-2026-07-01.json"
+    assert done.output.strip().endswith(f"file://{home}/reports/{name}")
+    assert len(json.loads((home / "reports" / name).read_text())["runs"]) == 2
+
+
+def test_without_a_file_the_report_goes_where_the_settings_say(home):
+    (home / "reports").mkdir()
+    with (home / "settings.toml").open("a") as file:
+        file.write(f'[report]\nurl = "file://{home}/reports"\n')
+    options = ["--config", str(home / "settings.toml"), "report", "--month", "last", "--format", "bundle"]
+    CliRunner().invoke(cli, options, catch_exceptions=False)
+    assert [path.suffix for path in (home / "reports").iterdir()] == [".zip"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--month", "last"], "nobody said where"),
+        (["--month", "2026-6", "-o", "x"], "is no month"),
+        (["--month", "last", "--to", "2026-01-01", "-o", "x"], "period is not clear"),
+        (["--from", "2026-01-01", "-o", "x"], "period is not clear"),
+        (["-o", "x"], "period is not clear"),
+    ],
+)
+def test_a_period_or_a_place_that_is_not_clear_is_no_report(home, words, sentence):
+    options = ["--config", str(home / "settings.toml"), "report"]
+    with pytest.raises(ConfigurationError, match=sentence):
+        CliRunner().invoke(cli, [*options, *words], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "start", "end"),
+    [
+        ("2026-10", "2030-01-01T00:00", "2026-09-30T17:00", "2026-10-31T17:00"),
+        ("2026-12", "2030-01-01T00:00", "2026-11-30T17:00", "2026-12-31T17:00"),
+        ("last", "2026-11-01T00:00", "2026-09-30T17:00", "2026-10-31T17:00"),
+        # In Jakarta January has begun.
+        ("last", "2025-12-31T17:00", "2025-11-30T17:00", "2025-12-31T17:00"),
+        ("last", "2025-12-31T16:59", "2025-10-31T17:00", "2025-11-30T17:00"),
+    ],
+)
+def test_a_month_is_jakartas(name, now, start, end):
+    instants = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (now, start, end))
+    now, start, end = instants
+    assert month_of(name, now, "Asia/Jakarta") == (start, end)
 
 
 def test_an_empty_period_is_no_report(home):

@@ -166,6 +166,13 @@ def test_sql_and_jobs_travel_in_the_wheel(wheel):
     assert "luxima_retention/py.typed" in names
 
 
+def test_every_template_and_text_travels_in_the_wheel(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    data = [path for path in (ROOT / "luxima_retention").rglob("*.*") if path.suffix not in {".py", ".pyc"}]
+    assert {"report.typ", "report.html.j2", "README.txt", "VERIFY.txt"} <= {path.name for path in data}
+    assert {str(path.relative_to(ROOT)) for path in data} <= names
+
+
 def test_the_installed_wheel_works_outside_of_the_repository(wheel, tmp_path):
     """Unpacked beside the libraries of this environment, with nothing of the repository in reach."""
     site = tmp_path / "site"
