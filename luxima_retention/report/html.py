@@ -28,7 +28,7 @@ def as_html(report: Report, lang: str) -> str:
         tiles=[*tiles, ("entries", values["ledger"]["entries"])],
         tables=[
             ("matrix", _STORES, values["stores"]),
-            ("exceptions", _RUNS, values["exceptions"]),
+            ("exceptions", ("at", "policy", "target", "kind"), values["exceptions"]),
             ("runs", _RUNS, values["runs"]),
         ],
     )

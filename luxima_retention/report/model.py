@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from luxima_retention.clock import iso
+from luxima_retention import __version__
+from luxima_retention.clock import iso, parse_iso
+from luxima_retention.entries import missed
+from luxima_retention.errors import RetentionError
 from luxima_retention.ledger import Entry
-from luxima_retention.results import PolicyResult, RunResult, TargetResult
+from luxima_retention.matrix import BY_NAME
+from luxima_retention.report import matrix_rows, rules
+from luxima_retention.report.exceptions import found
+from luxima_retention.report.texts import sentence
+from luxima_retention.report.told import Told
+from luxima_retention.results import RunResult, Word
 
-_RUNS = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
-_EXCEPTIONS = frozenset({"run.refused", "run.reconciled", "slot.missed", "approval"})
+Row = dict[str, Any]
+
+#: what an entry that another program wrote makes of our reading
+_NOT_OURS = (KeyError, TypeError, ValueError, AttributeError)
 
 
 class Verdict(StrEnum):
@@ -26,16 +36,69 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerState:
+    """What verifying the ledger showed.
+
+    Args:
+        size: entries verified; ``None`` when verification failed.
+        root: RFC 6962 tree hash over them, hex.
+        head: hash of the last one, hex.
+        signed: entries under the newest trusted checkpoint.
+        checkpoints: how many agree.
+        key: the verifier key, if any is trusted.
+        pinned: whether the settings pin it.
+        anchors: places beyond the database's reach that were compared.
+    """
+
+    size: int | None = None
+    root: str = ""
+    head: str = ""
+    signed: int = 0
+    checkpoints: int = 0
+    key: str | None = None
+    pinned: bool = False
+    anchors: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """The command that repeats the verification."""
+        return "luxima-retention ledger verify" + (f" --key '{self.key}'" if self.key else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the settings say about times.
+
+    Args:
+        every: policy → how often a run is expected; ``None`` expects none.
+        archived: policy → days that its archive is kept; policies without one are not in it.
+    """
+
+    every: Mapping[str, timedelta | None] = field(default_factory=dict)
+    archived: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What every format renders.
+    """What every format renders. Rows are JSON values; instants in them are ISO 8601, UTC.
 
     Args:
         start, end: of the period; the end is outside of it.
+        surveyed: when; the one reading of the clock.
         ledger_error: why the ledger cannot be trusted; ``None`` when it was verified.
-        entries: of the ledger as a whole.
-        stores: the matrix, a row for each store surveyed.
-        runs: the population, missed slots included.
-        exceptions: those of the runs, and of the approvals, that somebody must look at.
+        entries: of the ledger as a whole, as far as it could be read.
+        stores: the matrix, a row for each store surveyed; see :mod:`.matrix_rows`.
+        runs: the population, missed slots and runs that never ended included; see :mod:`.told`.
+        exceptions: what somebody must look at; see :mod:`.exceptions`.
+        begun: whether any run stands in the ledger before the end of the period.
+        ledger: what its verification showed.
+        weeks: ISO weeks (UTC) of the period: ``destroyed``, ``runs``, ``missed`` and ``refused``, as a whole
+            and by policy.
+        guards: what guards refused, and what somebody named to let a run go on.
+        holds: those in force at any time of the period.
+        archives: written, restored and expired.
+        clocks: the largest skew for each store.
+        rules: each well-known rule against the matrix; see :mod:`.rules`.
     """
 
     start: datetime
@@ -43,117 +106,215 @@ class Report:
     surveyed: datetime
     ledger_error: str | None
     entries: int
-    stores: tuple[dict[str, Any], ...]
-    runs: tuple[dict[str, Any], ...]
-    exceptions: tuple[dict[str, Any], ...]
+    stores: tuple[Row, ...]
+    runs: tuple[Row, ...]
+    exceptions: tuple[Row, ...]
+    begun: bool = False
+    ledger: LedgerState = field(default_factory=LedgerState)
+    weeks: tuple[Row, ...] = ()
+    guards: tuple[Row, ...] = ()
+    holds: tuple[Row, ...] = ()
+    archives: tuple[Row, ...] = ()
+    clocks: tuple[Row, ...] = ()
+    rules: tuple[Row, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """The worst that was found."""
-        if self.ledger_error or any(_failed(row) for row in (*self.runs, *self.stores)):
+        """The worst that was found. Before the first run there is nothing to judge but the ledger."""
+        if self.ledger_error:
             return Verdict.NOT_COMPLIANT
-        if not self.runs:
+        if not self.begun and not self.runs:
             return Verdict.NOTHING_YET
-        if self.exceptions or any(_open(row) for row in self.stores):
-            return Verdict.EXCEPTIONS
-        return Verdict.COMPLIANT
+        if any(item.get("failed") for item in self.exceptions):
+            return Verdict.NOT_COMPLIANT
+        return Verdict.EXCEPTIONS if self.exceptions else Verdict.COMPLIANT
+
+    @property
+    def records(self) -> tuple[Row, ...]:
+        """The destruction records: runs that destroyed or condemned anything."""
+        return tuple(row for row in self.runs if row["destroyed"] or row.get("condemned"))
+
+    @property
+    def queries(self) -> tuple[Row, ...]:
+        """The parameters of each survey, and what it counted."""
+        names = ("policy", "target", "retention_days", "cutoff", "evidence")
+        counts = ("population", "expired", "held", "locked", "undated", "future", "pending")
+        return tuple({name: row.get(name) for name in (*names, *counts)} for row in self.stores)
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; the counts are those of the four tiles."""
         return {
             "version": 1,
+            "program": __version__,
             "from": iso(self.start),
             "to": iso(self.end),
             "surveyed": iso(self.surveyed),
             "verdict": str(self.verdict),
             "destroyed": sum(row["destroyed"] for row in self.runs),
-            "expired": _known(self.stores, "expired"),
-            "held": _known(self.stores, "held"),
-            "ledger": {"entries": self.entries, "error": self.ledger_error},
+            "condemned": sum(row.get("condemned") or 0 for row in self.runs),
+            "expired": _sum(self.stores, "expired"),
+            "overdue": _sum(self.stores, "overdue"),
+            "held": _sum(self.stores, "held"),
+            "missed": sum(row["missed"] or 0 for row in self.runs),
+            "ledger": self._ledger(),
             "stores": list(self.stores),
             "runs": list(self.runs),
             "exceptions": list(self.exceptions),
+            "weeks": list(self.weeks),
+            "guards": list(self.guards),
+            "holds": list(self.holds),
+            "archives": list(self.archives),
+            "clocks": list(self.clocks),
+            "queries": list(self.queries),
+            "rules": list(self.rules),
         }
 
+    def _ledger(self) -> Row:
+        state = self.ledger
+        told: Row = {name: getattr(state, name) for name in state.__slots__}
+        told |= {"anchors": list(state.anchors), "command": state.command}
+        return {"entries": self.entries, "error": self.ledger_error, **told}
 
-def _known(stores: Iterable[Mapping[str, Any]], name: str) -> int | None:
+
+def _sentenced(item: Row) -> Row:
+    return {**item, "sentence": {lang: sentence(item, lang) for lang in ("id", "en")}}
+
+
+def _sum(stores: Iterable[Row], name: str) -> int | None:
     """The sum over the stores that were surveyed; ``None`` when none was, which is not nought."""
-    values = [row[name] for row in stores if row[name] is not None]
+    values = [row[name] for row in stores if row.get(name) is not None]
     return sum(values) if values else None
 
 
 def build(
-    entries: Iterable[Entry], survey: RunResult, start: datetime, end: datetime, ledger_error: str | None
+    entries: Iterable[Entry],
+    survey: RunResult,
+    start: datetime,
+    end: datetime,
+    ledger_error: str | None = None,
+    *,
+    ledger: LedgerState | None = None,
+    late: RunResult | None = None,
+    terms: Terms | None = None,
 ) -> Report:
-    """The report about ``start`` ≤ entry < ``end``; ``survey`` is a dry run."""
-    runs, exceptions, count = [], [], 0
-    for entry in entries:
-        count += 1
-        if not start <= entry.at < end:
-            continue
-        if entry.kind in _RUNS:
-            runs.append(_run(entry))
-        if entry.kind in _EXCEPTIONS or entry.body.get("exit_code"):
-            exceptions.append(_run(entry))
+    """The report about ``start`` ≤ entry < ``end``.
+
+    Args:
+        entries: the ledger, whole; if reading it fails, the report says so and holds what came before.
+        survey: a dry run.
+        start: of the period.
+        end: of the period; outside of it.
+        ledger_error: why verification failed, if it did.
+        ledger: what verification showed.
+        late: see :func:`.matrix_rows.rows`.
+        terms: of the settings.
+    """
+    ledger, terms = ledger or LedgerState(), terms or Terms()
+    told = Told(start, end)
+    ledger_error = ledger_error or _read(entries, told, ledger.size)
+    stores = tuple(matrix_rows.rows(survey, late))
+    until = min(end, survey.now)
+    runs = (*told.runs(), *_silent(stores, told, terms, until))
     return Report(
         start=start,
         end=end,
         surveyed=survey.now,
         ledger_error=ledger_error,
-        entries=count,
-        stores=tuple(row for policy in survey.policies for row in _stores(policy)),
-        runs=tuple(runs),
-        exceptions=tuple(exceptions),
+        entries=told.count,
+        stores=stores,
+        runs=runs,
+        exceptions=tuple(map(_sentenced, found(stores, runs, told.resumed, told.guards))),
+        begun=told.begun,
+        ledger=ledger,
+        weeks=tuple(_weeks(runs, start, until)),
+        guards=tuple(told.guards),
+        holds=told.holds(),
+        archives=tuple(told.archives),
+        clocks=tuple(_clocks(stores, told)),
+        rules=tuple(rules.compared({row["policy"]: row["retention_days"] for row in stores}, terms.archived)),
     )
 
 
-def _run(entry: Entry) -> dict[str, Any]:
-    body = entry.body
-    return {
-        "seq": entry.seq,
-        "at": iso(entry.at),
-        "kind": entry.kind,
-        "policy": entry.policy,
-        "target": body.get("target"),
-        "run_id": body.get("run_id"),
-        "outcome": body.get("outcome"),
-        "exit_code": body.get("exit_code"),
-        "cutoff": body.get("cutoff"),
-        "planned": body.get("planned"),
-        "destroyed": body.get("destroyed", 0),
-        "missed": body.get("missed"),
-        "hash": entry.hash,
+def _read(entries: Iterable[Entry], told: Told, size: int | None) -> str | None:
+    """Read as far as it goes, and no further than was verified; why it stopped, if it should not have."""
+    try:
+        for entry in entries:
+            if size is not None and entry.seq > size:
+                return None
+            told.add(entry)
+    except RetentionError as error:
+        return error.message
+    except _NOT_OURS as error:
+        return f"entry {told.count} is not what this program writes: {type(error).__name__} {error}"
+    return None
+
+
+def _silent(stores: Iterable[Row], told: Told, terms: Terms, until: datetime) -> Iterator[Row]:
+    """What no entry tells: policies that never ran, and runs that were due since the last one."""
+    seen = {row["policy"] for row in stores if row["word"] not in {Word.NOT_CONFIGURED, Word.NOT_APPLICABLE}}
+    for policy in (name for name in BY_NAME if name in seen):
+        last, every = told.last_slot.get(policy), terms.every.get(policy)
+        if last is None and told.begun:
+            yield _unwritten("never", policy, until)
+        elif last is not None and every is not None and (gap := missed(last, until, every)):
+            yield _unwritten("slot.missed", policy, until) | {"missed": gap["missed"], "since": gap["since"]}
+
+
+def _unwritten(kind: str, policy: str, at: datetime) -> Row:
+    """A row of the population that no entry stands for."""
+    return dict.fromkeys(_RUN) | {
+        "at": iso(at),
+        "kind": kind,
+        "policy": policy,
+        "destroyed": 0,
+        "condemned": 0,
+        "batches": 0,
+        "guards": [],
+        "resumed": False,
     }
 
 
-def _stores(policy: PolicyResult) -> list[dict[str, Any]]:
-    targets = policy.targets or (
-        TargetResult(target="", word=policy.word, exit_code=policy.exit_code, sentence=policy.sentence),
-    )
-    return [_store(policy, target) for target in targets]
+#: members of every row of the population
+_RUN = (
+    *("seq", "at", "kind", "policy", "target", "run_id", "outcome", "exit_code", "retention_days", "cutoff"),
+    *("method", "planned", "destroyed", "condemned", "batches", "bytes", "first", "last", "held", "locked"),
+    *("undated", "left", "unexplained", "archive", "archive_sha256", "guards", "resumed", "unknown_batch"),
+    *("missed", "since", "hash"),
+)
 
 
-def _store(policy: PolicyResult, target: TargetResult) -> dict[str, Any]:
-    """One row; what was not surveyed is ``None``, never nought."""
-    found = target.survey or target.plan
-    return {
-        "policy": policy.policy,
-        "target": target.target,
-        "retention_days": policy.retention_days,
-        "word": str(target.word),
-        "exit_code": int(target.exit_code),
-        "oldest": iso(found.oldest) if found and found.oldest else None,
-        "expired": target.plan.items if target.plan else None,
-        "held": found.held if found else None,
-        "sentence": target.sentence,
-    }
+def _weeks(runs: Iterable[Row], start: datetime, until: datetime) -> Iterator[Row]:
+    """Every ISO week that the period touches, empty ones included."""
+    weeks: dict[date, Row] = {}
+    monday = start.date() - timedelta(days=start.weekday())
+    while monday <= until.date() and (monday < until.date() or until.time() != until.min.time()):
+        year, number, _ = monday.isocalendar()
+        named = {"week": f"{year}-W{number:02}", "monday": monday.isoformat(), "policies": {}}
+        weeks[monday] = named | dict.fromkeys(_COUNTED, 0)
+        monday += timedelta(days=7)
+    for row in runs:
+        day = parse_iso(row["at"]).date()
+        if week := weeks.get(day - timedelta(days=day.weekday())):
+            policy = week["policies"].setdefault(row["policy"] or "", dict.fromkeys(_COUNTED, 0))
+            for counts in (week, policy):
+                _count(counts, row)
+    yield from weeks.values()
 
 
-def _open(row: dict[str, Any]) -> bool:
-    """Not surveyed, not configured, or with expired records that are still there."""
-    return bool(row["exit_code"] or row["expired"] or row["word"] == "not configured")
+_COUNTED = ("destroyed", "runs", "missed", "refused")
 
 
-def _failed(row: dict[str, Any]) -> bool:
-    """Fault, unproven or drift: exit codes 1, 6 and 8."""
-    return row["exit_code"] in {1, 6, 8}
+def _count(counts: Row, row: Row) -> None:
+    counts["destroyed"] += row["destroyed"]
+    counts["runs"] += row["kind"].startswith("run.")
+    counts["missed"] += row["missed"] or 0
+    counts["refused"] += row["kind"] == "run.refused"
+
+
+def _clocks(stores: Iterable[Row], told: Told) -> Iterator[Row]:
+    """What the ledger's runs and this survey tell about each store's clock."""
+    surveyed = {(row["policy"], row["target"]): row["skew_seconds"] for row in stores}
+    for policy, target in sorted({*surveyed, *told.skews}):
+        skew = told.skews.get((policy, target), {"measured": 0, "largest": None, "at": None})
+        if target:
+            yield {"policy": policy, "target": target, **skew, "survey": surveyed.get((policy, target))}

@@ -252,7 +252,7 @@ def _table(
         "columns": [told[name] for name, _ in columns],
         "widths": [width for _, width in columns],
         "right": [number for number, (name, _) in enumerate(columns) if name in figures],
-        "rows": [[_cell(row[name]) for name, _ in columns] for row in rows],
+        "rows": [[_cell(row.get(name)) for name, _ in columns] for row in rows],
     }
 
 

@@ -1,29 +1,395 @@
 """Every text of the report, in Indonesian and English. Machine values stay English."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
 TEXTS = {
     "title": {"id": "Laporan kepatuhan retensi", "en": "Retention compliance report"},
+    # --- the verdict, and why -------------------------------------------------------------------------
     "nothing yet": {"id": "BELUM ADA DATA", "en": "NOTHING YET"},
     "compliant": {"id": "PATUH", "en": "COMPLIANT"},
     "compliant with exceptions": {"id": "PATUH DENGAN PENGECUALIAN", "en": "COMPLIANT WITH EXCEPTIONS"},
     "not compliant": {"id": "TIDAK PATUH", "en": "NOT COMPLIANT"},
-    "period": {"id": "Periode (UTC)", "en": "Period (UTC)"},
-    "destroyed": {"id": "Dimusnahkan", "en": "Destroyed"},
-    "expired": {"id": "Sudah melewati retensi", "en": "Expired, still there"},
-    "held": {"id": "Dalam penahanan hukum", "en": "On legal hold"},
-    "entries": {"id": "Entri buku besar", "en": "Ledger entries"},
+    "why nothing yet": {
+        "id": "Buku besar belum mencatat satu eksekusi pun, sehingga belum ada yang dapat dinilai.",
+        "en": "No run stands in the ledger yet, so there is nothing to judge.",
+    },
+    "why compliant": {
+        "id": "Setiap penyimpanan disurvei, tidak ada catatan lewat tenggat, setiap eksekusi selesai.",
+        "en": "Every store was surveyed, no record is overdue, every run completed.",
+    },
+    "why compliant with exceptions": {
+        "id": "Tidak ada catatan yang diketahui melewati tenggat, tetapi {count} hal perlu diperhatikan.",
+        "en": "No record is known to be overdue, but {count} matters need attention.",
+    },
+    "why not compliant": {
+        "id": "{failed} dari {count} pengecualian melanggar kebijakan.",
+        "en": "{failed} of {count} exceptions break the policy.",
+    },
+    "why broken": {
+        "id": "Buku besar tidak dapat dipercaya; angka di bawah ini tidak terbukti.",
+        "en": "The ledger cannot be trusted; the figures below are not proved.",
+    },
     "broken": {"id": "Buku besar tidak dapat dipercaya", "en": "The ledger cannot be trusted"},
+    # --- page one ---------------------------------------------------------------------------------------
+    "period": {"id": "Periode", "en": "Period"},
+    "until": {"id": "sampai sebelum", "en": "until before"},
+    "surveyed": {"id": "Disurvei dan dibuat", "en": "Surveyed and written"},
+    "summary": {"id": "Ringkasan", "en": "Summary"},
+    "destroyed": {"id": "Dimusnahkan", "en": "Destroyed"},
+    "destroyed note": {"id": "catatan, dalam {runs} eksekusi", "en": "records, in {runs} runs"},
+    "overdue": {"id": "Lewat tenggat", "en": "Overdue"},
+    "overdue note": {
+        "id": "sasaran 0; {expired} kedaluwarsa menurut survei",
+        "en": "target 0; the survey found {expired} expired",
+    },
+    "expired": {"id": "Kedaluwarsa", "en": "Expired"},
+    "held": {"id": "Penahanan hukum", "en": "On legal hold"},
+    "held note": {
+        "id": "catatan kedaluwarsa yang ditahan; {holds} penahanan tercatat",
+        "en": "expired records that are kept; {holds} holds recorded",
+    },
+    "ledger": {"id": "Buku besar", "en": "Ledger"},
+    "verified": {"id": "Terverifikasi", "en": "Verified"},
+    "not verified": {"id": "Tidak terverifikasi", "en": "Not verified"},
+    "entries note": {
+        "id": "{entries} entri; jangkar: {anchors}",
+        "en": "{entries} entries; anchors: {anchors}",
+    },
+    "entries": {"id": "Entri buku besar", "en": "Ledger entries"},
     "matrix": {"id": "Matriks retensi", "en": "Retention matrix"},
+    "matrix caption": {
+        "id": "Setiap penyimpanan: batas, catatan tertua yang masih ada, dan yang masih harus pergi",
+        "en": "Each store: its limit, the oldest record still present, and what has yet to go",
+    },
+    "bar": {
+        "id": "Umur catatan tertua {age} hari, batas {limit} hari",
+        "en": "Age of the oldest record {age} days, limit {limit} days",
+    },
+    "bar legend": {
+        "id": "Batang: umur catatan tertua; garis tegak: batas. Bergaris miring: melampaui batas.",
+        "en": "Bar: age of the oldest record; upright line: the limit. Hatched: beyond the limit.",
+    },
+    "of days": {"id": "{age} dari {limit} hari", "en": "{age} of {limit} days"},
+    "limit days": {"id": "batas {limit} hari", "en": "limit {limit} days"},
+    "activity": {"id": "Kegiatan mingguan", "en": "Weekly activity"},
+    "activity note": {
+        "id": "Catatan yang dimusnahkan per minggu ISO (UTC); setiap baris memakai skalanya sendiri."
+        " Di bawah garis: kotak bergaris = eksekusi terlewat, kotak penuh = ditolak pengaman.",
+        "en": "Records destroyed per ISO week (UTC); each row has a scale of its own."
+        " Below the line: hatched box = runs missed, full box = refused by a guard.",
+    },
+    "activity image": {
+        "id": "{policy}: {destroyed} catatan dimusnahkan dalam {weeks} minggu, paling banyak {most} seminggu;"
+        " {runs} eksekusi, {missed} terlewat, {refused} ditolak",
+        "en": "{policy}: {destroyed} records destroyed in {weeks} weeks, at most {most} a week;"
+        " {runs} runs, {missed} missed, {refused} refused",
+    },
+    "activity sum": {
+        "id": "{destroyed} dimusnahkan, {runs} eksekusi, {missed} terlewat, {refused} ditolak",
+        "en": "{destroyed} destroyed, {runs} runs, {missed} missed, {refused} refused",
+    },
+    "no activity": {
+        "id": "Tidak ada eksekusi dalam periode ini.",
+        "en": "No run took place in this period.",
+    },
     "exceptions": {"id": "Pengecualian", "en": "Exceptions"},
-    "none": {"id": "Tidak ada", "en": "None"},
-    "runs": {"id": "Semua eksekusi", "en": "All runs"},
+    "no exceptions": {"id": "Tidak ada pengecualian.", "en": "There are no exceptions."},
+    "more exceptions": {
+        "id": "Masih ada {count} lagi: lihat Lampiran A.",
+        "en": "There are {count} more: see Appendix A.",
+    },
+    "breaks": {"id": "melanggar", "en": "breaks the policy"},
+    "attention": {"id": "perhatian", "en": "attention"},
+    "root": {"id": "Akar pohon (SHA-256, RFC 6962)", "en": "Tree root (SHA-256, RFC 6962)"},
+    "head": {"id": "Entri terakhir", "en": "Last entry"},
+    "signed": {"id": "Ditandatangani", "en": "Signed"},
+    "signed note": {
+        "id": "{signed} dari {entries} entri, {checkpoints} titik periksa; kunci {pinned}",
+        "en": "{signed} of {entries} entries, {checkpoints} checkpoints; the key is {pinned}",
+    },
+    "unsigned": {"id": "Tidak ada tanda tangan yang diperiksa", "en": "No signature was checked"},
+    "pinned": {"id": "dipancang", "en": "pinned"},
+    "not pinned": {"id": "tidak dipancang siapa pun", "en": "pinned by nobody"},
+    "anchors": {"id": "Jangkar", "en": "Anchors"},
+    "no anchors": {
+        "id": "Tidak ada: pemilik basis data dapat menulis ulang semuanya",
+        "en": "None: whoever owns the database could rewrite it all",
+    },
+    "verify": {"id": "Periksa sendiri dengan", "en": "Verify it yourself with"},
+    "rule note": {
+        "id": "{count} benturan dengan aturan umum: lihat Lampiran J.",
+        "en": "{count} clashes with well-known rules: see Appendix J.",
+    },
+    # --- states of a store ----------------------------------------------------------------------------
+    "state": {"id": "Keadaan", "en": "State"},
+    "state within": {"id": "dalam batas", "en": "within its limit"},
+    "state waiting": {"id": "menunggu eksekusi berikutnya", "en": "waiting for the next run"},
+    "state overdue": {"id": "lewat tenggat", "en": "overdue"},
+    "state unknown": {"id": "kedaluwarsa, tenggat tak diketahui", "en": "expired, due date unknown"},
+    "state kept": {"id": "lebih tua, ada alasannya", "en": "older, with a reason"},
+    "state empty": {"id": "tanpa catatan bertanggal", "en": "no dated record"},
+    "state failed": {"id": "survei gagal", "en": "survey failed"},
+    "state not configured": {"id": "belum dikonfigurasi", "en": "not configured"},
+    "state not applicable": {"id": "tidak berlaku", "en": "not applicable"},
+    # --- columns --------------------------------------------------------------------------------------
     "policy": {"id": "Kebijakan", "en": "Policy"},
     "target": {"id": "Penyimpanan", "en": "Store"},
-    "retention_days": {"id": "Hari", "en": "Days"},
+    "store": {"id": "Jenis log dan penyimpanan", "en": "Kind of log and store"},
+    "retention_days": {"id": "Batas (hari)", "en": "Limit (days)"},
     "oldest": {"id": "Catatan tertua", "en": "Oldest record"},
+    "age": {"id": "Umur terhadap batas", "en": "Age against limit"},
+    "locked": {"id": "Terkunci", "en": "Locked"},
+    "undated": {"id": "Tanpa tanggal", "en": "Undated"},
+    "future": {"id": "Bertanggal nanti", "en": "Future"},
+    "pending": {"id": "Menunggu pemusnahan", "en": "Awaiting destruction"},
+    "due": {"id": "paling lambat {when}", "en": "due by {when}"},
     "word": {"id": "Hasil survei", "en": "Survey"},
-    "seq": {"id": "No.", "en": "No."},
-    "at": {"id": "Waktu (UTC)", "en": "Time (UTC)"},
+    "seq": {"id": "No. entri", "en": "Entry"},
+    "at": {"id": "Waktu", "en": "Time"},
     "kind": {"id": "Jenis", "en": "Kind"},
     "outcome": {"id": "Hasil", "en": "Outcome"},
-    "verify": {"id": "Periksa dengan", "en": "Verify with"},
+    "exception": {"id": "Apa yang terjadi", "en": "What happened"},
+    "weight": {"id": "Bobot", "en": "Weight"},
+    "first seen": {"id": "Pertama", "en": "First"},
+    "last seen": {"id": "Terakhir", "en": "Last"},
+    "seqs": {"id": "Entri buku besar", "en": "Entries of the ledger"},
+    "week": {"id": "Minggu", "en": "Week"},
+    "runs": {"id": "Eksekusi", "en": "Runs"},
+    "missed": {"id": "Terlewat", "en": "Missed"},
+    "refused": {"id": "Ditolak", "en": "Refused"},
+    "cutoff": {"id": "Batas waktu", "en": "Cutoff"},
+    "planned": {"id": "Direncanakan", "en": "Planned"},
+    "count": {"id": "Jumlah", "en": "Count"},
+    "left": {"id": "Tersisa", "en": "Left"},
+    "method": {"id": "Cara", "en": "Method"},
+    "span": {"id": "Catatan dari … sampai", "en": "Records from … to"},
+    "archive": {"id": "SHA-256 arsip", "en": "SHA-256 of the archive"},
+    "hash": {"id": "SHA-256 entri", "en": "SHA-256 of the entry"},
+    "guard": {"id": "Pengaman", "en": "Guard"},
+    "observed": {"id": "Teramati", "en": "Observed"},
+    "limit": {"id": "Batas", "en": "Limit"},
+    "override": {"id": "Disebut dengan", "en": "Named with"},
+    "hold": {"id": "Penahanan", "en": "Hold"},
+    "names": {"id": "Menahan menurut", "en": "Holds by"},
+    "everything": {"id": "seluruhnya", "en": "everything"},
+    "placed": {"id": "Dipasang", "en": "Placed"},
+    "released": {"id": "Dilepas", "en": "Released"},
+    "in force": {"id": "masih berlaku", "en": "in force"},
+    "manifest": {"id": "Manifes", "en": "Manifest"},
+    "parts": {"id": "Bagian", "en": "Parts"},
+    "bytes": {"id": "Bita", "en": "Bytes"},
+    "keep_until": {"id": "Disimpan sampai", "en": "Kept until"},
+    "measured": {"id": "Pengukuran", "en": "Measurements"},
+    "largest": {"id": "Selisih terbesar (detik)", "en": "Largest skew (seconds)"},
+    "survey skew": {"id": "Pada survei ini (detik)", "en": "In this survey (seconds)"},
+    "population": {"id": "Semua catatan", "en": "All records"},
+    "evidence": {"id": "Bukti dari penyimpanan", "en": "Evidence of the store"},
+    "rule": {"id": "Aturan", "en": "Rule"},
+    "cites": {"id": "Sumber", "en": "Source"},
+    "asks": {"id": "Diminta (hari)", "en": "Asks for (days)"},
+    "kept days": {"id": "Disimpan dengan arsip (hari)", "en": "Kept with archive (days)"},
+    "compared": {"id": "Perbandingan", "en": "Comparison"},
+    "clash": {"id": "✗ berbenturan", "en": "✗ clashes"},
+    "no clash": {"id": "✓ terpenuhi", "en": "✓ met"},
+    "no number": {"id": "tanpa angka", "en": "no number"},
+    # --- kinds of runs --------------------------------------------------------------------------------
+    "kind run.completed": {"id": "selesai", "en": "completed"},
+    "kind run.refused": {"id": "ditolak pengaman", "en": "refused by a guard"},
+    "kind run.checked": {"id": "diperiksa", "en": "checked"},
+    "kind run.reconciled": {"id": "terhenti, lalu ditutup", "en": "killed, then closed"},
+    "kind run.started": {"id": "dimulai, tidak selesai", "en": "started, not completed"},
+    "kind slot.missed": {"id": "terlewat", "en": "missed"},
+    "kind never": {"id": "belum pernah dijalankan", "en": "never ran"},
+    "kind resumed": {"id": "selesai setelah terhenti", "en": "completed after it was killed"},
+    "kind refused": {"id": "ditolak", "en": "refused"},
+    "kind override": {"id": "disebut dengan opsi", "en": "named by an option"},
+    "kind approval": {"id": "persetujuan", "en": "approval"},
+    "kind floor": {"id": "batas bawah diubah", "en": "floor changed"},
+    "kind archive.verified": {"id": "ditulis dan dibaca ulang", "en": "written and read back"},
+    "kind archive.restored": {"id": "uji pemulihan", "en": "restore test"},
+    "kind archive.expired": {"id": "dimusnahkan", "en": "destroyed"},
+    # --- exceptions -----------------------------------------------------------------------------------
+    "exception not-configured": {
+        "id": "belum ada penyimpanan yang dikonfigurasi, sehingga kebijakan ini tidak terbukti.",
+        "en": "no store is configured, so this policy is not proved.",
+    },
+    "exception survey": {
+        "id": "survei tidak selesai: {detail}",
+        "en": "the survey did not complete: {detail}",
+    },
+    "exception would-refuse": {
+        "id": "eksekusi berikutnya akan ditolak: {detail}",
+        "en": "the next run would be refused: {detail}",
+    },
+    "exception not-yet-provable": {
+        "id": "belum dapat dibuktikan: {detail}",
+        "en": "it cannot be proved yet: {detail}",
+    },
+    "exception overdue": {
+        "id": "{count} catatan melewati tenggat pemusnahan.",
+        "en": "{count} records are past the day on which they were due to be destroyed.",
+    },
+    "exception expired": {
+        "id": "{count} catatan kedaluwarsa masih ada; apakah tenggatnya lewat tidak diketahui.",
+        "en": "{count} expired records are still there; whether they are overdue is not known.",
+    },
+    "exception refused": {
+        "id": "{count} eksekusi ditolak oleh pengaman {detail}; tidak ada yang dimusnahkan.",
+        "en": "runs refused by guard {detail}: {count}; nothing was destroyed.",
+    },
+    "exception missed": {
+        "id": "{count} eksekusi terlewat.",
+        "en": "runs that did not take place: {count}.",
+    },
+    "exception killed": {
+        "id": "{count} eksekusi dimulai dan tidak pernah dinyatakan selesai.",
+        "en": "runs that began and never said how they ended: {count}.",
+    },
+    "exception reconciled": {
+        "id": "{count} eksekusi terhenti dan ditutup oleh eksekusi berikutnya.",
+        "en": "runs that were killed and closed by the next one: {count}.",
+    },
+    "exception resumed": {
+        "id": "{count} kali eksekusi yang terhenti dilanjutkan.",
+        "en": "times that a killed run was resumed: {count}.",
+    },
+    "exception never": {
+        "id": "kebijakan ini belum pernah dijalankan.",
+        "en": "this policy has never been run.",
+    },
+    "exception ended": {
+        "id": "{count} eksekusi berakhir dengan {detail}.",
+        "en": "runs that ended as {detail}: {count}.",
+    },
+    "exception approval": {
+        "id": "{count} kali seseorang menyebut batas yang lebih longgar: {detail}.",
+        "en": "times that somebody named a wider limit, {detail}: {count}.",
+    },
+    "exception floor": {
+        "id": "batas bawah usia dalam basis data diubah: {detail} hari.",
+        "en": "the floor of ages in the database was changed: {detail} days.",
+    },
+    # --- rules ----------------------------------------------------------------------------------------
+    "rule pci-history": {
+        "id": "Riwayat log audit sedikitnya 12 bulan, bila sistem termasuk lingkup data kartu.",
+        "en": "At least 12 months of audit log history, where the system is in scope for card data.",
+    },
+    "rule pci-at-hand": {
+        "id": "Tiga bulan terbaru segera tersedia (tiga bulan paling lama 92 hari), bila dalam lingkup.",
+        "en": "The newest three months at hand (three calendar months are 92 days at most), where in scope.",
+    },
+    "rule pmse-trade": {
+        "id": "Data perdagangan selain transaksi keuangan sedikitnya 5 tahun, bila hanya dicatat di sini.",
+        "en": "Data of the trade other than payments at least 5 years, where this log is their only record.",
+    },
+    "rule pmse-money": {
+        "id": "Data transaksi keuangan sedikitnya 10 tahun, bila hanya dicatat di sini.",
+        "en": "Data of financial transactions at least 10 years, where this log is their only record.",
+    },
+    "rule cnil-logs": {
+        "id": "Enam bulan sampai satu tahun sebagai rentang lazim (Prancis).",
+        "en": "Six months to one year as the normal span (France).",
+    },
+    "rule pdp-end": {
+        "id": "Pemrosesan berakhir dengan masa retensi, lalu data dimusnahkan; tidak menyebut jumlah hari."
+        " Buktinya adalah tidak adanya catatan yang lewat tenggat.",
+        "en": "Processing ends with the retention period, then data is destroyed; names no number of days."
+        " What shows it is that no record is overdue.",
+    },
+    "rule pse-show": {
+        "id": "Catatan dapat ditampilkan kembali secara utuh selama masa menurut hukum; tanpa jumlah hari."
+        " Buktinya adalah uji pemulihan arsip.",
+        "en": "Records can be shown again, whole, for the period that the law sets; names no number of days."
+        " What shows it is a restore test of the archive.",
+    },
+    # --- appendix -------------------------------------------------------------------------------------
+    "appendix": {"id": "Lampiran", "en": "Appendix"},
+    "a exceptions": {"id": "A. Semua pengecualian", "en": "A. Every exception"},
+    "b weeks": {"id": "B. Kegiatan per minggu", "en": "B. Activity by week"},
+    "c runs": {"id": "C. Populasi eksekusi", "en": "C. Population of runs"},
+    "d records": {"id": "D. Catatan pemusnahan", "en": "D. Destruction records"},
+    "e guards": {"id": "E. Pengaman dan persetujuan", "en": "E. Guards and overrides"},
+    "f holds": {"id": "F. Penahanan hukum", "en": "F. Legal holds"},
+    "g archives": {"id": "G. Arsip dan uji pemulihan", "en": "G. Archives and restore tests"},
+    "h clocks": {"id": "H. Jam", "en": "H. Clocks"},
+    "i queries": {"id": "I. Kueri, parameter, dan jumlah", "en": "I. Queries, parameters and counts"},
+    "j rules": {"id": "J. Matriks dan aturan umum", "en": "J. The matrix and well-known rules"},
+    "k limits": {"id": "K. Batas pembuktian", "en": "K. Limits of what is proved"},
+    "runs note": {
+        "id": "Setiap eksekusi yang dicatat buku besar, yang terlewat dan yang tidak selesai termasuk.",
+        "en": "Every run that the ledger records, those missed and those not completed included.",
+    },
+    "rules note": {
+        "id": "Dihitung dari jumlah hari yang berlaku. Apakah suatu aturan mengikat perusahaan ini harus"
+        " diputuskan oleh penasihat hukumnya.",
+        "en": "Computed from the days in force. Whether a rule binds this company is for its lawyers to say.",
+    },
+    "none": {"id": "Tidak ada", "en": "None"},
+    "not told": {"id": "tidak diketahui", "en": "not known"},
+    "table": {"id": "Tabel: {name}", "en": "Table: {name}"},
+    "minutes": {"id": "Berita acara", "en": "Minutes"},
+    "shown": {"id": "ditunjukkan oleh program", "en": "shown by the program"},
+    "by hand": {"id": "diisi penandatangan", "en": "for the signers to fill in"},
+    "fact": {"id": "Keterangan", "en": "Item"},
+    "value": {"id": "Isi", "en": "Value"},
+    "form": {"id": "Isian berita acara", "en": "Form of the minutes"},
+    "conditions": {"id": "Lima syarat PP 87/1999 pasal 10(1)", "en": "Five conditions of PP 87/1999, 10(1)"},
+    "condition": {"id": "Syarat", "en": "Condition"},
+    "shown by": {"id": "Bukti", "en": "Evidence"},
+    "signatures": {"id": "Tanda tangan", "en": "Signatures"},
+    "program": {"id": "Dibuat oleh", "en": "Made by"},
 }
+
+LIMITS = (
+    {
+        "id": "Pemusnahan ini bersifat logis: cadangan, WAL, replika, versi objek lama dan arsip mengikuti"
+        " jadwalnya sendiri.",
+        "en": "Destruction is logical: backups, WAL, replicas, older object versions and archives follow"
+        " schedules of their own.",
+    },
+    {
+        "id": "Survei menunjukkan keadaan pada saat laporan dibuat, bukan sepanjang periode.",
+        "en": "The survey shows the stores as the report was written, not throughout the period.",
+    },
+    {
+        "id": "Buku besar menunjukkan perubahan oleh siapa pun yang tidak menguasai kunci dan semua jangkar;"
+        " tanpa jangkar, pemilik basis data dapat menulis ulang semuanya.",
+        "en": "The ledger shows changes by anybody who does not hold the key and every anchor; without an"
+        " anchor, whoever owns the database could rewrite it all.",
+    },
+    {
+        "id": "Catatan yang dibuat dengan tanggal palsu, atau tanpa tanggal, tidak dapat dikenali umurnya.",
+        "en": "The age of records that were written with a false date, or with none, cannot be told.",
+    },
+    {
+        "id": "Hanya penyimpanan dalam matriks yang diperiksa; salinan di tempat lain tidak diketahui.",
+        "en": "Only the stores of the matrix were looked at; copies elsewhere are unknown to the program.",
+    },
+    {
+        "id": "Eksekusi yang melewati akhir periode dihitung utuh pada periode tempat ia berakhir; bila ia"
+        " terhenti sebelumnya, bagian awalnya juga tampak pada periode tempat ia dimulai.",
+        "en": "A run that passes the end of the period counts whole where it ends; if it was killed before,"
+        " its first part also shows in the period in which it began.",
+    },
+    {
+        "id": "Laporan ini bukan nasihat hukum.",
+        "en": "This report is not legal advice.",
+    },
+)
+
+
+def number(value: int | None, lang: str) -> str:
+    """``1.234.567`` in Indonesian, ``1,234,567`` in English; a dash for what is not known."""
+    if value is None:
+        return "-"
+    return f"{value:,}".replace(",", ".") if lang == "id" else f"{value:,}"
+
+
+def sentence(item: Mapping[str, Any], lang: str) -> str:
+    """An exception as a sentence that begins with its policy and store."""
+    text = TEXTS[f"exception {item['code']}"][lang]
+    told = text.format(count=number(item["count"], lang), detail=item["detail"])
+    return f"{' '.join(filter(None, (item['policy'], item['target'])))}: {told}"

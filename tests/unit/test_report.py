@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -69,17 +68,3 @@ def test_an_entry_outside_of_the_period_is_left_out():
 def test_no_cell_is_a_formula():
     (row,) = csv.DictReader(io.StringIO(as_csv(report(completed(target="=1+1")))))
     assert row["target"] == "'=1+1"
-
-
-def test_expired_records_that_are_still_there_are_never_simply_compliant():
-    made = report(completed())
-    left = replace(made, stores=({**made.stores[0], "expired": 1},))
-    assert left.verdict is Verdict.EXCEPTIONS
-
-
-def test_what_was_not_surveyed_is_not_nought():
-    from luxima_retention.report.model import _known
-
-    assert _known([], "expired") is None
-    assert _known([{"expired": None}, {"expired": None}], "expired") is None
-    assert _known([{"expired": None}, {"expired": 3}], "expired") == 3
