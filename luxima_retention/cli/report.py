@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from luxima_retention.cli.common import Instant
-from luxima_retention.errors import ConfigurationError, TamperingFound
+from luxima_retention.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from luxima_retention.report.model import Report
@@ -48,7 +48,12 @@ def command(
     out: str | None,
     lang: str,
 ) -> None:
-    """Write a report about a period, from the ledger and a fresh survey that changes nothing."""
+    """Write a report about a period, from the ledger and a fresh survey that changes nothing.
+
+    A ledger that fails verification is told in the report, and by the exit status: 6, or 3 where it or an
+    anchor cannot be read.
+    """
+    from luxima_retention.report.gather import gather
     from luxima_retention.state import open_state
 
     settings = context.obj.settings
@@ -62,9 +67,12 @@ def command(
     if state is None:
         raise ConfigurationError("no ledger is configured", "set database.dsn or ledger.path")
     with closing(state):
-        made = _built(settings, state, *period)
+        made, code = gather(settings, state.ledger, *period)
         where = _written(settings, state, made, target, form=form, lang=lang)
     click.echo(f"{made.verdict}: {where}")
+    if code:
+        click.echo(f"the ledger cannot be trusted: {made.ledger_error}", err=True)
+        context.exit(int(code))
 
 
 def _period(
@@ -94,18 +102,3 @@ def _written(settings: Settings, state: State, made: Report, target: str, *, for
         return send(made, form, lang, evidence, url=target, access=open_access(settings.ledger))
     write(made, form, lang, evidence, Path(target))
     return target
-
-
-def _built(settings: Settings, state: State, start: datetime, end: datetime) -> Report:
-    from luxima_retention import runner
-    from luxima_retention.ledger.checkpoint import open_anchors, trusted_key, verify
-    from luxima_retention.report.model import build
-
-    wrong = None
-    try:
-        key = trusted_key(settings.ledger, None, state.ledger)
-        verify(state.ledger, open_anchors(settings.ledger), key, ())
-    except TamperingFound as error:
-        wrong = error.message
-    survey = runner.run(settings, runner.Options(dry_run=True), runner.Hooks())
-    return build(state.ledger.entries(), survey, start, end, wrong)

@@ -211,7 +211,7 @@ def build(
     """
     ledger, terms = ledger or LedgerState(), terms or Terms()
     told = Told(start, end)
-    ledger_error = ledger_error or _read(entries, told, ledger.size)
+    unread = _read(entries, told, ledger.size)
     stores = tuple(matrix_rows.rows(survey, late))
     until = min(end, survey.now)
     runs = (*told.runs(), *_silent(stores, told, terms, until))
@@ -219,7 +219,7 @@ def build(
         start=start,
         end=end,
         surveyed=survey.now,
-        ledger_error=ledger_error,
+        ledger_error=ledger_error or unread,
         entries=told.count,
         stores=stores,
         runs=runs,

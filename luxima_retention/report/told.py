@@ -111,7 +111,7 @@ class Told:
 
     def _slot(self, entry: Entry, *, within: bool) -> None:
         if entry.policy:
-            self.last_slot[entry.policy] = entry.at
+            self.last_slot[entry.policy] = max(entry.at, self.last_slot.get(entry.policy, entry.at))
         self.begun = True
         started = self._open.pop(str(entry.body["run_id"]), None) if entry.kind in _ENDS else None
         row = _run(entry)

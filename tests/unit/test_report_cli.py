@@ -51,10 +51,50 @@ def test_a_changed_ledger_is_told_in_the_report(home):
     assert told["ledger"]["error"]
 
 
+def appended(home, data):
+    """A further line of the ledger, whatever it is."""
+    with (home / "ledger.jsonl").open("ab") as file:
+        file.write(data + b"\n")
+
+
+def anchored(home, url):
+    with (home / "settings.toml").open("a") as file:
+        file.write(f'anchors = ["{url}"]\n')
+
+
+def ill(home, _ledger):
+    path = home / "ledger.jsonl"
+    path.write_text(path.read_text().replace('"destroyed":7', '"destroyed":1', 1))
+
+
+def foreign(_home, ledger):
+    ledger.append("run.completed", {"run_id": "c", "destroyed": "many"}, policy="audit-logs", at=NOW)
+
+
+@pytest.mark.parametrize("form", ["json", "html", "csv"])
+@pytest.mark.parametrize(
+    ("accident", "code", "sentence"),
+    [
+        (ill, 6, "entry 1"),
+        (foreign, 6, "entry 3 is not what this program writes"),
+        (lambda home, _: appended(home, b"nonsense"), 6, "entry 3 is not in the form"),
+        (lambda home, _: appended(home, b"[]"), 6, "entry 3 is not in the form"),
+        (lambda home, _: anchored(home, "file:///nowhere/at/all"), 3, "/nowhere/at/all"),
+    ],
+)
+def test_a_broken_ledger_is_a_report_that_says_so_and_an_exit_code(home, form, accident, code, sentence):
+    accident(home, FileLedger(home / "ledger.jsonl"))
+    options = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06", "--format", form]
+    done = CliRunner().invoke(cli, [*options, "-o", str(home / "out")])
+    assert (done.exit_code, done.output.startswith("not compliant")) == (code, True), done.output
+    assert sentence in done.stderr
+    assert form == "csv" or sentence in (home / "out").read_text()
+
+
 def test_html_shows_the_runs_in_english_too(home):
     page = report(home, "--format", "html", "--lang", "en")
     assert "COMPLIANT WITH EXCEPTIONS" in page
-    assert page.count("<td>run.completed</td>") == 2
+    assert page.count("<td>completed</td>") == 2
 
 
 def test_a_pdf_is_written_as_it_is(home):

@@ -1,0 +1,152 @@
+"""The report's two sources, asked once each: the ledger, verified, and every store, surveyed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from luxima_retention.clock import Clock, system_clock
+from luxima_retention.errors import ExitCode, RetentionError, StoreError, TamperingFound
+from luxima_retention.matrix import BY_NAME
+from luxima_retention.report.model import LedgerState, Report, Terms, build
+from luxima_retention.results import PolicyResult, RunResult
+
+if TYPE_CHECKING:
+    from luxima_retention.ledger import Entry, Ledger
+    from luxima_retention.settings import Settings
+
+#: a run is expected this often where the settings expect none
+_DAILY = timedelta(days=1)
+
+
+def gather(
+    settings: Settings, ledger: Ledger, start: datetime, end: datetime, clock: Clock = system_clock
+) -> tuple[Report, ExitCode]:
+    """The report about a period. Changes nothing.
+
+    Args:
+        settings: in force.
+        ledger: open.
+        start: of the period.
+        end: of the period; outside of it.
+        clock: read for the survey.
+
+    Returns:
+        The report, and the exit code that the ledger asks for: a ledger that cannot be verified or read
+        is in the report, and does not keep it from being written.
+    """
+    state, error = _verified(settings, ledger)
+    entries = _Entries(ledger)
+    survey = _survey(settings, clock)
+    report = build(
+        entries,
+        survey,
+        start,
+        end,
+        error.message if error else None,
+        ledger=state,
+        late=_late(settings, survey),
+        terms=_terms(settings),
+    )
+    if not report.ledger_error:
+        return report, ExitCode.DONE
+    return report, (error or entries.error or TamperingFound("")).exit_code
+
+
+def _verified(settings: Settings, ledger: Ledger) -> tuple[LedgerState, RetentionError | None]:
+    """What verification showed, or why it failed."""
+    from luxima_retention.ledger.checkpoint import open_anchors, trusted_key, verify
+
+    anchors = open_anchors(settings.ledger)
+    named = tuple(anchor.url for anchor in anchors)
+    pinned = bool(settings.ledger.public_key)
+    try:
+        key = trusted_key(settings.ledger, None, ledger)
+        verdict = verify(ledger, anchors, key)
+    except (TamperingFound, StoreError) as error:
+        return LedgerState(pinned=pinned, anchors=named), error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        message = f"the ledger or a checkpoint of it cannot be read: {type(error).__name__} {error}"
+        return LedgerState(pinned=pinned, anchors=named), TamperingFound(message)
+    state = LedgerState(
+        size=verdict.entries,
+        root=verdict.root,
+        head=verdict.head,
+        signed=verdict.covered,
+        checkpoints=verdict.checkpoints,
+        key=str(verdict.key) if verdict.key else None,
+        pinned=pinned,
+        anchors=named,
+    )
+    return state, None
+
+
+class _Entries:
+    """The ledger's entries; remembers the error that ended them."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.error: RetentionError | None = None
+
+    def __iter__(self) -> Iterator[Entry]:
+        try:
+            yield from self._ledger.entries()
+        except RetentionError as error:
+            self.error = error
+            raise
+
+
+def _survey(settings: Settings, clock: Clock) -> RunResult:
+    """A dry run over every policy; one that cannot even begin is told by each policy."""
+    from luxima_retention import runner
+    from luxima_retention.engine import failed
+    from luxima_retention.job import load
+
+    hooks = runner.Hooks(clock=clock)
+    options = runner.Options(dry_run=True)
+    try:
+        return runner.run(settings, options, hooks)
+    except (StoreError, TamperingFound) as error:
+        policies = [runner.policy_of(settings, options, load(name)) for name in BY_NAME]
+        return RunResult(
+            now=clock(), dry_run=True, policies=tuple(failed(policy, error) for policy in policies)
+        )
+
+
+def _late(settings: Settings, survey: RunResult) -> RunResult | None:
+    """What had expired so long ago that a run was due since: those records are overdue.
+
+    Only policies with expired records are asked again.
+    """
+    from luxima_retention import runner
+
+    asked: list[PolicyResult] = []
+    for policy in survey.policies:
+        if any(target.survey and target.plan and target.survey.expired for target in policy.targets):
+            options = runner.Options(
+                policies=(policy.policy,),
+                dry_run=True,
+                as_of=survey.now - _interval(settings, policy.policy) - settings.schedule.grace,
+            )
+            asked += runner.run(settings, options, runner.Hooks(clock=lambda: survey.now)).policies
+    return RunResult(now=survey.now, dry_run=True, policies=tuple(asked)) if asked else None
+
+
+def _interval(settings: Settings, policy: str) -> timedelta:
+    every: timedelta | None = getattr(settings.policies, BY_NAME[policy].key).every
+    return every or _DAILY
+
+
+def _terms(settings: Settings) -> Terms:
+    days = settings.archive.retention_days if settings.archive.url else None
+    chosen = {name: getattr(settings.policies, default.key) for name, default in BY_NAME.items()}
+    return Terms(
+        every={name: policy.every for name, policy in chosen.items()},
+        archived={
+            name: days
+            for name, policy in chosen.items()
+            if days
+            and (policy.archive == "required" or (policy.archive == "auto" and BY_NAME[name].may_archive))
+        },
+    )
