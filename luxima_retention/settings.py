@@ -354,6 +354,10 @@ def _zone(value: str) -> str:
     return value
 
 
+def _zone_or_local(value: str) -> str:
+    return value if value == "local" else _zone(value)
+
+
 _BYTES = re.compile(r"(\d+)\s*(|k|M|G)i?B?")
 
 
@@ -383,6 +387,11 @@ class RotationHookSettings(Section):
         " the log and what it became.",
     )
     timeout: Duration = Field(timedelta(seconds=60), description="How long the hook may take.")
+    tolerate: Literal["nothing", "missing", "failure"] = Field(
+        "nothing",
+        description="What is no failure of the rotation: missing, a pid_file that is not there; failure,"
+        " anything, which is told.",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -479,6 +488,9 @@ class RotationSetSettings(Section):
     )
     missing_ok: bool = Field(False, description="A path that matches nothing is fine.")
     allow_hard_links: bool = Field(False, description="Whether files with several names rotate.")
+    ignore_duplicates: bool = Field(
+        False, description="Whether later sets may name logs of this one, and leave them to it."
+    )
     trust_directory: bool = Field(
         False,
         description="Rotate although others may write to the directory; links are still never followed.",
@@ -511,8 +523,10 @@ class RotationSettings(Section):
     sets: Annotated[dict[str, RotationSetSettings], NoDecode, BeforeValidator(_json)] = Field(
         {}, description="The sets, each a table rotation.sets.<name>; as JSON in the environment."
     )
-    time_zone: Annotated[str, AfterValidator(_zone)] = Field(
-        "Asia/Jakarta", description="Zone in which days begin, and of the dates in names."
+    time_zone: Annotated[str, AfterValidator(_zone_or_local)] = Field(
+        "Asia/Jakarta",
+        description="Zone in which days begin, and of the dates in names; local is the machine's, by TZ or"
+        " /etc/localtime.",
     )
     state_file: str = Field(
         "", description="One file for all that names do not tell; empty keeps one beside the logs."

@@ -19,8 +19,10 @@ _LOWEST = 2  # 0 and 1 are the whole group and init: never what a pid file means
 _OK = 300
 
 
-def run_hooks(hooks: Iterable[RotationHookSettings], event: str, paths: Sequence[str], rotated: str) -> None:
-    """Run hooks one after the other; the first that fails ends it.
+def run_hooks(
+    hooks: Iterable[RotationHookSettings], event: str, paths: Sequence[str], rotated: str
+) -> tuple[str, ...]:
+    """Run hooks one after the other; the first that fails ends it, and those that may fail are told of.
 
     Args:
         hooks: of one event.
@@ -31,13 +33,26 @@ def run_hooks(hooks: Iterable[RotationHookSettings], event: str, paths: Sequence
     Raises:
         StoreError: what failed, with the value.
     """
+    told = []
     for hook in hooks:
-        if hook.pid_file:
-            _signal(Path(hook.pid_file), hook.signal, event)
-        elif hook.url:
-            _post(hook, event, paths, rotated)
-        else:
-            _run(hook, event, paths, rotated)
+        if hook.tolerate == "missing" and hook.pid_file and not Path(hook.pid_file).exists():
+            continue
+        try:
+            _run_one(hook, event, paths, rotated)
+        except StoreError as error:
+            if hook.tolerate != "failure":
+                raise
+            told.append(f"{error.message}, which is tolerated")
+    return tuple(told)
+
+
+def _run_one(hook: RotationHookSettings, event: str, paths: Sequence[str], rotated: str) -> None:
+    if hook.pid_file:
+        _signal(Path(hook.pid_file), hook.signal, event)
+    elif hook.url:
+        _post(hook, event, paths, rotated)
+    else:
+        _run(hook, event, paths, rotated)
 
 
 def _signal(pid_file: Path, name: str, event: str) -> None:

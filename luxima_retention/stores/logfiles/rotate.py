@@ -74,7 +74,7 @@ def rotate(log_sets: Sequence[LogSet], terms: Terms) -> tuple[Rotations, ...]:
         LeaseHeld: another rotation has the state file.
         StoreError: the state file cannot be read.
     """
-    seen: dict[tuple[tuple[int, int], str], str] = {}
+    seen: dict[tuple[tuple[int, int], str], LogSet] = {}
     results = []
     with _central_state(log_sets, terms) as central:
         for log_set in log_sets:
@@ -122,7 +122,7 @@ class _Turn:
         self,
         log_set: LogSet,
         terms: Terms,
-        seen: dict[tuple[tuple[int, int], str], str],
+        seen: dict[tuple[tuple[int, int], str], LogSet],
         central: State | None,
     ) -> None:
         self.set = log_set
@@ -222,10 +222,12 @@ class _Turn:
         recovered = {step.log for step in found.recovered}
         for log in found.place.logs:
             key = (found.place.directory.key, log)
-            other = self.seen.setdefault(key, self.set.name)
+            other = self.seen.setdefault(key, self.set)
             path = found.place.directory.path_of(log)
-            if other != self.set.name:
-                self.result.fail(StoreError(f"{path} belongs to set {other} already", "name it in one set"))
+            if other is not self.set:
+                if not other.settings.ignore_duplicates:
+                    said = f"{path} belongs to set {other.name} already"
+                    self.result.fail(StoreError(said, "name it in one set, or see ignore_duplicates"))
                 continue
             self.result.logs += 1
             if log in recovered:
@@ -410,7 +412,7 @@ class _Turn:
         if self.terms.read_only:
             return
         with acting_as_oneself():
-            run_hooks(getattr(self.chosen, event), event, paths, rotated)
+            self.result.left += run_hooks(getattr(self.chosen, event), event, paths, rotated)
 
     def _moves(self, found: _Open) -> Moves:
         return Moves(found.place.directory, found.place.store, hard_links=self.chosen.allow_hard_links)

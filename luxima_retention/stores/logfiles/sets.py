@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
+from luxima_retention.clock import zone_of
 from luxima_retention.errors import StoreError
 from luxima_retention.stores.logfiles import codecs
 from luxima_retention.stores.logfiles.names import Naming, Rotated
@@ -145,7 +145,7 @@ class LogSet:
 
 def log_sets(settings: RotationSettings) -> tuple[LogSet, ...]:
     """The sets in the order in which they stand."""
-    zone = ZoneInfo(settings.time_zone)
+    zone = zone_of(settings.time_zone)
     return tuple(
         LogSet(name=name, settings=chosen, zone=zone, state_file=settings.state_file)
         for name, chosen in settings.sets.items()
