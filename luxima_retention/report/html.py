@@ -25,7 +25,7 @@ _TOLD = 8
 #: room right of the limit in a bar, so that what is beyond it can be seen
 _ROOM = 1.25
 #: characters of a hash in tables where the entry's number stands beside it
-_SHORT = 16
+_SHORT = 12
 #: exceptions whose detail is a sentence of the program, which speaks English
 _QUOTED = frozenset({"survey", "would-refuse", "not-yet-provable"})
 _SYMBOLS = {
@@ -91,6 +91,7 @@ class _Page:
             "r": self.json,
             "verdict": str(self.report.verdict),
             "why": self._why(),
+            "oldest": self._oldest(),
             "start": getattr(dated(self.report.start), self.lang),
             "end": getattr(dated(self.report.end), self.lang),
             "surveyed": getattr(dated(self.report.surveyed), self.lang),
@@ -137,6 +138,15 @@ class _Page:
         }
         return self.text(f"why {self.report.verdict}", **counts)
 
+    def _oldest(self) -> str | None:
+        """The store whose oldest record has come nearest to its limit, or furthest beyond it."""
+        known = [row for row in self.report.stores if row["age_days"] is not None]
+        if not known:
+            return None
+        row = max(known, key=lambda row: row["age_days"] / row["retention_days"])
+        of = self.text("of days", age=self.number(row["age_days"]), limit=self.number(row["retention_days"]))
+        return self.text("oldest of all", where=f"{row['policy']} {row['target']}", of=of)
+
     def _tiles(self) -> list[tuple[str, str, str]]:
         told, say = self.json, self.number
         runs = sum(row["kind"].startswith("run.") for row in self.report.runs)
@@ -153,6 +163,8 @@ class _Page:
         detail: Any = item["detail"]
         if item["code"] in _QUOTED:
             detail = Markup('<q lang="en">{}</q>').format(detail)
+        elif detail:
+            detail = Markup('<code lang="en">{}</code>').format(detail)
         told = escape(TEXTS[f"exception {item['code']}"][self.lang])
         return {
             "failed": item["failed"],
@@ -423,16 +435,17 @@ def _when(instant: datetime) -> Markup:
     """``2026-11-24 09:00 WIB (02:00 UTC)``; the other day is named where it is another."""
     local, utc = instant.astimezone(_WIB), instant.astimezone(UTC)
     day = "" if utc.date() == local.date() else f"{utc:%m-%d} "
-    return Markup('<time datetime="{}">{} WIB <span class="utc">({}{} UTC)</span></time>').format(
-        f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{local:%Y-%m-%d %H:%M}", day, f"{utc:%H:%M}"
-    )
+    return Markup(
+        '<time datetime="{}"><span>{} WIB</span> <span class="utc">({}{} UTC)</span></time>'
+    ).format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{local:%Y-%m-%d %H:%M}", day, f"{utc:%H:%M}")
 
 
 def _code(value: str | None, size: int | None) -> Any:
     if not value:
         return _dash(None)
-    told = value if size is None or len(value) <= size else f"{value[:size]}…"
-    return Markup("<code>{}</code>").format(told)
+    if size is None:
+        return Markup("<code>{}</code>").format(value)
+    return Markup('<code class="short">{}…</code>').format(value[:size])
 
 
 def _evidence(values: Mapping[str, str]) -> Any:

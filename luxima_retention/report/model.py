@@ -292,23 +292,34 @@ def _weeks(runs: Iterable[Row], start: datetime, until: datetime) -> Iterator[Ro
         named = {"week": f"{year}-W{number:02}", "monday": monday.isoformat(), "policies": {}}
         weeks[monday] = named | dict.fromkeys(_COUNTED, 0)
         monday += timedelta(days=7)
+    first = min(weeks, default=monday)
     for row in runs:
-        day = parse_iso(row["at"]).date()
-        if week := weeks.get(day - timedelta(days=day.weekday())):
-            policy = week["policies"].setdefault(row["policy"] or "", dict.fromkeys(_COUNTED, 0))
-            for counts in (week, policy):
-                _count(counts, row)
+        for day, counts in _days(row):
+            if week := weeks.get(max(first, day - timedelta(days=day.weekday()))):
+                policy = week["policies"].setdefault(row["policy"] or "", dict.fromkeys(_COUNTED, 0))
+                for name, count in counts.items():
+                    week[name] += count
+                    policy[name] += count
     yield from weeks.values()
 
 
 _COUNTED = ("destroyed", "runs", "missed", "refused")
 
 
-def _count(counts: Row, row: Row) -> None:
-    counts["destroyed"] += row["destroyed"]
-    counts["runs"] += row["kind"].startswith("run.")
-    counts["missed"] += row["missed"] or 0
-    counts["refused"] += row["kind"] == "run.refused"
+def _days(row: Row) -> Iterator[tuple[date, Row]]:
+    """The days that a row counts on: a run on its own, a gap spread over the time that it lasted."""
+    at, gaps = parse_iso(row["at"]), row["missed"] or 0
+    yield (
+        at.date(),
+        {
+            "destroyed": row["destroyed"],
+            "runs": int(row["kind"].startswith("run.")),
+            "refused": int(row["kind"] == "run.refused"),
+        },
+    )
+    since = parse_iso(row["since"]) if row["since"] else at
+    for number in range(1, gaps + 1):
+        yield (since + (at - since) * number / (gaps + 1)).date(), {"missed": 1}
 
 
 def _clocks(stores: Iterable[Row], told: Told) -> Iterator[Row]:

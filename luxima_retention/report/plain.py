@@ -20,11 +20,12 @@ def as_json(report: Report) -> str:
 def as_csv(report: Report) -> str:
     """RFC 4180: a line for each run. No cell can be taken for a formula."""
     text = io.StringIO()
-    names = ("seq", "at", "kind", "policy", "target", "run_id", "outcome", "exit_code")
-    columns = (*names, "cutoff", "planned", "destroyed", "missed", "hash")
+    names = ("seq", "at", "kind", "policy", "target", "run_id", "outcome", "exit_code", "retention_days")
+    counts = ("planned", "destroyed", "condemned", "held", "locked", "undated", "left", "missed", "batches")
+    columns = (*names, "cutoff", *counts, "bytes", "first", "last", "method", "archive_sha256", "hash")
     writer = csv.writer(text)
     writer.writerow(columns)
-    writer.writerows([_cell(row[name]) for name in columns] for row in report.runs)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in report.runs)
     return text.getvalue()
 
 

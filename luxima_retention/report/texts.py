@@ -32,6 +32,10 @@ TEXTS = {
         "id": "Buku besar tidak dapat dipercaya; angka di bawah ini tidak terbukti.",
         "en": "The ledger cannot be trusted; the figures below are not proved.",
     },
+    "oldest of all": {
+        "id": "Catatan tertua menurut batasnya: {where}, {of}.",
+        "en": "Oldest record against its limit: {where}, {of}.",
+    },
     "broken": {"id": "Buku besar tidak dapat dipercaya", "en": "The ledger cannot be trusted"},
     # --- page one ---------------------------------------------------------------------------------------
     "period": {"id": "Periode", "en": "Period"},
