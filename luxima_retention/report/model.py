@@ -176,8 +176,10 @@ class Report:
         return {"entries": self.entries, "error": self.ledger_error, **told}
 
 
-def _sentenced(item: Row) -> Row:
-    return {**item, "sentence": {lang: sentence(item, lang) for lang in ("id", "en")}}
+def _sentenced(item: Row, *, begun: bool) -> Row:
+    """With its sentences; before the first run a backlog is work to do, and breaks nothing yet."""
+    told = {lang: sentence(item, lang) for lang in ("id", "en")}
+    return {**item, "failed": item["failed"] and begun, "sentence": told}
 
 
 def _sum(stores: Iterable[Row], name: str) -> int | None:
@@ -223,7 +225,9 @@ def build(
         entries=told.count,
         stores=stores,
         runs=runs,
-        exceptions=tuple(map(_sentenced, found(stores, runs, told.resumed, told.guards))),
+        exceptions=tuple(
+            _sentenced(item, begun=told.begun) for item in found(stores, runs, told.resumed, told.guards)
+        ),
         begun=told.begun,
         ledger=ledger,
         weeks=tuple(_weeks(runs, start, until)),

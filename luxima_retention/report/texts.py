@@ -59,8 +59,8 @@ TEXTS = {
     "verified": {"id": "Terverifikasi", "en": "Verified"},
     "not verified": {"id": "Tidak terverifikasi", "en": "Not verified"},
     "entries note": {
-        "id": "{entries} entri; jangkar: {anchors}",
-        "en": "{entries} entries; anchors: {anchors}",
+        "id": "entri: {entries}; jangkar: {anchors}",
+        "en": "entries: {entries}; anchors: {anchors}",
     },
     "entries": {"id": "Entri buku besar", "en": "Ledger entries"},
     "matrix": {"id": "Matriks retensi", "en": "Retention matrix"},
@@ -81,9 +81,9 @@ TEXTS = {
     "activity": {"id": "Kegiatan mingguan", "en": "Weekly activity"},
     "activity note": {
         "id": "Catatan yang dimusnahkan per minggu ISO (UTC); setiap baris memakai skalanya sendiri."
-        " Di bawah garis: kotak bergaris = eksekusi terlewat, kotak penuh = ditolak pengaman.",
+        " Di bawah garis: kotak putus-putus = eksekusi terlewat, kotak penuh = ditolak pengaman.",
         "en": "Records destroyed per ISO week (UTC); each row has a scale of its own."
-        " Below the line: hatched box = runs missed, full box = refused by a guard.",
+        " Below the line: dashed box = runs missed, full box = refused by a guard.",
     },
     "activity image": {
         "id": "{policy}: {destroyed} catatan dimusnahkan dalam {weeks} minggu, paling banyak {most} seminggu;"
