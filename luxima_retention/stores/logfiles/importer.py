@@ -412,6 +412,7 @@ _DEFAULTS: Values = {
 }
 #: state that is a sentence
 _NOTED = (
+    "Overridden",
     "Minutes",
     "Create",
     "Create_old_dir",
@@ -463,6 +464,13 @@ class _Block:
     patterns: tuple[str, ...]
     state: _State
     sound: bool = True
+
+    def overrides(self, every: str) -> str:
+        """The criterion of another kind that this set has named itself: size after a period, or before."""
+        before = self.state.get("every")
+        if before is None or before.file != self.file or before.line <= self.line:
+            return ""
+        return "" if (before.value == "size") == (every == "size") else str(before.value)
 
 
 def import_files(paths: Iterable[str], reader: Reader) -> Imported:
@@ -579,6 +587,8 @@ class _Importer:
             self._problem(file, found.line, self._skipping(str(error), block))
             return False
         state = self.state if block is None else block.state
+        if block is not None and "every" in said and (overridden := block.overrides(said["every"])):
+            said = said | {"Overridden": f"{found.word!r} overrides previously specified {overridden!r}"}
         state.update({key: _Said(value, file, found.line) for key, value in said.items()})
         return True
 

@@ -1,0 +1,310 @@
+"""Coming from logrotate: the command that imports, and the script that stands in for the program."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.servers.command import ROOT, Command
+
+STAND_IN = ROOT / "cron" / "logrotate"
+DEBIAN = """\
+# as Debian ships it
+weekly
+rotate 4
+create
+include {tree}/logrotate.d
+"""
+NGINX = """\
+/var/log/nginx/*.log {
+	daily
+	missingok
+	rotate 14
+	compress
+	delaycompress
+	notifempty
+	create 0640 www-data adm
+	sharedscripts
+	prerotate
+		if [ -d /etc/logrotate.d/httpd-prerotate ]; then \\
+			run-parts /etc/logrotate.d/httpd-prerotate; \\
+		fi \\
+	endscript
+	postrotate
+		invoke-rc.d nginx rotate >/dev/null 2>&1
+	endscript
+}
+"""
+DPKG = """\
+/var/log/dpkg.log {
+	monthly
+	rotate 12
+	compress
+	delaycompress
+	missingok
+	notifempty
+	mail root
+	create 644 root root
+}
+"""
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    tree = tmp_path / "etc"
+    (tree / "logrotate.d").mkdir(parents=True)
+    written(tree / "logrotate.conf", DEBIAN.format(tree=tree))
+    written(tree / "logrotate.d" / "nginx", NGINX)
+    written(tree / "logrotate.d" / "dpkg", DPKG)
+    written(tree / "logrotate.d" / "dpkg.dpkg-old", "garbage!")
+    return tree
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o644)
+    return path
+
+
+def imports(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return Command(cwd=cwd)("rotation", "import", *map(str, arguments))
+
+
+def test_debians_files_become_sets_that_the_settings_take(etc, tmp_path):
+    done = imports(etc / "logrotate.conf")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(": ", 2)[2] for line in done.stderr.splitlines()] == [
+        "mail root: no mail is sent; what is removed stands in the ledger",
+        "prerotate: its script needs /bin/sh where the rotation runs",
+    ]
+    assert f"# note: {etc}/logrotate.d/dpkg:8: mail root: no mail" in done.stdout
+    sets = tomllib.loads(done.stdout)["rotation"]["sets"]
+    assert list(sets) == ["dpkg", "nginx"]
+    assert sets["nginx"]["keep"] == 14
+    assert sets["nginx"]["after"] == [{"run": ["invoke-rc.d", "nginx", "rotate"], "timeout": "1h"}]
+    settings = written(tmp_path / "luxima-retention.toml", done.stdout)
+    matrix = Command(cwd=tmp_path)("--config", str(settings), "matrix")
+    assert matrix.returncode == 0, matrix.stderr
+
+
+def test_a_file_is_written_whole(etc, tmp_path):
+    target = tmp_path / "rotation.toml"
+    done = imports(etc / "logrotate.conf", "-o", target)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert list(tomllib.loads(target.read_text())["rotation"]["sets"]) == ["dpkg", "nginx"]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["rotation.toml"]
+
+
+def test_a_target_that_cannot_be_written_is_told(etc, tmp_path):
+    done = imports(etc / "logrotate.conf", "-o", tmp_path / "none" / "x.toml")
+    assert done.returncode == 2
+    assert "x.toml cannot be written: No such file or directory" in done.stderr
+
+
+def test_what_cannot_be_understood_is_told_and_the_rest_is_there(etc, tmp_path):
+    written(
+        etc / "logrotate.d" / "bad", "/var/log/bad.log {\n\tsize 3x\n}\n/var/log/good.log {\n\twaeekly\n}\n"
+    )
+    target = tmp_path / "rotation.toml"
+    done = imports(etc / "logrotate.conf", "-o", target)
+    assert done.returncode == 2
+    assert f"error: {etc}/logrotate.d/bad:2: bad size '3x': unknown unit 'x'" in done.stderr
+    assert f"error: {etc}/logrotate.d/bad:5: unknown option 'waeekly' -- ignoring line" in done.stderr
+    assert "error: 2 of what was read could not be understood; 3 sets were written" in done.stderr
+    assert list(tomllib.loads(target.read_text())["rotation"]["sets"]) == ["good", "dpkg", "nginx"]
+
+
+def test_words_that_nobody_knows_may_be_passed_over(tmp_path):
+    file = written(tmp_path / "c", "/var/log/a.log {\n\twaeekly\n}\n")
+    done = imports(file, "--ignore-unknown")
+    assert done.returncode == 0
+    assert "note: " in done.stderr
+    assert "unknown option 'waeekly'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [(None, 0, "cannot be read: No such file"), ("x", 0o666, "could be written by others than root")],
+)
+def test_a_file_that_is_missing_or_anybodys_is_not_read(tmp_path, text, mode, said):
+    file = tmp_path / "c"
+    if text is not None:
+        file.write_text("/var/log/a.log {\n}\n")
+        file.chmod(mode)
+    done = imports(file)
+    if mode and os.geteuid() != 0:
+        assert done.returncode == 0  # only root runs what others wrote
+        return
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert tomllib.loads(done.stdout) == {}
+
+
+def test_a_fifo_does_not_hold_the_import_up(tmp_path):
+    os.mkfifo(tmp_path / "c")
+    done = imports(tmp_path / "c")
+    assert done.returncode == 2
+    assert "is no regular file" in done.stderr
+
+
+def test_help_is_quick():
+    started = time.monotonic()
+    done = Command()("rotation", "--help")
+    assert done.returncode == 0
+    assert time.monotonic() - started < 3  # a loaded machine; the imports are what is tested
+    code = (
+        "import sys; from luxima_retention.cli import main\n"
+        "try: main(['rotation', '--help'])\n"
+        "finally: sys.exit(any(name in sys.modules for name in ('pydantic', 'rich', 'structlog')))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode
+        == 0
+    )
+
+
+# The stand-in
+
+
+class StandIn:
+    """``cron/logrotate`` with a directory of logs."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        program = directory / "luxima-retention"
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m luxima_retention "$@"\n')
+        program.chmod(0o755)
+        self.environment = Command().environment(LUXIMA_RETENTION=str(program))
+
+    def config(self, *directives: str) -> Path:
+        lines = "\n".join(directives)
+        return written(self.directory / "conf", f"{self.directory}/*.log {{\n{lines}\n}}\n")
+
+    def log(self, text: str = "zero\n") -> Path:
+        return written(self.directory / "a.log", text)
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(STAND_IN), *map(str, arguments)],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self.directory.glob("a.log*"))
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> StandIn:
+    return StandIn(tmp_path)
+
+
+def test_the_stand_in_rotates_by_logrotates_own_state(stand_in):
+    conf, log = stand_in.config("daily", "rotate 2", "create", "compress"), stand_in.log()
+    state = stand_in.directory / "state"
+    state.write_text(f'logrotate state -- version 2\n"{log}" 2020-1-2-3:4:5\n')
+    done = stand_in("-s", "state", conf)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert stand_in.names() == ["a.log", "a.log.1.gz"]
+    assert gzip.decompress((stand_in.directory / "a.log.1.gz").read_bytes()) == b"zero\n"
+    head, line = state.read_text().splitlines()
+    assert head == "logrotate state -- version 2"
+    assert line.startswith(f'"{log}" ')
+    assert "2020-1-2" not in line
+
+
+def test_the_stand_in_starts_the_clock_of_a_log_that_it_sees_first(stand_in):
+    conf, log = stand_in.config("daily", "rotate 2"), stand_in.log()
+    assert stand_in("-s", "state", conf).returncode == 0
+    assert stand_in.names() == ["a.log"]
+    assert str(log) in (stand_in.directory / "state").read_text()
+
+
+def test_the_stand_in_forces_and_takes_options_after_the_files(stand_in):
+    conf = stand_in.config("daily", "rotate 2")
+    stand_in.log()
+    done = stand_in("-v", conf, "--force", "--state", "state")
+    assert done.returncode == 0
+    assert f"reading config file {conf}" in done.stdout
+    assert stand_in.names() == ["a.log.1"]
+
+
+def test_the_stand_in_changes_nothing_in_debug_mode(stand_in):
+    conf = stand_in.config("daily", "rotate 2")
+    stand_in.log()
+    done = stand_in("-d", "-f", "-s", "state", conf)
+    assert done.returncode == 0
+    assert "would rotate 1 of 1 logs" in done.stdout
+    assert stand_in.names() == ["a.log"]
+    assert not (stand_in.directory / "state").exists()
+
+
+def test_the_stand_in_logs_into_a_file(stand_in):
+    conf = stand_in.config("daily", "rotate 2")
+    stand_in.log()
+    done = stand_in("-l", "told", "-m", "mail", "-f", "-s", "state", conf)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "rotated 1 of 1 logs" in (stand_in.directory / "told").read_text()
+
+
+def test_the_stand_in_ends_with_one_where_something_is_wrong_and_does_the_rest(stand_in):
+    conf = stand_in.config("rotate 1")
+    written(conf, f"{conf.read_text()}/var/log/x {{\nsize 3x\n}}\n")
+    stand_in.log()
+    done = stand_in("-f", "-s", "state", conf)
+    assert done.returncode == 1
+    assert "unknown unit 'x'" in done.stderr
+    assert stand_in.names() == ["a.log.1"]
+
+
+def test_the_stand_in_ends_with_one_where_a_log_is_missing(stand_in):
+    done = stand_in("-s", "state", stand_in.config("rotate 1"))
+    assert done.returncode == 1
+    assert "matches no log" in done.stderr
+
+
+def test_the_stand_in_ends_with_three_while_another_has_the_state(stand_in):
+    conf = stand_in.config("rotate 1")
+    stand_in.log()
+    state = stand_in.directory / "state"
+    state.touch(mode=0o640)
+    with state.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert stand_in("-f", "-s", "state", conf).returncode == 3
+    assert stand_in("-f", "-s", "state", conf).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense", "conf"], ["-s"]])
+def test_the_stand_in_ends_with_two_on_usage(stand_in, arguments):
+    assert stand_in(*arguments).returncode == 2
+
+
+def test_the_stand_in_tells_scripts_what_logrotate_tells_them(stand_in):
+    conf = stand_in.config(
+        "rotate 1",
+        "firstaction\necho first $# $1 >> told\nendscript",
+        "prerotate\necho pre $# $1 >> told\nendscript",
+        "postrotate\necho post $# $1 $2 >> told\nendscript",
+        "lastaction\necho last $# $1 >> told\nendscript",
+    )
+    log = stand_in.log()
+    assert stand_in("-f", "-s", "state", conf).returncode == 0
+    pattern = f"{stand_in.directory}/*.log"
+    assert (stand_in.directory / "told").read_text().splitlines() == [
+        f"first 1 {log}",  # the shell expands the pattern, which $1 still is
+        f"pre 1 {log}",
+        f"post 2 {log} {log}.1",
+        f"last 1 {pattern}",  # no log is there any more that it could match
+    ]
