@@ -5,7 +5,7 @@ Data, not legal advice: whether a rule applies to a company is for that company 
 * PCI DSS v4.0.1, requirement 10.5.1: audit log history of at least 12 months, the newest three months of it
   immediately available. Three calendar months are 89 to 92 days.
 * PP 80/2019 on trade through electronic systems (PMSE), article 25: data of financial transactions at least
-  10 years, other data of the trade at least 5 years.
+  10 years, other data of the trade at least 5 years: 3653 and 1826 days with their leap days.
 * UU 27/2022 on personal data, articles 42 to 44: processing ends with the retention period; destroyed when
   the period has run out and the schedule says so. It names no number of days.
 * PP 71/2019 on electronic systems, article 4: records can be shown again, whole, for the period that the law
@@ -44,8 +44,8 @@ class Rule:
 RULES = (
     Rule(name="pci-history", cites="PCI DSS v4.0.1, 10.5.1", days=365, policies=_AUDIT),
     Rule(name="pci-at-hand", cites="PCI DSS v4.0.1, 10.5.1", days=92, policies=_AUDIT, archived=False),
-    Rule(name="pmse-trade", cites="PP 80/2019 (PMSE), 25", days=5 * 366, policies=("audit-logs",)),
-    Rule(name="pmse-money", cites="PP 80/2019 (PMSE), 25", days=10 * 366, policies=("audit-logs",)),
+    Rule(name="pmse-trade", cites="PP 80/2019 (PMSE), 25", days=1826, policies=("audit-logs",)),
+    Rule(name="pmse-money", cites="PP 80/2019 (PMSE), 25", days=3653, policies=("audit-logs",)),
     Rule(
         name="cnil-logs", cites="CNIL, journalisation", days=184, policies=("security-events", "audit-logs")
     ),

@@ -257,8 +257,8 @@ TEXTS = {
         "en": "runs that were killed and closed by the next one: {count}.",
     },
     "exception resumed": {
-        "id": "{count} kali eksekusi yang terhenti dilanjutkan.",
-        "en": "times that a killed run was resumed: {count}.",
+        "id": "{count} eksekusi terhenti dan kemudian dilanjutkan.",
+        "en": "runs that were killed and then resumed: {count}.",
     },
     "exception never": {
         "id": "kebijakan ini belum pernah dijalankan.",
@@ -269,8 +269,8 @@ TEXTS = {
         "en": "runs that ended as {detail}: {count}.",
     },
     "exception approval": {
-        "id": "{count} kali seseorang menyebut batas yang lebih longgar: {detail}.",
-        "en": "times that somebody named a wider limit, {detail}: {count}.",
+        "id": "batas yang lebih longgar disebut dengan {detail}: {count} kali.",
+        "en": "a wider limit was named with {detail}; times: {count}.",
     },
     "exception floor": {
         "id": "batas bawah usia dalam basis data diubah: {detail} hari.",

@@ -247,10 +247,11 @@ def all_good() -> Report:
     history = History()
     held = {"hold_id": "H-2026-014", "dimensions": ["range", "tenant"], "sha256": digest("hold")}
     history.say("hold.placed", START - 20 * DAY, "audit-logs", **held, start=iso(START - 300 * DAY))
-    ordinary(history)
+    ordinary(history, 12)
     restored = {"run_id": "r", "manifest": "audit-logs/2026/11/02/x.manifest.json", "parts": 1}
     sizes = {"items": 48107, "bytes": 4185309, "manifest_sha256": digest("x")}
     history.say("archive.restored", START + 12 * DAY, "audit-logs", **restored, **sizes)
+    ordinary(history, 18, START + 12 * DAY)
     waiting = store("audit-logs", age=181, expired=48_107, held=312)
     pending = (Pending(items=18_240, due=NOW + timedelta(hours=20), reason="queries may still read them"),)
     condemned = store("application-logs", age=30, pending=pending)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -89,6 +90,22 @@ def test_a_broken_ledger_is_a_report_that_says_so_and_an_exit_code(home, form, a
     assert (done.exit_code, done.output.startswith("not compliant")) == (code, True), done.output
     assert sentence in done.stderr
     assert form == "csv" or sentence in (home / "out").read_text()
+
+
+def test_a_second_survey_counts_what_should_have_gone_by_now(home):
+    logs = home / "logs"
+    logs.mkdir()
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    for days in (60, 31, 3):
+        path = logs / f"app.log-{today - timedelta(days=days):%Y%m%d}"
+        path.write_text("x\n")
+        os.utime(path, ((today - timedelta(days=days)).timestamp(),) * 2)
+    with (home / "settings.toml").open("a") as file:
+        file.write(f'[rotation.sets.app]\npaths = ["{logs}/*.log"]\n')
+    told = json.loads(report(home))
+    row = told["stores"][-1]
+    assert (row["target"], row["expired"], row["overdue"]) == ("app", 2, 1)
+    assert told["verdict"] == "not compliant"
 
 
 def test_html_shows_the_runs_in_english_too(home):
