@@ -81,6 +81,8 @@ def _of_runs(runs: Iterable[Row]) -> Iterator[Row]:
             yield _one("refused", row, detail=", ".join(row["guards"]))
         elif row["kind"] == "slot.missed":
             yield _one("missed", row, count=row["missed"] or 1)
+        elif row["kind"] == "sweep.missed":
+            yield _one("sweep", row, count=row["missed"] or 1)
         elif row["kind"] == "run.started":
             yield _one("killed", row)
         elif row["kind"] == "run.reconciled":

@@ -206,6 +206,8 @@ TEXTS = {
     "kind run.reconciled": {"id": "terhenti, lalu ditutup", "en": "killed, then closed"},
     "kind run.started": {"id": "dimulai, tidak selesai", "en": "started, not completed"},
     "kind slot.missed": {"id": "terlewat", "en": "missed"},
+    "kind sweep.completed": {"id": "penyisiran selesai", "en": "sweep completed"},
+    "kind sweep.missed": {"id": "penyisiran terlewat", "en": "sweep missed"},
     "kind never": {"id": "belum pernah dijalankan", "en": "never ran"},
     "kind resumed": {"id": "selesai setelah terhenti", "en": "completed after it was killed"},
     "kind refused": {"id": "ditolak", "en": "refused"},
@@ -247,6 +249,10 @@ TEXTS = {
     "exception missed": {
         "id": "{count} eksekusi terlewat.",
         "en": "runs that did not take place: {count}.",
+    },
+    "exception sweep": {
+        "id": "{count} penyisiran mingguan terlewat.",
+        "en": "weekly sweeps that did not take place: {count}.",
     },
     "exception killed": {
         "id": "{count} eksekusi dimulai dan tidak pernah dinyatakan selesai.",

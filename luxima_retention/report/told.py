@@ -14,6 +14,8 @@ from luxima_retention.ledger import Entry
 
 #: entries that tell that a run took place, or did not
 _SLOTS = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
+#: the weekly walk over a bucket, beside the daily runs of the same policy
+_SWEEPS = frozenset({"sweep.completed", "sweep.missed"})
 _ENDS = frozenset({"run.completed", "run.reconciled"})
 
 Row = dict[str, Any]
@@ -59,6 +61,8 @@ class Told:
             self._batch(body)
         elif entry.kind in _SLOTS:
             self._slot(entry, within=within)
+        elif entry.kind in _SWEEPS and within:
+            self._runs.append(_run(entry))
         elif entry.kind.startswith("hold."):
             self._hold(entry)
         elif entry.kind.startswith("archive."):

@@ -258,3 +258,14 @@ def test_the_skew_is_the_largest_that_the_ledger_tells():
 def test_the_command_names_the_key():
     assert LedgerState().command == "luxima-retention ledger verify"
     assert LedgerState(key="o+1+k").command == "luxima-retention ledger verify --key 'o+1+k'"
+
+
+def test_a_sweep_that_was_missed_is_an_exception_and_no_daily_run():
+    history = states.History()
+    states.ordinary(history)
+    history.say("slot.missed", states.END - states.DAY, "application-logs", missed=1, since=None)
+    *others, last = history.ledger.all
+    history.ledger.all = [*others, replace(last, kind="sweep.missed")]
+    made = states.made(history, states.survey())
+    assert [item["code"] for item in made.exceptions] == ["sweep"]
+    assert made.runs[-1]["kind"] == "sweep.missed"
