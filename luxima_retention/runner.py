@@ -141,6 +141,7 @@ def _run_one(settings: Settings, options: Options, environment: Environment, nam
             return not_configured(policy, job)
         operation = job.before(settings, environment, opening) if job.before else None
         result = run_policy(policy, targets, environment)
+        _record_sweep(name, options, environment, result)
         return preceded(result, operation) if operation else result
     except RetentionError as error:
         return failed(policy, error)
@@ -154,6 +155,17 @@ def _run_one(settings: Settings, options: Options, environment: Environment, nam
             sentence=f"unexpected fault: {type(error).__name__}",
             hint="run again with --log-level debug and report the traceback",
         )
+
+
+def _record_sweep(name: str, options: Options, environment: Environment, result: PolicyResult) -> None:
+    """Tell the sweep from the daily run of the same policy, for whoever asks when it last took place."""
+    state = environment.state
+    if not options.sweep or name != "application-logs" or options.dry_run or state is None:
+        return
+    if result.exit_code in {ExitCode.DONE, ExitCode.REFUSED}:
+        part = "{}/{}".format(*options.shard) if options.shard else None
+        body = {"part": part, "exit_code": int(result.exit_code)}
+        state.ledger.append("sweep.completed", body, policy=name, at=environment.clock())
 
 
 def opening_of(settings: Settings, options: Options, policy: Policy, environment: Environment) -> Opening:

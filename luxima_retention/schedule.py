@@ -41,6 +41,8 @@ _TICK = 3.0
 _STALE = 60.0
 #: entries that tell that a slot was served, or that it is known to have been missed
 _SERVED = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
+#: the same of the weekly sweep, whose policy runs each day
+_SWEPT = frozenset({"sweep.completed", "sweep.missed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,8 @@ class Slot:
         line: when.
         zone: of these times.
         arguments: of the command that is started.
-        judged: whether the ledger's entries of the policy tell that this slot was served. Those of the
-            sweep cannot be told from those of the daily run.
+        served: kinds of entries that tell that this slot was served; none for one that writes none.
+        missed: kind of the entry that tells that it was missed.
     """
 
     name: str
@@ -62,7 +64,8 @@ class Slot:
     line: CronLine
     zone: ZoneInfo
     arguments: tuple[str, ...]
-    judged: bool = True
+    served: frozenset[str] = _SERVED
+    missed: str = "slot.missed"
 
     def after(self, instant: datetime) -> Iterator[datetime]:
         """The times after ``instant``, without end."""
@@ -103,7 +106,8 @@ def slots(settings: Settings) -> tuple[Slot, ...]:
             line=parse(expression),
             zone=ZoneInfo(schedule.time_zone),
             arguments=(*arguments, *budget),
-            judged=name == policy,
+            served=_SERVED if name == policy else _SWEPT,
+            missed="slot.missed" if name == policy else "sweep.missed",
         )
         for name, policy, arguments in wanted
         if (expression := getattr(schedule, name.replace("-", "_")))
@@ -238,7 +242,7 @@ class Daemon:
         scheduler.start()
         try:
             for slot in self._slots.values():
-                if slot.judged and self._recall(state, slot):
+                if slot.served and self._recall(state, slot):
                     scheduler.add_job(self._run, args=[slot.name], id=f"late-{slot.name}")
             while not self._hooks.stopping():
                 lease.check()
@@ -268,11 +272,11 @@ class Daemon:
     def _recall(self, state: State, slot: Slot) -> bool:
         """Write the times that were missed into the ledger; whether one of them can still be served."""
         now = self._hooks.clock()
-        newest = state.ledger.newest(kinds=_SERVED, policy=slot.policy)
+        newest = state.ledger.newest(kinds=slot.served, policy=slot.policy)
         found = due(slot, newest.at if newest else None, now, self._settings.schedule.grace)
         if found.missed and not found.run:
             # A run that starts now writes them itself.
-            state.ledger.append("slot.missed", _missed(slot, found), policy=slot.policy, at=now)
+            state.ledger.append(slot.missed, _missed(slot, found), policy=slot.policy, at=now)
             self._hooks.say("slot.missed", slot=slot.name, missed=len(found.missed))
         if found.run:
             self._hooks.say("slot.late", slot=slot.name)
@@ -283,7 +287,7 @@ class Daemon:
         name = event.job_id.removeprefix("late-")
         self._hooks.say("slot.skipped", slot=name, busy=event.code == EVENT_JOB_MAX_INSTANCES)
         slot = self._slots[name]
-        if event.code == EVENT_JOB_MISSED and slot.judged:
+        if event.code == EVENT_JOB_MISSED and slot.served:
             try:
                 with closing(_state(self._settings)) as state:
                     self._recall(state, slot)
@@ -322,7 +326,7 @@ class Daemon:
 
 
 def _missed(slot: Slot, found: Due) -> Mapping[str, Any]:
-    """The body of ``slot.missed``, as the engine writes it, with the times themselves."""
+    """The body of ``slot.missed``, as the engine writes it, with the times themselves; of the sweep's too."""
     following = next(slot.after(found.missed[0]))
     between = following - found.missed[0]
     return {

@@ -31,6 +31,8 @@ KINDS = frozenset(
         "archive.restored",
         "archive.expired",
         "slot.missed",
+        "sweep.completed",
+        "sweep.missed",
         "rotation",
         "key.created",
         "key.rotated",

@@ -143,6 +143,27 @@ def test_what_is_too_late_is_recorded_and_waits_for_its_time(command, start):
     assert "run.started" not in kinds(command)
 
 
+def test_a_sweep_that_was_missed_is_told_from_the_daily_runs(command, start):
+    now = datetime.now(UTC)
+    with ledger_of(command) as ledger:
+        body = {"part": None, "exit_code": 0}
+        ledger.append("sweep.completed", body, policy="application-logs", at=now - timedelta(days=3))
+        ledger.append("slot.missed", {"missed": 1}, policy="application-logs", at=now - timedelta(minutes=1))
+    hours_ago = now - timedelta(hours=3)
+    daemon = start(
+        command,
+        LUXIMA_SCHEDULE__AUDIT_LOGS="",
+        LUXIMA_SCHEDULE__APPLICATION_LOGS_SWEEP=f"{hours_ago.minute} {hours_ago.hour} * * *",
+        LUXIMA_SCHEDULE__TIME_ZONE="UTC",
+    )
+    missed = daemon.expect("slot.missed")
+    assert (missed["slot"], missed["missed"]) == ("application-logs-sweep", 3)
+    assert daemon.stop() == 0
+    with ledger_of(command) as ledger:
+        found = [entry.kind for entry in ledger.entries(policy="application-logs")]
+    assert found == ["sweep.completed", "slot.missed", "sweep.missed"]
+
+
 def test_of_two_daemons_one_leads_and_the_other_takes_over_when_it_is_killed(command, start):
     first = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *")
     first.expect("schedule.leader")
