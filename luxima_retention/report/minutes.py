@@ -15,7 +15,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from luxima_retention.clock import parse_iso
-from luxima_retention.matrix import BY_NAME
 from luxima_retention.report.minutes_texts import CONDITIONS, FACTS, METHODS, SIGNERS, TEXTS, WORDS, Text
 from luxima_retention.report.model import Report
 
@@ -89,7 +88,7 @@ class Minutes:
 
 def minutes(report: Report) -> Minutes:
     """The minutes of everything that the report's runs destroyed."""
-    runs = [run for run in report.runs if run["destroyed"]]
+    runs = [run for run in report.records if run["destroyed"]]
     return Minutes(
         title=TEXTS["title"],
         warning=_warning(report),
@@ -165,7 +164,7 @@ def _summed(policy: str, target: str, runs: list[Mapping[str, Any]]) -> tuple[Te
         _span(runs),
         _same(sum(run["destroyed"] for run in runs)),
         METHODS.get(policy, METHODS[""]),
-        _archive(policy),
+        _archive(runs),
     )
 
 
@@ -183,9 +182,12 @@ def _span(runs: Iterable[Mapping[str, Any]]) -> Text:
     return Text(id=f"{before.id} {_day(cutoff)}", en=f"{before.en} {_day(cutoff)}")
 
 
-def _archive(policy: str) -> Text:
-    known = BY_NAME.get(policy)
-    return TEXTS["archive maybe"] if known and known.may_archive else TEXTS["archive none"]
+def _archive(runs: list[Mapping[str, Any]]) -> Text:
+    count = sum(bool(run.get("archive_sha256")) for run in runs)
+    if not count:
+        return TEXTS["archive none"]
+    text, told = TEXTS["archive of"], {"count": count, "runs": len(runs)}
+    return Text(id=text.id.format(**told), en=text.en.format(**told))
 
 
 def _day(instant: str) -> str:

@@ -47,9 +47,9 @@ TEXTS = {
     "count": Text("Jumlah", "Count"),
     "method": Text("Cara", "Method"),
     "archive": Text("Arsip", "Archive"),
-    "archive maybe": Text(
-        "Menurut pengaturan arsip",
-        "As the archive is set up",
+    "archive of": Text(
+        "Diarsipkan dan dibaca ulang sebelum dimusnahkan: {count} dari {runs} pelaksanaan",
+        "Archived and read back before destruction: {count} of {runs} runs",
     ),
     "archive none": Text("Tidak diarsipkan", "Not archived"),
     "seq": Text("Entri", "Entry"),

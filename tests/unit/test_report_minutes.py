@@ -52,6 +52,16 @@ def test_the_day_of_a_destruction_is_jakartas():
     assert [row[3].id for row in made.summary.rows] == ["sebelum 2025-07-05"]
 
 
+def test_period_of_the_records_schedule_and_archive_are_those_of_the_ledger():
+    made = report(7, 5)
+    known = {"first": "2025-01-01T20:00:00Z", "last": "2025-07-03T00:00:00Z", "retention_days": 180}
+    runs = (made.runs[0] | known | {"archive_sha256": "a" * 64}, made.runs[1] | known)
+    (row,) = minutes(replace(made, runs=runs)).summary.rows
+    assert [cell.en for cell in row[2:4]] == ["Retention schedule: 180 days", "2025-01-02 … 2025-07-03"]
+    assert row[6].en.endswith("1 of 2 runs")
+    assert [cells[4].en for cells in minutes(replace(made, runs=runs)).items.rows] == [row[3].en] * 2
+
+
 def test_the_list_adds_up_to_the_total():
     made = minutes(report(7, 5))
     total = next(fact.value for fact in made.facts if fact.label.en == "Records in all")
