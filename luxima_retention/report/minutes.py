@@ -122,6 +122,11 @@ def _same(value: Any) -> Text:
     return Text(id=text, en=text)
 
 
+def _figure(count: int) -> Text:
+    """``1 234 567``: read alike in both languages."""
+    return _same(f"{count:,}".replace(",", "\u00a0"))
+
+
 def _warning(report: Report) -> Text | None:
     if not report.ledger_error:
         return None
@@ -134,8 +139,8 @@ def _facts(report: Report, runs: list[dict[str, Any]]) -> tuple[Fact, ...]:
     written = {
         "period": Text(id=f"{start.id} sampai sebelum {end.id}", en=f"{start.en} until before {end.en}"),
         "drawn": dated(report.surveyed),
-        "total": _same(sum(run["destroyed"] for run in runs)),
-        "entries": _same(len(runs)),
+        "total": _figure(sum(run["destroyed"] for run in runs)),
+        "entries": _figure(len(runs)),
         "ledger": TEXTS["ledger verified"] if not report.ledger_error else TEXTS["ledger broken"],
     }
     return tuple(Fact(label=label, value=written.get(name)) for name, label in FACTS.items())
@@ -162,7 +167,7 @@ def _summed(policy: str, target: str, runs: list[Mapping[str, Any]]) -> tuple[Te
         _same(target or None),
         Text(id=basis.id.format(days=told), en=basis.en.format(days=told)) if told else _same(None),
         _span(runs),
-        _same(sum(run["destroyed"] for run in runs)),
+        _figure(sum(run["destroyed"] for run in runs)),
         METHODS.get(policy, METHODS[""]),
         _archive(runs),
     )

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
-from luxima_retention.clock import parse_iso
+from luxima_retention.clock import iso
 from luxima_retention.errors import ConfigurationError, StoreError
+from luxima_retention.report import page_one
+from luxima_retention.report.appendix import Cell, Kind, Part, appendix
 from luxima_retention.report.minutes import dated, minutes
 from luxima_retention.report.model import Report, Verdict
-from luxima_retention.report.pdf_texts import TEXTS as OWN
 from luxima_retention.report.plain import as_json
-from luxima_retention.report.texts import TEXTS
+from luxima_retention.report.texts import LIMITS, TEXTS, happened, number, place, text
+
+Row = Mapping[str, Any]
+#: texts of the page, in its language
+Told = Mapping[str, str]
 
 #: rows that page one has room for
-_STORES, _EXCEPTIONS, _WEEKS = 10, 5, 53
-#: characters of a name on page one; the appendix has it whole
-_NAME = 44
+_STORES, _EXCEPTIONS = 8, 5
+#: characters of a name and of a sentence on page one
+_NAME, _SENTENCE = 36, 104
+#: characters of a hash in tables where the entry's number stands beside it
+_SHORT = 12
 _TONES = {
     Verdict.NOTHING_YET: "none",
     Verdict.COMPLIANT: "good",
@@ -79,184 +85,121 @@ def printable(value: Any) -> Any:
 
 def document(report: Report, lang: str) -> dict[str, Any]:
     """What the template lays out: every string is text, and every figure stands in the report's JSON."""
-    values = report.as_json()
-    told = {name: text[lang] for name, text in (*TEXTS.items(), *OWN.items())}
-    start, end = (f"{instant:%Y-%m-%d %H:%M} UTC" for instant in (report.start, report.end))
-    return dict(
-        printable(
-            {
-                "lang": lang,
-                "texts": told,
-                "title": told["title"],
-                "verdict": told[report.verdict],
-                "reason": told[f"reason {report.verdict}"],
-                "tone": _TONES[report.verdict],
-                "broken": report.ledger_error,
-                "period": f"{start} … {end}",
-                "surveyed": getattr(dated(report.surveyed), lang),
-                "footer": f"{told['title']}, {start} … {end}",
-                "tiles": _tiles(values, told),
-                "exceptions": _page_one_exceptions(values["exceptions"], told),
-                "matrix": _matrix(values["stores"], report.surveyed, told),
-                "weeks": _weeks(report),
-                "highest": _number(max((week["destroyed"] for week in _weeks(report)), default=0)),
-                "ledger": _ledger(values, told),
-                "appendix": _appendix(values, told),
-                "minutes": asdict(minutes(report)),
-            }
-        )
-    )
+    told = {name: words[lang] for name, words in TEXTS.items()}
+    start, end = (getattr(dated(instant), lang) for instant in (report.start, report.end))
+    made = {
+        "lang": lang,
+        "texts": told,
+        "title": told["title"],
+        "verdict": told[report.verdict],
+        "reason": [page_one.why(report, lang), _cut(page_one.oldest(report, lang), _SENTENCE)],
+        "tone": _TONES[report.verdict],
+        "broken": report.ledger_error and _cut(report.ledger_error, 2 * _SENTENCE),
+        "period": f"{start} {told['until']} {end}",
+        "surveyed": getattr(dated(report.surveyed), lang),
+        "footer": f"{told['title']}, {_minute(iso(report.start))} … {_minute(iso(report.end))}",
+        "tiles": [asdict(tile) for tile in page_one.tiles(report, lang)],
+        "exceptions": _exceptions(report, told, lang),
+        "matrix": _matrix(report, told, lang),
+        "strips": [asdict(strip) for strip in page_one.strips(report, lang)],
+        "weeks": [week["monday"] for week in report.weeks],
+        "ledger": [_line(line) for line in page_one.ledger(report, lang)],
+        "clashes": page_one.clashes(report, lang),
+        "appendix": [_laid_out(part, lang) for part in appendix(report, lang)],
+        "limits": [limit[lang] for limit in LIMITS],
+        "minutes": asdict(minutes(report)),
+    }
+    return dict(printable(made))
 
 
-def _number(value: int | None) -> str:
-    """Thin spaces would need another font; a narrow gap of the usual kind reads alike in both languages."""
-    return "-" if value is None else f"{value:,}".replace(",", "\u00a0")
+def _line(line: page_one.Line) -> dict[str, Any]:
+    return {**asdict(line), "value": _cut(line.value, 2 * _SENTENCE)}
 
 
-def _short(name: str | None) -> str:
-    """A name with its middle left out where it is too long for page one."""
-    text = name or "-"
-    return text if len(text) <= _NAME else f"{text[: _NAME // 2]}…{text[-_NAME // 2 + 1 :]}"
+def _cut(words: str, most: int) -> str:
+    """With the middle left out where it is too long for page one; the appendix has it whole."""
+    return words if len(words) <= most else f"{words[: most // 2]}…{words[-most // 2 + 1 :]}"
 
 
-def _tiles(values: Mapping[str, Any], told: Mapping[str, str]) -> list[dict[str, str]]:
-    counts = {name: values[name] for name in ("destroyed", "expired", "held")}
-    counts["entries"] = values["ledger"]["entries"]
-    return [{"label": told[name], "value": _number(count)} for name, count in counts.items()]
-
-
-def _page_one_exceptions(rows: Sequence[Mapping[str, Any]], told: Mapping[str, str]) -> dict[str, Any]:
-    """The newest, since they are what somebody must act on."""
-    shown = list(reversed(rows))[:_EXCEPTIONS]
-    more = len(rows) - len(shown)
+def _exceptions(report: Report, told: Told, lang: str) -> dict[str, Any]:
+    """Those that break the policy come first in the model."""
+    shown = report.exceptions[:_EXCEPTIONS]
+    more = len(report.exceptions) - len(shown)
     return {
-        "columns": [told[name] for name in ("at", "kind", "policy", "target")],
         "rows": [
-            [_minute(row["at"]), row["outcome"] or row["kind"], row["policy"] or "-", _short(row["target"])]
-            for row in shown
+            [told["breaks" if item["failed"] else "attention"], _sentence(item, lang)] for item in shown
         ],
-        "more": more,
-        "rest": told["more exceptions"].format(count=more),
+        "rest": told["more exceptions"].format(count=number(more, lang)) if more else "",
     }
 
 
-def _matrix(rows: Sequence[Mapping[str, Any]], now: datetime, told: Mapping[str, str]) -> dict[str, Any]:
-    """Page one has room for ten: those with the most overdue records first, where not all fit."""
-    found = list(rows)
+def _sentence(item: Row, lang: str) -> str:
+    told = happened(item, lang, item["detail"])
+    return f"{_cut(place(item), _NAME)}: {_cut(told, _SENTENCE)}"
+
+
+def _matrix(report: Report, told: Told, lang: str) -> dict[str, Any]:
+    """Page one has room for so many stores: the worst, where not all fit."""
+    found = list(report.stores)
     if len(found) > _STORES:
-        found.sort(key=lambda row: (not row["exit_code"], -(row["expired"] or 0)))
-    names = ("policy", "retention_days", "oldest", "age", "expired", "held", "word")
+        found.sort(key=lambda row: (not row["exit_code"], -(row["overdue"] or 0), -(row["expired"] or 0)))
+    names = ("policy", "oldest", "age", "expired", "overdue", "held", "state")
+    more = len(found) - _STORES
     return {
         "columns": [told[name] for name in names],
-        "rows": [_store(row, now, told) for row in found[:_STORES]],
-        "more": max(0, len(found) - _STORES),
-        "rest": told["more stores"].format(count=len(found) - _STORES),
+        "rows": [_store(row, told, lang) for row in found[:_STORES]],
+        "rest": told["more stores"].format(count=number(more, lang)) if more > 0 else "",
+        "all": [_store(row, told, lang, whole=True) for row in report.stores],
     }
 
 
-def _store(row: Mapping[str, Any], now: datetime, told: Mapping[str, str]) -> dict[str, Any]:
-    age = (now - parse_iso(row["oldest"])) / timedelta(days=1) if row["oldest"] else None
-    days = row["retention_days"]
+def _store(row: Row, told: Told, lang: str, *, whole: bool = False) -> dict[str, Any]:
+    bar, target = page_one.bar(row, lang), row["target"] or row["storage"]
     return {
         "policy": row["policy"],
-        "target": _short(row["target"]),
-        "limit": days,
-        "days": days,
-        "age": age,
-        "told": "" if age is None else told["age of"].format(age=int(age), days=days),
-        "oldest": row["oldest"][:10] if row["oldest"] else "-",
-        "expired": _number(row["expired"]),
-        "late": bool(row["expired"]),
-        "held": _number(row["held"]),
-        "word": row["word"],
+        "target": target if whole else _cut(target, _NAME),
+        "bar": asdict(bar) if bar else None,
+        "age": page_one.age(row, lang),
+        "oldest": (row["oldest"] or "-")[:10],
+        **{name: number(row[name], lang) for name in ("expired", "overdue", "held")},
+        "late": bool(row["overdue"]),
+        "state": told[f"state {row['state']}"],
     }
 
 
-def _weeks(report: Report) -> list[dict[str, Any]]:
-    """Destroyed and refused by week, from Monday, UTC; the newest weeks of a long period."""
-    if not report.runs:
-        return []
-    monday = _monday(report.start)
-    last = _monday(max(report.start, min(report.end, report.surveyed) - timedelta(microseconds=1)))
-    count = (last - monday).days // 7 + 1
-    weeks: list[dict[str, Any]] = [
-        {"label": f"{monday + timedelta(weeks=number):%Y-%m-%d}", "destroyed": 0, "refused": 0}
-        for number in range(count)
-    ]
-    for run in report.runs:
-        week = weeks[min(count - 1, (_monday(parse_iso(run["at"])) - monday).days // 7)]
-        week["destroyed"] += run["destroyed"]
-        week["refused"] += run["kind"] in {"run.refused", "slot.missed"}
-    return weeks[-_WEEKS:]
-
-
-def _monday(instant: datetime) -> datetime:
-    day = instant.replace(hour=0, minute=0, second=0, microsecond=0)
-    return day - timedelta(days=day.weekday())
-
-
-def _ledger(values: Mapping[str, Any], told: Mapping[str, str]) -> list[dict[str, Any]]:
-    ledger = values["ledger"]
-    state = told["broken"] if ledger["error"] else told["verified"]
-    root = ledger.get("root")
-    return [
-        {
-            "label": told["state"],
-            "value": f"{state}. {told['entries']}: {_number(ledger['entries'])}",
-            "code": False,
-        },
-        {"label": told["root"], "value": root or told["no root"], "code": bool(root)},
-        {"label": told["verify"], "value": "luxima-retention ledger verify", "code": True},
-    ]
-
-
-def _minute(instant: str) -> str:
-    return instant[:16].replace("T", " ")
-
-
-def _appendix(values: Mapping[str, Any], told: Mapping[str, str]) -> list[dict[str, Any]]:
-    stores = (
-        ("policy", 14),
-        ("target", 24),
-        ("retention_days", 7),
-        ("oldest", 16),
-        ("expired", 10),
-        ("held", 9),
-        ("word", 12),
-    )
-    runs = (
-        ("seq", 7),
-        ("at", 16),
-        ("kind", 14),
-        ("policy", 14),
-        ("target", 22),
-        ("outcome", 12),
-        ("destroyed", 11),
-    )
-    return [
-        _table(told["matrix"], stores, values["stores"], told),
-        _table(told["exceptions"], runs, values["exceptions"], told),
-        _table(told["runs"], runs, values["runs"], told),
-    ]
-
-
-def _table(
-    title: str,
-    columns: Sequence[tuple[str, int]],
-    rows: Iterable[Mapping[str, Any]],
-    told: Mapping[str, str],
-) -> dict[str, Any]:
-    figures = {"seq", "retention_days", "expired", "held", "destroyed"}
+def _laid_out(part: Part, lang: str) -> dict[str, Any]:
     return {
-        "title": title,
-        "columns": [told[name] for name, _ in columns],
-        "widths": [width for _, width in columns],
-        "right": [number for number, (name, _) in enumerate(columns) if name in figures],
-        "rows": [[_cell(row.get(name)) for name, _ in columns] for row in rows],
+        "title": part.title,
+        "note": part.note,
+        "columns": [text(column.heading, lang) for column in part.columns],
+        "widths": [column.width for column in part.columns],
+        "right": [place for place, column in enumerate(part.columns) if column.numeric],
+        "rows": [[_cell(cell, lang) for cell in row] for row in part.rows],
     }
 
 
-def _cell(value: Any) -> str:
-    if value is None or value == "":
-        return "-"
-    return _number(value) if isinstance(value, int) else str(value)
+def _cell(cell: Cell, lang: str) -> str:
+    """A cell of the appendix, as words."""
+    kind, value = cell
+    if value in (None, "", {}):
+        return number(None, lang)
+    if kind is Kind.EXCEPTION:
+        return happened(value, lang, value["detail"])
+    if kind is Kind.COUNT:
+        return number(value, lang)
+    return _FORMS[kind](value)
+
+
+def _minute(instant: str | None) -> str:
+    """``2026-11-23 08:30Z``."""
+    return f"{instant[:16].replace('T', ' ')}Z" if instant else "-"
+
+
+_FORMS: Mapping[Kind, Callable[[Any], str]] = {
+    Kind.TEXT: str,
+    Kind.TIME: _minute,
+    Kind.SPAN: lambda instants: " … ".join(map(_minute, instants)),
+    Kind.CODE: str,
+    Kind.SHORT: lambda value: f"{value[:_SHORT]}…",
+    Kind.PAIRS: lambda values: "; ".join(f"{name} = {value}" for name, value in values.items()),
+}

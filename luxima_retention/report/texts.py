@@ -344,6 +344,16 @@ TEXTS = {
     "by hand": {"id": "diisi penandatangan", "en": "for the signers to fill in"},
     "conditions": {"id": "Lima syarat PP 87/1999 pasal 10(1)", "en": "Five conditions of PP 87/1999, 10(1)"},
     "signatures": {"id": "Tanda tangan", "en": "Signatures"},
+    # --- the PDF only ---------------------------------------------------------------------------------
+    "page": {"id": "Halaman", "en": "Page"},
+    "zone": {
+        "id": "Waktu dalam tabel: UTC (Z); WIB = UTC + 7 jam.",
+        "en": "Times in tables: UTC (Z); WIB = UTC + 7 hours.",
+    },
+    "more stores": {
+        "id": "{count} tempat penyimpanan lain ada di lampiran.",
+        "en": "{count} more stores stand in the appendix.",
+    },
     "program": {"id": "Dibuat oleh", "en": "Made by"},
 }
 
@@ -385,6 +395,12 @@ LIMITS = (
 )
 
 
+def text(key: str, lang: str, **values: str) -> str:
+    """A text in ``lang``, with its values."""
+    found = TEXTS[key][lang]
+    return found.format(**values) if values else found
+
+
 def number(value: int | None, lang: str) -> str:
     """``1.234.567`` in Indonesian, ``1,234,567`` in English; a dash for what is not known."""
     if value is None:
@@ -392,8 +408,16 @@ def number(value: int | None, lang: str) -> str:
     return f"{value:,}".replace(",", ".") if lang == "id" else f"{value:,}"
 
 
+def place(item: Mapping[str, Any]) -> str:
+    """Policy and store that an exception is about."""
+    return " ".join(filter(None, (item["policy"], item["target"])))
+
+
+def happened(item: Mapping[str, Any], lang: str, detail: str) -> str:
+    """What an exception says, with its detail as given."""
+    return text(f"exception {item['code']}", lang, count=number(item["count"], lang), detail=detail)
+
+
 def sentence(item: Mapping[str, Any], lang: str) -> str:
     """An exception as a sentence that begins with its policy and store."""
-    text = TEXTS[f"exception {item['code']}"][lang]
-    told = text.format(count=number(item["count"], lang), detail=item["detail"])
-    return f"{' '.join(filter(None, (item['policy'], item['target'])))}: {told}"
+    return f"{place(item)}: {happened(item, lang, item['detail'])}"

@@ -9,8 +9,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from luxima_retention.report.appendix import spans
 from luxima_retention.report.exceptions import found
-from luxima_retention.report.html import _spans, as_html
+from luxima_retention.report.html import as_html
 from luxima_retention.report.matrix_rows import rows
 from luxima_retention.report.model import Verdict
 from luxima_retention.report.plain import as_json
@@ -161,5 +162,5 @@ def test_every_state_of_a_store_and_every_exception_has_its_words():
 
 
 def test_neighbouring_entries_are_told_together():
-    assert _spans([9, 3, 7, 8]) == "3, 7-9"
-    assert _spans([]) == "-"
+    assert spans([9, 3, 7, 8]) == "3, 7-9"
+    assert spans([]) == ""

@@ -6,70 +6,45 @@ import json
 import re
 import sys
 import zlib
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
 import pytest
 import typst
 
-from luxima_retention.clock import iso
 from luxima_retention.errors import ConfigurationError
-from luxima_retention.report.model import Report
+from luxima_retention.report.appendix import appendix
+from luxima_retention.report.html import as_html
 from luxima_retention.report.pdf import as_pdf, document, printable
-from luxima_retention.report.pdf_texts import TEXTS
 from luxima_retention.report.plain import as_json
+from tests.unit import report_states as states
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-END = datetime(2027, 1, 1, tzinfo=UTC)
-EMPTY = Report(
-    start=START, end=END, surveyed=END, ledger_error=None, entries=0, stores=(), runs=(), exceptions=()
-)
 MARKUP = r'#panic("x") $x$ @y \ *b* _i_ `c` <label> [ ] = // /* http://x'
 
 
-def run(number, target="core.audit_log", kind="run.completed"):
-    at = START + timedelta(hours=20 * number)
-    return {
-        "seq": number + 1,
-        "at": iso(at),
-        "kind": kind,
-        "policy": "audit-logs",
-        "target": target,
-        "run_id": "r",
-        "outcome": "done",
-        "exit_code": 0,
-        "cutoff": iso(at - timedelta(days=180)),
-        "planned": 7,
-        "destroyed": 7 if kind == "run.completed" else 0,
-        "missed": None,
-        "hash": f"{number:064x}",
-    }
+def named(name):
+    """A store, a run and a refusal of this name."""
+    history = states.History()
+    states.ordinary(history, 3, states.END - 3 * states.DAY)
+    history.run("audit-logs", states.END - states.DAY, 7, target=name)
+    history.refused("audit-logs", states.END - states.DAY, 5, target=name)
+    return states.made(history, states.survey(("audit-logs", states.store("audit-logs", name))))
 
 
-def store(target="core.audit_log", age=181, expired=5):
-    return {
-        "policy": "audit-logs",
-        "target": target,
-        "retention_days": 180,
-        "word": "would delete",
-        "exit_code": 0,
-        "oldest": iso(END - timedelta(days=age)),
-        "expired": expired,
-        "held": 0,
-        "sentence": None,
-    }
-
-
-def report(runs=3, stores=1, name="core.audit_log"):
-    made = tuple(run(number, name) for number in range(runs))
-    refused = (run(runs, name, "run.refused"),)
-    return replace(
-        EMPTY,
-        entries=runs + 1,
-        stores=tuple(store(name) for _ in range(stores)),
-        runs=(*made, *refused),
-        exceptions=refused,
+def crowded(error=None):
+    """More stores and exceptions of long names than page one has room for, and 400 runs."""
+    names = [f"{states.LONG[:-2]}{number:02}" for number in range(12)]
+    history = states.History()
+    states.ordinary(history, 84, states.END - 84 * states.DAY)
+    for name in names:
+        history.refused("audit-logs", states.END - states.DAY, 5, target=name)
+    stores = [("audit-logs", states.store("audit-logs", name)) for name in names[:-1]]
+    late = states.store("audit-logs", names[-1], age=400, expired=5)
+    return states.made(
+        history,
+        states.survey(*stores, ("audit-logs", late)),
+        states.late("audit-logs", 5, names[-1]),
+        error=error,
+        start=states.END - 84 * states.DAY,
     )
 
 
@@ -95,31 +70,22 @@ def attached(pdf):
 
 
 @pytest.mark.parametrize("lang", ["id", "en"])
-@pytest.mark.parametrize(
-    "made",
-    [
-        EMPTY,
-        report(),
-        replace(report(), ledger_error="entry 1 was changed"),
-        report(runs=400, stores=10, name="tenant_" + "x" * 113),
-    ],
-    ids=["first day", "exceptions", "broken", "400 runs of long names"],
-)
-def test_each_state_is_set_as_an_archivable_accessible_pdf_and_the_same_bytes_twice(made, lang):
-    first = as_pdf(made, lang)
+@pytest.mark.parametrize("state", sorted(states.STATES))
+def test_each_state_is_set_as_an_archivable_accessible_pdf_and_the_same_bytes_twice(state, lang):
+    first = as_pdf(states.STATES[state](), lang)
     assert first.startswith(b"%PDF-1.7")
     assert b"pdfaid:part>3<" in first
     assert b"pdfuaid:part" in first
-    assert first == as_pdf(made, lang)
+    assert first == as_pdf(states.STATES[state](), lang)
 
 
 def test_the_json_is_attached_as_it_is():
-    made = report()
+    made = states.all_good()
     assert as_json(made).encode() in attached(as_pdf(made, "id"))
 
 
 def test_no_name_is_taken_for_markup():
-    made = report(name=MARKUP)
+    made = named(MARKUP)
     as_pdf(made, "en")
     assert MARKUP in json.dumps(query(made, "en", "table"), ensure_ascii=False).replace('\\"', '"').replace(
         "\\\\", "\\"
@@ -128,40 +94,40 @@ def test_no_name_is_taken_for_markup():
 
 def test_a_character_that_no_font_has_or_nobody_sees_is_spelled_out():
     assert printable({"a": ["テ\u202eé\u00ad"]}) == {"a": ["\\u{30c6}\\u{202e}é\\u{ad}"]}
-    every = "".join(chr(number) for number in range(0x2FF) if number != 0xA)
-    assert as_pdf(report(name=every), "id")
+    every = "".join(chr(number) for number in range(1, 0x2FF) if number != 0xA)
+    assert as_pdf(named(every), "id")
 
 
-def test_page_one_shows_the_worst_stores_and_the_newest_exceptions_and_counts_the_rest():
-    runs = tuple(run(number, kind="run.refused") for number in range(8))
-    stores = (*[store(f"t{number}", 10, 0) for number in range(11)], store("late"))
-    told = document(replace(EMPTY, runs=runs, exceptions=runs, stores=stores), "en")
-    assert [row[0] for row in told["exceptions"]["rows"]] == [
-        f"{iso(START + timedelta(hours=20 * number))[:16].replace('T', ' ')}" for number in (7, 6, 5, 4, 3)
-    ]
-    assert told["exceptions"]["rest"] == "3 more exceptions stand in the appendix."
-    assert told["matrix"]["rows"][0]["target"] == "late"
-    assert told["matrix"]["rest"] == "2 more stores stand in the appendix."
+def test_page_one_shows_the_worst_stores_and_exceptions_and_counts_the_rest():
+    told = document(crowded(), "en")
+    assert [row[0] for row in told["exceptions"]["rows"]] == ["breaks the policy", *["attention"] * 4]
+    assert told["exceptions"]["rest"] == "There are 8 more: see Appendix A."
+    assert told["matrix"]["rows"][0]["state"] == "overdue"
+    assert told["matrix"]["rest"] == "8 more stores stand in the appendix."
+    assert len(told["matrix"]["all"]) == 16
 
 
-def test_what_page_one_shows_never_grows_over_a_page():
+@pytest.mark.parametrize("lang", ["id", "en"])
+def test_what_page_one_shows_never_grows_over_a_page(lang):
     """The appendix begins with page two, whatever the names are."""
-    long = report(runs=400, stores=12, name="tenant_" + "x" * 113)
-    headings = query(replace(long, ledger_error="x" * 120), "id", "<appendix>")
+    headings = query(crowded(error="x" * 500), lang, "<appendix>")
     assert [each["value"] for each in headings] == [2]
 
 
-def test_the_weeks_add_up_to_what_was_destroyed():
-    made = report(runs=400)
-    assert sum(week["destroyed"] for week in document(made, "id")["weeks"]) == made.as_json()["destroyed"]
+@pytest.mark.parametrize("state", sorted(states.STATES))
+def test_its_figures_are_those_of_html(state):
+    """Each tile, and each figure of the appendix."""
+    made = states.STATES[state]()
+    told = document(made, "id")
+    cells = set(re.findall(r">([^<]*)", as_html(made, "id")))
+    assert {tile[name] for tile in told["tiles"] for name in tile} <= cells
+    for part, listed in zip(told["appendix"], appendix(made, "id"), strict=True):
+        assert len(part["rows"]) == len(listed.rows)
+        assert {row[place] for row in part["rows"] for place in part["right"]} <= cells
 
 
 def test_without_typst_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "typst", None)
     with pytest.raises(ConfigurationError, match="Typst, which sets PDF") as raised:
-        as_pdf(EMPTY, "id")
+        as_pdf(states.first_day(), "id")
     assert "luxima-retention[pdf]" in raised.value.hint
-
-
-def test_every_text_is_there_in_both_languages():
-    assert all(set(text) == {"id", "en"} and all(text.values()) for text in TEXTS.values())

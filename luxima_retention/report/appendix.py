@@ -1,0 +1,283 @@
+"""The tables behind page one, declared once for every format that shows them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from luxima_retention.matrix import BY_NAME
+from luxima_retention.report.model import Report
+from luxima_retention.report.texts import TEXTS, text
+
+Row = Mapping[str, Any]
+
+
+class Kind(StrEnum):
+    """What a cell holds; every kind but EXCEPTION may hold ``None``."""
+
+    #: words
+    TEXT = "text"
+    #: an integer
+    COUNT = "count"
+    #: an instant, ISO 8601
+    TIME = "time"
+    #: two instants
+    SPAN = "span"
+    #: words for machines
+    CODE = "code"
+    #: a hash of which the beginning is enough, since its entry's number stands beside it
+    SHORT = "short"
+    #: names and their values
+    PAIRS = "pairs"
+    #: an exception, as in the report's JSON
+    EXCEPTION = "exception"
+
+
+#: kind and value
+Cell = tuple[Kind, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column.
+
+    Args:
+        heading: key of its text.
+        width: among the others of its table.
+        cell: what stands in a row, in one language.
+        numeric: whether figures stand in it.
+    """
+
+    heading: str
+    width: int
+    cell: Callable[[Row, str], Cell]
+    numeric: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A table with its title in one language; ``note`` may be empty."""
+
+    title: str
+    note: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def caption(self) -> str:
+        """The title without its letter."""
+        return self.title.partition(". ")[2]
+
+
+def appendix(report: Report, lang: str) -> Iterator[Part]:
+    """Every table, in the order of its letters."""
+    for name, (columns, rows) in _PARTS.items():
+        note = f"{name[2:]} note"
+        yield Part(
+            title=text(name, lang),
+            note=text(note, lang) if note in TEXTS else "",
+            columns=columns,
+            rows=tuple(tuple(column.cell(row, lang) for column in columns) for row in rows(report)),
+        )
+
+
+def _member(kind: Kind, name: str, width: int, heading: str = "") -> Column:
+    """A member of the row as it is."""
+    return Column(
+        heading=heading or name,
+        width=width,
+        cell=lambda row, _: (kind, row[name]),
+        numeric=kind is Kind.COUNT,
+    )
+
+
+def _text(name: str, width: int, heading: str = "") -> Column:
+    return _member(Kind.TEXT, name, width, heading)
+
+
+def _count(name: str, width: int, heading: str = "") -> Column:
+    return _member(Kind.COUNT, name, width, heading)
+
+
+def _time(name: str, width: int, heading: str = "") -> Column:
+    return _member(Kind.TIME, name, width, heading)
+
+
+def _code(name: str, width: int, heading: str = "") -> Column:
+    return _member(Kind.CODE, name, width, heading)
+
+
+def _said(heading: str, width: int, say: Callable[[Row, str], str]) -> Column:
+    """Words that are made from the row."""
+    return Column(heading=heading, width=width, cell=lambda row, lang: (Kind.TEXT, say(row, lang)))
+
+
+def _weight(row: Row, lang: str) -> str:
+    return text("breaks" if row["failed"] else "attention", lang)
+
+
+def _kind(row: Row, lang: str) -> str:
+    resumed = row.get("resumed") and row["outcome"] != "not completed"
+    return text("kind resumed" if resumed else f"kind {row['kind']}", lang)
+
+
+def _names(row: Row, lang: str) -> str:
+    return ", ".join(row["names"]) or text("everything", lang)
+
+
+def _rule(row: Row, lang: str) -> str:
+    return text(f"rule {row['rule']}", lang)
+
+
+def _compared(row: Row, lang: str) -> str:
+    return text({True: "clash", False: "no clash", None: "no number"}[row["clash"]], lang)
+
+
+def _released(row: Row, lang: str) -> Cell:
+    if row["released"]:
+        return Kind.TIME, row["released"]
+    return Kind.TEXT, text("in force", lang)
+
+
+def spans(seqs: Iterable[int]) -> str:
+    """``3, 7-9``: neighbours together; empty for none."""
+    found: list[list[int]] = []
+    for seq in sorted(seqs):
+        if found and seq == found[-1][1] + 1:
+            found[-1][1] = seq
+        else:
+            found.append([seq, seq])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
+
+
+def _by_week(report: Report) -> Iterator[Row]:
+    """A row for each policy of each week."""
+    for week in report.weeks:
+        for policy in BY_NAME:
+            if counts := week["policies"].get(policy):
+                yield {"week": f"{week['week']} ({week['monday']})", "policy": policy, **counts}
+
+
+_SEQ = _text("seq", 6)
+_AT = _time("at", 15)
+_WHERE = (_text("policy", 14), _text("target", 24))
+#: the columns of each table, and its rows
+_PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]]] = {
+    "a exceptions": (
+        (
+            _said("weight", 12, _weight),
+            *_WHERE,
+            Column(heading="exception", width=50, cell=lambda row, _: (Kind.EXCEPTION, row)),
+            _time("since", 15, "first seen"),
+            _time("at", 15, "last seen"),
+            _said("seqs", 16, lambda row, _: spans(row["seqs"])),
+        ),
+        lambda report: report.exceptions,
+    ),
+    "b weeks": (
+        (
+            _text("week", 24),
+            _text("policy", 24),
+            *(_count(name, 14) for name in ("destroyed", "runs", "missed", "refused")),
+        ),
+        _by_week,
+    ),
+    "c runs": (
+        (
+            _SEQ,
+            _AT,
+            _said("kind", 14, _kind),
+            *_WHERE,
+            _text("outcome", 12),
+            _time("cutoff", 15),
+            *(_count(name, 12) for name in ("planned", "destroyed")),
+            *(_count(name, 9) for name in ("held", "left", "missed")),
+            _member(Kind.SHORT, "hash", 14),
+        ),
+        lambda report: report.runs,
+    ),
+    "d records": (
+        (
+            _SEQ,
+            _AT,
+            *_WHERE,
+            _text("method", 12),
+            _time("cutoff", 15),
+            _count("destroyed", 12),
+            _count("condemned", 10, "pending"),
+            Column(heading="span", width=18, cell=lambda row, _: (Kind.SPAN, (row["first"], row["last"]))),
+            _code("archive_sha256", 24, "archive"),
+            _code("hash", 24),
+        ),
+        lambda report: report.records,
+    ),
+    "e guards": (
+        (
+            _SEQ,
+            _AT,
+            _said("kind", 16, _kind),
+            *_WHERE,
+            *(_text(name, 14) for name in ("guard", "observed", "limit", "override")),
+        ),
+        lambda report: report.guards,
+    ),
+    "f holds": (
+        (
+            _text("hold_id", 16, "hold"),
+            _text("policy", 14),
+            _said("names", 20, _names),
+            _time("placed", 15),
+            Column(heading="released", width=15, cell=_released),
+            _code("sha256", 32, "hash"),
+        ),
+        lambda report: report.holds,
+    ),
+    "g archives": (
+        (
+            _SEQ,
+            _AT,
+            _said("kind", 16, _kind),
+            _text("manifest", 36),
+            _count("parts", 8),
+            _count("items", 11, "count"),
+            _count("bytes", 13),
+            _code("sha256", 28, "archive"),
+            _time("keep_until", 15),
+        ),
+        lambda report: report.archives,
+    ),
+    "h clocks": (
+        (
+            *_WHERE,
+            _count("measured", 14),
+            _count("largest", 14),
+            _time("at", 15),
+            _count("survey", 14, "survey skew"),
+        ),
+        lambda report: report.clocks,
+    ),
+    "i queries": (
+        (
+            *_WHERE,
+            _count("retention_days", 8),
+            _time("cutoff", 15),
+            _count("population", 13),
+            *(_count(name, 11) for name in ("expired", "held", "locked", "undated", "future", "pending")),
+            _member(Kind.PAIRS, "evidence", 36),
+        ),
+        lambda report: report.queries,
+    ),
+    "j rules": (
+        (
+            _text("cites", 22),
+            _said("rule", 56, _rule),
+            _text("policy", 16),
+            _count("asks_days", 11, "asks"),
+            _count("kept_days", 13, "kept days"),
+            _said("compared", 16, _compared),
+        ),
+        lambda report: report.rules,
+    ),
+}
