@@ -14,6 +14,7 @@ fixture                 scope     gives
 ``prometheus_factory``  function  ``prometheus_factory(*flags, config=, data=, port=)`` starts one: ``url``,
                                   ``directory``, ``stop()``
 ``pushgateway``         function  the same of a Pushgateway
+``browser``             session   a headless Chromium, as Playwright's ``Browser``
 ``smtp``                function  a :class:`~tests.servers.smtp.Mailbox`: ``host``, ``port``, ``messages``
 ======================  ========  =======================================================================
 
@@ -129,6 +130,14 @@ def pushgateway() -> Iterator[HttpServer]:
     server = start_pushgateway()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    from tests.servers.browser import run_browser
+
+    with run_browser() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def faketime_library() -> str:
     """The path of ``libfaketime.so.1``, for ``LD_PRELOAD``."""
     root = CACHE / "libfaketime"
     if not root.is_dir():
-        _unpack(root, [*PACKAGES["faketime"]])
+        unpack(root, [*PACKAGES["faketime"]])
     (library,) = root.glob("usr/lib/*/faketime/libfaketime.so.1")
     return str(library)
 
@@ -50,12 +50,12 @@ def _unpacked(name: str, debian: str) -> str:
     package, *libraries = PACKAGES[name]
     root = CACHE / package
     if not root.is_dir():
-        _unpack(root, [package, *libraries])
+        unpack(root, [package, *libraries])
     (program,) = (path for path in root.glob(f"usr/*bin/{debian}"))
     return str(_with_libraries(root, program) if libraries else program)
 
 
-def _unpack(root: Path, packages: list[str]) -> None:
+def unpack(root: Path, packages: list[str]) -> None:
     """Into a directory of its own first, so that a test run that is killed leaves no half of it."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as directory:
