@@ -43,10 +43,22 @@ Fraction = Annotated[Decimal, Field(ge=0, le=1)]
 
 
 def _listed(value: object) -> object:
-    """A comma separated list, as the environment gives it, or the list that a file gives."""
-    if isinstance(value, str):
-        return tuple(filter(None, (item.strip() for item in value.split(","))))
+    """The list that a file gives; from the environment comma separated, or as JSON."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().startswith("["):
+        return json.loads(value)
+    return tuple(filter(None, (item.strip() for item in value.split(","))))
+
+
+def _bucket(value: str) -> str:
+    """As a client of S3 takes it; a service may ask for more."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", value):
+        raise ValueError(f"{value!r} is no name of a bucket")
     return value
+
+
+Bucket = Annotated[str, AfterValidator(_bucket)]
 
 
 def _check_address(setting: str, url: str) -> None:
@@ -156,7 +168,7 @@ class LokiPeriodSettings(Section):
 class LokiSettings(Section):
     """``loki``: the S3 buckets that hold Loki's chunks and index."""
 
-    buckets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+    buckets: Annotated[tuple[Bucket, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Buckets of all schema periods, as in Loki's bucketnames and named stores."
     )
     endpoint_url: str = Field("", description="Address of an S3 service other than AWS.")
@@ -250,9 +262,7 @@ class TableSettings(Section):
 
 def _tables(value: object) -> object:
     """Tables as a file gives them; from the environment their names, or a JSON list of tables."""
-    if isinstance(value, str):
-        text = value.strip()
-        value = json.loads(text) if text.startswith("[") else _listed(text)
+    value = _listed(value)
     if isinstance(value, (list, tuple)):
         return tuple({"table": item} if isinstance(item, str) else item for item in value)
     return value

@@ -1,0 +1,70 @@
+"""Settings from every source, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from luxima_retention.configuration import load
+from luxima_retention.errors import ConfigurationError
+
+
+@pytest.fixture
+def of(tmp_path, monkeypatch):
+    """The settings of a file and an environment."""
+
+    def loaded(text="", **environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        path = tmp_path / "settings.toml"
+        path.write_text(text)
+        return load(path)
+
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("value", "buckets"),
+    [("", ()), ("a", ("a",)), ("a, b,", ("a", "b")), ("[]", ()), ('["a", "b"]', ("a", "b"))],
+)
+def test_a_list_is_comma_separated_or_json_in_the_environment(of, value, buckets):
+    assert of(LUXIMA_LOKI__BUCKETS=value).settings.loki.buckets == buckets
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "-a", "s3://a", "a" * 256])
+def test_what_is_no_name_of_a_bucket_is_refused_with_its_value(of, name):
+    with pytest.raises(ConfigurationError, match=r"loki\.buckets.*is no name of a bucket") as raised:
+        of(f'loki.buckets = ["{name}"]')
+    assert repr(name) in raised.value.message
+
+
+def test_a_list_that_is_not_whole_is_refused(of):
+    with pytest.raises(ConfigurationError, match=r"loki\.buckets"):
+        of(LUXIMA_LOKI__BUCKETS='["a"')
+
+
+def test_the_environment_wins_over_the_file_and_says_so(of):
+    loaded = of("policies.audit_logs.retention_days = 200", LUXIMA_POLICIES__AUDIT_LOGS__RETENTION_DAYS="365")
+    assert loaded.settings.policies.audit_logs.retention_days == 365
+    assert loaded.origins["policies.audit_logs.retention_days"] == "environment"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "policies.audit_logs.retentoin_days = 200",
+        "policies.audit_logs.retention_days = 0",
+        "policies.audit_logs.retention_days = -1",
+        'policies.audit_logs.retention_days = ""',
+        "policies.audit_logs.retention_days = 1.5",
+        "[policies.audit_logs]\nretention_days = 1\nretention_days = 2",
+        "[polices]",
+    ],
+)
+def test_a_period_that_is_not_plainly_a_number_of_days_or_an_unknown_key_is_refused(of, text):
+    with pytest.raises(ConfigurationError):
+        of(text)
+
+
+def test_an_unknown_variable_is_refused_where_it_names_a_section(of):
+    with pytest.raises(ConfigurationError, match=r"(?i)retentoin_days"):
+        of(LUXIMA_POLICIES__AUDIT_LOGS__RETENTOIN_DAYS="200")
