@@ -25,6 +25,7 @@ from luxima_retention.ledger.checkpoint import verify
 from luxima_retention.ledger.file import FileLedger
 from luxima_retention.report.html import as_html
 from luxima_retention.report.model import Report, build
+from luxima_retention.report.pdf import as_pdf
 from luxima_retention.report.plain import as_csv, as_json
 from tests.unit.report_states import DAY, END, TERMS, History, late, ordinary, store, survey
 
@@ -42,6 +43,7 @@ def main() -> None:
             "verify": lambda: _verified(ledger, report.entries),
             "model": partial(_model, ledger),
             "html": partial(as_html, report, "id"),
+            "pdf": partial(as_pdf, report, "id"),
             "json": partial(as_json, report),
             "csv": partial(as_csv, report),
         }
@@ -76,7 +78,7 @@ def _measured(name: str, step: Callable[[], Any], repeat: int) -> float:
         begun = time.perf_counter()
         made = step()
         times.append(time.perf_counter() - begun)
-    size = f"   {len(made.encode()):,} bytes" if isinstance(made, str) else ""
+    size = f"   {len(made):,} long" if isinstance(made, str | bytes) else ""
     print(f"{name:8} {min(times):7.2f} s{size}")
     return min(times)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import click
 
@@ -95,6 +97,17 @@ _STEPS = (
     ("Is every archived record readable, and as it was?", ("archive", "verify")),
     ("Has anybody touched the ledger?", ("ledger", "verify")),
 )
+#: the report's formats, and what each is for
+_REPORTS = (
+    ("What an auditor reads: one page of verdict, figures and exceptions, and everything behind it.", "html"),
+    ("The same on paper, with the minutes of destruction to sign.", "pdf"),
+    (
+        "And what a stranger verifies without us: the report, the ledger, and a program that checks them.",
+        "bundle",
+    ),
+)
+#: Nobody writes to the captured bucket, so it is overdue on any later day.
+_WITHOUT_LOKI = {"LUXIMA_LOKI__BUCKETS": "[]"}
 
 
 @click.command("demo")
@@ -126,9 +139,11 @@ def command(directory: Path) -> None:
         settings = _prepare(owner, directory, prometheus, loki)
         for sentence, arguments in _STEPS:
             _show(sentence, arguments, settings)
+        _report(directory, settings)
     click.secho("\nWhere to look", bold=True)
     click.echo(f"  settings  {settings}\n  archive   {directory}/archive\n  anchor    {directory}/anchor")
     click.echo(f"  log files {directory}/logs")
+    click.echo(f"  report    {directory}/report.html, report.pdf, report.zip")
     click.echo("  docs      docs/architecture.md, docs/evidence.md, docs/postgresql.md")
 
 
@@ -151,7 +166,26 @@ def _prepare(owner: str, directory: Path, prometheus: str, loki: str) -> Path:
     return path
 
 
-def _show(sentence: str, arguments: tuple[str, ...], settings: Path) -> None:
+def _report(directory: Path, settings: Path) -> None:
+    """A report about the last thirty days, in each format that is installed."""
+    from datetime import UTC, datetime, timedelta
+    from importlib.util import find_spec
+
+    from luxima_retention.report.forms import FORMS
+
+    today = datetime.now(UTC).date()
+    period = ("--from", str(today - timedelta(days=30)), "--to", str(today + timedelta(days=1)))
+    for sentence, form in _REPORTS:
+        if form == "pdf" and find_spec("typst") is None:
+            continue
+        out = directory / f"report{FORMS[form]}"
+        arguments = ("report", *period, "--format", form, "--lang", "en", "-o", str(out))
+        _show(sentence, arguments, settings, _WITHOUT_LOKI)
+
+
+def _show(
+    sentence: str, arguments: tuple[str, ...], settings: Path, more: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Run one command as a user would, and show it."""
     click.secho(f"\n{sentence}", bold=True)
     click.secho(f"$ luxima-retention {' '.join(arguments)}", fg="cyan")
@@ -159,7 +193,7 @@ def _show(sentence: str, arguments: tuple[str, ...], settings: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LUXIMA_")}
     subprocess.run(
         [sys.executable, "-m", "luxima_retention", "--log-level", "warning", *arguments],
-        env={**environment, "LUXIMA_CONFIG": str(settings)},
+        env={**environment, "LUXIMA_CONFIG": str(settings), **more},
         check=False,
         stdin=subprocess.DEVNULL,
     )

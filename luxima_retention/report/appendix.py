@@ -27,7 +27,7 @@ class Kind(StrEnum):
     SPAN = "span"
     #: words for machines
     CODE = "code"
-    #: a hash of which the beginning is enough, since its entry's number stands beside it
+    #: a hash of which the beginning is enough, since it stands elsewhere whole
     SHORT = "short"
     #: names and their values
     PAIRS = "pairs"
@@ -207,9 +207,9 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _time("cutoff", 15),
             _count("destroyed", 12),
             _count("condemned", 10, "pending"),
-            Column(heading="span", width=18, cell=lambda row, _: (Kind.SPAN, (row["first"], row["last"]))),
-            _code("archive_sha256", 24, "archive"),
-            _code("hash", 24),
+            Column(heading="span", width=28, cell=lambda row, _: (Kind.SPAN, (row["first"], row["last"]))),
+            _member(Kind.SHORT, "archive_sha256", 14, "archive"),
+            _member(Kind.SHORT, "hash", 14),
         ),
         lambda report: report.records,
     ),

@@ -40,6 +40,8 @@ _TONES = {
 }
 #: what the fonts of the wheel have besides, and our own texts use
 _TYPOGRAPHIC = "‐–—‘’“”…≤≥→"  # noqa: RUF001
+_GAP = "\u200b"
+_LONG, _SOLID, _MARKS = re.compile(r"\S{13,}"), re.compile(r".{15,}"), re.compile(r"(?<=[-_./:=])")
 _UNPRINTABLE = re.compile(rf"[^\n\u0020-\u007e\u00a0-\u00ac\u00ae-\u017f{_TYPOGRAPHIC}]")
 
 
@@ -72,14 +74,28 @@ def as_pdf(report: Report, lang: str) -> bytes:
         raise StoreError(f"the PDF cannot be set: {error.diagnostic}") from error
 
 
-def printable(value: Any) -> Any:
-    r"""The same JSON value; characters that the fonts lack, or that hide, are spelled ``\u{4e2d}``."""
+def printable(text: str) -> str:
+    r"""Characters that the fonts lack, or that hide, are spelled ``\u{4e2d}``."""
+    return _UNPRINTABLE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)
+
+
+def breakable(text: str) -> str:
+    """Words too long for a column get places to break: behind a mark, or anywhere."""
+    return _LONG.sub(_broken, text)
+
+
+def _broken(word: re.Match[str]) -> str:
+    return _GAP.join(_SOLID.sub(lambda solid: _GAP.join(solid[0]), part) for part in _MARKS.split(word[0]))
+
+
+def _each(change: Callable[[str], str], value: Any) -> Any:
+    """The same JSON value with every string changed."""
     if isinstance(value, str):
-        return _UNPRINTABLE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", value)
+        return change(value)
     if isinstance(value, Mapping):
-        return {key: printable(each) for key, each in value.items()}
+        return {key: _each(change, each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [printable(each) for each in value]
+        return [_each(change, each) for each in value]
     return value
 
 
@@ -109,7 +125,12 @@ def document(report: Report, lang: str) -> dict[str, Any]:
         "limits": [limit[lang] for limit in LIMITS],
         "minutes": asdict(minutes(report)),
     }
-    return dict(printable(made))
+    # What is copied from the lines about the ledger must be what stands there.
+    return {name: _each(printable if name == "ledger" else _set, value) for name, value in made.items()}
+
+
+def _set(text: str) -> str:
+    return breakable(printable(text))
 
 
 def _line(line: page_one.Line) -> dict[str, Any]:

@@ -29,5 +29,10 @@ def test_the_demo_shows_every_step_and_leaves_nothing_running(tmp_path):
         "Where to look",
     ):
         assert shown in done.stdout, shown
-    assert (tmp_path / "demo-output" / "luxima-retention.toml").exists()
+    home = tmp_path / "demo-output"
+    assert (home / "luxima-retention.toml").exists()
+    for name in ("report.html", "report.pdf", "report.zip"):
+        assert f"compliant with exceptions: {home / name}" in done.stdout
+    assert f"report    {home / 'report.html'}" in done.stdout
+    assert "COMPLIANT WITH EXCEPTIONS" in (home / "report.html").read_text()
     assert Command(cwd=tmp_path)("demo").returncode == 2

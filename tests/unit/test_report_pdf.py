@@ -14,7 +14,7 @@ import typst
 from luxima_retention.errors import ConfigurationError
 from luxima_retention.report.appendix import appendix
 from luxima_retention.report.html import as_html
-from luxima_retention.report.pdf import as_pdf, document, printable
+from luxima_retention.report.pdf import as_pdf, breakable, document, printable
 from luxima_retention.report.plain import as_json
 from tests.unit import report_states as states
 
@@ -93,9 +93,15 @@ def test_no_name_is_taken_for_markup():
 
 
 def test_a_character_that_no_font_has_or_nobody_sees_is_spelled_out():
-    assert printable({"a": ["テ\u202eé\u00ad"]}) == {"a": ["\\u{30c6}\\u{202e}é\\u{ad}"]}
+    assert printable("テ\u202eé\u00ad") == "\\u{30c6}\\u{202e}é\\u{ad}"
     every = "".join(chr(number) for number in range(1, 0x2FF) if number != 0xA)
     assert as_pdf(named(every), "id")
+
+
+def test_a_long_name_may_break_and_the_command_can_be_copied():
+    assert breakable("short s3://a-bucket/x" + "y" * 15).split("\u200b")[:4] == ["short s3:", "/", "/", "a-"]
+    made = states.long_names()
+    assert made.ledger.command in [line["value"] for line in document(made, "en")["ledger"]]
 
 
 def test_page_one_shows_the_worst_stores_and_exceptions_and_counts_the_rest():
