@@ -404,11 +404,7 @@ class _Walk:
         if not self.environment.dry_run and self.environment.state is not None:
             body = entries.checked(survey, self.policy.retention_days, self.request.cutoff)
             self._append("run.checked", body)
-        code = max(
-            (item.level.exit_code for item in survey.findings),
-            key=lambda code: (code is ExitCode.DRIFT, code is ExitCode.INCOMPLETE),
-            default=ExitCode.DONE,
-        )
+        code = entries.checked_code(item.level for item in survey.findings)
         told = [item for item in survey.findings if item.level.exit_code is code]
         chosen = told[-1] if told else None
         word = WORDS.get(code) or _CHECKED.get(str(chosen.code) if chosen else "", Word.CHECKED)
@@ -433,8 +429,8 @@ class _Walk:
             failpoint("engine.after_act")
         except LeaseLost:
             raise  # whoever holds the lease now speaks for this run
-        except RetentionError:
-            self._abandon(action, run)
+        except RetentionError as error:
+            self._abandon(action, run, error)
             raise
         self._prove(action, run)
 
@@ -508,11 +504,11 @@ class _Walk:
         self._complete(action, run, word, code)
         self.end(word, sentence, code, _HINTS.get(code))
 
-    def _abandon(self, action: Action, run: OpenRun | None) -> None:
+    def _abandon(self, action: Action, run: OpenRun | None, reason: RetentionError) -> None:
         """A run that an error ended says so in the ledger, if the ledger still takes it."""
         try:
             self.facts.archive = self._manifest(str(self.facts.run_id), self.plan.cutoff, action.parts)
-            self._complete(action, run, Word.CANNOT, ExitCode.INCOMPLETE)
+            self._complete(action, run, WORDS[reason.exit_code], reason.exit_code)
         except RetentionError as error:
             self.environment.say("run.left-open", target=self.target, error=error.message)
 

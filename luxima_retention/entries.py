@@ -10,7 +10,7 @@ from luxima_retention.clock import iso
 from luxima_retention.errors import ExitCode
 from luxima_retention.guards import Verdict
 from luxima_retention.history import OpenRun
-from luxima_retention.plan import Plan, Survey
+from luxima_retention.plan import Level, Plan, Survey
 from luxima_retention.results import Proof, Totals, Word
 
 
@@ -103,6 +103,15 @@ def checked(survey: Survey, retention_days: int, cutoff: datetime) -> dict[str, 
         "findings": [{"code": item.code, "level": str(item.level)} for item in survey.findings],
         "evidence": dict(survey.evidence),
     }
+
+
+def checked_code(levels: Iterable[Level]) -> ExitCode:
+    """What a store that is only asked makes of the findings of these levels: drift says most."""
+    return max(
+        (level.exit_code for level in levels),
+        key=lambda code: (code is ExitCode.DRIFT, code is ExitCode.INCOMPLETE),
+        default=ExitCode.DONE,
+    )
 
 
 def completed(

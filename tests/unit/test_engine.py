@@ -306,10 +306,12 @@ def test_a_store_that_stages_more_than_planned_is_rolled_back():
             self.records += records(300)
             yield from MemoryStore.batches(self, replace(plan, items=plan.items + 1), work)
 
-    subject = Greedy(records=records(400, 200, 1), now=lambda: NOW)
-    result = apply(subject)
+    subject, state = Greedy(records=records(400, 200, 1), now=lambda: NOW), FakeState()
+    result = apply(subject, state)
     assert (result.word, result.exit_code) == (Word.UNPROVEN, ExitCode.UNPROVEN)
     assert len(subject.records) == 4
+    said = state.ledger.all[-1].body
+    assert (said["outcome"], said["exit_code"]) == ("unproven", 6)
 
 
 def test_what_is_left_without_a_reason_fails_the_proof():
