@@ -63,7 +63,7 @@ def write_bundle(report: Report, lang: str, evidence: Evidence, path: Path) -> N
             write_sums(directory)
             _pack(directory, path, report.surveyed.astimezone(UTC).timetuple()[:6])
     except OSError as error:
-        raise StoreError(f"the bundle {path} cannot be written: {error.strerror}") from error
+        raise StoreError(f"the bundle cannot be written: {error.strerror}") from error
 
 
 def _forms(report: Report, lang: str) -> dict[str, bytes]:

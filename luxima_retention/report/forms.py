@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from luxima_retention.errors import StoreError
 from luxima_retention.places import Access, open_place
@@ -24,19 +27,47 @@ def write(report: Report, form: str, lang: str, evidence: Evidence, path: Path) 
         form: one of :data:`FORMS`.
         lang: ``id`` or ``en``; JSON and CSV have none.
         evidence: for the bundle.
-        path: replaced if it is there.
+        path: replaced if it is there, once the new one is whole; what is no file, such as a pipe, is
+            written to as it is.
 
     Raises:
         ConfigurationError: the extra ``pdf`` is not installed.
         StoreError: the file cannot be written.
     """
-    if form == "bundle":
-        write_bundle(report, lang, evidence, path)
-        return
     try:
-        path.write_bytes(_rendered(report, form, lang))
+        with _whole(path) as draft:
+            if form == "bundle":
+                write_bundle(report, lang, evidence, draft)
+            else:
+                draft.write_bytes(_rendered(report, form, lang))
     except OSError as error:
         raise StoreError(f"the report {path} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` that takes its place at the end; it is gone if anything fails."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:100]}.", delete=False) as file:
+        draft = Path(file.name)
+    try:
+        yield draft
+        draft.chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask())
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The mask of new files, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def send(report: Report, form: str, lang: str, evidence: Evidence, *, url: str, access: Access) -> str:

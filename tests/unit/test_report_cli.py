@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
 
 from luxima_retention.cli import cli
-from luxima_retention.errors import ConfigurationError
+from luxima_retention.errors import ConfigurationError, StoreError
 from luxima_retention.ledger.file import FileLedger
 from luxima_retention.report.period import month_of
 
@@ -174,3 +176,47 @@ def test_a_month_is_jakartas(name, now, start, end):
 def test_an_empty_period_is_no_report(home):
     with pytest.raises(ConfigurationError, match="period is empty"):
         report(home, start="2026-01-01", end="2026-01-01")
+
+
+@pytest.mark.parametrize("form", ["json", "bundle"])
+def test_a_report_that_cannot_be_written_whole_leaves_the_one_that_is_there(home, form):
+    """A limit on the size of files, as a full disk sets it."""
+    out = home / "out"
+    out.write_text("the last one")
+    code = "import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))\n"
+    code += "import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    code += "from luxima_retention.cli import main\nmain()\n"
+    options = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06", "--format", form]
+    words = [sys.executable, "-c", code, *options, "-o", str(out)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 3, done.stderr
+    assert "cannot be written: File too large" in done.stderr
+    assert out.read_text() == "the last one"
+    assert {path.name for path in home.iterdir()} == {"ledger.jsonl", "settings.toml", "out"}
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("nowhere/out", "No such file or directory"), ("folder", "Is a directory")]
+)
+def test_a_place_that_is_no_file_is_told_in_a_sentence(home, name, sentence):
+    (home / "folder").mkdir()
+    options = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06"]
+    with pytest.raises(StoreError, match=f"{name} cannot be written: {sentence}"):
+        CliRunner().invoke(cli, [*options, "-o", str(home / name)], catch_exceptions=False)
+
+
+def test_a_link_stays_a_link_and_a_file_keeps_its_mode(home):
+    (home / "kept").write_text("old")
+    (home / "kept").chmod(0o640)
+    (home / "out").symlink_to("kept")
+    json.loads(report(home))
+    assert ((home / "out").is_symlink(), (home / "kept").stat().st_mode & 0o777) == (True, 0o640)
+
+
+def test_a_new_file_can_be_read_as_the_mask_says(home):
+    before = os.umask(0o027)
+    try:
+        report(home)
+    finally:
+        os.umask(before)
+    assert (home / "out").stat().st_mode & 0o777 == 0o640
