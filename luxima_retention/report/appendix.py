@@ -123,6 +123,15 @@ def _kind(row: Row, lang: str) -> str:
     return text("kind resumed" if resumed else f"kind {row['kind']}", lang)
 
 
+def _balance(row: Row, _: str) -> Cell:
+    """What became of the plan, and what the second survey found."""
+    names = ("planned", "bytes", "held", "locked", "failures", "left", "unexplained")
+    told = {name: row[name] for name in names} | row["explained"]
+    told |= {name: f"{row[name][:16]}Z" for name in ("oldest_left", "gone_by") if row[name]}
+    told["plan"] = (row["digest"] or "")[:12] or None
+    return Kind.PAIRS, {name: str(value) for name, value in told.items() if value not in (None, 0)}
+
+
 def _names(row: Row, lang: str) -> str:
     return ", ".join(row["names"]) or text("everything", lang)
 
@@ -208,6 +217,7 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _count("destroyed", 12),
             _count("condemned", 10, "pending"),
             Column(heading="span", width=28, cell=lambda row, _: (Kind.SPAN, (row["first"], row["last"]))),
+            Column(heading="balance", width=30, cell=_balance),
             _member(Kind.SHORT, "archive_sha256", 14, "archive"),
             _member(Kind.SHORT, "hash", 14),
         ),
@@ -219,7 +229,9 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _AT,
             _said("kind", 16, _kind),
             *_WHERE,
-            *(_text(name, 14) for name in ("guard", "observed", "limit", "override")),
+            *(_text(name, 14) for name in ("guard", "observed")),
+            _text("limit", 14, "limit or after"),
+            _text("override", 14),
         ),
         lambda report: report.guards,
     ),
@@ -228,6 +240,7 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _text("hold_id", 16, "hold"),
             _text("policy", 14),
             _said("names", 20, _names),
+            Column(heading="range", width=28, cell=lambda row, _: (Kind.SPAN, (row["start"], row["end"]))),
             _time("placed", 15),
             Column(heading="released", width=15, cell=_released),
             _code("sha256", 32, "hash"),

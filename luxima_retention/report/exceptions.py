@@ -89,7 +89,9 @@ def _of_runs(runs: Iterable[Row]) -> Iterator[Row]:
             yield _one("reconciled", row)
         elif row["kind"] == "never":
             yield _one("never", row)
-        if row["exit_code"]:
+        if row.get("unknown_items"):
+            yield _one("unknown", row, count=row["unknown_items"])
+        if row["exit_code"] and row["kind"] != "run.refused":
             yield _one("ended", row, detail=row["outcome"] or "", failed=row["exit_code"] in FAILED)
 
 
@@ -103,3 +105,5 @@ def _of_guards(guards: Iterable[Row]) -> Iterator[Row]:
             yield _one("approval", row, detail=row["override"] or row["guard"])
         elif row["kind"] == "floor":
             yield _one("floor", row, detail=f"{row['observed']} → {row['limit']}")
+        elif row["kind"] == "retention":
+            yield _one("retention", row, detail=f"{row['observed']} → {row['limit']}")

@@ -158,7 +158,7 @@ def _strip(strip: page_one.Strip) -> dict[str, Any]:
 def _cell(cell: Cell, lang: str) -> Any:
     """A cell of the appendix."""
     kind, value = cell
-    if value in (None, "", {}):
+    if value in (None, "", {}, (None, None)):
         return number(None, lang)
     if kind is Kind.EXCEPTION:
         return _happened(value, lang)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from luxima_retention import __version__
 from luxima_retention.clock import parse_iso
 from luxima_retention.report.minutes_texts import CONDITIONS, FACTS, METHODS, SIGNERS, TEXTS, WORDS, Text
 from luxima_retention.report.model import Report
@@ -96,7 +97,7 @@ def minutes(report: Report) -> Minutes:
         facts=_facts(report, runs),
         summary=_summary(runs),
         conditions=_conditions(report) if runs else (),
-        remarks=_remarks(runs),
+        remarks=_remarks(report, runs),
         signatures=_signatures() if runs and not report.ledger_error else (),
         items=_items(runs),
     )
@@ -107,12 +108,10 @@ def dated(instant: datetime) -> Text:
     local = instant.astimezone(_WIB)
     utc = instant.astimezone(UTC)
     other = "" if utc.date() == local.date() else f"{utc:%Y-%m-%d} "
-    days, months = WORDS["days"], WORDS["months"]
+    day = _dated_day(instant)
     return Text(
-        id=f"{days[local.weekday()].id}, {local.day} {months[local.month - 1].id} {local.year}"
-        f" pukul {local:%H.%M} WIB ({other}{utc:%H:%M} UTC)",
-        en=f"{days[local.weekday()].en}, {local.day} {months[local.month - 1].en} {local.year},"
-        f" {local:%H:%M} WIB ({other}{utc:%H:%M} UTC)",
+        id=f"{day.id} pukul {local:%H.%M} WIB ({other}{utc:%H:%M} UTC)",
+        en=f"{day.en}, {local:%H:%M} WIB ({other}{utc:%H:%M} UTC)",
     )
 
 
@@ -120,6 +119,15 @@ def _same(value: Any) -> Text:
     """A value that is spelled alike in both languages."""
     text = "-" if value is None else str(value)
     return Text(id=text, en=text)
+
+
+def _filled(text: Text, **values: Any) -> Text:
+    return Text(id=text.id.format(**values), en=text.en.format(**values))
+
+
+def _joined(texts: Iterable[Text]) -> Text:
+    found = list(texts)
+    return Text(id=" ".join(text.id for text in found), en=" ".join(text.en for text in found))
 
 
 def _figure(count: int) -> Text:
@@ -136,7 +144,10 @@ def _warning(report: Report) -> Text | None:
 
 def _facts(report: Report, runs: list[dict[str, Any]]) -> tuple[Fact, ...]:
     start, end = dated(report.start), dated(report.end)
+    program = f"luxima-retention {__version__}"
     written = {
+        "destroyed": _days_of(runs),
+        "officer": Text(id=f"{program}, secara otomatis", en=f"{program}, automatically"),
         "period": Text(id=f"{start.id} sampai sebelum {end.id}", en=f"{start.en} until before {end.en}"),
         "drawn": dated(report.surveyed),
         "total": _figure(sum(run["destroyed"] for run in runs)),
@@ -146,26 +157,48 @@ def _facts(report: Report, runs: list[dict[str, Any]]) -> tuple[Fact, ...]:
     return tuple(Fact(label=label, value=written.get(name)) for name, label in FACTS.items())
 
 
+def _days_of(runs: list[dict[str, Any]]) -> Text | None:
+    """The first and the last day on which anything was destroyed; the itemised list has each."""
+    if not runs:
+        return None
+    first, last = (_dated_day(parse_iso(choose(run["at"] for run in runs))) for choose in (min, max))
+    if first == last:
+        return first
+    return Text(id=f"{first.id} sampai {last.id}", en=f"{first.en} to {last.en}")
+
+
+def _dated_day(instant: datetime) -> Text:
+    """``Selasa, 24 November 2026``, in Jakarta."""
+    local = instant.astimezone(_WIB)
+    day, month = WORDS["days"][local.weekday()], WORDS["months"][local.month - 1]
+    return Text(
+        id=f"{day.id}, {local.day} {month.id} {local.year}",
+        en=f"{day.en}, {local.day} {month.en} {local.year}",
+    )
+
+
 def _summary(runs: Iterable[Mapping[str, Any]]) -> Table:
-    stores: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    stores: dict[tuple[str, str, bool], list[Mapping[str, Any]]] = {}
     for run in runs:
-        stores.setdefault((run["policy"] or "", run["target"] or ""), []).append(run)
+        key = run["policy"] or "", run["target"] or "", run["kind"] == "rotation"
+        stores.setdefault(key, []).append(run)
     columns = ("policy", "target", "basis", "records", "count", "method", "archive")
     return Table(
         caption=TEXTS["summary"],
         columns=tuple(TEXTS[name] for name in columns),
-        rows=tuple(_summed(policy, target, found) for (policy, target), found in sorted(stores.items())),
+        rows=tuple(_summed(policy, target, found) for (policy, target, _), found in sorted(stores.items())),
     )
 
 
 def _summed(policy: str, target: str, runs: list[Mapping[str, Any]]) -> tuple[Text, ...]:
+    rotated = any(run["kind"] == "rotation" for run in runs)
     days = {run["retention_days"] for run in runs if run.get("retention_days")}
     told = ", ".join(str(day) for day in sorted(days, reverse=True))
     basis = TEXTS["schedule"]
     return (
         _same(policy),
         _same(target or None),
-        Text(id=basis.id.format(days=told), en=basis.en.format(days=told)) if told else _same(None),
+        TEXTS["rotation rule"] if rotated else _filled(basis, days=told) if told else _same(None),
         _span(runs),
         _figure(sum(run["destroyed"] for run in runs)),
         METHODS.get(policy, METHODS[""]),
@@ -191,8 +224,7 @@ def _archive(runs: list[Mapping[str, Any]]) -> Text:
     count = sum(bool(run.get("archive_sha256")) for run in runs)
     if not count:
         return TEXTS["archive none"]
-    text, told = TEXTS["archive of"], {"count": count, "runs": len(runs)}
-    return Text(id=text.id.format(**told), en=text.en.format(**told))
+    return _filled(TEXTS["archive of"], count=count, runs=len(runs))
 
 
 def _day(instant: str) -> str:
@@ -206,20 +238,33 @@ def _minute(instant: str) -> str:
 
 def _conditions(report: Report) -> tuple[Condition, ...]:
     held = [row["held"] for row in report.stores if row["held"] is not None]
-    found = []
+    rotated, found = _rotated(report), []
     for name, (text, evidence) in CONDITIONS.items():
-        told = evidence
-        if name == "case":
-            count = str(sum(held)) if held else "-"
-            told = Text(id=evidence.id.format(held=count), en=evidence.en.format(held=count))
-        shown = name == "period" and not report.ledger_error
+        told = _filled(evidence, held=sum(held) if held else "-")
+        if name == "period":
+            told = _joined((told, *rotated))
+        shown = name == "period" and not report.ledger_error and not rotated
         found.append(Condition(text=text, evidence=told, shown=shown))
     return tuple(found)
 
 
-def _remarks(runs: list[dict[str, Any]]) -> tuple[Text, ...]:
+def _remarks(report: Report, runs: list[dict[str, Any]]) -> tuple[Text, ...]:
     names = ("how", "residual", "proved", "limits") if runs else ("limits",)
-    return tuple(TEXTS[name] for name in names)
+    return (*_unknown(report), *(TEXTS[name] for name in names))
+
+
+def _unknown(report: Report) -> tuple[Text, ...]:
+    """That more may be gone than the list says."""
+    items = sum(run.get("unknown_items") or 0 for run in report.runs)
+    if not items:
+        return ()
+    return (_filled(TEXTS["unknown"], count=_figure(items).id),)
+
+
+def _rotated(report: Report) -> tuple[Text, ...]:
+    """That some files went by another rule than the policy's."""
+    items = sum(run["destroyed"] for run in report.records if run["kind"] == "rotation")
+    return (_filled(TEXTS["rotation"], count=_figure(items).id),) if items else ()
 
 
 def _signatures() -> tuple[Signature, ...]:

@@ -32,7 +32,7 @@ TEXTS = {
         "DO NOT SIGN: the ledger cannot be trusted, so what these minutes say is not proved.",
     ),
     "ledger verified": Text(
-        "Terverifikasi; setiap baris daftar pertelaan menyebut sidik SHA-256 entrinya.",
+        "Terverifikasi; setiap baris daftar pertelaan menyebut nilai hash SHA-256 entrinya.",
         "Verified; each row of the itemised list names the SHA-256 of its entry.",
     ),
     "ledger broken": Text("TIDAK DAPAT DIPERCAYA", "CANNOT BE TRUSTED"),
@@ -41,8 +41,17 @@ TEXTS = {
     "policy": Text("Kebijakan", "Policy"),
     "target": Text("Tempat penyimpanan", "Store"),
     "basis": Text("Dasar", "Basis"),
+    "rotation rule": Text(
+        "Aturan rotasi log (keep, max_age_days)", "Rule of log rotation (keep, max_age_days)"
+    ),
+    "rotation": Text(
+        "Kecuali: {count} berkas log yang telah dirotasi dimusnahkan menurut aturan rotasi, yaitu jumlah atau"
+        " umur berkas, dan bukan menurut batas waktu.",
+        "Except: {count} rotated log files were destroyed by the rule of rotation, the number or age of"
+        " files, and not by the cutoff.",
+    ),
     "schedule": Text("Jadwal retensi: {days} hari", "Retention schedule: {days} days"),
-    "records": Text("Kurun catatan (WIB)", "Period of records (WIB)"),
+    "records": Text("Rentang waktu catatan (WIB)", "Period of records (WIB)"),
     "before": Text("sebelum", "before"),
     "count": Text("Jumlah", "Count"),
     "method": Text("Cara", "Method"),
@@ -64,20 +73,26 @@ TEXTS = {
         " older than the cutoff went, and records on legal hold were passed over.",
     ),
     "residual": Text(
-        "Sisa salinan: penghapusan ini bersifat logis. Cadangan, WAL, replika, versi objek lama, dan arsip"
-        " mengikuti jadwalnya sendiri dan tidak termasuk dalam berita acara ini.",
-        "Residual copies: this deletion is logical. Backups, WAL, replicas, older object versions and"
-        " archives follow schedules of their own and are not part of these minutes.",
+        "Sisa salinan: pemusnahan ini dilakukan dengan penghapusan logis. Cadangan, WAL, replika, versi objek"
+        " lama, dan arsip mengikuti jadwalnya masing-masing dan tidak termasuk dalam berita acara ini.",
+        "Residual copies: the records were deleted logically. Backups, WAL, replicas, older object versions"
+        " and archives follow schedules of their own and are not part of these minutes.",
     ),
     "proved": Text(
-        "Pembuktian: setiap baris daftar pertelaan adalah satu entri buku besar yang berantai sidik; periksa"
-        " dengan luxima-retention ledger verify.",
+        "Pembuktian: setiap baris daftar pertelaan adalah satu entri dalam buku besar yang entri-entrinya"
+        " dirangkai dengan nilai hash; keutuhannya diperiksa dengan luxima-retention ledger verify.",
         "Proof: each row of the itemised list is an entry of a hash-chained ledger; verify it with"
         " luxima-retention ledger verify.",
     ),
+    "unknown": Text(
+        "Jumlah belum pasti: untuk sebanyak-banyaknya {count} catatan lagi, pemusnahannya diumumkan dalam"
+        " buku besar tetapi hasilnya tidak tercatat. Catatan tersebut tidak termasuk dalam daftar pertelaan.",
+        "Count not certain: of up to {count} more records the destruction was announced in the ledger and the"
+        " result never recorded. They are not in the itemised list.",
+    ),
     "limits": Text(
-        "Batas: tanda tangan buku besar membuktikan keutuhan, bukan tanda tangan elektronik tersertifikasi."
-        " Berita acara ini bukan nasihat hukum.",
+        "Batas: tanda tangan buku besar membuktikan keutuhan data dan bukan tanda tangan elektronik"
+        " tersertifikasi. Berita acara ini bukan nasihat hukum.",
         "Limits: the ledger's signature proves integrity; it is not a certified electronic signature."
         " These minutes are no legal advice.",
     ),
@@ -91,10 +106,13 @@ TEXTS = {
 FACTS = {
     "number": Text("Nomor", "Number"),
     "company": Text("Perusahaan", "Company"),
-    "place": Text("Tempat pemusnahan", "Place of destruction"),
-    "signed": Text("Hari, tanggal, bulan, tahun", "Day, date, month, year"),
-    "period": Text("Periode pemusnahan", "Period of destruction"),
+    "controller": Text("Pengendali data pribadi, bila ada", "Controller of personal data, if any"),
+    "place": Text("Tempat pemusnahan (lokasi sistem)", "Place of destruction (location of the system)"),
+    "destroyed": Text("Hari, tanggal, bulan, tahun pemusnahan", "Day, date, month, year of the destruction"),
+    "period": Text("Periode laporan", "Period of the report"),
     "drawn": Text("Disusun pada", "Drawn up at"),
+    "signed": Text("Hari dan tanggal penandatanganan", "Day and date of signing"),
+    "officer": Text("Dilaksanakan oleh", "Carried out by"),
     "total": Text("Jumlah catatan", "Records in all"),
     "entries": Text("Entri dalam daftar pertelaan", "Entries in the itemised list"),
     "ledger": Text("Buku besar", "Ledger"),
@@ -134,10 +152,10 @@ CONDITIONS = {
             "They have no link to a pending criminal or civil case.",
         ),
         Text(
-            "Penahanan hukum diperiksa pada setiap penghapusan; kini ditahan: {held}. Kelengkapan daftar"
-            " penahanan dinyatakan oleh unit hukum.",
-            "Legal holds are checked in each deletion; held now: {held}. For the legal unit to state that the"
-            " holds are complete.",
+            "Penahanan hukum (legal hold) diperiksa pada setiap penghapusan; jumlah catatan yang ditahan saat"
+            " berita acara disusun: {held}. Kelengkapan daftar penahanan dinyatakan oleh unit hukum.",
+            "Legal holds are checked in each deletion; records held as these minutes were drawn up: {held}."
+            " For the legal unit to state that the holds are complete.",
         ),
     ),
 }
@@ -147,9 +165,13 @@ METHODS = {
         "Penghapusan objek S3 beserta indeksnya", "Deletion of S3 objects and their index"
     ),
     "security-events": Text(
-        "Penghapusan baris basis data, bertahap", "Deletion of database rows, in batches"
+        "Penghapusan baris atau partisi basis data, bertahap",
+        "Deletion of database rows or partitions, in batches",
     ),
-    "audit-logs": Text("Penghapusan baris basis data, bertahap", "Deletion of database rows, in batches"),
+    "audit-logs": Text(
+        "Penghapusan baris atau partisi basis data, bertahap",
+        "Deletion of database rows or partitions, in batches",
+    ),
     "log-files": Text("Penghapusan berkas", "Deletion of files"),
     "": Text("Penghapusan logis", "Logical deletion"),
 }
@@ -160,6 +182,7 @@ SIGNERS = (
     Text("Saksi 2", "Witness 2"),
     Text("Unit hukum", "Legal unit"),
     Text("Unit pengawasan", "Supervisory unit"),
+    Text("Penanggung jawab (pimpinan perusahaan)", "Person responsible (head of the company)"),
 )
 
 WORDS = {

@@ -216,7 +216,8 @@ def build(
     unread = _read(entries, told, ledger.size)
     stores = tuple(matrix_rows.rows(survey, late))
     until = min(end, survey.now)
-    runs = (*told.runs(), *_silent(stores, told, terms, until))
+    population = (*told.runs(), *_silent(stores, told, terms, until))
+    runs = tuple(filter(None, (_within(row, start) for row in population)))
     return Report(
         start=start,
         end=end,
@@ -255,36 +256,61 @@ def _read(entries: Iterable[Entry], told: Told, size: int | None) -> str | None:
 
 def _silent(stores: Iterable[Row], told: Told, terms: Terms, until: datetime) -> Iterator[Row]:
     """What no entry tells: policies that never ran, and runs that were due since the last one."""
-    seen = {row["policy"] for row in stores if row["word"] not in {Word.NOT_CONFIGURED, Word.NOT_APPLICABLE}}
-    for policy in (name for name in BY_NAME if name in seen):
-        last, every = told.last_slot.get(policy), terms.every.get(policy)
-        if last is None and told.begun:
-            yield _unwritten("never", policy, until)
-        elif last is not None and every is not None and (gap := missed(last, until, every)):
-            yield _unwritten("slot.missed", policy, until) | {"missed": gap["missed"], "since": gap["since"]}
+    targets: dict[str, list[str]] = {}
+    for row in stores:
+        if row["word"] not in {Word.NOT_CONFIGURED, Word.NOT_APPLICABLE}:
+            answered = [row["target"]] if row["skew_seconds"] is not None else []
+            targets[row["policy"]] = targets.get(row["policy"], []) + answered
+    for policy in (name for name in BY_NAME if told.begun and name in targets):
+        every = terms.every.get(policy)
+        whole = _gap(policy, None, told.last_slot.get(policy), every, until)
+        lasts = ((target, told.last_of.get((policy, target))) for target in targets[policy])
+        of_targets = (_gap(policy, target, last, every, until) for target, last in lasts)
+        yield from filter(None, of_targets if whole is None else (whole,))
 
 
-def _unwritten(kind: str, policy: str, at: datetime) -> Row:
-    """A row of the population that no entry stands for."""
-    return dict.fromkeys(_RUN) | {
-        "at": iso(at),
-        "kind": kind,
-        "policy": policy,
-        "destroyed": 0,
-        "condemned": 0,
-        "batches": 0,
-        "guards": [],
-        "resumed": False,
-    }
+def _gap(
+    policy: str, target: str | None, last: datetime | None, every: timedelta | None, until: datetime
+) -> Row | None:
+    """The runs that were due since the last one; ``None`` where none was."""
+    row = dict.fromkeys(_RUN) | _NO_RUN | {"at": iso(until), "policy": policy, "target": target}
+    if last is None:
+        return row | {"kind": "never"}
+    if every is None or (gap := missed(last, until, every)) is None:
+        return None
+    return row | {"kind": "slot.missed", "missed": gap["missed"], "since": gap["since"]}
+
+
+def _within(row: Row, start: datetime) -> Row | None:
+    """A gap that began before the period, with what of it lies within; every other row as it is."""
+    if not row["missed"] or not row["since"] or parse_iso(row["since"]) >= start:
+        return row
+    within = sum(slot >= start for slot in _slots(row))
+    return row | {"missed": within, "since": iso(start)} if within else None
+
+
+def _slots(row: Row) -> Iterator[datetime]:
+    """When the runs of a gap should have been: spread over the time that it lasted."""
+    at = parse_iso(row["at"])
+    since, gaps = parse_iso(row["since"]) if row["since"] else at, row["missed"] or 0
+    return (since + (at - since) * number / (gaps + 1) for number in range(1, gaps + 1))
 
 
 #: members of every row of the population
 _RUN = (
     *("seq", "at", "kind", "policy", "target", "run_id", "outcome", "exit_code", "retention_days", "cutoff"),
-    *("method", "planned", "destroyed", "condemned", "batches", "bytes", "first", "last", "held", "locked"),
-    *("undated", "left", "unexplained", "archive", "archive_sha256", "guards", "resumed", "unknown_batch"),
-    *("missed", "since", "hash"),
+    *("fingerprint", "method", "digest", "planned", "destroyed", "condemned", "earlier", "batches", "bytes"),
+    *("first", "last", "held", "locked", "undated", "failures", "left", "unexplained", "explained"),
+    *("oldest_left", "gone_by", "archive", "archive_sha256", "guards", "passed", "holds", "resumed"),
+    *("rotated", "unknown_batch", "unknown_items", "missed", "since", "hash"),
 )
+#: what they hold where no entry stands for the row
+_NO_RUN: Row = {
+    **dict.fromkeys(("destroyed", "condemned", "batches"), 0),
+    **{name: {} for name in ("passed", "explained")},
+    **{name: [] for name in ("guards", "holds")},
+    "resumed": False,
+}
 
 
 def _weeks(runs: Iterable[Row], start: datetime, until: datetime) -> Iterator[Row]:
@@ -312,18 +338,16 @@ _COUNTED = ("destroyed", "runs", "missed", "refused")
 
 def _days(row: Row) -> Iterator[tuple[date, Row]]:
     """The days that a row counts on: a run on its own, a gap spread over the time that it lasted."""
-    at, gaps = parse_iso(row["at"]), row["missed"] or 0
     yield (
-        at.date(),
+        parse_iso(row["at"]).date(),
         {
             "destroyed": row["destroyed"],
             "runs": int(row["kind"].startswith("run.")),
             "refused": int(row["kind"] == "run.refused"),
         },
     )
-    since = parse_iso(row["since"]) if row["since"] else at
-    for number in range(1, gaps + 1):
-        yield (since + (at - since) * number / (gaps + 1)).date(), {"missed": 1}
+    for slot in _slots(row):
+        yield slot.date(), {"missed": 1}
 
 
 def _clocks(stores: Iterable[Row], told: Told) -> Iterator[Row]:

@@ -103,7 +103,7 @@ def document(report: Report, lang: str) -> dict[str, Any]:
     """What the template lays out: every string is text, and every figure stands in the report's JSON."""
     told = {name: words[lang] for name, words in TEXTS.items()}
     start, end = (getattr(dated(instant), lang) for instant in (report.start, report.end))
-    made = {
+    made: dict[str, Any] = {
         "lang": lang,
         "texts": told,
         "title": told["title"],
@@ -125,8 +125,10 @@ def document(report: Report, lang: str) -> dict[str, Any]:
         "limits": [limit[lang] for limit in LIMITS],
         "minutes": asdict(minutes(report)),
     }
-    # What is copied from the lines about the ledger must be what stands there.
-    return {name: _each(printable if name == "ledger" else _set, value) for name, value in made.items()}
+    # What is copied from the lines that name a command must be what stands there.
+    found = {name: _each(printable if name == "ledger" else _set, value) for name, value in made.items()}
+    found["minutes"]["remarks"] = _each(printable, made["minutes"]["remarks"])
+    return found
 
 
 def _set(text: str) -> str:
@@ -202,7 +204,7 @@ def _laid_out(part: Part, lang: str) -> dict[str, Any]:
 def _cell(cell: Cell, lang: str) -> str:
     """A cell of the appendix, as words."""
     kind, value = cell
-    if value in (None, "", {}):
+    if value in (None, "", {}, (None, None)):
         return number(None, lang)
     if kind is Kind.EXCEPTION:
         return happened(value, lang, value["detail"])

@@ -17,7 +17,8 @@ TEXTS = {
         "en": "No run stands in the ledger yet, so there is nothing to judge.",
     },
     "why compliant": {
-        "id": "Setiap penyimpanan disurvei, tidak ada catatan lewat tenggat, setiap eksekusi selesai.",
+        "id": "Setiap penyimpanan disurvei, tidak ada catatan yang melewati tenggat, dan setiap eksekusi"
+        " selesai.",
         "en": "Every store was surveyed, no record is overdue, every run completed.",
     },
     "why compliant with exceptions": {
@@ -33,7 +34,7 @@ TEXTS = {
         "en": "The ledger cannot be trusted; the figures below are not proved.",
     },
     "oldest of all": {
-        "id": "Catatan tertua menurut batasnya: {where}, {of}.",
+        "id": "Catatan tertua dibandingkan dengan batasnya: {where}, {of}.",
         "en": "Oldest record against its limit: {where}, {of}.",
     },
     "broken": {"id": "Buku besar tidak dapat dipercaya", "en": "The ledger cannot be trusted"},
@@ -59,13 +60,13 @@ TEXTS = {
     "verified": {"id": "Terverifikasi", "en": "Verified"},
     "not verified": {"id": "Tidak terverifikasi", "en": "Not verified"},
     "entries note": {
-        "id": "entri: {entries}; jangkar: {anchors}",
+        "id": "entri: {entries}; salinan di luar: {anchors}",
         "en": "entries: {entries}; anchors: {anchors}",
     },
     "entries": {"id": "Entri buku besar", "en": "Ledger entries"},
     "matrix": {"id": "Matriks retensi", "en": "Retention matrix"},
     "matrix caption": {
-        "id": "Setiap penyimpanan: batas, catatan tertua yang masih ada, dan yang masih harus pergi",
+        "id": "Setiap penyimpanan: batas, catatan tertua yang masih ada, dan yang masih harus dimusnahkan",
         "en": "Each store: its limit, the oldest record still present, and what has yet to go",
     },
     "bar": {
@@ -102,7 +103,7 @@ TEXTS = {
     "exceptions": {"id": "Pengecualian", "en": "Exceptions"},
     "no exceptions": {"id": "Tidak ada pengecualian.", "en": "There are no exceptions."},
     "more exceptions": {
-        "id": "Masih ada {count} lagi: lihat Lampiran A.",
+        "id": "{count} pengecualian lagi tercantum dalam Lampiran A.",
         "en": "There are {count} more: see Appendix A.",
     },
     "breaks": {"id": "melanggar", "en": "breaks the policy"},
@@ -115,9 +116,9 @@ TEXTS = {
         "en": "{signed} of {entries} entries, {checkpoints} checkpoints; the key is {pinned}",
     },
     "unsigned": {"id": "Tidak ada tanda tangan yang diperiksa", "en": "No signature was checked"},
-    "pinned": {"id": "dipancang", "en": "pinned"},
-    "not pinned": {"id": "tidak dipancang siapa pun", "en": "pinned by nobody"},
-    "anchors": {"id": "Jangkar", "en": "Anchors"},
+    "pinned": {"id": "ditetapkan dalam pengaturan", "en": "pinned in the settings"},
+    "not pinned": {"id": "tidak ditetapkan di luar buku besar", "en": "pinned nowhere beyond the ledger"},
+    "anchors": {"id": "Salinan di luar basis data", "en": "Anchors"},
     "no anchors": {
         "id": "Tidak ada: pemilik basis data dapat menulis ulang semuanya",
         "en": "None: whoever owns the database could rewrite it all",
@@ -132,8 +133,8 @@ TEXTS = {
     "state within": {"id": "dalam batas", "en": "within its limit"},
     "state waiting": {"id": "menunggu eksekusi berikutnya", "en": "waiting for the next run"},
     "state overdue": {"id": "lewat tenggat", "en": "overdue"},
-    "state unknown": {"id": "kedaluwarsa, tenggat tak diketahui", "en": "expired, due date unknown"},
-    "state kept": {"id": "lebih tua, ada alasannya", "en": "older, with a reason"},
+    "state unknown": {"id": "kedaluwarsa, tenggat tidak diketahui", "en": "expired, due date unknown"},
+    "state kept": {"id": "melebihi batas, ada alasannya", "en": "older, with a reason"},
     "state empty": {"id": "tanpa catatan bertanggal", "en": "no dated record"},
     "state failed": {"id": "survei gagal", "en": "survey failed"},
     "state not configured": {"id": "belum dikonfigurasi", "en": "not configured"},
@@ -147,9 +148,9 @@ TEXTS = {
     "age": {"id": "Umur terhadap batas", "en": "Age against limit"},
     "locked": {"id": "Terkunci", "en": "Locked"},
     "undated": {"id": "Tanpa tanggal", "en": "Undated"},
-    "future": {"id": "Bertanggal nanti", "en": "Future"},
+    "future": {"id": "Bertanggal masa depan", "en": "Future"},
     "pending": {"id": "Menunggu pemusnahan", "en": "Awaiting destruction"},
-    "others": {"id": "Tak disentuh", "en": "Left alone"},
+    "others": {"id": "Tidak disentuh", "en": "Left alone"},
     "due": {"id": "paling lambat {when}", "en": "due by {when}"},
     "seq": {"id": "No. entri", "en": "Entry"},
     "at": {"id": "Waktu", "en": "Time"},
@@ -172,19 +173,21 @@ TEXTS = {
     "span": {"id": "Catatan dari … sampai", "en": "Records from … to"},
     "archive": {"id": "SHA-256 arsip", "en": "SHA-256 of the archive"},
     "hash": {"id": "SHA-256 entri", "en": "SHA-256 of the entry"},
+    "balance": {"id": "Neraca dan pembuktian", "en": "Balance and proof"},
+    "range": {"id": "Rentang catatan", "en": "Range of records"},
     "guard": {"id": "Pengaman", "en": "Guard"},
-    "observed": {"id": "Teramati", "en": "Observed"},
-    "limit": {"id": "Batas", "en": "Limit"},
-    "override": {"id": "Disebut dengan", "en": "Named with"},
+    "observed": {"id": "Teramati, atau sebelumnya", "en": "Observed, or before"},
+    "limit or after": {"id": "Batas, atau sesudahnya", "en": "Limit, or after"},
+    "override": {"id": "Opsi yang diberikan", "en": "Named with"},
     "hold": {"id": "Penahanan", "en": "Hold"},
-    "names": {"id": "Menahan menurut", "en": "Holds by"},
+    "names": {"id": "Ditahan menurut", "en": "Holds by"},
     "everything": {"id": "seluruhnya", "en": "everything"},
     "placed": {"id": "Dipasang", "en": "Placed"},
     "released": {"id": "Dilepas", "en": "Released"},
     "in force": {"id": "masih berlaku", "en": "in force"},
-    "manifest": {"id": "Manifes", "en": "Manifest"},
+    "manifest": {"id": "Manifes arsip", "en": "Manifest"},
     "parts": {"id": "Bagian", "en": "Parts"},
-    "bytes": {"id": "Bita", "en": "Bytes"},
+    "bytes": {"id": "Ukuran (bita)", "en": "Bytes"},
     "keep_until": {"id": "Disimpan sampai", "en": "Kept until"},
     "measured": {"id": "Pengukuran", "en": "Measurements"},
     "largest": {"id": "Selisih terbesar (detik)", "en": "Largest skew (seconds)"},
@@ -208,12 +211,18 @@ TEXTS = {
     "kind slot.missed": {"id": "terlewat", "en": "missed"},
     "kind sweep.completed": {"id": "penyisiran selesai", "en": "sweep completed"},
     "kind sweep.missed": {"id": "penyisiran terlewat", "en": "sweep missed"},
+    "kind rotation": {"id": "rotasi log", "en": "log rotation"},
     "kind never": {"id": "belum pernah dijalankan", "en": "never ran"},
     "kind resumed": {"id": "selesai setelah terhenti", "en": "completed after it was killed"},
     "kind refused": {"id": "ditolak", "en": "refused"},
-    "kind override": {"id": "disebut dengan opsi", "en": "named by an option"},
+    "kind override": {"id": "batas diberikan lewat opsi", "en": "named by an option"},
     "kind approval": {"id": "persetujuan", "en": "approval"},
     "kind floor": {"id": "batas bawah diubah", "en": "floor changed"},
+    "kind retention": {"id": "masa retensi diubah", "en": "retention changed"},
+    "kind migrated": {"id": "basis data disiapkan", "en": "database set up"},
+    "kind policy.applied": {"id": "kebijakan diterapkan", "en": "policy applied"},
+    "kind key.created": {"id": "kunci dibuat", "en": "key created"},
+    "kind key.rotated": {"id": "kunci diganti", "en": "key replaced"},
     "kind archive.verified": {"id": "ditulis dan dibaca ulang", "en": "written and read back"},
     "kind archive.restored": {"id": "uji pemulihan", "en": "restore test"},
     "kind archive.expired": {"id": "dimusnahkan", "en": "destroyed"},
@@ -255,8 +264,8 @@ TEXTS = {
         "en": "weekly sweeps that did not take place: {count}.",
     },
     "exception killed": {
-        "id": "{count} eksekusi dimulai dan tidak pernah dinyatakan selesai.",
-        "en": "runs that began and never said how they ended: {count}.",
+        "id": "{count} eksekusi dimulai dan belum dinyatakan selesai pada akhir periode.",
+        "en": "runs that began and had not said how they ended by the end of the period: {count}.",
     },
     "exception reconciled": {
         "id": "{count} eksekusi terhenti dan ditutup oleh eksekusi berikutnya.",
@@ -265,6 +274,14 @@ TEXTS = {
     "exception resumed": {
         "id": "{count} eksekusi terhenti dan kemudian dilanjutkan.",
         "en": "runs that were killed and then resumed: {count}.",
+    },
+    "exception unknown": {
+        "id": "hasil satu batch atau lebih tidak tercatat: hingga {count} catatan lagi mungkin musnah.",
+        "en": "the result of a batch or more was never recorded: up to {count} more records may be gone.",
+    },
+    "exception retention": {
+        "id": "masa retensi diubah: {detail}.",
+        "en": "the retention was changed: {detail}.",
     },
     "exception never": {
         "id": "kebijakan ini belum pernah dijalankan.",
@@ -275,11 +292,11 @@ TEXTS = {
         "en": "runs that ended as {detail}: {count}.",
     },
     "exception approval": {
-        "id": "batas yang lebih longgar disebut dengan {detail}: {count} kali.",
-        "en": "a wider limit was named with {detail}; times: {count}.",
+        "id": "batas lain diberikan untuk eksekusi itu dengan {detail}: {count} kali.",
+        "en": "a limit was named for the run with {detail}; times: {count}.",
     },
     "exception floor": {
-        "id": "batas bawah usia dalam basis data diubah: {detail} hari.",
+        "id": "batas bawah umur catatan dalam basis data diubah: {detail} hari.",
         "en": "the floor of ages in the database was changed: {detail} days.",
     },
     # --- rules ----------------------------------------------------------------------------------------
@@ -321,7 +338,7 @@ TEXTS = {
     "b weeks": {"id": "B. Kegiatan per minggu", "en": "B. Activity by week"},
     "c runs": {"id": "C. Populasi eksekusi", "en": "C. Population of runs"},
     "d records": {"id": "D. Catatan pemusnahan", "en": "D. Destruction records"},
-    "e guards": {"id": "E. Pengaman dan persetujuan", "en": "E. Guards and overrides"},
+    "e guards": {"id": "E. Pengaman, persetujuan, dan perubahan", "en": "E. Guards, overrides and changes"},
     "f holds": {"id": "F. Penahanan hukum", "en": "F. Legal holds"},
     "g archives": {"id": "G. Arsip dan uji pemulihan", "en": "G. Archives and restore tests"},
     "h clocks": {"id": "H. Jam", "en": "H. Clocks"},
@@ -329,8 +346,18 @@ TEXTS = {
     "j rules": {"id": "J. Matriks dan aturan umum", "en": "J. The matrix and well-known rules"},
     "k limits": {"id": "K. Batas pembuktian", "en": "K. Limits of what is proved"},
     "runs note": {
-        "id": "Setiap eksekusi yang dicatat buku besar, yang terlewat dan yang tidak selesai termasuk.",
-        "en": "Every run that the ledger records, those missed and those not completed included.",
+        "id": "Setiap eksekusi yang tercatat dalam buku besar, termasuk yang terlewat dan yang tidak selesai."
+        " Eksekusi yang gagal sebelum rencananya ada tidak meninggalkan entri dan tampak sebagai terlewat.",
+        "en": "Every run that the ledger records, those missed and those not completed included."
+        " A run that failed before it had a plan leaves no entry and shows as missed.",
+    },
+    "records note": {
+        "id": "Jumlah adalah yang dimusnahkan dalam periode ini; neraca adalah milik eksekusi seutuhnya.",
+        "en": "Counts are what was destroyed in this period; the balance is that of the run as a whole.",
+    },
+    "guards note": {
+        "id": "Nilai teramati dan batas dari pengaman yang lulus ada pada setiap eksekusi dalam report.json.",
+        "en": "What the guards that passed observed, and their limits, stands with each run in report.json.",
     },
     "rules note": {
         "id": "Dihitung dari jumlah hari yang berlaku. Apakah suatu aturan mengikat perusahaan ini harus"
@@ -359,8 +386,8 @@ TEXTS = {
 
 LIMITS = (
     {
-        "id": "Pemusnahan ini bersifat logis: cadangan, WAL, replika, versi objek lama dan arsip mengikuti"
-        " jadwalnya sendiri.",
+        "id": "Pemusnahan ini bersifat logis: cadangan, WAL, replika, versi objek lama, dan arsip mengikuti"
+        " jadwalnya masing-masing.",
         "en": "Destruction is logical: backups, WAL, replicas, older object versions and archives follow"
         " schedules of their own.",
     },
@@ -369,8 +396,8 @@ LIMITS = (
         "en": "The survey shows the stores as the report was written, not throughout the period.",
     },
     {
-        "id": "Buku besar menunjukkan perubahan oleh siapa pun yang tidak menguasai kunci dan semua jangkar;"
-        " tanpa jangkar, pemilik basis data dapat menulis ulang semuanya.",
+        "id": "Buku besar menunjukkan perubahan oleh siapa pun yang tidak menguasai kunci dan semua salinan"
+        " di luar basis data; tanpa salinan itu, pemilik basis data dapat menulis ulang semuanya.",
         "en": "The ledger shows changes by anybody who does not hold the key and every anchor; without an"
         " anchor, whoever owns the database could rewrite it all.",
     },
@@ -383,10 +410,10 @@ LIMITS = (
         "en": "Only the stores of the matrix were looked at; copies elsewhere are unknown to the program.",
     },
     {
-        "id": "Eksekusi yang melewati akhir periode dihitung utuh pada periode tempat ia berakhir; bila ia"
-        " terhenti sebelumnya, bagian awalnya juga tampak pada periode tempat ia dimulai.",
-        "en": "A run that passes the end of the period counts whole where it ends; if it was killed before,"
-        " its first part also shows in the period in which it began.",
+        "id": "Eksekusi yang melewati akhir periode tampak dalam kedua periode, masing-masing dengan jumlah"
+        " yang dimusnahkannya di situ.",
+        "en": "A run that passes the end of the period shows in both periods, in each with what it destroyed"
+        " there.",
     },
     {
         "id": "Laporan ini bukan nasihat hukum.",

@@ -1,24 +1,102 @@
 """What the ledger tells about a period, entry by entry. Pure.
 
 Only entries before the end of the period are read, so that a report about the past stays what it was.
+A record counts in the period in which its batch was written: a run that passes the end of a period counts
+in both, with what it destroyed in each, so that reports of neighbouring periods add up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from luxima_retention.clock import iso, parse_iso
+from luxima_retention.entries import checked_code
+from luxima_retention.errors import ExitCode
 from luxima_retention.ledger import Entry
+from luxima_retention.plan import Level
+from luxima_retention.results import WORDS, Word
 
 #: entries that tell that a run took place, or did not
 _SLOTS = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
 #: the weekly walk over a bucket, beside the daily runs of the same policy
 _SWEEPS = frozenset({"sweep.completed", "sweep.missed"})
+_ARCHIVES = frozenset({"archive.verified", "archive.restored", "archive.expired"})
 _ENDS = frozenset({"run.completed", "run.reconciled"})
 
+#: what changed how the program works, besides floors
+_CHANGES = frozenset({"migrated", "policy.applied", "key.created", "key.rotated"})
+
 Row = dict[str, Any]
+
+
+#: what an entry about an end does not say, and the one about the start did
+_OF_START = ("method", "resumed", "digest", "passed", "holds", "unknown_batch", "unknown_items")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Open:
+    """A run that has begun: its row, and what its batches said.
+
+    Args:
+        row: of the population.
+        earlier: destroyed and condemned before the period.
+        waiting: batches that were announced and not reported yet, each with its records.
+    """
+
+    row: Row
+    earlier: tuple[int, int] = (0, 0)
+    waiting: dict[int, int] = field(default_factory=dict)
+
+    def batch(self, body: Mapping[str, Any], *, within: bool) -> None:
+        """The next batch."""
+        number, row = _int(body, "number"), self.row
+        row["batches"] = max(row["batches"], number)
+        if body["state"] == "intent":
+            self.waiting[number] = _int(body, "items")
+        else:
+            self.waiting.pop(number, None)
+            self._add(body, within=within)
+        row["unknown_batch"] = min(self.waiting, default=None)
+        row["unknown_items"] = sum(self.waiting.values()) if self.waiting else None
+
+    def _add(self, body: Mapping[str, Any], *, within: bool) -> None:
+        row, (destroyed, condemned) = self.row, (_int(body, "items"), _int(body, "pending"))
+        if not within:
+            self.earlier = (self.earlier[0] + destroyed, self.earlier[1] + condemned)
+            return
+        row["destroyed"] += destroyed
+        row["condemned"] += condemned
+        if (size := _known(body, "bytes")) is not None:
+            row["bytes"] = (row["bytes"] or 0) + size
+        row["first"] = min(filter(None, (row["first"], _instant(body, "first"))), default=None)
+        row["last"] = max(filter(None, (row["last"], _instant(body, "last"))), default=None)
+
+    def ended(self, end: Row) -> Row:
+        """The row of its end; what only the batches tell is theirs.
+
+        An end tells bytes and times of its own process alone, so that those of a run of several processes,
+        or of several periods, are the batches'.
+        """
+        row, (destroyed, condemned) = self.row, self.earlier
+        told = {name: row[name] for name in _OF_START}
+        if row["resumed"] or destroyed or condemned or end["kind"] == "run.reconciled":
+            told |= {name: row[name] for name in ("bytes", "first", "last")}
+        return {
+            **end,
+            **told,
+            "retention_days": end["retention_days"] or row["retention_days"],
+            "fingerprint": end["fingerprint"] or row["fingerprint"],
+            "destroyed": end["destroyed"] - destroyed,
+            "condemned": end["condemned"] - condemned,
+            "earlier": destroyed + condemned or None,
+        }
+
+    def left_open(self) -> Row:
+        """The row of a run that had not ended."""
+        return {**self.row, "earlier": sum(self.earlier) or None}
 
 
 class Told:
@@ -31,19 +109,31 @@ class Told:
     def __init__(self, start: datetime, end: datetime) -> None:
         self._start = start
         self._end = end
-        self._open: dict[str, Row] = {}
-        self._announced: dict[str, set[int]] = {}
+        self._open: dict[str, _Open] = {}
         self._runs: list[Row] = []
         self._manifests: dict[str, Row] = {}
         self._holds: dict[str, Row] = {}
+        self._days: dict[str, int] = {}
         self.count = 0
         self.begun = False
         self.last_slot: dict[str, datetime] = {}
+        self.last_of: dict[tuple[str, str], datetime] = {}
         self.resumed: list[Row] = []
         self.guards: list[Row] = []
         self.archives: list[Row] = []
         self.skews: dict[tuple[str, str], Row] = {}
         self.evidence: dict[tuple[str, str], Row] = {}
+        self._of_kind: dict[str, Callable[[Entry, bool], None]] = {
+            "run.started": self._begin,
+            "run.resumed": self._resume,
+            "batch": self._batch,
+            "rotation": self._rotation,
+            "hold.placed": self._place,
+            "hold.released": self._release,
+            **dict.fromkeys(_SLOTS, self._slot),
+            **dict.fromkeys(_SWEEPS, self._sweep),
+            **dict.fromkeys(_ARCHIVES, self._archive),
+        }
 
     def add(self, entry: Entry) -> None:
         """The next entry.
@@ -54,28 +144,18 @@ class Told:
         self.count += 1
         if entry.at >= self._end:
             return
-        body, within = entry.body, entry.at >= self._start
-        if entry.kind == "run.started":
-            self._begin(entry)
-        elif entry.kind == "batch":
-            self._batch(body)
-        elif entry.kind in _SLOTS:
-            self._slot(entry, within=within)
-        elif entry.kind in _SWEEPS and within:
-            self._runs.append(_run(entry))
-        elif entry.kind.startswith("hold."):
-            self._hold(entry)
-        elif entry.kind.startswith("archive."):
-            self._archive(entry, within=within)
-        elif entry.kind == "run.resumed":
-            self._resume(entry, within=within)
+        within = entry.at >= self._start
+        if entry.kind in self._of_kind:
+            self._of_kind[entry.kind](entry, within)
+        changed = tuple(self._changed_days(entry))
         if within:
-            self.guards.extend(_guards(entry))
+            self.guards.extend((*_guards(entry), *changed))
             self._skew(entry)
 
     def runs(self) -> Iterator[Row]:
         """The population in the ledger's order; a run that had not ended by then is one of them."""
-        for row in sorted((*self._runs, *self._open.values()), key=lambda row: row["seq"]):
+        still = (run.left_open() for run in self._open.values())
+        for row in sorted((*self._runs, *still), key=lambda row: row["seq"]):
             manifest = self._manifests.get(row["run_id"] or "", {})
             yield {
                 **row,
@@ -93,52 +173,66 @@ class Told:
 
     # --- kinds of entries -----------------------------------------------------------------------------
 
-    def _begin(self, entry: Entry) -> None:
+    def _begin(self, entry: Entry, _within: bool) -> None:
         self.begun = True
         row = _run(entry) | {"outcome": "not completed", "planned": _int(entry.body, "items")}
-        self._open[str(entry.body["run_id"])] = row
+        self._open[str(entry.body["run_id"])] = _Open(row=row)
 
-    def _batch(self, body: Mapping[str, Any]) -> None:
-        row = self._open.get(str(body["run_id"]))
-        if row is None:
-            return
-        waiting = self._announced.setdefault(str(body["run_id"]), set())
-        number = _int(body, "number")
-        if body["state"] == "intent":
-            waiting.add(number)
-        else:
-            waiting.discard(number)
-            row["destroyed"] += _int(body, "items")
-            row["condemned"] += _int(body, "pending")
-        row["batches"] = max(row["batches"], number)
-        row["unknown_batch"] = min(waiting, default=None)
+    def _batch(self, entry: Entry, within: bool) -> None:
+        run = self._open.get(str(entry.body["run_id"]))
+        if run is not None:
+            run.batch(entry.body, within=within)
 
-    def _slot(self, entry: Entry, *, within: bool) -> None:
-        if entry.policy:
-            self.last_slot[entry.policy] = max(entry.at, self.last_slot.get(entry.policy, entry.at))
+    def _sweep(self, entry: Entry, within: bool) -> None:
+        if within:
+            self._runs.append(_run(entry))
+
+    def _rotation(self, entry: Entry, within: bool) -> None:
+        if within:
+            self._runs.extend(_rotated(entry))
+
+    def _slot(self, entry: Entry, within: bool) -> None:
+        row = _run(entry)
+        self._served(entry, row["target"])
         self.begun = True
         started = self._open.pop(str(entry.body["run_id"]), None) if entry.kind in _ENDS else None
-        row = _run(entry)
-        if started is not None:
-            row |= {"method": started["method"], "resumed": started["resumed"]}
         if within:
-            self._runs.append(row)
+            self._runs.append(started.ended(row) if started is not None else row)
         if entry.kind == "run.checked" and within:
             self.evidence[entry.policy or "", row["target"] or ""] = dict(entry.body.get("evidence") or {})
 
-    def _resume(self, entry: Entry, *, within: bool) -> None:
-        row = self._open.get(str(entry.body["run_id"]))
-        if row is not None:
-            row["resumed"] = True
+    def _served(self, entry: Entry, target: str | None) -> None:
+        """When a policy, and a target of it, last had its turn or was said to have missed it."""
+        policy = entry.policy or ""
+        self.last_slot[policy] = max(entry.at, self.last_slot.get(policy, entry.at))
+        known = [place for place in self.last_of if place[0] == policy]
+        for place in known if target is None else [(policy, target)]:
+            self.last_of[place] = max(entry.at, self.last_of.get(place, entry.at))
+
+    def _resume(self, entry: Entry, within: bool) -> None:
+        run = self._open.get(str(entry.body["run_id"]))
+        if run is not None:
+            run.row["resumed"] = True
         if within:
             self.resumed.append(_run(entry))
 
-    def _hold(self, entry: Entry) -> None:
-        body, hold_id = entry.body, str(entry.body["hold_id"])
-        if entry.kind == "hold.released":
-            if hold_id in self._holds:
-                self._holds[hold_id] |= {"released": iso(entry.at), "released_seq": entry.seq}
+    def _changed_days(self, entry: Entry) -> Iterator[Row]:
+        """That a policy keeps its records for another time than when it last ran."""
+        days, policy = _known(entry.body, "retention_days"), entry.policy or ""
+        if days is None:
             return
+        before = self._days.get(policy)
+        self._days[policy] = days
+        if before not in (None, days):
+            yield _change(entry, "retention", f"{before} d", f"{days} d") | {"guard": "retention"}
+
+    def _release(self, entry: Entry, _within: bool) -> None:
+        hold_id = str(entry.body["hold_id"])
+        if hold_id in self._holds:
+            self._holds[hold_id] |= {"released": iso(entry.at), "released_seq": entry.seq}
+
+    def _place(self, entry: Entry, _within: bool) -> None:
+        body, hold_id = entry.body, str(entry.body["hold_id"])
         self._holds[hold_id] = {
             "hold_id": hold_id,
             "policy": entry.policy,
@@ -152,7 +246,7 @@ class Told:
             "sha256": body.get("sha256"),
         }
 
-    def _archive(self, entry: Entry, *, within: bool) -> None:
+    def _archive(self, entry: Entry, within: bool) -> None:
         body = entry.body
         run_id = _text(body, "run_id")
         row: Row = {
@@ -166,6 +260,7 @@ class Told:
             "parts": _known(body, "parts"),
             "items": _known(body, "items"),
             "bytes": _known(body, "bytes"),
+            "root": _text(body, "root"),
             "keep_until": _instant(body, "keep_until"),
             "object_lock": _text(body, "object_lock"),
         }
@@ -190,37 +285,82 @@ def _run(entry: Entry) -> Row:
     """One run, or one gap, of the population."""
     body = entry.body
     proof: Mapping[str, Any] = body.get("proof") or {}
+    outcome, code = _outcome(entry)
     return {
         "seq": entry.seq,
         "at": iso(entry.at),
         "kind": entry.kind,
         "policy": entry.policy,
         "target": _text(body, "target"),
+        "fingerprint": _text(body, "fingerprint"),
         "run_id": _text(body, "run_id"),
-        "outcome": _text(body, "outcome"),
-        "exit_code": _known(body, "exit_code"),
+        "outcome": outcome,
+        "exit_code": code,
         "retention_days": _known(body, "retention_days"),
         "cutoff": _instant(body, "cutoff"),
         "method": _text(body, "disposition"),
-        "planned": _known(body, "planned"),
+        "digest": _text(body, "digest"),
+        "planned": _known(body, "items" if entry.kind == "run.refused" else "planned"),
         "destroyed": _int(body, "destroyed") if entry.kind != "run.resumed" else 0,
         "condemned": _int(body, "condemned") if entry.kind != "run.resumed" else 0,
+        "earlier": None,
         "batches": _int(body, "batches"),
-        "bytes": _known(body, "bytes"),
+        "bytes": _known(body, "bytes") or (None if _int(body, "destroyed") else 0),
         "first": _instant(body, "first"),
         "last": _instant(body, "last"),
         "held": _known(body, "held"),
         "locked": _known(body, "locked"),
         "undated": _known(body, "undated"),
+        "failures": _known(body, "failures"),
         "left": _known(proof, "left"),
         "unexplained": _known(proof, "unexplained"),
+        "explained": {str(name): _int(proof["explained"], name) for name in proof.get("explained") or ()},
+        "oldest_left": _instant(proof, "oldest"),
+        "gone_by": _instant(proof, "pending_until"),
         "archive": _text(body, "archive") if entry.kind == "run.completed" else None,
         "guards": [str(item["guard"]) for item in body.get("guards") or () if not item["passed"]],
+        "passed": {
+            str(item["guard"]): f"{_text(item, 'observed')} / {_text(item, 'limit')}"
+            for item in body.get("guards") or ()
+            if item["passed"]
+        },
+        "holds": [str(hold) for hold in body.get("holds") or ()],
         "resumed": False,
+        "rotated": None,
         "unknown_batch": _known(body, "unknown_batch"),
+        "unknown_items": None,
         "missed": _known(body, "missed"),
         "since": _instant(body, "since"),
         "hash": entry.hash,
+    }
+
+
+def _outcome(entry: Entry) -> tuple[str | None, int | None]:
+    """In a word, and the exit code: an entry that names neither says what they were all the same."""
+    if entry.kind == "run.refused":
+        return str(Word.REFUSED), int(ExitCode.REFUSED)
+    if entry.kind == "run.checked":
+        code = checked_code(Level(item["level"]) for item in entry.body.get("findings") or ())
+        return str(WORDS.get(code, Word.CHECKED)), int(code)
+    return _text(entry.body, "outcome"), _known(entry.body, "exit_code")
+
+
+def _rotated(entry: Entry) -> Iterator[Row]:
+    """Logs that were rotated, or rotated files that went by number or age and not by the policy.
+
+    The entry about the latter is written before they go.
+    """
+    body = entry.body
+    rotated, removed = _int(body, "rotated"), body.get("removed") or ()
+    if not rotated and not removed:
+        return  # goes on with the checksums of the entry before it
+    yield _run(entry) | {
+        "target": _text(body, "set"),
+        "outcome": "removed" if removed else "rotated",
+        "method": "keep, max_age_days" if removed else None,
+        "rotated": rotated or None,
+        "destroyed": len(removed),
+        "bytes": sum(_int(file, "bytes") for file in removed) if removed else _known(body, "bytes"),
     }
 
 
@@ -237,8 +377,23 @@ def _guards(entry: Entry) -> Iterator[Row]:
         named = {"guard": "share", "observed": f"{_int(body, 'items')}{of}", "limit": None}
         yield {**common, **named, "override": _text(body, "option"), "kind": "approval"}
     if entry.kind == "floor.changed":
-        moved = {"guard": "floor", "observed": str(body.get("from")), "limit": str(body.get("to"))}
-        yield {**common, **moved, "override": None, "kind": "floor"}
+        yield _change(entry, "floor", str(body.get("from")), str(body.get("to")))
+    if entry.kind in _CHANGES:
+        before, after = (_text(body, "old"), _text(body, "new") or _text(body, "key") or _set_up(body))
+        yield _change(entry, entry.kind, before, after)
+
+
+def _change(entry: Entry, kind: str, before: str | None, after: str | None) -> Row:
+    """That something is not what it was."""
+    where = {"policy": entry.policy, "target": _text(entry.body, "target")}
+    told = {"guard": "floor" if kind == "floor" else None, "observed": before, "limit": after}
+    return {"seq": entry.seq, "at": iso(entry.at), **where, **told, "override": None, "kind": kind}
+
+
+def _set_up(body: Mapping[str, Any]) -> str | None:
+    """What ``migrate`` made of a table."""
+    names = ("strategy", "floor_days", "time_column", "job_role")
+    return "; ".join(f"{name} {body[name]}" for name in names if body.get(name)) or None
 
 
 def _skew_of(entry: Entry) -> int | None:

@@ -71,7 +71,9 @@ def test_the_list_adds_up_to_the_total():
 
 def test_place_day_and_company_are_left_to_be_written_by_hand():
     empty = {fact.label for fact in minutes(report(7)).facts if fact.value is None}
-    assert empty == {FACTS[name] for name in ("number", "company", "place", "signed", "approval")}
+    assert empty == {
+        FACTS[name] for name in ("number", "company", "controller", "place", "signed", "approval")
+    }
 
 
 def test_officer_witnesses_legal_and_supervisory_unit_sign_with_clear_name():
@@ -82,6 +84,7 @@ def test_officer_witnesses_legal_and_supervisory_unit_sign_with_clear_name():
         "Saksi 2",
         "Unit hukum",
         "Unit pengawasan",
+        "Penanggung jawab (pimpinan perusahaan)",
     ]
     assert all({"Nama jelas", "Tanda tangan"} <= {line.id for line in block.lines} for block in made)
 

@@ -1,0 +1,257 @@
+"""What the ledger tells of a period, against what the batches did."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luxima_retention.clock import iso
+from luxima_retention.ledger.memory import MemoryLedger
+from luxima_retention.report.minutes import minutes
+from luxima_retention.report.model import Verdict
+from luxima_retention.report.plain import as_csv
+from luxima_retention.report.told import Told
+from tests.unit import report_states as states
+from tests.unit.report_states import DAY, END, START, TARGETS
+
+AUDIT = "audit-logs"
+
+
+def told(ledger, start=START, end=END):
+    found = Told(start, end)
+    for entry in ledger.entries():
+        found.add(entry)
+    return found
+
+
+def batch(history, at, run_id, number, items, state="done", **more):
+    body = {"run_id": run_id, "target": TARGETS[AUDIT], "number": number, "state": state, "items": items}
+    history.say("batch", at, AUDIT, **body, **more)
+
+
+def spread(history, at, sizes, step):
+    """A run whose batches come so far apart; its end."""
+    run_id = history._begun(AUDIT, at, sum(sizes), "")
+    for number, size in enumerate(sizes, 1):
+        batch(history, at + number * step, run_id, number, size, bytes=10 * size)
+    end = at + (len(sizes) + 1) * step
+    done = {"run_id": run_id, "target": TARGETS[AUDIT], "destroyed": sum(sizes), "planned": sum(sizes)}
+    history.say("run.completed", end, AUDIT, **done, outcome="done", exit_code=0)
+    return end
+
+
+@given(
+    runs=st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=4), max_size=4),
+    minutes_apart=st.integers(1, 50),
+    cuts=st.lists(st.integers(0, 900), max_size=3),
+)
+def test_reports_of_neighbouring_periods_add_up_to_what_the_batches_did(runs, minutes_apart, cuts):
+    history, at = states.History(), START
+    for sizes in runs:
+        at = spread(history, at, sizes, timedelta(minutes=minutes_apart))
+    edges = [START - DAY, *(START + timedelta(minutes=cut) for cut in sorted(set(cuts))), END]
+    sums = [sum(row["destroyed"] for row in told(history.ledger, *edge).runs()) for edge in pairwise(edges)]
+    assert sum(sums) == sum(map(sum, runs))
+
+
+def test_a_run_over_the_end_of_the_period_shows_in_both_with_what_it_did_there():
+    history = states.History()
+    spread(history, END - timedelta(minutes=2), [5, 7], timedelta(minutes=1, seconds=30))
+    (before,), (after,) = (list(told(history.ledger, *p).runs()) for p in ((START, END), (END, END + DAY)))
+    assert (before["kind"], before["destroyed"], before["bytes"], before["earlier"]) == (
+        *("run.started", 5, 50),
+        None,
+    )
+    assert (after["kind"], after["destroyed"], after["bytes"], after["earlier"]) == (
+        *("run.completed", 7, 70),
+        5,
+    )
+
+
+def test_a_run_that_never_ended_is_open_later_too_and_destroyed_nothing_there():
+    history = states.History()
+    history.killed(AUDIT, START, 9)
+    (row,) = told(history.ledger, END, END + DAY).runs()
+    assert (row["kind"], row["destroyed"], row["earlier"], row["unknown_items"]) == ("run.started", 0, 3, 3)
+
+
+@pytest.mark.parametrize("end", ["run.completed", "run.reconciled"])
+def test_times_and_bytes_of_a_run_of_two_processes_are_those_of_both(end):
+    history = states.History()
+    run_id = history._begun(AUDIT, START, 9, "")
+    first, last = iso(START - 300 * DAY), iso(START - 200 * DAY)
+    batch(history, START, run_id, 1, 4, bytes=40, first=first, last=first)
+    if end == "run.completed":
+        history.say("run.resumed", START, AUDIT, run_id=run_id, target=TARGETS[AUDIT])
+        batch(history, START, run_id, 2, 5, bytes=50, first=last, last=last)
+    own = {"first": last, "last": last, "bytes": 50} if end == "run.completed" else {}
+    destroyed = 9 if end == "run.completed" else 4
+    history.say(end, START, AUDIT, run_id=run_id, target=TARGETS[AUDIT], destroyed=destroyed, **own)
+    (row,) = told(history.ledger).runs()
+    assert (row["first"], row["bytes"], row["destroyed"]) == (first, 10 * destroyed, destroyed)
+    assert row["last"] == (last if end == "run.completed" else first)
+
+
+def test_a_batch_that_was_announced_and_never_reported_is_an_exception_with_its_records():
+    history = states.History()
+    run_id = history.killed(AUDIT, START, 9)
+    history.say("run.reconciled", START, AUDIT, run_id=run_id, target=TARGETS[AUDIT], destroyed=3)
+    made = states.made(history, states.survey())
+    assert [item["count"] for item in made.exceptions if item["code"] == "unknown"] == [3]
+    assert "hingga 3 catatan" in next(
+        item["sentence"]["id"] for item in made.exceptions if item["code"] == "unknown"
+    )
+    assert minutes(made).remarks[0].en.startswith("Count not certain: of up to 3 more records")
+
+
+@pytest.mark.parametrize(
+    ("level", "code", "word", "verdict"),
+    [
+        ("drift", 8, "drift", Verdict.NOT_COMPLIANT),
+        ("cannot", 3, "cannot", Verdict.EXCEPTIONS),
+        ("warning", 0, "checked", Verdict.COMPLIANT),
+    ],
+)
+def test_a_check_counts_as_what_it_found_and_not_as_what_the_survey_finds_later(level, code, word, verdict):
+    history = states.History()
+    states.ordinary(history)
+    at, checked = START + 9 * DAY, {"target": TARGETS["metrics"], "store_clock": iso(START + 9 * DAY)}
+    history.say("run.checked", at, "metrics", **checked, findings=[{"code": "x", "level": level}])
+    made = states.made(history, states.survey())
+    row = made.runs[-1]
+    assert (row["exit_code"], row["outcome"], made.verdict) == (code, word, verdict)
+
+
+def test_a_refused_run_says_what_would_have_gone_and_its_exit_code_and_is_one_exception():
+    history = states.History()
+    states.ordinary(history)
+    history.refused(AUDIT, START + DAY, 77)
+    made = states.made(history, states.survey())
+    row = made.runs[-1]
+    assert (row["planned"], row["outcome"], row["exit_code"]) == (77, "refused", 4)
+    assert [item["code"] for item in made.exceptions] == ["refused"]
+
+
+def test_another_retention_than_before_is_a_change_and_an_exception():
+    history = states.History()
+    states.ordinary(history, 29)
+    history.run(AUDIT, END - DAY / 2, 0, retention_days=30)
+    made = states.made(history, states.survey())
+    assert [(row["kind"], row["observed"], row["limit"]) for row in made.guards] == [
+        ("retention", "180 d", "30 d")
+    ]
+    assert "180 d → 30 d" in {item["detail"] for item in made.exceptions}
+
+
+def test_keys_and_set_up_tables_are_changes_and_no_exceptions():
+    history = states.History()
+    states.ordinary(history)
+    history.say("key.rotated", START + DAY, None, old="a", new="b")
+    history.say("migrated", START + DAY, AUDIT, target="core.audit_log", strategy="keyset", floor_days=180)
+    made = states.made(history, states.survey())
+    assert [(row["kind"], row["observed"], row["limit"]) for row in made.guards] == [
+        ("key.rotated", "a", "b"),
+        ("migrated", None, "strategy keyset; floor_days 180"),
+    ]
+    assert made.verdict is Verdict.COMPLIANT
+
+
+def test_a_table_that_never_had_its_turn_is_told_beside_one_that_had():
+    history = states.History()
+    states.ordinary(history)
+    stores = [(AUDIT, states.store(AUDIT, name)) for name in ("core.audit_log", "core.other")]
+    made = states.made(history, states.survey(*stores))
+    assert [(item["code"], item["target"]) for item in made.exceptions] == [("never", "core.other")]
+    history.run(AUDIT, END - 5 * DAY, 0, target="core.other")
+    made = states.made(history, states.survey(*stores))
+    assert [(item["code"], item["target"], item["count"]) for item in made.exceptions] == [
+        ("missed", "core.other", 4)
+    ]
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_only_what_was_missed_within_the_period_counts(written):
+    history = states.History()
+    for policy in TARGETS:
+        history.run(policy, START - 10 * DAY, 0)
+    last, at = iso(START - 10 * DAY), START + 10 * DAY
+    if written:
+        history.say("slot.missed", at, AUDIT, missed=19, since=last, every_seconds=86400)
+        history.run(AUDIT, at, 0)
+    made = states.made(history, states.survey())
+    missed = sum(row["missed"] for row in made.runs if row["missed"] and row["policy"] == AUDIT)
+    assert missed in ((29, 30) if not written else (28, 29, 30))
+    (counts,) = {tuple(sorted(week)) for week in made.weeks}
+    assert "missed" in counts
+    assert max(week["policies"].get(AUDIT, {"missed": 0})["missed"] for week in made.weeks) <= 8
+
+
+def test_files_that_go_by_the_rule_of_rotation_are_destroyed_and_told_as_such():
+    history = states.History()
+    states.ordinary(history)
+    history.say("rotation", START + DAY, "log-files", set="app", rotated=2, bytes=9, compressed=[])
+    removed = [{"path": f"/var/log/a.{n}", "bytes": 5, "sentence": "keep"} for n in range(3)]
+    history.say("rotation", START + DAY, "log-files", set="app", removed=removed)
+    history.say("rotation", START + DAY, "log-files", set="app", rotated=0, bytes=0, compressed=[])
+    made = states.made(history, states.survey())
+    rotated, gone = (row for row in made.runs if row["kind"] == "rotation")
+    assert (rotated["outcome"], rotated["rotated"], rotated["destroyed"]) == ("rotated", 2, 0)
+    assert (gone["outcome"], gone["target"], gone["destroyed"], gone["bytes"]) == ("removed", "app", 3, 15)
+    said = minutes(made)
+    (row,) = (row for row in said.summary.rows if row[1].id == "app")
+    assert (row[2].en, row[4].id) == ("Rule of log rotation (keep, max_age_days)", "3")
+    assert (said.conditions[0].shown, "3 rotated log files" in said.conditions[0].evidence.en) == (
+        False,
+        True,
+    )
+
+
+def test_the_balance_of_a_run_is_told_with_what_its_guards_observed():
+    ledger = MemoryLedger()
+    guards = [{"guard": "share", "passed": True, "observed": "3 %", "limit": "25 %", "override": None}]
+    body = {"run_id": "r", "target": "t", "items": 9, "guards": guards, "holds": ["H"], "digest": "d" * 64}
+    ledger.append("run.started", body, policy=AUDIT, at=START)
+    proof = {"left": 2, "explained": {"newly-held": 2}, "unexplained": 0, "oldest": iso(START - 180 * DAY)}
+    body = {"run_id": "r", "target": "t", "planned": 9, "destroyed": 7, "fingerprint": "f", "proof": proof}
+    ledger.append("run.completed", body, policy=AUDIT, at=START)
+    (row,) = told(ledger).runs()
+    names = ("passed", "holds", "digest", "fingerprint", "explained", "oldest_left")
+    assert tuple(row[name] for name in names) == (
+        *({"share": "3 % / 25 %"}, ["H"], "d" * 64, "f", {"newly-held": 2}),
+        iso(START - 180 * DAY),
+    )
+
+
+def test_what_a_store_does_not_measure_is_not_nought_bytes():
+    history = states.History()
+    history.run(AUDIT, START, 5, bytes=0)
+    (row,) = told(history.ledger).runs()
+    assert row["bytes"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        (" \u00a0=1+1", "' \u00a0=1+1"),
+        ("\t=1+1", "'\t=1+1"),
+        ("\rx", "'\rx"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\uff0b1", "'\uff0b1"),
+        ("a;=1+1", "a;'=1+1"),
+        ("a\n@x", "a\n'@x"),
+        ("core.audit-log", "core.audit-log"),
+    ],
+)
+def test_no_cell_can_be_taken_for_a_formula_wherever_a_spreadsheet_ends_it(name, cell):
+    history = states.History()
+    history.run(AUDIT, START, 0, target=name)
+    made = states.made(history, states.survey())
+    rows = csv.DictReader(io.StringIO(as_csv(made), newline=""))
+    assert next(rows)["target"] == cell
