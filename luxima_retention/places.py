@@ -325,18 +325,17 @@ class BucketPlace:
 
     @contextmanager
     def errors(self, name: str) -> Iterator[None]:
-        """Turn what the S3 client raises into our sentence."""
+        """Turn what the S3 client raises into our sentence; ``name`` with or without the prefix."""
         from botocore.exceptions import BotoCoreError, ClientError
 
+        where = f"s3://{self.bucket}/{self.prefix}{name.removeprefix(self.prefix)}"
         try:
             yield
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown error")
-            raise StoreError(f"{self.url}/{name}: S3 answered {code}", _HINTS.get(code)) from error
+            raise StoreError(f"{where}: S3 answered {code}", _HINTS.get(code)) from error
         except BotoCoreError as error:
-            raise StoreError(
-                f"{self.url}/{name}: {error}", "check the endpoint and its credentials"
-            ) from error
+            raise StoreError(f"{where}: {error}", "check the endpoint and its credentials") from error
 
 
 _HINTS = {

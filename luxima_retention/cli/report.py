@@ -57,7 +57,7 @@ def command(
     from luxima_retention.state import open_state
 
     settings = context.obj.settings
-    period = _period(start, end, month, settings.schedule.time_zone)
+    period = _begun(*_period(start, end, month, settings.schedule.time_zone))
     target = out or settings.report.url
     if not target:
         raise ConfigurationError(
@@ -87,6 +87,15 @@ def _period(
         raise ConfigurationError("the period is not clear", "give either --month, or both --from and --to")
     if start >= end:
         raise ConfigurationError("the period is empty", "name an instant after --from with --to")
+    return start, end
+
+
+def _begun(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """The period, which has begun: of one that has not, nothing can be told, and nothing found wrong."""
+    from luxima_retention.clock import iso, system_clock
+
+    if start > system_clock():
+        raise ConfigurationError(f"the period begins at {iso(start)}, in the future", "name an earlier one")
     return start, end
 
 

@@ -125,8 +125,10 @@ def _kind(row: Row, lang: str) -> str:
 
 def _balance(row: Row, _: str) -> Cell:
     """What became of the plan, and what the second survey found."""
-    names = ("planned", "bytes", "held", "locked", "failures", "left", "unexplained")
-    told = {name: row[name] for name in names} | row["explained"]
+    names = ("bytes", "held", "locked", "failures", "left", "unexplained")
+    gone = row["destroyed"] + row["condemned"] + (row["earlier"] or 0)
+    told = {"planned": row["planned"] if row["planned"] != gone else None}
+    told |= {name: row[name] for name in names} | row["explained"]
     told |= {name: f"{row[name][:16]}Z" for name in ("oldest_left", "gone_by") if row[name]}
     told["plan"] = (row["digest"] or "")[:12] or None
     return Kind.PAIRS, {name: str(value) for name, value in told.items() if value not in (None, 0)}

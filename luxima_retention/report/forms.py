@@ -47,10 +47,10 @@ def write(report: Report, form: str, lang: str, evidence: Evidence, path: Path) 
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """A file beside ``path`` that takes its place at the end; it is gone if anything fails."""
-    path = path.resolve()
     if path.exists() and not path.is_file():
         yield path
         return
+    path = path.resolve()
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:100]}.", delete=False) as file:
         draft = Path(file.name)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 from importlib.resources import files
@@ -29,6 +30,8 @@ _TALL, _LOW = 36, 2
 #: exceptions whose detail is a sentence of the program, which speaks English
 _QUOTED = frozenset({"survey", "would-refuse", "not-yet-provable"})
 _QUOTE, _WORD = Markup('<q lang="en">{}</q>'), Markup('<code lang="en">{}</code>')
+#: characters of a name that hide, or turn the direction of what stands beside them: they are spelled out
+_HIDDEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _SYMBOLS = {
     "within": "✓",
     "waiting": "…",
@@ -50,7 +53,8 @@ def as_html(report: Report, lang: str) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(source).render(_values(report, lang))
+    page = environment.from_string(source).render(_values(report, lang))
+    return _HIDDEN.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", page)
 
 
 def _values(report: Report, lang: str) -> dict[str, Any]:

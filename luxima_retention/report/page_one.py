@@ -65,7 +65,12 @@ class Strip:
 
 
 def why(report: Report, lang: str) -> str:
-    """Why the verdict is what it is."""
+    """Why the verdict is what it is, and whether the period is over."""
+    said = _why(report, lang)
+    return said if report.end <= report.surveyed else f"{said} {text('not over', lang)}"
+
+
+def _why(report: Report, lang: str) -> str:
     if report.ledger_error:
         return text("why broken", lang)
     failed = sum(bool(item["failed"]) for item in report.exceptions)

@@ -13,8 +13,13 @@ TEXTS = {
     "compliant with exceptions": {"id": "PATUH DENGAN PENGECUALIAN", "en": "COMPLIANT WITH EXCEPTIONS"},
     "not compliant": {"id": "TIDAK PATUH", "en": "NOT COMPLIANT"},
     "why nothing yet": {
-        "id": "Buku besar belum mencatat satu eksekusi pun, sehingga belum ada yang dapat dinilai.",
-        "en": "No run stands in the ledger yet, so there is nothing to judge.",
+        "id": "Sampai akhir periode buku besar tidak mencatat satu eksekusi pun;"
+        " tidak ada yang dapat dinilai.",
+        "en": "No run stands in the ledger before the end of the period, so there is nothing to judge.",
+    },
+    "not over": {
+        "id": "Periode ini belum berakhir: isinya sampai saat survei.",
+        "en": "The period is not over: this is what it held until the survey.",
     },
     "why compliant": {
         "id": "Setiap penyimpanan disurvei, tidak ada catatan yang melewati tenggat, dan setiap eksekusi"

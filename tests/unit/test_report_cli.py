@@ -220,3 +220,34 @@ def test_a_new_file_can_be_read_as_the_mask_says(home):
     finally:
         os.umask(before)
     assert (home / "out").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_period_that_has_not_begun_is_no_report(home):
+    with pytest.raises(ConfigurationError, match=r"begins at 2100-01-01T00:00:00Z, in the future"):
+        report(home, start="2100-01-01", end="2101-01-01")
+
+
+def test_a_report_goes_through_a_pipe_too(home):
+    words = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06", "-o", "/dev/stdout"]
+    words = [sys.executable, "-m", "luxima_retention", *words]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    told, _ = json.JSONDecoder().raw_decode(done.stdout)
+    assert told["destroyed"] == 14
+
+
+def test_a_bucket_that_cannot_be_reached_is_told_with_the_address_of_the_file(home, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(home / "none"))
+    options = [
+        "--config",
+        str(home / "settings.toml"),
+        "report",
+        "--month",
+        "2026-06",
+        "-o",
+        "s3://b/deep/er",
+    ]
+    with pytest.raises(StoreError, match=r"^s3://b/deep/er/luxima-retention-2026-06-01-2026-07-01\.json: "):
+        CliRunner().invoke(cli, options, catch_exceptions=False)

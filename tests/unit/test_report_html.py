@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -17,7 +18,17 @@ from luxima_retention.report.model import Verdict
 from luxima_retention.report.plain import as_json
 from luxima_retention.report.rules import RULES
 from luxima_retention.report.texts import LIMITS, TEXTS
-from tests.unit.report_states import LONG, STATES, all_good, first_day, long_names, store, survey
+from tests.unit.report_states import (
+    LONG,
+    STATES,
+    History,
+    all_good,
+    first_day,
+    long_names,
+    made,
+    store,
+    survey,
+)
 
 VOID = {"meta", "br", "rect", "line", "path", "circle", "hr", "img", "link", "input"}
 
@@ -164,3 +175,18 @@ def test_every_state_of_a_store_and_every_exception_has_its_words():
 def test_neighbouring_entries_are_told_together():
     assert spans([9, 3, 7, 8]) == "3, 7-9"
     assert spans([]) == ""
+
+
+def test_a_period_that_is_not_over_says_so():
+    made = all_good()
+    said = {lang: TEXTS["not over"][lang] for lang in ("id", "en")}
+    for lang, sentence in said.items():
+        assert sentence not in as_html(made, lang)
+        assert sentence in as_html(replace(made, surveyed=made.end - timedelta(seconds=1)), lang)
+
+
+def test_a_name_cannot_hide_or_turn_what_stands_beside_it():
+    turned = store("audit-logs", "core.\u202eaudit\u200b", age=200, expired=5)
+    page = as_html(made(History(), survey(("audit-logs", turned))), "id")
+    assert "core.\\u{202e}audit\\u{200b}" in page
+    assert not re.search("[\u200b\u202e]", page)
