@@ -283,7 +283,7 @@ class _Walk:
 
     def _survey(self) -> tuple[Survey, str, tuple[Verdict, ...]]:
         """The facts, the clock that the cutoff counts from, and what the suite's memory refused."""
-        store_now = self.store.clock()
+        store_now, program_now = self._clocks()
         present, basis = conservative_now(self.environment.now, store_now, self.environment.as_of)
         holds, refused = _remembered(self.environment, self.policy)
         self.request = Request(
@@ -295,12 +295,23 @@ class _Walk:
         )
         found = self.store.preflight(self.request)
         survey = self.store.survey(self.request)
-        survey = replace(survey, findings=_unique((*found, *survey.findings)))
+        findings = _unique((*found, *survey.findings))
+        survey = replace(survey, store_clock=store_now, program_clock=program_now, findings=findings)
         self.facts.survey = survey
         self.environment.say(
             "surveyed", policy=self.policy.name, target=survey.identity.target, expired=survey.expired
         )
         return survey, basis, refused
+
+    def _clocks(self) -> tuple[datetime, datetime]:
+        """The store's clock and the program's, at one moment: in the middle of asking.
+
+        The program's clock as it was when the run began tells nothing once an earlier policy has taken its
+        time.
+        """
+        asked = self.environment.clock()
+        told = self.store.clock()
+        return told, asked + (self.environment.clock() - asked) / 2
 
     def _decide(self, survey: Survey, basis: str) -> None:
         """The plan: bounded by what is left of a killed run, and by what was approved."""

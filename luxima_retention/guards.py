@@ -122,15 +122,15 @@ def _identity(case: Case) -> Iterator[Verdict]:
 
 
 def _clock_skew(case: Case) -> Iterator[Verdict]:
-    skew = abs(case.now - case.survey.store_clock)
+    program, store = case.survey.program_clock or case.now, case.survey.store_clock
+    skew = abs(program - store)
     passed = skew <= case.limits.max_skew
     yield Verdict(
         guard="clock-skew",
         passed=passed,
         observed=f"{skew.total_seconds():.0f} s",
         limit=f"{case.limits.max_skew.total_seconds():.0f} s",
-        message=f"this machine says {iso(case.now)}, {case.survey.identity.target} says"
-        f" {iso(case.survey.store_clock)}",
+        message=f"this machine says {iso(program)}, {case.survey.identity.target} says {iso(store)}",
         hint=None if passed else "correct the clock that is wrong; guards.max_clock_skew is the limit",
     )
 

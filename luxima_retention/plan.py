@@ -173,6 +173,7 @@ class Survey:
     Args:
         identity: which store.
         store_clock: its own clock.
+        program_clock: the program's, as the store's was read; ``None`` where nobody compared them.
         expired: records past the cutoff that a run may destroy; exact.
         population: all records; ``None`` where the store has no such notion.
         held: past the cutoff, kept by a hold.
@@ -207,6 +208,7 @@ class Survey:
     findings: tuple[Finding, ...] = ()
     forecast: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     evidence: Mapping[str, str | int] = field(default_factory=dict)
+    program_clock: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

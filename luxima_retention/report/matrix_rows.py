@@ -84,9 +84,14 @@ def _found(survey: Survey | None, now: datetime) -> Row:
         "future": survey.future if survey else None,
         "pending": sum(item.items for item in pending) if survey else None,
         "pending_due": iso(max(item.due for item in pending)) if pending else None,
-        "skew_seconds": round(abs((survey.store_clock - now).total_seconds())) if survey else None,
+        "skew_seconds": _skew(survey, now) if survey else None,
         "evidence": {name: str(value) for name, value in sorted(survey.evidence.items())} if survey else {},
     }
+
+
+def _skew(survey: Survey, now: datetime) -> int:
+    """Seconds between the two clocks, as the store was asked."""
+    return round(abs((survey.store_clock - (survey.program_clock or now)).total_seconds()))
 
 
 def _overdue(survey: Survey | None, expired: int | None, late: int | None, now: datetime) -> int | None:

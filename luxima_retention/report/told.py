@@ -399,7 +399,8 @@ def _set_up(body: Mapping[str, Any]) -> str | None:
 def _skew_of(entry: Entry) -> int | None:
     """Seconds between the program's clock and the store's, where an entry tells them."""
     if entry.kind == "run.checked" and (store := _instant(entry.body, "store_clock")):
-        return round(abs((entry.at - parse_iso(store)).total_seconds()))
+        program = parse_iso(_instant(entry.body, "program_clock") or iso(entry.at))
+        return round(abs((program - parse_iso(store)).total_seconds()))
     for item in entry.body.get("guards") or ():
         if item["guard"] == "clock-skew":
             return int(str(item["observed"]).removesuffix(" s"))

@@ -484,3 +484,14 @@ def test_runs_that_did_not_take_place_are_entries():
         run_policy(daily, (("memory", lambda: subject),), environment)
         found = [entry.body["missed"] for entry in state.ledger.all if entry.kind == "slot.missed"]
         assert sum(found) == missed
+
+
+def test_the_time_that_an_earlier_policy_took_is_no_difference_between_the_clocks():
+    """The run began three hours ago; both clocks have gone on."""
+    later = NOW + timedelta(hours=3)
+    subject = MemoryStore(records=records(400, 1), now=lambda: later)
+    environment = Environment(now=NOW, state=FakeState(), clock=lambda: later)
+    result = run_policy(POLICY, (("memory", lambda: subject),), environment)
+    assert (result.word, result.exit_code) == (Word.DONE, ExitCode.DONE)
+    (skew,) = (item for item in only(result).verdicts if item.guard == "clock-skew")
+    assert skew.observed == "0 s"

@@ -255,3 +255,12 @@ def test_no_cell_can_be_taken_for_a_formula_wherever_a_spreadsheet_ends_it(name,
     made = states.made(history, states.survey())
     rows = csv.DictReader(io.StringIO(as_csv(made), newline=""))
     assert next(rows)["target"] == cell
+
+
+def test_the_skew_of_a_check_is_that_of_both_clocks_at_once_and_not_how_long_it_took():
+    history, at = states.History(), START + DAY
+    clocks = {"store_clock": iso(at - timedelta(seconds=2)), "program_clock": iso(at)}
+    took = at + timedelta(minutes=9)
+    history.say("run.checked", took, "metrics", target=TARGETS["metrics"], **clocks)
+    (row,) = (row for row in states.made(history, states.survey()).clocks if row["measured"])
+    assert row["largest"] == 2
