@@ -19,10 +19,20 @@ _ORDER = {name: number for number, name in enumerate(BY_NAME)}
 
 
 def found(
-    stores: Iterable[Row], runs: Iterable[Row], resumed: Iterable[Row], guards: Iterable[Row]
+    stores: Iterable[Row],
+    runs: Iterable[Row],
+    resumed: Iterable[Row],
+    guards: Iterable[Row],
+    archives: Iterable[Row] = (),
 ) -> list[Row]:
     """Every exception: what is not compliant first, then in the order of the matrix."""
-    told = (*_of_stores(stores), *_of_runs(runs), *_of_resumed(resumed), *_of_guards(guards))
+    told = (
+        *_of_stores(stores),
+        *_of_runs(runs),
+        *_of_resumed(resumed),
+        *_of_guards(guards),
+        *_of_archives(archives),
+    )
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for item in told:
         key = (not item["failed"], _ORDER.get(item["policy"] or "", len(_ORDER)), *_names(item))
@@ -97,6 +107,12 @@ def _of_runs(runs: Iterable[Row]) -> Iterator[Row]:
 
 def _of_resumed(resumed: Iterable[Row]) -> Iterator[Row]:
     return (_one("resumed", row) for row in resumed)
+
+
+def _of_archives(archives: Iterable[Row]) -> Iterator[Row]:
+    for row in archives:
+        if row["kind"] == "archive.announced":
+            yield _one("archive", {**row, "target": None}, detail=row["manifest"] or "")
 
 
 def _of_guards(guards: Iterable[Row]) -> Iterator[Row]:

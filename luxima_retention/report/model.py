@@ -227,14 +227,15 @@ def build(
         stores=stores,
         runs=runs,
         exceptions=tuple(
-            _sentenced(item, begun=told.begun) for item in found(stores, runs, told.resumed, told.guards)
+            _sentenced(item, begun=told.begun)
+            for item in found(stores, runs, told.resumed, told.guards, told.archives())
         ),
         begun=told.begun,
         ledger=ledger,
         weeks=tuple(_weeks(runs, start, until)),
         guards=tuple(told.guards),
         holds=told.holds(),
-        archives=tuple(told.archives),
+        archives=told.archives(),
         clocks=tuple(_clocks(stores, told)),
         rules=tuple(rules.compared({row["policy"]: row["retention_days"] for row in stores}, terms.archived)),
     )

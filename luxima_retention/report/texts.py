@@ -231,6 +231,10 @@ TEXTS = {
     "kind archive.verified": {"id": "ditulis dan dibaca ulang", "en": "written and read back"},
     "kind archive.restored": {"id": "uji pemulihan", "en": "restore test"},
     "kind archive.expired": {"id": "dimusnahkan", "en": "destroyed"},
+    "kind archive.announced": {
+        "id": "pemusnahan diumumkan, tanpa hasil",
+        "en": "destruction announced, no result",
+    },
     # --- exceptions -----------------------------------------------------------------------------------
     "exception not-configured": {
         "id": "belum ada penyimpanan yang dikonfigurasi, sehingga kebijakan ini tidak terbukti.",
@@ -283,6 +287,10 @@ TEXTS = {
     "exception unknown": {
         "id": "hasil satu batch atau lebih tidak tercatat: hingga {count} catatan lagi mungkin musnah.",
         "en": "the result of a batch or more was never recorded: up to {count} more records may be gone.",
+    },
+    "exception archive": {
+        "id": "pemusnahan arsip diumumkan, tetapi hasilnya tidak tercatat: {detail}.",
+        "en": "the destruction of an archive was announced and its result never recorded: {detail}.",
     },
     "exception retention": {
         "id": "masa retensi diubah: {detail}.",

@@ -114,13 +114,14 @@ class Told:
         self._manifests: dict[str, Row] = {}
         self._holds: dict[str, Row] = {}
         self._days: dict[str, int] = {}
+        self._going: dict[str | None, Row] = {}
         self.count = 0
         self.begun = False
         self.last_slot: dict[str, datetime] = {}
         self.last_of: dict[tuple[str, str], datetime] = {}
         self.resumed: list[Row] = []
         self.guards: list[Row] = []
-        self.archives: list[Row] = []
+        self._archives: list[Row] = []
         self.skews: dict[tuple[str, str], Row] = {}
         self.evidence: dict[tuple[str, str], Row] = {}
         self._of_kind: dict[str, Callable[[Entry, bool], None]] = {
@@ -162,6 +163,10 @@ class Told:
                 "archive": manifest.get("manifest") or row["archive"],
                 "archive_sha256": manifest.get("sha256"),
             }
+
+    def archives(self) -> tuple[Row, ...]:
+        """Archives written, restored and destroyed, and those whose destruction was announced and no more."""
+        return (*self._archives, *self._going.values())
 
     def holds(self) -> tuple[Row, ...]:
         """The holds that were in force at any time of the period."""
@@ -266,8 +271,13 @@ class Told:
         }
         if entry.kind == "archive.verified" and run_id:
             self._manifests[run_id] = row
-        if within and body.get("state") != "intent":
-            self.archives.append(row)
+        if body.get("state") == "intent":
+            self._going[row["manifest"]] = row | {"kind": "archive.announced"}
+            return
+        if entry.kind == "archive.expired":
+            self._going.pop(row["manifest"], None)
+        if within:
+            self._archives.append(row)
 
     def _skew(self, entry: Entry) -> None:
         """The largest difference between the two clocks, and how often it was told."""

@@ -264,3 +264,18 @@ def test_the_skew_of_a_check_is_that_of_both_clocks_at_once_and_not_how_long_it_
     history.say("run.checked", took, "metrics", target=TARGETS["metrics"], **clocks)
     (row,) = (row for row in states.made(history, states.survey()).clocks if row["measured"])
     assert row["largest"] == 2
+
+
+@pytest.mark.parametrize("states_of_it", [("intent",), ("intent", "result")])
+def test_an_archive_whose_destruction_was_announced_and_no_more_is_an_exception(states_of_it):
+    history = states.History()
+    states.ordinary(history)
+    for state in states_of_it:
+        body = {"manifest": "m.json", "parts": 1, "items": 5, "state": state}
+        history.say("archive.expired", START + DAY, AUDIT, **body)
+    made = states.made(history, states.survey())
+    whole = len(states_of_it) == 2
+    assert made.archives[-1]["kind"] == ("archive.expired" if whole else "archive.announced")
+    assert [(item["code"], item["detail"]) for item in made.exceptions] == (
+        [] if whole else [("archive", "m.json")]
+    )
