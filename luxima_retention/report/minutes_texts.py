@@ -17,10 +17,10 @@ TEXTS = {
     "title": Text("Berita Acara Pemusnahan", "Minutes of destruction"),
     "opening": Text(
         "Yang bertanda tangan di bawah ini menerangkan bahwa catatan elektronik yang tercantum dalam daftar"
-        " pertelaan terlampir telah dimusnahkan karena jangka waktu simpannya menurut jadwal retensi telah"
-        " berakhir. Isian yang kosong dilengkapi dengan tulisan tangan.",
-        "The undersigned state that the electronic records in the attached itemised list were destroyed"
-        " because their period under the retention schedule had ended. Empty lines are filled in by hand.",
+        " pertelaan terlampir telah dimusnahkan atas dasar yang disebut dalam berita acara ini. Isian yang"
+        " kosong dilengkapi dengan tulisan tangan.",
+        "The undersigned state that the electronic records in the attached itemised list were destroyed on"
+        " the basis that these minutes name. Empty lines are filled in by hand.",
     ),
     "nothing": Text(
         "Nihil: dalam periode ini tidak ada catatan yang dimusnahkan. Tidak ada yang perlu ditandatangani.",
