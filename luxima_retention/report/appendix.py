@@ -134,6 +134,11 @@ def _balance(row: Row, _: str) -> Cell:
     return Kind.PAIRS, {name: str(value) for name, value in told.items() if value not in (None, 0)}
 
 
+def _evidence(row: Row, _: str) -> Cell:
+    """What the store says besides; the text of a query is long, and stands in the report's JSON."""
+    return Kind.PAIRS, {name: value for name, value in row["evidence"].items() if name != "query"}
+
+
 def _names(row: Row, lang: str) -> str:
     return ", ".join(row["names"]) or text("everything", lang)
 
@@ -280,7 +285,7 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _time("cutoff", 15),
             _count("population", 13),
             *(_count(name, 11) for name in ("expired", "held", "locked", "undated", "future", "pending")),
-            _member(Kind.PAIRS, "evidence", 36),
+            Column(heading="evidence", width=36, cell=_evidence),
         ),
         lambda report: report.queries,
     ),

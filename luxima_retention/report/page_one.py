@@ -14,6 +14,8 @@ Row = Mapping[str, Any]
 
 #: room right of the limit in a bar, so that what is beyond it can be seen
 _ROOM = 1.25
+#: states of stores that add nothing to the sums, because nobody knows what is in them
+_UNKNOWN = frozenset({"failed", "unknown", "not configured"})
 _NOTHING = {"destroyed": 0, "runs": 0, "missed": 0, "refused": 0}
 
 
@@ -118,9 +120,12 @@ def tiles(report: Report, lang: str) -> Iterator[Tile]:
         "overdue": {"expired": told["expired"]},
         "held": {"holds": len(report.holds)},
     }
+    unknown = sum(row["state"] in _UNKNOWN for row in report.stores)
     for name, counts in notes.items():
         values = {key: number(count, lang) for key, count in counts.items()}
         note = text(f"{name} note", lang, **values)
+        if unknown and name != "destroyed":
+            note += text("unknown note", lang, count=number(unknown, lang))
         yield Tile(label=text(name, lang), figure=number(told[name], lang), note=note)
     broken = report.ledger_error or report.ledger.size is None
     yield Tile(

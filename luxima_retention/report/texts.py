@@ -61,6 +61,7 @@ TEXTS = {
         "id": "catatan kedaluwarsa yang ditahan; {holds} penahanan tercatat",
         "en": "expired records that are kept; {holds} holds recorded",
     },
+    "unknown note": {"id": "; {count} penyimpanan tidak diketahui", "en": "; {count} stores not known"},
     "ledger": {"id": "Buku besar", "en": "Ledger"},
     "verified": {"id": "Terverifikasi", "en": "Verified"},
     "not verified": {"id": "Tidak terverifikasi", "en": "Not verified"},
@@ -368,6 +369,12 @@ TEXTS = {
     "records note": {
         "id": "Jumlah adalah yang dimusnahkan dalam periode ini; neraca adalah milik eksekusi seutuhnya.",
         "en": "Counts are what was destroyed in this period; the balance is that of the run as a whole.",
+    },
+    "queries note": {
+        "id": "Teks setiap kueri SQL, yang nilai hash SHA-256-nya tercantum di sini, ada dalam report.json"
+        " (queries, evidence, query); parameternya adalah batas waktu dan penahanan yang berlaku.",
+        "en": "The text of each SQL query, whose SHA-256 stands here, is in report.json (queries, evidence,"
+        " query); its parameters are the cutoff and the holds in force.",
     },
     "guards note": {
         "id": "Nilai teramati dan batas dari pengaman yang lulus ada pada setiap eksekusi dalam report.json.",

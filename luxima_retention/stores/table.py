@@ -7,6 +7,7 @@ Facts about PostgreSQL: its documentation, "Explicit Locking", "Row Security Pol
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
@@ -112,6 +113,7 @@ class TableStore:
         values = {"p_cutoff": request.cutoff, "p_holds": holds_json(request.holds)}
         with errors(f"{self.name} cannot be surveyed"):
             row = self._ask("survey", lambda: tablesql.survey_query(self.shape), values)
+            query = self._survey_text()
             self.connection.rollback()
         if row is None:
             raise StoreError(f"the survey of {self.name} returned no row")
@@ -129,8 +131,19 @@ class TableStore:
             newest=row["newest"],
             expired_bytes=Count(value=int(row["expired_bytes"]), exact=False),
             forecast=self._forecast(expired, int(row["expired_bytes"])),
-            evidence={"strategy": self._known.strategy if self._known else "before migrate"},
+            evidence={
+                "strategy": self._known.strategy if self._known else "before migrate",
+                "query": query,
+                "query_sha256": hashlib.sha256(query.encode()).hexdigest(),
+            },
         )
+
+    def _survey_text(self) -> str:
+        """The query behind the figures, with its parameters ``p_cutoff`` and ``p_holds``."""
+        if not self._known:
+            return str(tablesql.survey_query(self.shape).as_string(self.connection))
+        function = tablesql.identifier(self._functions["survey"]).as_string(None)
+        return str(self._one("survey_text", survey=f"{function}(timestamptz,jsonb)")[0])
 
     def batches(self, plan: Plan, work: Work) -> Iterator[TableBatch]:
         """Oldest first by the index, or page by page; the journal's cursor makes a resumed run go on."""

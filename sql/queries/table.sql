@@ -31,6 +31,10 @@ SELECT set_config('lock_timeout', %(lock_timeout)s, true),
 -- name: survey
 SELECT * FROM {survey}(%(p_cutoff)s, %(p_holds)s)
 
+-- name: survey_text
+-- The query that the survey is, as this database holds it.
+SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure(%(survey)s)
+
 -- name: explain
 SELECT * FROM {explain}(%(p_key)s, %(p_cutoff)s, %(p_holds)s)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -131,6 +132,20 @@ def test_rows_of_a_held_range_stay(harness):
     conformance.held_records_stay(
         harness, hold, lambda item: item.at is not None and start <= item.at < start + timedelta(days=30)
     )
+
+
+def test_the_survey_names_the_query_behind_its_figures(harness):
+    """As the database holds it: run by hand with its parameters, it counts the same."""
+    harness.fill(conformance.some(60))
+    store = harness.open(read_only=True)
+    request = conformance.request_of(harness, store)
+    found = store.survey(request)
+    store.close()
+    query = str(found.evidence["query"])
+    assert found.evidence["query_sha256"] == hashlib.sha256(query.encode()).hexdigest()
+    counted = query.replace("p_cutoff", f"'{request.cutoff.isoformat()}'::timestamptz")
+    counted = counted.replace("p_holds", "'[]'::jsonb")
+    assert harness.database.execute(counted)[0][0] == found.expired > 0
 
 
 def test_every_row_explains_itself(harness):

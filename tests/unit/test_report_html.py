@@ -26,6 +26,7 @@ from tests.unit.report_states import (
     first_day,
     long_names,
     made,
+    not_configured,
     store,
     survey,
 )
@@ -190,3 +191,8 @@ def test_a_name_cannot_hide_or_turn_what_stands_beside_it():
     page = as_html(made(History(), survey(("audit-logs", turned))), "id")
     assert "core.\\u{202e}audit\\u{200b}" in page
     assert not re.search("[\u200b\u202e]", page)
+
+
+def test_a_sum_says_of_how_many_stores_nothing_is_known():
+    assert "2 stores not known" in as_html(not_configured(), "en")
+    assert "stores not known" not in as_html(all_good(), "en")
