@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     "--format",
     "form",
     type=click.Choice(["json", "csv", "html", "pdf", "bundle"]),
-    default="json",
-    help="Form.",
+    help="Form; default: what the ending of FILE says (.zip is a bundle), else json.",
 )
 @click.option(
     "-o",
@@ -44,7 +43,7 @@ def command(
     start: datetime | None,
     end: datetime | None,
     month: str | None,
-    form: str,
+    form: str | None,
     out: str | None,
     lang: str,
 ) -> None:
@@ -53,6 +52,7 @@ def command(
     A ledger that fails verification is told in the report, and by the exit status: 6, or 3 where it or an
     anchor cannot be read.
     """
+    from luxima_retention.report.forms import form_of
     from luxima_retention.report.gather import gather
     from luxima_retention.state import open_state
 
@@ -63,6 +63,7 @@ def command(
         raise ConfigurationError(
             "nobody said where the report goes", "name a file with -o, or set report.url"
         )
+    form = form or form_of(target)
     state = open_state(settings)
     if state is None:
         raise ConfigurationError("no ledger is configured", "set database.dsn or ledger.path")

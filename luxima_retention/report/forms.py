@@ -19,6 +19,11 @@ from luxima_retention.report.plain import as_csv, as_json
 FORMS = {"json": ".json", "csv": ".csv", "html": ".html", "pdf": ".pdf", "bundle": ".zip"}
 
 
+def form_of(target: str) -> str:
+    """The form that the ending of a file's name stands for; ``json`` for any other, and for a place."""
+    return next((form for form, ending in FORMS.items() if target.lower().endswith(ending)), "json")
+
+
 def write(report: Report, form: str, lang: str, evidence: Evidence, path: Path) -> None:
     """Write the file ``path``.
 
