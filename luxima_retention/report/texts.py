@@ -307,7 +307,7 @@ TEXTS = {
         "en": "runs that ended as {detail}: {count}.",
     },
     "exception approval": {
-        "id": "batas lain diberikan untuk eksekusi itu dengan {detail}: {count} kali.",
+        "id": "batas untuk satu eksekusi diberikan dengan {detail}: {count} kali.",
         "en": "a limit was named for the run with {detail}; times: {count}.",
     },
     "exception floor": {

@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 
 #: what an entry about an end does not say, and the one about the start did
-_OF_START = ("method", "resumed", "digest", "passed", "holds", "unknown_batch", "unknown_items")
+_OF_START = ("method", "resumed", "digest", "passed", "holds", "unknown_batch")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,7 +60,6 @@ class _Open:
             self.waiting.pop(number, None)
             self._add(body, within=within)
         row["unknown_batch"] = min(self.waiting, default=None)
-        row["unknown_items"] = sum(self.waiting.values()) if self.waiting else None
 
     def _add(self, body: Mapping[str, Any], *, within: bool) -> None:
         row, (destroyed, condemned) = self.row, (_int(body, "items"), _int(body, "pending"))
@@ -87,6 +86,7 @@ class _Open:
         return {
             **end,
             **told,
+            "unknown_items": self._unknown(end["destroyed"] + end["condemned"]),
             "retention_days": end["retention_days"] or row["retention_days"],
             "fingerprint": end["fingerprint"] or row["fingerprint"],
             "destroyed": end["destroyed"] - destroyed,
@@ -96,7 +96,13 @@ class _Open:
 
     def left_open(self) -> Row:
         """The row of a run that had not ended."""
-        return {**self.row, "earlier": sum(self.earlier) or None}
+        earlier, row = sum(self.earlier), self.row
+        unknown = self._unknown(earlier + row["destroyed"] + row["condemned"])
+        return {**row, "earlier": earlier or None, "unknown_items": unknown}
+
+    def _unknown(self, known: int) -> int | None:
+        """Records that may have gone besides those that are known to: as announced, and within the plan."""
+        return min(sum(self.waiting.values()), max(0, self.row["planned"] - known)) or None
 
 
 class Told:

@@ -110,6 +110,15 @@ def test_a_batch_that_was_announced_and_never_reported_is_an_exception_with_its_
     assert minutes(made).remarks[0].en.startswith("Count not certain: of up to 3 more records")
 
 
+def test_a_batch_without_a_result_leaves_nothing_unknown_once_all_that_was_planned_is_known_to_be_gone():
+    history = states.History()
+    run_id = history.killed(AUDIT, START, 9)
+    history.say("run.resumed", START, AUDIT, run_id=run_id, target=TARGETS[AUDIT])
+    history.say("run.completed", START, AUDIT, run_id=run_id, target=TARGETS[AUDIT], destroyed=9)
+    (row,) = told(history.ledger).runs()
+    assert (row["unknown_batch"], row["unknown_items"]) == (2, None)
+
+
 @pytest.mark.parametrize(
     ("level", "code", "word", "verdict"),
     [
