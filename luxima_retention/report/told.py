@@ -7,7 +7,7 @@ in both, with what it destroyed in each, so that reports of neighbouring periods
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -300,7 +300,6 @@ class Told:
 def _run(entry: Entry) -> Row:
     """One run, or one gap, of the population."""
     body = entry.body
-    proof: Mapping[str, Any] = body.get("proof") or {}
     outcome, code = _outcome(entry)
     return {
         "seq": entry.seq,
@@ -316,38 +315,57 @@ def _run(entry: Entry) -> Row:
         "cutoff": _instant(body, "cutoff"),
         "method": _text(body, "disposition"),
         "digest": _text(body, "digest"),
+        "archive": _text(body, "archive") if entry.kind == "run.completed" else None,
+        **_sums(entry),
+        **_proved(body.get("proof") or {}),
+        **_judged(body.get("guards") or ()),
+        "holds": [str(hold) for hold in body.get("holds") or ()],
+        "resumed": False,
+        "missed": _known(body, "missed"),
+        "since": _instant(body, "since"),
+        "hash": entry.hash,
+    }
+
+
+def _sums(entry: Entry) -> Row:
+    """What went, and what did not."""
+    body = entry.body
+    counts = ("held", "locked", "undated", "failures", "unknown_batch")
+    went = {name: _int(body, name) for name in ("destroyed", "condemned")}
+    return {
         "planned": _known(body, "items" if entry.kind == "run.refused" else "planned"),
-        "destroyed": _int(body, "destroyed") if entry.kind != "run.resumed" else 0,
-        "condemned": _int(body, "condemned") if entry.kind != "run.resumed" else 0,
+        **(went if entry.kind != "run.resumed" else dict.fromkeys(went, 0)),
         "earlier": None,
+        "rotated": None,
+        "unknown_items": None,
         "batches": _int(body, "batches"),
-        "bytes": _known(body, "bytes") or (None if _int(body, "destroyed") else 0),
+        "bytes": _known(body, "bytes") or (None if went["destroyed"] else 0),
         "first": _instant(body, "first"),
         "last": _instant(body, "last"),
-        "held": _known(body, "held"),
-        "locked": _known(body, "locked"),
-        "undated": _known(body, "undated"),
-        "failures": _known(body, "failures"),
+        **{name: _known(body, name) for name in counts},
+    }
+
+
+def _proved(proof: Mapping[str, Any]) -> Row:
+    """What the second survey found."""
+    return {
         "left": _known(proof, "left"),
         "unexplained": _known(proof, "unexplained"),
         "explained": {str(name): _int(proof["explained"], name) for name in proof.get("explained") or ()},
         "oldest_left": _instant(proof, "oldest"),
         "gone_by": _instant(proof, "pending_until"),
-        "archive": _text(body, "archive") if entry.kind == "run.completed" else None,
-        "guards": [str(item["guard"]) for item in body.get("guards") or () if not item["passed"]],
+    }
+
+
+def _judged(guards: Iterable[Mapping[str, Any]]) -> Row:
+    """The guards that refused, by name, and what the others observed, against their limits."""
+    found = list(guards)
+    passed = (item for item in found if item["passed"])
+    return {
+        "guards": [str(item["guard"]) for item in found if not item["passed"]],
         "passed": {
-            str(item["guard"]): f"{_text(item, 'observed')} / {_text(item, 'limit')}"
-            for item in body.get("guards") or ()
-            if item["passed"]
+            str(item["guard"]): f"{_text(item, 'observed')} / {_text(item, 'limit')}" for item in passed
         },
-        "holds": [str(hold) for hold in body.get("holds") or ()],
-        "resumed": False,
-        "rotated": None,
-        "unknown_batch": _known(body, "unknown_batch"),
-        "unknown_items": None,
-        "missed": _known(body, "missed"),
-        "since": _instant(body, "since"),
-        "hash": entry.hash,
     }
 
 
