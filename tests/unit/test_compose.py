@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,18 @@ def test_every_store_of_the_stack_is_there():
         "grafana",
         "mail",
     }
+
+
+def test_compose_takes_the_file_as_it_is():
+    compose = Path(sysconfig.get_path("scripts")) / "docker-compose"
+    done = subprocess.run(
+        [compose, "-f", ROOT / "docker-compose.test.yml", "config", "-q"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", SERVICES)
