@@ -52,6 +52,15 @@ def test_a_service_is_pinned_checked_and_not_in_reach_of_others(name):
         assert config["source"] in COMPOSE["configs"]
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_health_check_asks_the_server_itself(name):
+    """A program that prints its version is healthy without any server."""
+    words = " ".join(SERVICES[name]["healthcheck"]["test"])
+    asks = r"http://127\.0\.0\.1:\d+/\S*(health|ready)|pg_isready -h 127\.0\.0\.1|--ready|-health$|readyz$"
+    assert re.search(asks, words)
+    assert "-version" not in words
+
+
 def test_no_two_services_share_a_port():
     ports = [port.split(":")[1] for service in SERVICES.values() for port in service["ports"]]
     assert len(ports) == len(set(ports))
