@@ -259,13 +259,14 @@ class Daemon:
 
     def _lead(self, state: State, lease: Lease) -> None:
         """Start what is due, then each slot at its time, until the lease is lost or the end is asked for."""
-        self._become("leader")
         scheduler = self._scheduler()
+        # Before it is asked what was missed, so that nothing can become due in between.
         scheduler.start()
         try:
             for slot in self._slots.values():
                 if self._recall(state, slot):
                     scheduler.add_job(self._run, args=[slot.name], id=f"late-{slot.name}")
+            self._become("leader")
             while not self._hooks.stopping():
                 lease.check()
                 self._beat = time.monotonic()
@@ -281,7 +282,8 @@ class Daemon:
     def _scheduler(self) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(2 * len(self._slots))},
-            job_defaults={"coalesce": True, "max_instances": 1},
+            # What is not bound to its time may begin at any.
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=ZoneInfo(self._settings.schedule.time_zone),
         )
         for slot in self._slots.values():
@@ -300,8 +302,8 @@ class Daemon:
         now = self._hooks.clock()
         newest = state.ledger.newest(kinds=slot.served, policy=slot.policy)
         found = due(slot, newest.at if newest else None, now)
-        if found.missed and not found.run:
-            # A run that starts now writes them itself.
+        # A run that starts now writes those of its policy itself; sweeps are known here only.
+        if found.missed and (slot.missed == "sweep.missed" or not found.run):
             state.ledger.append(slot.missed, _missed(slot, found), policy=slot.policy, at=now)
             self._hooks.say("slot.missed", slot=slot.name, missed=len(found.missed))
         if found.run:

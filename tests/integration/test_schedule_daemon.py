@@ -164,6 +164,37 @@ def test_a_sweep_that_was_missed_is_told_from_the_daily_runs(command, start):
     assert found == ["sweep.completed", "slot.missed", "sweep.missed"]
 
 
+def test_sweeps_that_were_missed_are_told_even_if_one_is_made_up_for(command, start):
+    now = datetime.now(UTC)
+    with ledger_of(command) as ledger:
+        body = {"part": None, "exit_code": 0}
+        ledger.append("sweep.completed", body, policy="application-logs", at=now - timedelta(minutes=5))
+    daemon = start(
+        command, LUXIMA_SCHEDULE__AUDIT_LOGS="", LUXIMA_SCHEDULE__APPLICATION_LOGS_SWEEP="* * * * *"
+    )
+    assert daemon.expect("run.begun")["slot"] == "application-logs-sweep"
+    assert daemon.stop() == 0
+    with ledger_of(command) as ledger:
+        missed = ledger.newest(kinds={"sweep.missed"}, policy="application-logs")
+    # One more where a minute began meanwhile.
+    assert missed.body["missed"] in {4, 5}
+
+
+def test_old_archives_end_when_a_daemon_begins_to_lead(command, start, tmp_path):
+    """Late by weeks or by nobody's fault, it does no harm: each archive has its own date."""
+    with ledger_of(command) as ledger:
+        ledger.append("archive.expired", {}, policy="audit-logs", at=datetime.now(UTC) - timedelta(days=30))
+    daemon = start(
+        command,
+        LUXIMA_SCHEDULE__AUDIT_LOGS="",
+        LUXIMA_ARCHIVE__URL=tmp_path.as_uri(),
+        LUXIMA_ARCHIVE__RETENTION_DAYS="730",
+    )
+    ended = daemon.expect("run.ended")
+    assert (ended["slot"], ended["exit_code"]) == ("archive-expire", 0)
+    assert daemon.stop() == 0
+
+
 def test_of_two_daemons_one_leads_and_the_other_takes_over_when_it_is_killed(command, start):
     first = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *")
     first.expect("schedule.leader")

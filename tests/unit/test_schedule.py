@@ -233,6 +233,20 @@ def hooks():
     return Hooks(command=["true"], stopping=lambda: False, wait=lambda _: None, say=lambda *_, **__: None)
 
 
+def test_the_scheduler_is_as_patient_with_a_slot_as_the_settings_are():
+    scheduler = Daemon(EVERYTHING, hooks())._scheduler()
+    scheduler.start(paused=True)
+    try:
+        late = scheduler.add_job(print)
+        patience = {job.id: job.misfire_grace_time for job in scheduler.get_jobs()}
+        assert patience.pop(late.id) is None
+    finally:
+        scheduler.shutdown(wait=False)
+    assert patience == {
+        name: item.grace and int(item.grace.total_seconds()) for name, item in DEFAULTS.items()
+    }
+
+
 def test_a_schedule_without_any_time_is_refused():
     empty = [name.replace("-", "_") for name in DEFAULTS]
     chosen = Settings(policies={}, schedule=dict.fromkeys(empty, ""))
