@@ -55,20 +55,23 @@ def rendered(name):
     return kustomize(CRON / name)
 
 
-@pytest.fixture(scope="module")
-def with_components(tmp_path_factory):
-    """Production as it is with every component."""
-    directory = tmp_path_factory.mktemp("kustomize")
+def combined(directory, overlay):
+    """An overlay as it is with every component."""
     (directory / "cron").symlink_to(CRON)
     (directory / "kustomization.yaml").write_text(
         yaml.safe_dump(
             {
-                "resources": ["cron/overlays/production"],
+                "resources": [f"cron/{overlay}"],
                 "components": [f"cron/components/{name}" for name in COMPONENTS],
             }
         )
     )
     return kustomize(directory)
+
+
+@pytest.fixture(scope="module")
+def with_components(tmp_path_factory):
+    return combined(tmp_path_factory.mktemp("kustomize"), "overlays/production")
 
 
 def of_kind(kind, documents):
@@ -117,6 +120,14 @@ def test_every_manifest_has_the_schema_of_its_version(overlay, version):
 def test_so_has_every_component(with_components, version):
     for document in with_components:
         assert kubernetes_validate.validate(document, version, strict=True) is not None
+
+
+def test_components_fit_an_overlay_that_leaves_jobs_out(tmp_path):
+    combination = combined(tmp_path, "overlays/staging")
+    for document in combination:
+        assert kubernetes_validate.validate(document, VERSIONS[-1], strict=True) is not None
+    assert set(cron_jobs(combination)) == set(cron_jobs(rendered("overlays/staging")))
+    assert all("--dry-run" in container(job)["args"] for job in cron_jobs(combination).values())
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
