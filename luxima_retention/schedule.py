@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -77,7 +77,8 @@ class Slot:
         trigger = trigger_of(self)
         fire = trigger.get_next_fire_time(None, instant + timedelta(microseconds=1))
         while fire is not None:
-            yield fire
+            # An hour that summer time leaves out is told as the clock on the wall shows it.
+            yield fire.astimezone(UTC).astimezone(self.zone)
             fire = trigger.get_next_fire_time(fire, fire)
 
 
