@@ -3,7 +3,10 @@
 # A new base: `docker buildx imagetools inspect python:3.13-slim`, and write its digest here twice.
 FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-RUN python -m venv --without-pip /opt/luxima-retention
+# What builds the wheel stays in this stage.
+COPY requirements/build.lock /build/requirements/build.lock
+RUN pip install --require-hashes -r /build/requirements/build.lock \
+  && python -m venv --without-pip /opt/luxima-retention
 # Dependencies first, from hashes: this layer stays as long as the lock does.
 COPY requirements/image.lock /build/requirements/image.lock
 RUN pip --python /opt/luxima-retention/bin/python install --no-compile --require-hashes \
@@ -15,8 +18,8 @@ COPY sql /build/sql
 WORKDIR /build
 # The root is read-only at run time: without bytecode each start would compile everything again. It is
 # checked by hash, not by time, so that the same sources make the same files.
-RUN pip --python /opt/luxima-retention/bin/python install --no-compile --no-deps --no-build-isolation . \
-  && pip --python /opt/luxima-retention/bin/python uninstall --yes hatchling editables trove-classifiers \
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /build/wheel . \
+  && pip --python /opt/luxima-retention/bin/python install --no-compile --no-deps --no-index /build/wheel/*.whl \
   && /opt/luxima-retention/bin/python -m compileall -q --invalidation-mode unchecked-hash \
       /opt/luxima-retention/lib
 

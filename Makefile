@@ -4,6 +4,8 @@ VENV := .venv
 DEMO := .venv-demo
 # Installed from hashes, so that what is tested is what was locked; the project itself without a network.
 INSTALL = bin/pip install --quiet --disable-pip-version-check
+LOCK = $(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
 .PHONY: help test lint types unit demo lock sbom bench clean
 
@@ -11,7 +13,7 @@ help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 test: $(VENV)/.installed lint types  ## install what is needed, check, and run every test
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.installed  ## style and formatting
 	$(VENV)/bin/ruff check .
@@ -29,16 +31,11 @@ demo: $(DEMO)/.installed  ## try everything on an embedded PostgreSQL
 bench: $(VENV)/.installed  ## measure side by side with what people do by hand; takes minutes
 	for file in bench/[a-z]*.py; do $(VENV)/bin/python $$file || exit 1; done
 
-lock: $(VENV)/.installed  ## resolve the newest versions again
-	$(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --custom-compile-command 'make lock' --all-extras --group build --group test \
-	  --group lint pyproject.toml --output-file requirements/dev.lock
-	$(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --custom-compile-command 'make lock' --extra demo --extra pdf --group build \
-	  pyproject.toml --output-file requirements/demo.lock
-	$(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --custom-compile-command 'make lock' --extra pdf --group build \
-	  --constraints requirements/dev.lock pyproject.toml --output-file requirements/image.lock
+lock: $(VENV)/.installed  ## write the locks again; UPGRADE=--upgrade takes the newest versions
+	$(LOCK) --all-extras --group build --group test --group lint pyproject.toml --output-file requirements/dev.lock
+	$(LOCK) --extra demo --extra pdf --group build pyproject.toml --output-file requirements/demo.lock
+	$(LOCK) --extra pdf --constraints requirements/dev.lock pyproject.toml --output-file requirements/image.lock
+	$(LOCK) --group build --constraints requirements/dev.lock --output-file requirements/build.lock
 
 sbom: $(VENV)/.installed  ## what the image holds, as CycloneDX
 	$(VENV)/bin/python -m uv tool run --quiet --from 'cyclonedx-bom>=7,<8' cyclonedx-py requirements \

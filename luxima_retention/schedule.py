@@ -1,4 +1,4 @@
-"""Runs the policies at their times: a daemon for machines that have neither CronJobs nor cron.
+"""Runs policies, report and what else has times: a daemon where there is neither cluster nor cron.
 
 What is due is judged by the ledger, not by what this process remembers, so that a restart forgets
 nothing. Each run is a process of its own, the same command that a CronJob starts. Of several daemons
@@ -13,8 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -43,27 +43,32 @@ _STALE = 60.0
 _SERVED = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
 #: the same of the weekly sweep, whose policy runs each day
 _SWEPT = frozenset({"sweep.completed", "sweep.missed"})
+#: the same of archives that went, and of the monthly report
+_ENDED = frozenset({"archive.expired"})
+_SENT = frozenset({"report.sent"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """A policy with its times.
+    """What is run at which times.
 
     Args:
-        name: the policy's, or ``application-logs-sweep``.
-        policy: what is run.
+        name: the policy's, ``application-logs-sweep``, ``archive-expire`` or ``report``.
+        policy: what is run; ``None`` for what is of no single policy.
         line: when.
         zone: of these times.
         arguments: of the command that is started.
-        served: kinds of entries that tell that this slot was served; none for one that writes none.
+        grace: how late a run may still start; ``None``: until the next one is due.
+        served: kinds of entries that tell that this slot was served.
         missed: kind of the entry that tells that it was missed.
     """
 
     name: str
-    policy: str
+    policy: str | None
     line: CronLine
     zone: ZoneInfo
     arguments: tuple[str, ...]
+    grace: timedelta | None
     served: frozenset[str] = _SERVED
     missed: str = "slot.missed"
 
@@ -72,7 +77,8 @@ class Slot:
         trigger = trigger_of(self)
         fire = trigger.get_next_fire_time(None, instant + timedelta(microseconds=1))
         while fire is not None:
-            yield fire
+            # An hour that summer time leaves out is told as the clock on the wall shows it.
+            yield fire.astimezone(UTC).astimezone(self.zone)
             fire = trigger.get_next_fire_time(fire, fire)
 
 
@@ -92,25 +98,35 @@ class Due:
 
 
 def slots(settings: Settings) -> tuple[Slot, ...]:
-    """The slots of these settings; a policy without times has none."""
+    """The slots of these settings; what has no times has none, nor has what lacks its place."""
+    budget = ("--max-runtime", spelled(settings.schedule.max_runtime))
+    found = [_slot(settings, policy.name, policy.name, ("run", policy.name, *budget)) for policy in MATRIX]
+    sweep = ("run", "application-logs", "--sweep", *budget)
+    swept = _slot(settings, "application-logs-sweep", "application-logs", sweep)
+    found.append(swept and replace(swept, served=_SWEPT, missed="sweep.missed"))
+    # These two may start at any hour: what comes late does no harm, and makes up for all that was missed.
+    if settings.archive.url:
+        ended = _slot(settings, "archive-expire", None, ("archive", "expire"))
+        found.append(ended and replace(ended, served=_ENDED, grace=None))
+    if settings.report.url:
+        report = _slot(settings, "report", None, ("report", "--month", "last", "--format", "bundle"))
+        found.append(report and replace(report, served=_SENT, grace=None))
+    return tuple(slot for slot in found if slot is not None)
+
+
+def _slot(settings: Settings, name: str, policy: str | None, arguments: tuple[str, ...]) -> Slot | None:
+    """The slot at the times that the settings give to ``name``; ``None`` if they give none."""
     schedule = settings.schedule
-    budget = ("--max-runtime", spelled(schedule.max_runtime))
-    wanted: list[tuple[str, str, tuple[str, ...]]] = [
-        (policy.name, policy.name, ("run", policy.name)) for policy in MATRIX
-    ]
-    wanted.append(("application-logs-sweep", "application-logs", ("run", "application-logs", "--sweep")))
-    return tuple(
-        Slot(
-            name=name,
-            policy=policy,
-            line=parse(expression),
-            zone=ZoneInfo(schedule.time_zone),
-            arguments=(*arguments, *budget),
-            served=_SERVED if name == policy else _SWEPT,
-            missed="slot.missed" if name == policy else "sweep.missed",
-        )
-        for name, policy, arguments in wanted
-        if (expression := getattr(schedule, name.replace("-", "_")))
+    expression = getattr(schedule, name.replace("-", "_"))
+    if not expression:
+        return None
+    return Slot(
+        name=name,
+        policy=policy,
+        line=parse(expression),
+        zone=ZoneInfo(schedule.time_zone),
+        arguments=arguments,
+        grace=schedule.grace,
     )
 
 
@@ -129,7 +145,7 @@ def upcoming(chosen: Sequence[Slot], now: datetime, count: int) -> list[tuple[da
     return sorted(found, key=lambda item: (item[0], item[1].name))[:count]
 
 
-def due(slot: Slot, last: datetime | None, now: datetime, grace: timedelta) -> Due:
+def due(slot: Slot, last: datetime | None, now: datetime) -> Due:
     """Whether a slot is due.
 
     Args:
@@ -137,7 +153,6 @@ def due(slot: Slot, last: datetime | None, now: datetime, grace: timedelta) -> D
         last: when the ledger last says that it was served; ``None`` before the first run, which waits for
             its time.
         now: the present instant.
-        grace: how late a run may still start.
     """
     if last is None:
         return Due()
@@ -146,7 +161,7 @@ def due(slot: Slot, last: datetime | None, now: datetime, grace: timedelta) -> D
         if fire > now:
             break
         passed.append(fire)
-    late = bool(passed) and now - passed[-1] <= grace
+    late = bool(passed) and (slot.grace is None or now - passed[-1] <= slot.grace)
     return Due(run=late, missed=tuple(passed[:-1] if late else passed), since=last)
 
 
@@ -186,6 +201,7 @@ class Daemon:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._ended: dict[str, dict[str, Any]] = {}
         self._role = "starting"
+        self._reason: str | None = None
         self._beat = time.monotonic()
 
     def serve(self) -> None:
@@ -208,8 +224,14 @@ class Daemon:
         coming = upcoming(tuple(self._slots.values()), self._hooks.clock(), 1)
         next_run = {"slot": coming[0][1].name, "at": iso(coming[0][0])} if coming else None
         with self._lock:
-            told = {"role": self._role, "running": sorted(self._children), "ended": dict(self._ended)}
-        return healthy, {**told, "healthy": healthy, "next": next_run}
+            told = {"running": sorted(self._children), "ended": dict(self._ended)}
+        return healthy, {
+            "role": self._role,
+            "reason": self._reason,
+            **told,
+            "healthy": healthy,
+            "next": next_run,
+        }
 
     def _term(self) -> None:
         """Lead as long as the lease lasts; without it wait a moment."""
@@ -230,23 +252,27 @@ class Daemon:
         self._hooks.wait(_TICK)
 
     def _become(self, role: str, reason: RetentionError | None = None) -> None:
-        """Take a role, and tell it once."""
+        """Take a role, and tell it once; the health page tells the newest reason."""
+        self._reason = reason.message if reason else None
         if role != self._role:
             self._role = role
-            self._hooks.say(f"schedule.{role}", reason=reason.message if reason else None)
+            self._hooks.say(f"schedule.{role}", reason=self._reason)
 
     def _lead(self, state: State, lease: Lease) -> None:
         """Start what is due, then each slot at its time, until the lease is lost or the end is asked for."""
-        self._become("leader")
         scheduler = self._scheduler()
+        # Before it is asked what was missed, so that nothing can become due in between.
         scheduler.start()
         try:
             for slot in self._slots.values():
-                if slot.served and self._recall(state, slot):
+                if self._recall(state, slot):
                     scheduler.add_job(self._run, args=[slot.name], id=f"late-{slot.name}")
+            self._become("leader")
             while not self._hooks.stopping():
                 lease.check()
                 self._beat = time.monotonic()
+                # It sleeps by a clock that stands still while the machine does: look at the calendar again.
+                scheduler.wakeup()
                 self._hooks.wait(_TICK)
         except LeaseLost as error:
             self._become("standby", error)
@@ -257,15 +283,18 @@ class Daemon:
     def _scheduler(self) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(2 * len(self._slots))},
-            job_defaults={
-                "coalesce": True,
-                "max_instances": 1,
-                "misfire_grace_time": int(self._settings.schedule.grace.total_seconds()) or 1,
-            },
+            # What is not bound to its time may begin at any.
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=ZoneInfo(self._settings.schedule.time_zone),
         )
         for slot in self._slots.values():
-            scheduler.add_job(self._run, trigger_of(slot), args=[slot.name], id=slot.name)
+            scheduler.add_job(
+                self._run,
+                trigger_of(slot),
+                args=[slot.name],
+                id=slot.name,
+                misfire_grace_time=None if slot.grace is None else int(slot.grace.total_seconds()) or 1,
+            )
         scheduler.add_listener(self._not_started, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
         return scheduler
 
@@ -273,13 +302,13 @@ class Daemon:
         """Write the times that were missed into the ledger; whether one of them can still be served."""
         now = self._hooks.clock()
         newest = state.ledger.newest(kinds=slot.served, policy=slot.policy)
-        found = due(slot, newest.at if newest else None, now, self._settings.schedule.grace)
-        if found.missed and not found.run:
-            # A run that starts now writes them itself.
+        found = due(slot, newest.at if newest else None, now)
+        # A run that starts now writes those of its policy itself; sweeps are known here only.
+        if found.missed and (slot.missed == "sweep.missed" or not found.run):
             state.ledger.append(slot.missed, _missed(slot, found), policy=slot.policy, at=now)
             self._hooks.say("slot.missed", slot=slot.name, missed=len(found.missed))
         if found.run:
-            self._hooks.say("slot.late", slot=slot.name)
+            self._hooks.say("slot.late", slot=slot.name, missed=len(found.missed))
         return found.run
 
     def _not_started(self, event: JobEvent) -> None:
@@ -287,7 +316,7 @@ class Daemon:
         name = event.job_id.removeprefix("late-")
         self._hooks.say("slot.skipped", slot=name, busy=event.code == EVENT_JOB_MAX_INSTANCES)
         slot = self._slots[name]
-        if event.code == EVENT_JOB_MISSED and slot.served:
+        if event.code == EVENT_JOB_MISSED:
             try:
                 with closing(_state(self._settings)) as state:
                     self._recall(state, slot)
@@ -304,9 +333,14 @@ class Daemon:
             if name in self._children:
                 self._hooks.say("slot.skipped", slot=name, busy=True)
                 return
-            child = subprocess.Popen(
-                [*self._hooks.command, *self._slots[name].arguments], stdin=subprocess.DEVNULL
-            )
+            try:
+                child = subprocess.Popen(
+                    [*self._hooks.command, *self._slots[name].arguments], stdin=subprocess.DEVNULL
+                )
+            except OSError as error:
+                # The machine has no room for another process; the next run counts the gap and writes it.
+                self._hooks.say("slot.skipped", slot=name, busy=False, reason=error.strerror)
+                return
             self._children[name] = child
         self._hooks.say("run.begun", slot=name, pid=child.pid)
         code = child.wait()
@@ -354,6 +388,9 @@ def _answering(settings: Settings, health: Callable[[], tuple[bool, dict[str, An
     """Answer ``/healthz`` inside the block; gives the address."""
 
     class Handler(BaseHTTPRequestHandler):
+        #: seconds for a request to be told
+        timeout = 10
+
         def do_GET(self) -> None:
             healthy, told = health()
             data = json.dumps(told).encode()

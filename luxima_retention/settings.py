@@ -675,7 +675,7 @@ CronExpression = Annotated[str, AfterValidator(_expression)]
 
 
 class ScheduleSettings(Section):
-    """``schedule``: when each policy runs; the daemon reads it, CronJobs and crontab say the same."""
+    """``schedule``: when everything runs; the daemon reads it, CronJobs and crontab say the same."""
 
     time_zone: Annotated[str, AfterValidator(_zone)] = Field(
         "Asia/Jakarta", description="Zone of all the times here."
@@ -689,6 +689,14 @@ class ScheduleSettings(Section):
     metrics: CronExpression = Field("47 3 * * *", description="The same of metrics.")
     application_logs_sweep: CronExpression = Field(
         "23 4 * * sun", description="The same of application-logs with --sweep."
+    )
+    archive_expire: CronExpression = Field(
+        "43 5 * * sun",
+        description="When archives go whose own retention is over; never while archive.url is empty.",
+    )
+    report: CronExpression = Field(
+        "37 5 1 * *",
+        description="When the report about the month before goes to report.url; never while that is empty.",
     )
     max_runtime: Duration = Field(timedelta(minutes=50), description="Time budget of each run.")
     grace: Duration = Field(

@@ -6,6 +6,7 @@ Modules are loaded when their command is called, so that ``--help`` stays fast.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -117,7 +118,22 @@ def cli(context: click.Context, config: Path | None, log_level: str | None) -> N
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script: every way to end has its exit code, and its sentence on stderr."""
-    sys.exit(_status(arguments))
+    # As PID 1 a process without a handler does not even notice SIGTERM. Batches have one of their own.
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        status = _status(arguments)
+    except _Terminated:
+        click.echo("error: stopped by SIGTERM before it was done", err=True)
+        status = ExitCode.STOPPED
+    sys.exit(status)
+
+
+class _Terminated(BaseException):
+    """SIGTERM; no ``except Exception`` may take it for a fault."""
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    raise _Terminated
 
 
 def _status(arguments: Sequence[str] | None) -> int:

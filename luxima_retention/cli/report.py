@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -50,8 +51,9 @@ def command(
     """Write a report about a period, from the ledger and a fresh survey that changes nothing.
 
     A ledger that fails verification is told in the report, and by the exit status: 6, or 3 where it or an
-    anchor cannot be read.
+    anchor cannot be read. The bundle about last month that goes to report.url becomes an entry of the ledger.
     """
+    from luxima_retention.entries import sent
     from luxima_retention.report.forms import form_of
     from luxima_retention.report.gather import gather
     from luxima_retention.state import open_state
@@ -70,6 +72,8 @@ def command(
     with closing(state):
         made, code = gather(settings, state.ledger, *period)
         where = _written(settings, state, made, target, form=form, lang=lang)
+        if not out and not code and form == "bundle":
+            _recorded(settings, state, made, sent(made, form, lang, where))
     click.echo(f"{made.verdict}: {where}")
     if code:
         click.echo(f"the ledger cannot be trusted: {made.ledger_error}", err=True)
@@ -112,3 +116,13 @@ def _written(settings: Settings, state: State, made: Report, target: str, *, for
         return send(made, form, lang, evidence, url=target, access=open_access(settings.ledger))
     write(made, form, lang, evidence, Path(target))
     return target
+
+
+def _recorded(settings: Settings, state: State, made: Report, body: Mapping[str, Any]) -> None:
+    """Tell the ledger that last month's report was sent, for whoever asks whether it is due."""
+    from luxima_retention.clock import system_clock
+    from luxima_retention.report.period import month_of
+
+    now = system_clock()
+    if (made.start, made.end) == month_of("last", now, settings.schedule.time_zone):
+        state.ledger.append("report.sent", body, policy=None, at=now)

@@ -1,4 +1,4 @@
-"""``luxima-retention schedule``: run the policies at their times."""
+"""``luxima-retention schedule``: run the policies, and the monthly report, at their times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @output_option
 @click.pass_context
 def command(context: click.Context, *, print_next: int | None, output: str) -> None:
-    """Run each policy at its times, until told to stop (SIGTERM, exit 0).
+    """Run each policy at its times, and the monthly report, until told to stop (SIGTERM, exit 0).
 
     The times stand in section schedule of the settings. What was due while nothing ran is started if it is
     not later than schedule.grace, else recorded in the ledger. Of several daemons one works.

@@ -33,6 +33,7 @@ KINDS = frozenset(
         "slot.missed",
         "sweep.completed",
         "sweep.missed",
+        "report.sent",
         "rotation",
         "key.created",
         "key.rotated",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -166,3 +167,26 @@ def test_the_daemon_as_pid_one_ends_with_sigterm(database, installed, read_only)
     os.kill(inner_of(process), signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 0, said
+
+
+def test_a_report_as_pid_one_ends_with_sigterm_whatever_it_waits_for(
+    database, installed, read_only, tmp_path
+):
+    command = audit_log(database, rows=10)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        silent.settimeout(60)
+        port = silent.getsockname()[1]
+        container = Container(
+            installed, read_only, {**command.variables, "LUXIMA_PROMETHEUS__URLS": f"http://127.0.0.1:{port}"}
+        )
+        process = container.start(
+            *(container.bin / "luxima-retention", "report", "--month", "last", "-o", "/dev/stdout")
+        )
+        asked, _ = silent.accept()
+        with asked:
+            os.kill(inner_of(process), signal.SIGTERM)
+            out, err = process.communicate(timeout=30)
+    assert process.returncode == 7, out + err
+    assert "stopped by SIGTERM" in err

@@ -14,7 +14,7 @@ import pytest
 
 from luxima_retention.ledger import open_ledger
 from tests.servers.command import Command, audit_log
-from tests.servers.process import wait_until
+from tests.servers.process import free_ports, wait_until
 from tests.servers.programs import faketime_library
 
 OFF = dict.fromkeys(
@@ -164,6 +164,37 @@ def test_a_sweep_that_was_missed_is_told_from_the_daily_runs(command, start):
     assert found == ["sweep.completed", "slot.missed", "sweep.missed"]
 
 
+def test_sweeps_that_were_missed_are_told_even_if_one_is_made_up_for(command, start):
+    now = datetime.now(UTC)
+    with ledger_of(command) as ledger:
+        body = {"part": None, "exit_code": 0}
+        ledger.append("sweep.completed", body, policy="application-logs", at=now - timedelta(minutes=5))
+    daemon = start(
+        command, LUXIMA_SCHEDULE__AUDIT_LOGS="", LUXIMA_SCHEDULE__APPLICATION_LOGS_SWEEP="* * * * *"
+    )
+    assert daemon.expect("run.begun")["slot"] == "application-logs-sweep"
+    assert daemon.stop() == 0
+    with ledger_of(command) as ledger:
+        missed = ledger.newest(kinds={"sweep.missed"}, policy="application-logs")
+    # One more where a minute began meanwhile.
+    assert missed.body["missed"] in {4, 5}
+
+
+def test_old_archives_end_when_a_daemon_begins_to_lead(command, start, tmp_path):
+    """Late by weeks or by nobody's fault, it does no harm: each archive has its own date."""
+    with ledger_of(command) as ledger:
+        ledger.append("archive.expired", {}, policy="audit-logs", at=datetime.now(UTC) - timedelta(days=30))
+    daemon = start(
+        command,
+        LUXIMA_SCHEDULE__AUDIT_LOGS="",
+        LUXIMA_ARCHIVE__URL=tmp_path.as_uri(),
+        LUXIMA_ARCHIVE__RETENTION_DAYS="730",
+    )
+    ended = daemon.expect("run.ended")
+    assert (ended["slot"], ended["exit_code"]) == ("archive-expire", 0)
+    assert daemon.stop() == 0
+
+
 def test_of_two_daemons_one_leads_and_the_other_takes_over_when_it_is_killed(command, start):
     first = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *")
     first.expect("schedule.leader")
@@ -224,6 +255,92 @@ def test_the_clock_passes_midnight_and_the_end_of_a_month(tmp_path, start):
     assert begun["slot"] == "metrics"
     assert begun["timestamp"].startswith("2026-02-01T00:00:0")
     assert daemon.expect("run.ended")["exit_code"] == 0
+    assert daemon.stop() == 0
+
+
+def test_a_machine_that_slept_over_midnight_runs_what_became_due(tmp_path, start):
+    """Its clock jumps when it wakes, but what the daemon waited by stood still."""
+    clock = tmp_path / "clock"
+
+    def tell(instant):
+        seconds = int((instant - datetime.now(UTC)).total_seconds())
+        clock.with_suffix(".new").write_text(f"{seconds:+d}s")
+        clock.with_suffix(".new").replace(clock)
+
+    tell(datetime(2026, 1, 31, 12, tzinfo=UTC))
+    command = Command(variables={"LUXIMA_LEDGER__PATH": str(tmp_path / "ledger")}, cwd=tmp_path)
+    daemon = start(
+        command,
+        LUXIMA_SCHEDULE__METRICS="0 0 1 * *",
+        LUXIMA_SCHEDULE__AUDIT_LOGS="",
+        LUXIMA_SCHEDULE__TIME_ZONE="UTC",
+        LD_PRELOAD=faketime_library(),
+        FAKETIME_TIMESTAMP_FILE=str(clock),
+        FAKETIME_NO_CACHE="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+        TZ="UTC",
+    )
+    assert daemon.expect("schedule.leader")["timestamp"].startswith("2026-01-31T12:00")
+    assert daemon.health()["next"]["at"] == "2026-02-01T00:00:00Z"
+    tell(datetime(2026, 2, 1, 0, 5, tzinfo=UTC))
+    begun = daemon.expect("run.begun")
+    assert (begun["slot"], begun["timestamp"][:15]) == ("metrics", "2026-02-01T00:0")
+    assert daemon.expect("run.ended")["exit_code"] == 0
+    assert daemon.stop() == 0
+
+
+def report_sent(command, ago):
+    """The ledger says that the monthly report was last sent so long ago."""
+    with ledger_of(command) as ledger:
+        ledger.append("report.sent", {"form": "bundle"}, policy=None, at=datetime.now(UTC) - ago)
+
+
+def test_a_report_that_is_a_fortnight_late_is_sent_once_and_a_restart_remembers_it(command, start, tmp_path):
+    fortnight_ago = datetime.now(UTC) - timedelta(days=14)
+    report_sent(command, timedelta(days=40))
+    times = {
+        "LUXIMA_SCHEDULE__AUDIT_LOGS": "",
+        "LUXIMA_SCHEDULE__REPORT": f"0 0 {min(fortnight_ago.day, 28)} * *",
+        "LUXIMA_SCHEDULE__TIME_ZONE": "UTC",
+        "LUXIMA_REPORT__URL": tmp_path.as_uri(),
+    }
+    first = start(command, **times)
+    ended = first.expect("run.ended")
+    assert (ended["slot"], ended["exit_code"]) == ("report", 0), "".join(first.lines)
+    assert first.stop() == 0
+    (sent,) = tmp_path.iterdir()
+    assert sent.suffix == ".zip"
+    with ledger_of(command) as ledger:
+        entry = ledger.newest(kinds={"report.sent"})
+    assert entry.body["url"] == f"{tmp_path.as_uri()}/{sent.name}"
+    assert datetime.now(UTC) - entry.at < timedelta(minutes=5)
+
+    second = start(command, **times)
+    second.expect("schedule.leader")
+    assert wait_until(lambda: second.health()["role"] == "leader")
+    assert second.stop() == 0
+    assert second.said("run.begun") == []
+
+
+def test_without_a_place_for_it_no_report_is_due(command, start):
+    report_sent(command, timedelta(days=400))
+    daemon = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *")
+    assert daemon.expect("schedule.started")["slots"] == ["audit-logs"]
+    daemon.expect("schedule.leader")
+    assert daemon.stop() == 0
+    assert daemon.said("run.begun") == []
+
+
+def test_a_daemon_that_cannot_reach_its_ledger_says_why(command, start):
+    port = free_ports(1)[0]
+    daemon = start(
+        command,
+        LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *",
+        LUXIMA_DATABASE__DSN=f"postgresql://role@127.0.0.1:{port}/nowhere",
+    )
+    assert "no connection" in daemon.expect("schedule.waiting")["reason"]
+    health = daemon.health()
+    assert (health["role"], health["reason"]) == ("waiting", daemon.said("schedule.waiting")[0]["reason"])
     assert daemon.stop() == 0
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.servers.programs import CACHE, unpack
+from tests.servers.programs import CACHE, unpack, write_script
 
-_PACKAGE = "chromium-headless-shell"
-_FONT = "fonts-dejavu-core"
-_INSTALLED = ("chromium", "chromium-headless-shell", "google-chrome", "chromium-browser")
+_PROGRAM = "chromium-headless-shell"
+_ROOT = CACHE / _PROGRAM
+#: what it needs, a font, and a library of Playwright's own program
+_PACKAGES = (_PROGRAM, "fonts-dejavu-core", "libatomic1")
+_INSTALLED = ("chromium", _PROGRAM, "google-chrome", "chromium-browser")
 #: No sandbox, since tests run as root in containers; nothing of its own goes out to any network.
 _ARGUMENTS = (
     "--no-sandbox",
@@ -30,46 +32,45 @@ _ARGUMENTS = (
 @contextmanager
 def run_browser() -> Iterator[Browser]:
     """A browser that ends with the block."""
+    program = next(filter(None, map(shutil.which, _INSTALLED)), None) or _unpacked()
+    before = os.environ.get("LD_LIBRARY_PATH")
+    if _ROOT.is_dir():
+        os.environ["LD_LIBRARY_PATH"] = ":".join(filter(None, (before, _libraries())))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_program(), args=list(_ARGUMENTS))
+        _restore("LD_LIBRARY_PATH", before)
+        browser = playwright.chromium.launch(executable_path=program, args=list(_ARGUMENTS))
         try:
             yield browser
         finally:
             browser.close()
 
 
-def _program() -> str:
-    for name in _INSTALLED:
-        if found := shutil.which(name):
-            return found
-    root = CACHE / _PACKAGE
-    if not root.is_dir():
-        unpack(root, [*_missing(_PACKAGE), _FONT])
-    return str(_script(root))
+def _restore(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
-def _missing(package: str) -> list[str]:
-    """The package and those that this machine lacks for it."""
-    command = ["apt-get", "-s", "--no-install-recommends", "install", package]
-    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout
-    found = [line.split()[1] for line in said.splitlines() if line.startswith("Inst ")]
-    return [name for name in found if name not in {"xdg-utils", "adduser"}] or [package]
+def _unpacked() -> str:
+    if not _ROOT.is_dir():
+        unpack(_ROOT, list(_PACKAGES), missing=True)
+    return str(_script())
 
 
-def _script(root: Path) -> Path:
+def _libraries() -> str:
+    places = ("lib", "usr/lib")
+    found = {path.parent for place in places for path in _ROOT.glob(f"{place}/*-linux-gnu/**/*.so*")}
+    return ":".join(sorted(map(str, found)))
+
+
+def _script() -> Path:
     """Starts the program with the libraries and the font that were unpacked beside it."""
-    (program,) = root.glob(f"usr/lib/chromium/{_PACKAGE}")
-    found = (
-        path.parent for place in ("lib", "usr/lib") for path in root.glob(f"{place}/*-linux-gnu/**/*.so*")
+    (program,) = _ROOT.glob(f"usr/lib/chromium/{_PROGRAM}")
+    fonts = _ROOT / "fonts.conf"
+    places = "".join(f"<dir>{place}/usr/share/fonts</dir>" for place in (_ROOT, ""))
+    fonts.write_text(f"<fontconfig>{places}</fontconfig>\n")
+    return write_script(
+        _ROOT / _PROGRAM,
+        f'#!/bin/sh\nFONTCONFIG_FILE="{fonts}" LD_LIBRARY_PATH="{_libraries()}" exec "{program}" "$@"\n',
     )
-    libraries = ":".join(sorted(set(map(str, found))))
-    fonts = root / "fonts.conf"
-    fonts.write_text(
-        f"<fontconfig><dir>{root}/usr/share/fonts</dir><dir>/usr/share/fonts</dir></fontconfig>\n"
-    )
-    script = root / _PACKAGE
-    script.write_text(
-        f'#!/bin/sh\nFONTCONFIG_FILE="{fonts}" LD_LIBRARY_PATH="{libraries}" exec "{program}" "$@"\n'
-    )
-    script.chmod(0o755)
-    return script

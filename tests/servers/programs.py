@@ -6,6 +6,7 @@ machine as it was. Only an empty package list needs root, for ``apt-get update``
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -55,40 +56,59 @@ def _unpacked(name: str, debian: str) -> str:
     return str(_with_libraries(root, program) if libraries else program)
 
 
-def unpack(root: Path, packages: list[str]) -> None:
-    """Into a directory of its own first, so that a test run that is killed leaves no half of it."""
+def unpack(root: Path, packages: list[str], *, missing: bool = False) -> None:
+    """Into a directory of its own first, so that a test run that is killed leaves no half of it.
+
+    ``missing``: with all that these packages need and this machine lacks.
+    """
     CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as directory:
+    with (CACHE / "lock").open("w") as lock, tempfile.TemporaryDirectory(dir=CACHE) as directory:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if root.is_dir():
+            return
         work = Path(directory)
-        _download(work, packages)
+        _download(work, packages, missing=missing)
         for file in work.glob("*.deb"):
             _command(["dpkg-deb", "-x", str(file), str(work / "root")], work)
-        if not root.is_dir():
-            (work / "root").rename(root)
+        (work / "root").rename(root)
 
 
-def _download(work: Path, packages: list[str]) -> None:
-    command = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages]
+def write_script(path: Path, text: str) -> Path:
+    """A program at once whole, since another test process may be starting it."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(text)
+    Path(file.name).chmod(0o755)
+    return Path(file.name).rename(path)
+
+
+def _download(work: Path, packages: list[str], *, missing: bool) -> None:
     try:
-        _command(command, work)
+        _fetch(work, packages, missing=missing)
     except ServerError:
         if os.geteuid() != 0:
             raise
         _command(["apt-get", "-q", "update"], work)
-        _command(command, work)
+        _fetch(work, packages, missing=missing)
 
 
-def _command(command: list[str], work: Path) -> None:
+def _fetch(work: Path, packages: list[str], *, missing: bool) -> None:
+    named = packages
+    if missing:
+        said = _command(["apt-get", "-s", "--no-install-recommends", "install", *packages], work)
+        named = [line.split()[1] for line in said.splitlines() if line.startswith("Inst ")]
+    _command(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *named], work)
+
+
+def _command(command: list[str], work: Path) -> str:
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False, timeout=240)
     if done.returncode:
         said = f"{done.stdout}{done.stderr}".strip()
         raise ServerError(f"{' '.join(command)} failed; install the package yourself:\n{said}")
+    return done.stdout
 
 
 def _with_libraries(root: Path, program: Path) -> Path:
     """A script that runs the program with the libraries that were unpacked beside it."""
     (libraries,) = root.glob("usr/lib/*-linux-gnu")
-    script = root / program.name
-    script.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{program}" "$@"\n')
-    script.chmod(0o755)
-    return script
+    text = f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{program}" "$@"\n'
+    return write_script(root / program.name, text)

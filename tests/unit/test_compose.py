@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,18 @@ def test_every_store_of_the_stack_is_there():
     }
 
 
+def test_compose_takes_the_file_as_it_is():
+    compose = Path(sysconfig.get_path("scripts")) / "docker-compose"
+    done = subprocess.run(
+        [compose, "-f", ROOT / "docker-compose.test.yml", "config", "-q"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_is_pinned_checked_and_not_in_reach_of_others(name):
     service = SERVICES[name]
@@ -36,6 +50,15 @@ def test_a_service_is_pinned_checked_and_not_in_reach_of_others(name):
     assert set(service.get("depends_on", {})) <= set(SERVICES)
     for config in service.get("configs", []):
         assert config["source"] in COMPOSE["configs"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_health_check_asks_the_server_itself(name):
+    """A program that prints its version is healthy without any server."""
+    words = " ".join(SERVICES[name]["healthcheck"]["test"])
+    asks = r"http://127\.0\.0\.1:\d+/\S*(health|ready)|pg_isready -h 127\.0\.0\.1|--ready|-health$|readyz$"
+    assert re.search(asks, words)
+    assert "-version" not in words
 
 
 def test_no_two_services_share_a_port():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sysconfig
 from pathlib import Path
 
 import yaml
@@ -44,10 +46,32 @@ def test_signals_reach_the_program():
 
 
 def test_nothing_is_installed_without_its_hash():
-    installs = [line for line in instructions("RUN", LINES) if " install " in line]
-    assert len(installs) == 2
-    for line in installs:
-        assert "--require-hashes" in line or ("--no-deps" in line and "--no-build-isolation" in line)
+    installs = [
+        step
+        for line in instructions("RUN", LINES)
+        for step in line.split(" && ")
+        if re.search(r"pip\b.* (install|wheel) ", step)
+    ]
+    assert len(installs) == 4
+    for step in installs:
+        ours = "--no-deps" in step and ("--no-build-isolation" in step or "--no-index" in step)
+        assert "--require-hashes" in step or ours
+
+
+def test_what_builds_the_wheel_stays_behind():
+    assert any(name.startswith("hatchling==") for name in locked("build.lock"))
+    assert not {name for name in locked("image.lock") if name.startswith(("hatchling", "editables"))}
+    stays = [line for line in instructions("RUN", LINES) if "build.lock" in line]
+    assert stays
+    assert not any("--python" in line for line in stays)
+
+
+def test_the_linter_of_dockerfiles_has_nothing_to_say():
+    hadolint = Path(sysconfig.get_path("scripts")) / "hadolint"
+    done = subprocess.run(
+        [hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_bytecode_is_compiled_while_the_root_can_be_written():
@@ -56,8 +80,11 @@ def test_bytecode_is_compiled_while_the_root_can_be_written():
 
 
 def test_the_image_holds_the_versions_that_were_tested():
-    assert locked("image.lock")
-    assert locked("image.lock") <= locked("dev.lock")
+    for name in ("build.lock", "image.lock"):
+        assert locked(name)
+        assert locked(name) <= locked("dev.lock")
+    # The CronJob of the report sends a bundle, which holds a PDF.
+    assert any(name.startswith("typst==") for name in locked("image.lock"))
     assert not {
         name for name in locked("image.lock") if name.startswith(("pixeltable", "seaweedfs", "pytest"))
     }

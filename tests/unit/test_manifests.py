@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -20,7 +21,6 @@ import yaml
 from luxima_retention.cli import cli
 from luxima_retention.configuration import load
 from luxima_retention.cronline import parse
-from luxima_retention.durations import parse_duration
 from luxima_retention.errors import ExitCode
 from luxima_retention.job import Opening
 from luxima_retention.job import load as load_job
@@ -33,7 +33,12 @@ CRON = ROOT / "cron"
 OVERLAYS = ("base", "overlays/staging", "overlays/production")
 COMPONENTS = ("paused", "sharded", "pushgateway", "otel", "log-volume")
 VERSIONS = ("1.31", "1.33", "1.37")
-SLOTS = {slot.name: slot for slot in slots(Settings(policies={}))}
+DEFAULTS = Settings(
+    policies={},
+    report={"url": "s3://bucket/reports"},
+    archive={"url": "s3://bucket/archive", "retention_days": 730},
+)
+SLOTS = {slot.name: slot for slot in slots(DEFAULTS)}
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 
 
@@ -50,20 +55,23 @@ def rendered(name):
     return kustomize(CRON / name)
 
 
-@pytest.fixture(scope="module")
-def with_components(tmp_path_factory):
-    """Production as it is with every component."""
-    directory = tmp_path_factory.mktemp("kustomize")
+def combined(directory, overlay):
+    """An overlay as it is with every component."""
     (directory / "cron").symlink_to(CRON)
     (directory / "kustomization.yaml").write_text(
         yaml.safe_dump(
             {
-                "resources": ["cron/overlays/production"],
+                "resources": [f"cron/{overlay}"],
                 "components": [f"cron/components/{name}" for name in COMPONENTS],
             }
         )
     )
     return kustomize(directory)
+
+
+@pytest.fixture(scope="module")
+def with_components(tmp_path_factory):
+    return combined(tmp_path_factory.mktemp("kustomize"), "overlays/production")
 
 
 def of_kind(kind, documents):
@@ -84,10 +92,12 @@ def container(cron_job):
 
 
 def parsed(words):
-    """The parameters of the command that these words call, by the real command line."""
+    """The command that these words call and its parameters, by the real command line."""
     name, *rest = words
     outer = click.Context(cli)
     command = cli.get_command(outer, name)
+    if isinstance(command, click.Group):
+        name, command, rest = command.resolve_command(outer, rest)
     with command.make_context(name, rest, parent=outer) as inner:
         return name, inner.params
 
@@ -112,21 +122,36 @@ def test_so_has_every_component(with_components, version):
         assert kubernetes_validate.validate(document, version, strict=True) is not None
 
 
+def test_components_fit_an_overlay_that_leaves_jobs_out(tmp_path):
+    combination = combined(tmp_path, "overlays/staging")
+    for document in combination:
+        assert kubernetes_validate.validate(document, VERSIONS[-1], strict=True) is not None
+    assert set(cron_jobs(combination)) == set(cron_jobs(rendered("overlays/staging")))
+    assert all("--dry-run" in container(job)["args"] for job in cron_jobs(combination).values())
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_policy_has_a_job_and_every_job_a_policy(overlay):
+def test_every_policy_has_a_job_and_every_job_a_policy_but_report_and_archive(overlay):
     jobs = cron_jobs(rendered(overlay))
-    assert {parsed(container(job)["args"])[1]["policies"] for job in jobs.values()} == {
+    commands = [parsed(container(job)["args"]) for job in jobs.values()]
+    assert {given["policies"] for command, given in commands if command == "run"} == {
         (name,) for name in BY_NAME
     }
-    assert set(jobs) == set(SLOTS)
+    # Dry runs leave nothing to report, and no archive to end.
+    others = set() if overlay.endswith("staging") else {"report", "expire"}
+    assert {command for command, _ in commands} == {"run"} | others
+    assert len(jobs) == len(BY_NAME) + 1 + len(others)
+    assert set(jobs) <= set(SLOTS)
 
 
 @pytest.mark.parametrize(("overlay", "name"), JOBS)
 def test_the_arguments_are_those_of_the_daemon_by_the_real_command_line(overlay, name):
-    command, given = parsed(container(cron_jobs(rendered(overlay))[name])["args"])
-    _, wanted = parsed(SLOTS[name].arguments)
-    expected = {**wanted, "output": "json", "dry_run": overlay.endswith("staging")}
-    assert (command, given) == ("run", expected)
+    command, wanted = parsed(SLOTS[name].arguments)
+    if "output" in wanted:
+        wanted["output"] = "json"
+    if overlay.endswith("staging"):
+        wanted["dry_run"] = True
+    assert parsed(container(cron_jobs(rendered(overlay))[name])["args"]) == (command, wanted)
 
 
 @pytest.mark.parametrize(("overlay", "name"), JOBS)
@@ -140,12 +165,13 @@ def test_the_times_are_those_of_the_settings(overlay, name):
 def test_a_job_neither_overlaps_nor_starts_late_nor_outlives_its_budget(overlay, name):
     spec = cron_jobs(rendered(overlay))[name]["spec"]
     job = spec["jobTemplate"]["spec"]
-    grace = Settings(policies={}).schedule.grace.total_seconds()
+    grace, deadline = SLOTS[name].grace, timedelta(seconds=spec["startingDeadlineSeconds"])
     assert spec["concurrencyPolicy"] == "Forbid"
-    assert spec["startingDeadlineSeconds"] == grace
+    # Without a grace of its own, any time before the next one will do.
+    assert deadline == grace if grace else timedelta(days=1) < deadline < timedelta(days=7)
     assert pod(cron_jobs(rendered(overlay))[name])["restartPolicy"] == "Never"
-    args = container(cron_jobs(rendered(overlay))[name])["args"]
-    budget = parse_duration(args[args.index("--max-runtime") + 1]).total_seconds()
+    _, given = parsed(container(cron_jobs(rendered(overlay))[name])["args"])
+    budget = given.get("max_runtime", DEFAULTS.schedule.max_runtime).total_seconds()
     assert job["activeDeadlineSeconds"] > budget * (job["backoffLimit"] + 1)
     assert len(name) <= 52
 
@@ -204,11 +230,17 @@ def test_everything_that_a_pod_names_is_there(overlay, name):
     maps = [volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume]
     assert set(maps) <= set(of_kind("ConfigMap", documents))
     labels = cron_job["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
-    (policy,) = parsed(run["args"])[1]["policies"]
-    assert labels["luxima.id/policy"] == policy == spec["serviceAccountName"]
+    assert spec["serviceAccountName"] == (SLOTS[name].policy or name)
+    assert labels.items() >= labels_of(name).items()
     assert re.fullmatch(r"[a-z/-]+:\d+\.\d+\.\d+", run["image"])
     assert {"cpu", "memory", "ephemeral-storage"} <= set(run["resources"]["requests"])
     assert "memory" in run["resources"]["limits"]
+
+
+def labels_of(slot):
+    """What network policies and overlays select by."""
+    policy = SLOTS[slot].policy
+    return {"luxima.id/policy": policy} if policy else {"luxima.id/job": slot}
 
 
 def secret_files(cron_job):
@@ -219,7 +251,7 @@ def secret_files(cron_job):
 
 
 @pytest.mark.parametrize(("overlay", "name"), JOBS)
-def test_settings_and_secrets_are_known_and_each_policy_is_configured_by_them(
+def test_settings_and_secrets_are_known_and_each_job_is_configured_by_them(
     overlay, name, tmp_path, monkeypatch
 ):
     cron_job = cron_jobs(rendered(overlay))[name]
@@ -234,10 +266,13 @@ def test_settings_and_secrets_are_known_and_each_policy_is_configured_by_them(
     monkeypatch.setenv("LUXIMA_SECRETS_DIR", str(secrets))
     configuration = load(tmp_path / "luxima-retention.toml")
     assert configuration.settings.database.dsn is not None
-    assert (configuration.settings.supabase.dsn is not None) == (name == "security-events")
-    job = load_job(SLOTS[name].policy)
-    # Which files are rotated is for whoever mounts them.
-    assert job.targets(configuration.settings, Opening()) or name == "log-files"
+    assert (configuration.settings.supabase.dsn is not None) == (name in {"security-events", "report"})
+    for policy in BY_NAME if name == "report" else filter(None, [SLOTS[name].policy]):
+        # Which files are rotated is for whoever mounts them.
+        assert load_job(policy).targets(configuration.settings, Opening()) or policy == "log-files"
+    assert configuration.settings.report.url or name != "report"
+    # Base leaves to overlays whether there is an archive.
+    assert configuration.settings.archive.url or name != "archive-expire" or overlay == "base"
     mounts = {mount["name"]: mount["mountPath"] for mount in container(cron_job)["volumeMounts"]}
     assert configuration.settings.ledger.key_file.startswith(mounts["ledger-key"])
     assert mounts["secrets"] == "/run/secrets/luxima-retention"
@@ -252,22 +287,52 @@ def test_production_says_what_base_says_and_more():
     assert production["archive"]["url"]
 
 
-@pytest.mark.parametrize("policy", BY_NAME)
-def test_a_policy_reaches_what_it_needs_and_no_more(policy):
-    labels = {"app.kubernetes.io/name": "luxima-retention", "luxima.id/policy": policy}
+def reach(slot):
+    """The ports that the pods of a slot may go out to."""
+    labels = {"app.kubernetes.io/name": "luxima-retention", **labels_of(slot)}
     ports = set()
     for item in of_kind("NetworkPolicy", rendered("base")).values():
         assert "ingress" not in item["spec"]
         if selects(item["spec"]["podSelector"], labels):
             ports |= {port["port"] for rule in item["spec"].get("egress", []) for port in rule["ports"]}
-    stores = {"metrics": {9090}, "application-logs": {443, 3100}}
-    assert ports == {53, 5432} | stores.get(policy, {443})
+    return ports
+
+
+@pytest.mark.parametrize("policy", BY_NAME)
+def test_a_policy_reaches_what_it_needs_and_no_more(policy):
+    stores = {"metrics": {9090}, "application-logs": {3100}}
+    # Any of them may copy its checkpoint to anchors in a bucket.
+    assert reach(policy) == {53, 5432, 443} | stores.get(policy, set())
+
+
+def test_the_report_reaches_what_all_policies_reach():
+    assert reach("report") == set().union(*(reach(policy) for policy in BY_NAME))
+
+
+def test_archives_go_from_a_bucket_and_by_the_ledger():
+    assert reach("archive-expire") == {53, 5432, 443}
+
+
+def test_every_role_has_its_rights_in_the_docs():
+    page = (ROOT / "docs" / "operations.md").read_text()
+    rights = page[page.index("## Rights") : page.index("## The first run")]
+    roles = [
+        account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].rpartition("/")[2]
+        for account in of_kind("ServiceAccount", rendered("overlays/production")).values()
+        if "annotations" in account["metadata"]
+    ]
+    # The anchors lie in a bucket, and every run copies its checkpoint there.
+    accounts = {pod(job)["serviceAccountName"] for job in cron_jobs(rendered("overlays/production")).values()}
+    assert set(roles) == {f"luxima-retention-{name}" for name in accounts}
+    assert [role for role in roles if f"`{role}`" not in rights] == []
 
 
 def selects(selector, labels):
     wanted = selector.get("matchLabels", {})
     one_of = selector.get("matchExpressions", [])
-    return wanted.items() <= labels.items() and all(labels[item["key"]] in item["values"] for item in one_of)
+    return wanted.items() <= labels.items() and all(
+        labels.get(item["key"]) in item["values"] for item in one_of
+    )
 
 
 def test_nothing_may_come_in_or_go_out_unless_it_is_said():
@@ -284,14 +349,16 @@ def test_nothing_is_suspended_otherwise():
     assert not [name for name, job in jobs.items() if job["spec"].get("suspend")]
 
 
-def test_the_sets_of_the_log_volume_lie_on_it(with_components):
-    job = cron_jobs(with_components)["log-files"]
+@pytest.mark.parametrize("name", ["log-files", "report"])
+def test_the_sets_of_the_log_volume_lie_on_it(with_components, name):
+    job = cron_jobs(with_components)[name]
     (sets,) = (item["value"] for item in container(job)["env"] if item["name"] == "LUXIMA_ROTATION__SETS")
     rotation = RotationSettings.model_validate({"sets": sets})
     (mount,) = (item for item in container(job)["volumeMounts"] if item["name"] == "service-logs")
     paths = [path for chosen in rotation.sets.values() for path in chosen.paths]
     assert paths
     assert all(path.startswith(f"{mount['mountPath']}/") for path in paths)
+    assert mount.get("readOnly", False) == (name == "report")
 
 
 def test_sharded_gives_each_index_its_part(with_components):

@@ -140,6 +140,51 @@ def test_without_a_file_the_report_goes_where_the_settings_say(home):
     assert [path.suffix for path in (home / "reports").iterdir()] == [".zip"]
 
 
+def sent(home, *options):
+    """Entries about reports that were sent, after one more report to ``report.url``."""
+    if not (home / "reports").exists():
+        (home / "reports").mkdir()
+        with (home / "settings.toml").open("a") as file:
+            file.write(f'[report]\nurl = "file://{home}/reports"\n')
+    done = CliRunner().invoke(cli, ["--config", str(home / "settings.toml"), "report", *options])
+    ledger = FileLedger(home / "ledger.jsonl")
+    try:
+        return done.exit_code, list(ledger.entries(kinds={"report.sent"}))
+    finally:
+        ledger.close()
+
+
+def test_the_bundle_about_last_month_that_was_sent_is_an_entry(home):
+    code, (entry,) = sent(home, "--month", "last", "--format", "bundle")
+    (file,) = (home / "reports").iterdir()
+    start, end = month_of("last", datetime.now(UTC), "Asia/Jakarta")
+    assert (code, entry.policy) == (0, None)
+    assert entry.body["url"] == f"file://{home}/reports/{file.name}"
+    assert [datetime.fromisoformat(entry.body[name]) for name in ("start", "end")] == [start, end]
+    assert (entry.body["size"], len(entry.body["root"])) == (2, 64)
+    assert entry.body["verdict"] == "compliant with exceptions"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--month", "last", "--format", "html"),
+        ("--month", "2026-06", "--format", "bundle"),
+        ("--month", "last", "--format", "bundle", "-o", "elsewhere.zip"),
+    ],
+)
+def test_any_other_report_writes_nothing_into_the_ledger(home, options, monkeypatch):
+    monkeypatch.chdir(home)
+    assert sent(home, *options) == (0, [])
+
+
+def test_a_report_about_a_ledger_that_cannot_be_trusted_is_still_due(home):
+    path = home / "ledger.jsonl"
+    path.write_text(path.read_text().replace('"destroyed":7', '"destroyed":1', 1))
+    assert sent(home, "--month", "last", "--format", "bundle") == (6, [])
+    assert list((home / "reports").iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
