@@ -1,10 +1,10 @@
-"""The bodies of the ledger's entries about runs and reports: what each says, in one place. Pure."""
+"""The bodies of the ledger's entries about runs: what each says, in one place. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from luxima_retention.clock import iso
 from luxima_retention.errors import ExitCode
@@ -12,9 +12,6 @@ from luxima_retention.guards import Verdict
 from luxima_retention.history import OpenRun
 from luxima_retention.plan import Level, Plan, Survey
 from luxima_retention.results import Proof, Totals, Word
-
-if TYPE_CHECKING:
-    from luxima_retention.report.model import Report
 
 
 def started(plan: Plan, run_id: str, verdicts: Iterable[Verdict], archive: str | None) -> dict[str, Any]:
@@ -163,20 +160,6 @@ def completed(
             "oldest": _instant(proof.oldest),
         }
     return body
-
-
-def sent(report: Report, form: str, lang: str, url: str) -> dict[str, Any]:
-    """``report.sent``: the report about a month went to its place, from a ledger of this size and root."""
-    return {
-        "start": iso(report.start),
-        "end": iso(report.end),
-        "form": form,
-        "lang": lang,
-        "url": url,
-        "verdict": str(report.verdict),
-        "size": report.ledger.size,
-        "root": report.ledger.root,
-    }
 
 
 def kept(survey: Survey) -> str:

@@ -14,6 +14,7 @@ from luxima_retention.cli.common import Instant
 from luxima_retention.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from luxima_retention.report.forms import Sent
     from luxima_retention.report.model import Report
     from luxima_retention.settings import Settings
     from luxima_retention.state import State
@@ -53,8 +54,7 @@ def command(
     A ledger that fails verification is told in the report, and by the exit status: 6, or 3 where it or an
     anchor cannot be read. The bundle about last month that goes to report.url becomes an entry of the ledger.
     """
-    from luxima_retention.entries import sent
-    from luxima_retention.report.forms import form_of
+    from luxima_retention.report.forms import entry_of, form_of
     from luxima_retention.report.gather import gather
     from luxima_retention.state import open_state
 
@@ -71,10 +71,10 @@ def command(
         raise ConfigurationError("no ledger is configured", "set database.dsn or ledger.path")
     with closing(state):
         made, code = gather(settings, state.ledger, *period)
-        where = _written(settings, state, made, target, form=form, lang=lang)
+        sent = _written(settings, state, made, target, form=form, lang=lang)
         if not out and not code and form == "bundle":
-            _recorded(settings, state, made, sent(made, form, lang, where))
-    click.echo(f"{made.verdict}: {where}")
+            _recorded(settings, state, made, entry_of(made, form, lang, sent))
+    click.echo(f"{made.verdict}: {sent.where}")
     if code:
         click.echo(f"the ledger cannot be trusted: {made.ledger_error}", err=True)
         context.exit(int(code))
@@ -104,18 +104,18 @@ def _begun(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     return start, end
 
 
-def _written(settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str) -> str:
-    """Write it where it goes; that place."""
+def _written(settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str) -> Sent:
+    """Write it where it goes."""
     from luxima_retention.ledger.checkpoint import open_access, open_anchors, trusted_key
     from luxima_retention.report.bundle import Evidence
-    from luxima_retention.report.forms import send, write
+    from luxima_retention.report.forms import Sent, send, write
 
     key = trusted_key(settings.ledger, None, state.ledger) if form == "bundle" else None
     evidence = Evidence(ledger=state.ledger, anchors=open_anchors(settings.ledger), key=key)
     if target.startswith(("s3://", "file:")):
         return send(made, form, lang, evidence, url=target, access=open_access(settings.ledger))
     write(made, form, lang, evidence, Path(target))
-    return target
+    return Sent(where=target)
 
 
 def _recorded(settings: Settings, state: State, made: Report, body: Mapping[str, Any]) -> None:

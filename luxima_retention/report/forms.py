@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
+from typing import Any
 
+from luxima_retention.clock import iso
 from luxima_retention.errors import StoreError
 from luxima_retention.places import Access, open_place
 from luxima_retention.report.bundle import Evidence, stem, write_bundle
@@ -75,8 +79,16 @@ def _umask() -> int:
     return mask
 
 
-def send(report: Report, form: str, lang: str, evidence: Evidence, *, url: str, access: Access) -> str:
-    """Write the report to the place ``url``; its address there.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """Where a report went; the SHA-256 of its bytes where that was a place and no file."""
+
+    where: str
+    sha256: str | None = None
+
+
+def send(report: Report, form: str, lang: str, evidence: Evidence, *, url: str, access: Access) -> Sent:
+    """Write the report to the place ``url``.
 
     The name tells the period, so that the report of another month replaces nothing.
 
@@ -84,7 +96,7 @@ def send(report: Report, form: str, lang: str, evidence: Evidence, *, url: str, 
         ConfigurationError: ``url`` names no place, or the extra ``pdf`` is not installed.
         StoreError: the place does not take it.
     """
-    place = open_place(url, access)
+    place, digest = open_place(url, access), sha256()
     name = stem(report) + FORMS[form]
     with TemporaryDirectory(prefix="luxima-report-") as home:
         path = Path(home) / name
@@ -93,12 +105,28 @@ def send(report: Report, form: str, lang: str, evidence: Evidence, *, url: str, 
         try:
             with path.open("rb") as file:
                 while block := file.read(1 << 20):
+                    digest.update(block)
                     upload.write(block)
             upload.finish()
         except BaseException:
             upload.abort()
             raise
-    return f"{place.url.rstrip('/')}/{name}"
+    return Sent(where=f"{place.url.rstrip('/')}/{name}", sha256=digest.hexdigest())
+
+
+def entry_of(report: Report, form: str, lang: str, sent: Sent) -> dict[str, Any]:
+    """The body of ``report.sent``: the report, and the size and root of the ledger that it tells about."""
+    return {
+        "start": iso(report.start),
+        "end": iso(report.end),
+        "form": form,
+        "lang": lang,
+        "url": sent.where,
+        "sha256": sent.sha256,
+        "verdict": str(report.verdict),
+        "size": report.ledger.size,
+        "root": report.ledger.root,
+    }
 
 
 def _rendered(report: Report, form: str, lang: str) -> bytes:

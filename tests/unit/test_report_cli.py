@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -160,6 +161,7 @@ def test_the_bundle_about_last_month_that_was_sent_is_an_entry(home):
     start, end = month_of("last", datetime.now(UTC), "Asia/Jakarta")
     assert (code, entry.policy) == (0, None)
     assert entry.body["url"] == f"file://{home}/reports/{file.name}"
+    assert entry.body["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert [datetime.fromisoformat(entry.body[name]) for name in ("start", "end")] == [start, end]
     assert (entry.body["size"], len(entry.body["root"])) == (2, 64)
     assert entry.body["verdict"] == "compliant with exceptions"
