@@ -327,13 +327,14 @@ class BucketPlace:
     def errors(self, name: str) -> Iterator[None]:
         """Turn what the S3 client raises into our sentence."""
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         try:
             yield
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown error")
             raise StoreError(f"{self.url}/{name}: S3 answered {code}", _HINTS.get(code)) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:
             raise StoreError(
                 f"{self.url}/{name}: {error}", "check the endpoint and its credentials"
             ) from error
