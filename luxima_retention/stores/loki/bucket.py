@@ -51,12 +51,16 @@ class Buckets:
         prefix: Loki's object prefix, without slashes at its ends.
         delimiter: what stands for each colon of a chunk's key.
         access: how they are reached.
+        index_path: where index tables are: ``index/``.
     """
 
-    def __init__(self, names: Sequence[str], prefix: str, delimiter: str, access: Access) -> None:
+    def __init__(
+        self, names: Sequence[str], prefix: str, delimiter: str, access: Access, index_path: str = "index/"
+    ) -> None:
         self.names = tuple(names)
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._delimiter = delimiter
+        self.index_path = self._prefix + index_path
         number = "[0-9a-f]{1,16}"
         self._chunk = re.compile(rf"{number}(?:{re.escape(delimiter)}{number}){{2,3}}")
         self._access = access

@@ -96,7 +96,7 @@ class Scan:
         removable: groups that go, oldest table first.
         kept: groups that would go, were it not for a hold or an unreadable file.
         sharing: numbers of expired tables whose shared files wait for the longest period of a tenant.
-        unknown: numbers of expired tables that no period named.
+        unknown: numbers of expired tables that no period named: they keep what only a listing finds.
         condemned: table name → chunks that go with it, each once.
         lists: every list, oldest first, and what may be done about it now.
         held: chunks past the cutoff that a hold keeps, directly or through its index file.
@@ -143,7 +143,7 @@ class Scan:
     def blocked(self) -> set[int]:
         """Days of kept tables that were not read whole: any chunk of theirs may be named there."""
         unread = {group.table.number for group in self.kept if group.unreadable or not group.chunks}
-        return unread | self.sharing | self.unknown
+        return unread | self.sharing
 
 
 class Cutoffs:
@@ -210,7 +210,7 @@ def _groups(look: Look, found: Scan) -> Iterator[Group]:
 
 
 def _foreign_directory(look: Look, name: str, found: Scan) -> None:
-    """A table that no period named may be Loki's all the same: what it may name stays.
+    """A table that no period named may be Loki's all the same.
 
     A tenant that is called like the index path has streams there, by their fingerprints.
     """
@@ -329,6 +329,7 @@ def _condemn(found: Scan, look: Look, listed: set[str]) -> None:
             for chunk, size, _ in all_chunks(look.buckets, look.now)
             if free(chunk)
             and not is_held(chunk, look.holds)
+            and found.unknown.isdisjoint(chunk.days)
             and (chunk.key not in listed or not days.isdisjoint(chunk.days))
         )
 

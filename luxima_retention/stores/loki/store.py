@@ -282,7 +282,7 @@ class LokiStore:
         self._swept, self._young_orphans = [], 0
         if not self.rules.sweep:
             return
-        known, blocked = found.named | self._named, found.blocked
+        known, blocked = found.named | self._named, found.blocked | found.unknown
         newest = look.now - self.rules.min_object_age if self.rules.offline else look.now
         for chunk, _, modified in all_chunks(self.buckets, look.now):
             expired = chunk.end < look.cutoffs.of(chunk.tenant) and self._mine(chunk)
@@ -515,7 +515,7 @@ def _scan_findings(found: Scan, look: Look) -> Iterable[Finding]:
             code="unreadable-index",
             level=Level.WARNING,
             message=f"{sentence}: its table and every chunk of its day stay",
-            hint="look at the object; Loki cannot read it either",
+            hint="look at the object: a damaged one breaks Loki's queries; other versions are not known here",
         )
     if len(found.unreadable) > _SHOWN:
         yield Finding(
