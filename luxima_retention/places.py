@@ -277,8 +277,7 @@ class BucketPlace:
     def stored(self, prefix: str) -> Iterator[Stored]:
         """See :class:`Place`."""
         with self.errors(prefix):
-            pages = self.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
+            for page in listing(self.client, "list_objects_v2", self.bucket, self.prefix + prefix):
                 for item in page.get("Contents", ()):
                     yield Stored(
                         name=item["Key"].removeprefix(self.prefix),
@@ -316,10 +315,9 @@ class BucketPlace:
 
     def _versions(self, prefix: str, *, markers: bool = True) -> list[Any]:
         """Every version of the keys that begin like this, and the markers that hide some."""
-        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
         return [
             item
-            for page in pages
+            for page in listing(self.client, "list_object_versions", self.bucket, prefix)
             for item in (*page.get("Versions", ()), *(page.get("DeleteMarkers", ()) if markers else ()))
         ]
 
@@ -352,6 +350,7 @@ class _BucketUpload:
 
     def __init__(self, place: BucketPlace, key: str, lock: Lock | None) -> None:
         self._place = place
+        self._name = key.removeprefix(place.prefix)
         self._where: dict[str, Any] = {"Bucket": place.bucket, "Key": key}
         self._lock: dict[str, Any] = (
             {"ObjectLockMode": lock.mode, "ObjectLockRetainUntilDate": lock.until} if lock else {}
@@ -371,7 +370,7 @@ class _BucketUpload:
             del self._buffer[:_PART]
 
     def finish(self) -> str | None:
-        with self._place.errors(self._where["Key"]):
+        with self._place.errors(self._name):
             self._version = self._put() if self._upload_id is None else self._complete()
         self._finished = True
         self._shut()
@@ -379,7 +378,7 @@ class _BucketUpload:
 
     def abort(self) -> None:
         self._shut()
-        with self._place.errors(self._where["Key"]):
+        with self._place.errors(self._name):
             if self._finished:
                 which: dict[str, Any] = {"VersionId": self._version} if self._version else {}
                 self._place.client.delete_object(**self._where, **which)
@@ -394,7 +393,7 @@ class _BucketUpload:
 
     def _send(self, data: bytes) -> None:
         """Start uploading one part; waits when enough are on their way."""
-        with self._place.errors(self._where["Key"]):
+        with self._place.errors(self._name):
             if self._pool is None:
                 answer = self._place.client.create_multipart_upload(**self._where, **self._lock)
                 self._upload_id = answer["UploadId"]
@@ -430,6 +429,22 @@ class _BucketUpload:
 def _md5(data: bytes) -> str:
     """What a bucket with Object Lock wants to see with each request."""
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+def listing(client: Any, kind: str, bucket: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
+    """The pages of a listing: ``list_objects_v2`` or ``list_object_versions``.
+
+    Raises:
+        StoreError: a page is none, or breaks off: what is missing must not look like an empty bucket.
+    """
+    following = {"list_objects_v2": "NextContinuationToken", "list_object_versions": "NextKeyMarker"}[kind]
+    for page in client.get_paginator(kind).paginate(Bucket=bucket, Prefix=prefix, **more):
+        if "IsTruncated" not in page or (page["IsTruncated"] and not page.get(following)):
+            raise StoreError(
+                f"the listing of s3://{bucket}/{prefix} is not whole: a page without an end or a next one",
+                "look at what answers at the endpoint: a proxy may be in the way",
+            )
+        yield page
 
 
 def s3_client(access: Access) -> S3Client:

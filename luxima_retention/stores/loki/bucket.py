@@ -7,7 +7,7 @@ ListObjectVersions; Loki documentation, "storage_config" (object_prefix, chunk_d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from typing import Any
 
 from luxima_retention.errors import StoreError
 from luxima_retention.failpoints import failpoint
-from luxima_retention.places import Access
+from luxima_retention.places import Access, listing
 
 _BLOCK = 1024 * 1024
 #: keys of one DeleteObjects request
@@ -174,8 +174,7 @@ class Buckets:
         self, bucket: str, prefix: str, kind: str = "list_objects_v2", **more: str
     ) -> Iterator[dict[str, Any]]:
         with self.errors(f"{bucket}/{prefix}"):
-            pages = self.client.get_paginator(kind)
-            yield from pages.paginate(Bucket=bucket, Prefix=self.wire(prefix), **more)
+            yield from listing(self.client, kind, bucket, self.wire(prefix), **more)
 
     @cached_property
     def versioned(self) -> frozenset[str]:
@@ -194,9 +193,12 @@ class Buckets:
             yield
         except ClientError as error:
             said = error.response.get("Error", {})
+            code = said.get("Code", "unknown")
             raise StoreError(
-                f"the bucket refuses {what}: {said.get('Code', 'unknown')} {said.get('Message', '')}".strip(),
-                "check loki.buckets, loki.endpoint_url and the rights of loki.access_key_id",
+                f"the bucket refuses {what}: {code} {said.get('Message', '')}".strip(),
+                _HINTS.get(
+                    code, "check loki.buckets, loki.endpoint_url and the rights of loki.access_key_id"
+                ),
             ) from error
         except (BotoCoreError, Boto3Error, HTTPClientError, ResponseParserError) as error:
             raise StoreError(
@@ -204,6 +206,10 @@ class Buckets:
             ) from error
 
 
+_HINTS = {
+    "NoSuchKey": "it was listed a moment ago: run again once Loki's compactor is done with its table",
+    "SlowDown": "run again when the service is less busy",
+}
 _NONE = {
     "NoSuchLifecycleConfiguration",
     "ObjectLockConfigurationNotFoundError",
@@ -241,13 +247,10 @@ class WritableBuckets(Buckets):
             failpoint("loki.before_request")
             with self.errors(f"to delete {len(targets)} objects of {bucket}"):
                 answer = self.client.delete_objects(
-                    Bucket=bucket, Delete={"Objects": targets[start : start + BATCH], "Quiet": True}
+                    Bucket=bucket, Delete={"Objects": targets[start : start + BATCH]}
                 )
             failpoint("loki.after_request")
-            for error in answer.get("Errors", ()):
-                wire = str(error.get("Key"))
-                sentence = f"{wire}: {error.get('Code')} {error.get('Message', '')}".strip()
-                failures[names.get(wire, wire)] = sentence
+            failures |= _failures(targets[start : start + BATCH], answer, names)
         return failures
 
     def _versions(self, bucket: str, keys: list[str]) -> list[dict[str, str]]:
@@ -255,13 +258,27 @@ class WritableBuckets(Buckets):
         found = []
         for key in keys:
             wire = self.wire(key)
-            with self.errors(f"the versions of {key}"):
-                pages = self.client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=wire)
-                items = [
-                    item
-                    for page in pages
-                    for kind in ("Versions", "DeleteMarkers")
-                    for item in page.get(kind, ())
-                ]
+            items = [
+                item
+                for page in self._pages(bucket, key, "list_object_versions")
+                for kind in ("Versions", "DeleteMarkers")
+                for item in page.get(kind, ())
+            ]
             found += [{"Key": wire, "VersionId": item["VersionId"]} for item in items if item["Key"] == wire]
         return found
+
+
+def _failures(
+    targets: list[dict[str, str]], answer: Mapping[str, Any], names: Mapping[str, str]
+) -> dict[str, str]:
+    """What an answer does not say is gone, is not: a sentence by key."""
+    gone = {item.get("Key") for item in answer.get("Deleted", ())}
+    found = {
+        item["Key"]: f"{item['Key']}: the service does not say that it is gone"
+        for item in targets
+        if item["Key"] not in gone
+    }
+    for error in answer.get("Errors", ()):
+        wire = str(error.get("Key"))
+        found[wire] = f"{wire}: {error.get('Code')} {error.get('Message', '')}".strip()
+    return {names.get(wire, wire): sentence for wire, sentence in found.items()}

@@ -155,7 +155,7 @@ class LokiStore:
             newest=min(self.clock(), instant((found.tables[-1] + 1) * DAY_MS)) if found.tables else None,
             expired_bytes=_bytes(found),
             parts=tuple(_parts(found)),
-            findings=(*_scan_findings(found, look), *_dangling_findings(missing)),
+            findings=(*_scan_findings(found, look), *_dangling_findings(missing), *self._absent(found)),
             evidence={
                 "tables": len(found.tables),
                 "expired_tables": len({group.table.name for group in found.removable}),
@@ -202,7 +202,7 @@ class LokiStore:
                     return
                 some = keys[start : start + BATCH][:left]
                 last = start + len(some) >= len(keys)
-                yield ChunkBatch(self, work, judged.item, some, rest=rest if last else None)
+                yield ChunkBatch(self, work, judged.item, some, rest=rest, last=last)
                 left -= len(some)
         if self._swept is None:
             self._sweep(self._look(request, request.holds), found)
@@ -294,6 +294,32 @@ class LokiStore:
             else:
                 self._swept.append(chunk.key)
 
+    def _absent(self, found: Scan) -> Iterable[Finding]:
+        """S3 deletes what is not there without a word, so chunks under wrong keys would look destroyed."""
+        chunks = [chunk for going in found.condemned.values() for chunk, _ in going.values()]
+        sample = [chunks[at] for at in sorted({0, len(chunks) // 2, len(chunks) - 1})] if chunks else []
+        if not sample or any(self.buckets.exists(chunk.key) for chunk in sample):
+            return
+        other = [
+            twin.key
+            for chunk in sample
+            if self.buckets.exists((twin := replace(chunk, new=not chunk.new)).key)
+        ]
+        if other:
+            yield Finding(
+                code="wrong-key-form",
+                level=Level.REFUSE,
+                message=f"by loki.periods a chunk is {sample[0].key}, but the bucket holds {other[0]}",
+                hint="set start and schema_version of loki.periods as in Loki's schema_config",
+            )
+        else:
+            yield Finding(
+                code="chunks-missing",
+                level=Level.WARNING,
+                message=f"chunks that expired tables name are not in the buckets, such as {sample[0].key}",
+                hint="name the buckets of all schema periods in loki.buckets; or a lifecycle rule was faster",
+            )
+
     def _mine_of(self, found: Scan) -> Scan:
         """One part of a sweep leaves tables and lists to the daily run, and looks for orphans only."""
         if self.rules.shard is None:
@@ -369,17 +395,19 @@ class ChunkBatch:
         work: of the run.
         item: the list.
         keys: some of its chunks.
-        rest: what the list still names once these are gone; ``None`` while more batches of it follow.
+        rest: what the list must still name; grows with what could not be destroyed.
+        last: whether no more batches of the list follow.
     """
 
     def __init__(
-        self, store: LokiStore, work: Work, item: Condemned, keys: list[str], *, rest: set[str] | None
+        self, store: LokiStore, work: Work, item: Condemned, keys: list[str], *, rest: set[str], last: bool
     ) -> None:
         self._store = store
         self._work = work
         self._item = item
         self._keys = keys
         self._rest = rest
+        self._last = last
         self._held = 0
 
     def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - as above
@@ -388,6 +416,7 @@ class ChunkBatch:
         chunks = [chunk for key in self._keys if (chunk := parse_chunk(key, now))]
         free = [chunk for chunk in chunks if not is_held(chunk, holds)]
         self._held = len(chunks) - len(free)
+        self._rest.update(chunk.key for chunk in chunks if is_held(chunk, holds))
         self._keys = [chunk.key for chunk in free]
         return Staged(items=len(free), first=oldest_of(free), last=newest_of(free))
 
@@ -395,8 +424,9 @@ class ChunkBatch:
         """Destroy them; the list stays as long as anything that it names does."""
         failures = _writable(self._store).delete(self._keys)
         failpoint("loki.after_chunks")
-        if self._rest is not None and not failures and not self._held:
-            self._shorten(self._rest)
+        self._rest.update(failures)
+        if self._last:
+            self._shorten()
         failpoint("loki.after_list_is_gone")
         return Outcome(
             items=len(self._keys) - len(failures),
@@ -404,10 +434,11 @@ class ChunkBatch:
             failures=tuple(failures.values()),
         )
 
-    def _shorten(self, rest: set[str]) -> None:
+    def _shorten(self) -> None:
+        rest = tuple(key for key in self._item.keys if key in self._rest)
         if rest:
             kib = self._item.kib * len(rest) // len(self._item.keys)
-            lists.write(self._store.place, replace(self._item, keys=tuple(rest), kib=kib))
+            lists.write(self._store.place, replace(self._item, keys=rest, kib=kib))
         else:
             self._store.place.delete(self._item.name)
 
