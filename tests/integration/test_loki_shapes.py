@@ -238,6 +238,29 @@ def test_a_list_that_is_none_stops_the_run_with_a_way_out(loki, body):
     assert loki.present() == before
 
 
+def test_explain_tells_what_a_run_would_do_and_why(loki):
+    loki.usual()
+    today = milliseconds(datetime.now(UTC)) // DAY_MS
+    blocked, orphan, young = chunk(CUT - 5), chunk(CUT - 9), chunk(today - 3)
+    loki.add(blocked, orphan, young)
+    loki.table(today - 3, "acme", [young])
+    loki.put(f"index/index_{CUT - 5}/1795-ingester-0-17954.tsdb.gz", b"not gzip")
+
+    def rule(item, code=0):
+        return loki.command.json("explain", "application-logs", item, code=code)["rule"]
+
+    file = "acme/1-compactor-1-2-a.tsdb.gz"
+    assert rule(OLD.key) == rule(f"index/index_{CUT - 1}/{file}") == "expired"
+    assert rule(young.key) == rule(f"index/index_{today - 3}/{file}") == "younger"
+    assert rule(blocked.key) == "kept-index"
+    assert rule(f"index/index_{CUT - 5}/1795-ingester-0-17954.tsdb.gz") == "unreadable-index"
+    assert rule(orphan.key) == "orphan"
+    assert rule("index/delete_requests/delete_requests.gz") == "unknown"
+    loki.run()
+    assert rule(OLD.key) == "pending"
+    assert rule(f"index/index_{CUT - 1}/{file}", code=3) == "absent"
+
+
 @pytest.mark.parametrize("arguments", [(), ("--sweep",)])
 def test_what_a_waiting_shared_file_names_stays_with_it(loki, arguments):
     """The table after it goes, and names the same chunk; a query over both days must not meet a hole."""

@@ -209,6 +209,13 @@ def _groups(look: Look, found: Scan) -> Iterator[Group]:
             yield from _groups_of(look, table, found)
 
 
+def table_of(key: str, layout: Layout) -> int | None:
+    """The number of the table to which an index file belongs; ``None`` for any other key."""
+    name, _, rest = key.removeprefix(layout.index_path).partition("/")
+    table = parse_table(name, layout.periods) if key.startswith(layout.index_path) else None
+    return table.number if table is not None and is_index_file(table, rest) else None
+
+
 def _foreign_directory(look: Look, name: str, found: Scan) -> None:
     """A table that no period named may be Loki's all the same.
 

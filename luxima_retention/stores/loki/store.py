@@ -50,6 +50,7 @@ from luxima_retention.stores.loki.scan import (
     newest_of,
     oldest_of,
     scan,
+    table_of,
 )
 
 if TYPE_CHECKING:
@@ -213,34 +214,55 @@ class LokiStore:
                 left -= len(keys)
 
     def explain(self, item: str, request: Request) -> Explanation:
-        """By key of a chunk, as it stands in the bucket."""
+        """By key of a chunk or of an index file, as it stands in the buckets."""
         chunk = parse_chunk(item, milliseconds(request.now))
-        if chunk is None:
-            sentence = "it is not the key of a chunk: it is never touched"
+        table = table_of(item, self.layout)
+        if chunk is None and table is None:
+            sentence = "it is neither a chunk nor an index file: it is never touched"
             return Explanation(item=item, verdict="stays", rule="unknown", sentence=sentence)
         cutoffs = self._cutoffs(request)
-        dated = instant(chunk.end)
-        days = (milliseconds(request.now) - cutoffs.of(chunk.tenant)) // DAY_MS
-        due = instant((chunk.end // DAY_MS + 1 + days) * DAY_MS)
-        verdict, rule, sentence = self._explained(chunk, request, cutoffs)
+        if chunk is not None:
+            dated, cutoff = instant(chunk.end), cutoffs.of(chunk.tenant)
+            verdict, rule, sentence = self._explained(chunk, request, cutoff)
+        else:
+            dated, cutoff = instant((table or 0) * DAY_MS), cutoffs.default
+            verdict, rule, sentence = self._explained_file(item, request)
+        days = (milliseconds(request.now) - cutoff) // DAY_MS
+        due = instant((milliseconds(dated) // DAY_MS + 1 + days) * DAY_MS)
         return Explanation(item=item, verdict=verdict, rule=rule, sentence=sentence, dated=dated, due=due)
 
     def close(self) -> None:
         """Give back connections."""
         self.buckets.close()
 
-    def _explained(self, chunk: Chunk, request: Request, cutoffs: Cutoffs) -> tuple[str, str, str]:
-        cutoff = cutoffs.of(chunk.tenant)
-        if not self.buckets.exists(chunk.key):
+    def _explained(self, chunk: Chunk, request: Request, cutoff: int) -> tuple[str, str, str]:
+        key = chunk.key
+        if not self.buckets.exists(key):
             return "absent", "absent", "there is no such chunk"
         if chunk.end >= cutoff:
             return "stays", "younger", f"its last line is of {instant(chunk.end)}, not before the cutoff"
         if is_held(chunk, request.holds):
             return "stays", "hold", "its last line has expired, but a hold keeps it"
-        named = [item.due for item in self._lists() if chunk.key in item.keys]
-        if named:
-            return "pending", "pending", f"condemned, and destroyed by the first run after {iso(max(named))}"
-        return "goes", "expired", f"its last line is of {instant(chunk.end)}, before {instant(cutoff)}"
+        return _verdict(chunk, self._scan(request, request.holds), cutoff)
+
+    def _explained_file(self, item: str, request: Request) -> tuple[str, str, str]:
+        if not self.buckets.exists(item):
+            return "absent", "absent", "there is no such index file"
+        found = self._scan(request, request.holds)
+        for group in (*found.removable, *found.kept):
+            if any(file.key == item for file in group.files):
+                if group in found.removable:
+                    return (
+                        "goes",
+                        "expired",
+                        f"its table is of {instant(group.table.number * DAY_MS):%Y-%m-%d}",
+                    )
+                if group.held:
+                    return "stays", "hold", "it names chunks that a hold keeps"
+                return "stays", "unreadable-index", group.unreadable[0]
+        if (table_of(item, self.layout) or 0) in found.sharing:
+            return "stays", "shared-index", "its table waits for the longest period of a tenant"
+        return "stays", "younger", "its table is not before the cutoff"
 
     # --- what batches need ------------------------------------------------------------------------------
 
@@ -481,6 +503,21 @@ class OrphanBatch:
 
     def rollback(self) -> None:
         """Before ``commit`` nothing has happened."""
+
+
+def _verdict(chunk: Chunk, found: Scan, cutoff: int) -> tuple[str, str, str]:
+    """What becomes of an expired chunk that no hold names."""
+    key = chunk.key
+    waiting = [judged.item.due for judged in found.lists if key in judged.waiting]
+    if key in found.held:
+        return "stays", "hold", "a hold keeps the index file that names it"
+    if waiting:
+        return "pending", "pending", f"condemned, and destroyed by the first run after {iso(waiting[0])}"
+    if key in found.due or any(key in going for going in found.condemned.values()):
+        return "goes", "expired", f"its last line is of {instant(chunk.end)}, before {instant(cutoff)}"
+    if not found.blocked.isdisjoint(chunk.days):
+        return "stays", "kept-index", "an index file of its day stays, and may name it; a run tells which"
+    return "goes", "orphan", "it has expired, and no index file names it: a run with --sweep takes it"
 
 
 def _writable(store: LokiStore) -> WritableBuckets:
