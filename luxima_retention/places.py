@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
@@ -23,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 from luxima_retention.errors import ConfigurationError, StoreError
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_s3 import S3Client
 
 _BLOCK = 1024 * 1024
@@ -447,9 +449,30 @@ def listing(client: Any, kind: str, bucket: str, prefix: str, **more: str) -> It
         yield page
 
 
+@cache
+def _session() -> boto3.Session:
+    """Like boto3's own, but with a parser of instants that takes a quarter of a listing's time, not most."""
+    import boto3
+    from botocore.session import get_session
+
+    core = get_session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_instant)
+    return boto3.Session(botocore_session=core)
+
+
+def _instant(value: Any) -> datetime:
+    """``2026-11-25T21:47:14.123Z`` as listings write it; other forms as botocore reads them."""
+    from botocore.utils import parse_timestamp
+
+    if isinstance(value, str) and value.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
+    found: datetime = parse_timestamp(value)
+    return found
+
+
 def s3_client(access: Access) -> S3Client:
     """A client of S3, or of a service like it, with bounded waits and retries."""
-    import boto3
     from botocore.config import Config
 
     config = Config(
@@ -461,7 +484,7 @@ def s3_client(access: Access) -> S3Client:
         response_checksum_validation="when_required",
         s3={"addressing_style": "path"} if access.endpoint_url else {},
     )
-    return boto3.client(
+    return _session().client(
         "s3",
         endpoint_url=access.endpoint_url or None,
         region_name=access.region or None,

@@ -405,6 +405,38 @@ def test_what_the_service_does_not_confirm_stays_on_its_list(loki, entry):
     assert not loki.lists()
 
 
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ("{reject_old_samples: true, reject_old_samples_max_age: 1w}", False),
+        ("{reject_old_samples: true, reject_old_samples_max_age: 30d}", True),
+        ("{reject_old_samples: false}", True),
+    ],
+)
+def test_lines_that_may_still_arrive_in_expired_tables_are_told(loki, limits, told):
+    storage = "storage_config: {boltdb_shipper: {resync_interval: 2h}}"
+    config = f"compactor: {{}}\nlimits_config: {limits}\n{storage}\n"
+    loki.usual()
+    with run_stub(lambda *_: Answer(body=config.encode())) as stub:
+        done = loki.run(LUXIMA_LOKI__URL=stub.url)
+    assert ("old-samples" in codes(done)) == told
+    (pending,) = done["proof"]["pending"]
+    wait = datetime.fromisoformat(pending["due"]) - datetime.now(UTC)
+    assert timedelta(hours=6) < wait < timedelta(hours=6, minutes=12), (
+        "three times its resync_interval and more"
+    )
+
+
+def test_keys_that_a_listing_has_to_escape_are_left_alone_and_told(loki):
+    loki.usual()
+    odd = {f"index/index_{CUT - 1}/{name}" for name in ("a b+c", "é&<x>", "%41", "acme/ü.tsdb.gz")}
+    for key in odd:
+        loki.put(key)
+    done = loki.offline()
+    assert (done["done"]["destroyed"], codes(done)) == (2, {"foreign-objects"})
+    assert odd <= loki.present()
+
+
 def test_something_that_breaks_off_is_somebody_who_may_read():
     with run_stub(lambda *_: Answer(cut=True)) as stub:
         assert Loki(stub.url).answers()

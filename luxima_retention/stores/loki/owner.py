@@ -120,7 +120,10 @@ class Loki:
         """How long a reader may still know of an index table that is gone."""
         config = self.config()
         storage = config.get("storage_config") or {}
-        resync = duration(str((storage.get("tsdb_shipper") or {}).get("resync_interval", "5m")))
+        resync = max(
+            duration(str((storage.get(name) or {}).get("resync_interval", "5m")))
+            for name in ("tsdb_shipper", "boltdb_shipper")
+        )
         cache = duration(str(storage.get("index_cache_validity", "5m")))
         querying = duration(str((config.get("limits_config") or {}).get("query_timeout", "1m")))
         return max(_LEAST_GRACE, 3 * resync + cache + querying + _SLACK)
@@ -241,12 +244,15 @@ def _limits(loki: Loki, retention_days: int) -> Iterator[Finding]:
             message=f"Loki keeps some streams {longest.days} days, the policy {retention_days}",
             hint="give the whole tenant the longer period (loki.tenant_days), or drop retention_stream",
         )
-    if not limits.get("reject_old_samples", True):
+    oldest = duration(str(limits.get("reject_old_samples_max_age", "1w")))
+    any_age = not limits.get("reject_old_samples", True)
+    if any_age or oldest >= timedelta(days=retention_days - 1):
+        accepts = "any age" if any_age else f"up to {oldest.days} days"
         yield Finding(
             code="old-samples",
             level=Level.WARNING,
-            message="Loki accepts samples of any age: expired tables may be written again at any time",
-            hint="set limits_config.reject_old_samples = true",
+            message=f"Loki accepts samples of {accepts}: expired tables may be written again at any time",
+            hint="set limits_config.reject_old_samples, and reject_old_samples_max_age below the policy",
         )
 
 
