@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
@@ -23,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 from luxima_retention.errors import ConfigurationError, StoreError
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_s3 import S3Client
 
 _BLOCK = 1024 * 1024
@@ -277,8 +279,7 @@ class BucketPlace:
     def stored(self, prefix: str) -> Iterator[Stored]:
         """See :class:`Place`."""
         with self.errors(prefix):
-            pages = self.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
+            for page in listing(self.client, "list_objects_v2", self.bucket, self.prefix + prefix):
                 for item in page.get("Contents", ()):
                     yield Stored(
                         name=item["Key"].removeprefix(self.prefix),
@@ -316,10 +317,9 @@ class BucketPlace:
 
     def _versions(self, prefix: str, *, markers: bool = True) -> list[Any]:
         """Every version of the keys that begin like this, and the markers that hide some."""
-        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
         return [
             item
-            for page in pages
+            for page in listing(self.client, "list_object_versions", self.bucket, prefix)
             for item in (*page.get("Versions", ()), *(page.get("DeleteMarkers", ()) if markers else ()))
         ]
 
@@ -327,6 +327,7 @@ class BucketPlace:
     def errors(self, name: str) -> Iterator[None]:
         """Turn what the S3 client raises into our sentence; ``name`` with or without the prefix."""
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         where = f"s3://{self.bucket}/{self.prefix}{name.removeprefix(self.prefix)}"
         try:
@@ -334,7 +335,7 @@ class BucketPlace:
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown error")
             raise StoreError(f"{where}: S3 answered {code}", _HINTS.get(code)) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:
             raise StoreError(f"{where}: {error}", "check the endpoint and its credentials") from error
 
 
@@ -350,6 +351,7 @@ class _BucketUpload:
 
     def __init__(self, place: BucketPlace, key: str, lock: Lock | None) -> None:
         self._place = place
+        self._name = key.removeprefix(place.prefix)
         self._where: dict[str, Any] = {"Bucket": place.bucket, "Key": key}
         self._lock: dict[str, Any] = (
             {"ObjectLockMode": lock.mode, "ObjectLockRetainUntilDate": lock.until} if lock else {}
@@ -369,7 +371,7 @@ class _BucketUpload:
             del self._buffer[:_PART]
 
     def finish(self) -> str | None:
-        with self._place.errors(self._where["Key"]):
+        with self._place.errors(self._name):
             self._version = self._put() if self._upload_id is None else self._complete()
         self._finished = True
         self._shut()
@@ -377,7 +379,7 @@ class _BucketUpload:
 
     def abort(self) -> None:
         self._shut()
-        with self._place.errors(self._where["Key"]):
+        with self._place.errors(self._name):
             if self._finished:
                 which: dict[str, Any] = {"VersionId": self._version} if self._version else {}
                 self._place.client.delete_object(**self._where, **which)
@@ -392,7 +394,7 @@ class _BucketUpload:
 
     def _send(self, data: bytes) -> None:
         """Start uploading one part; waits when enough are on their way."""
-        with self._place.errors(self._where["Key"]):
+        with self._place.errors(self._name):
             if self._pool is None:
                 answer = self._place.client.create_multipart_upload(**self._where, **self._lock)
                 self._upload_id = answer["UploadId"]
@@ -430,9 +432,46 @@ def _md5(data: bytes) -> str:
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
+def listing(client: Any, kind: str, bucket: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
+    """The pages of a listing: ``list_objects_v2`` or ``list_object_versions``.
+
+    Raises:
+        StoreError: a page is none, or breaks off: what is missing must not look like an empty bucket.
+    """
+    following = {"list_objects_v2": "NextContinuationToken", "list_object_versions": "NextKeyMarker"}[kind]
+    for page in client.get_paginator(kind).paginate(Bucket=bucket, Prefix=prefix, **more):
+        if "IsTruncated" not in page or (page["IsTruncated"] and not page.get(following)):
+            raise StoreError(
+                f"the listing of s3://{bucket}/{prefix} is not whole: a page without an end or a next one",
+                "look at what answers at the endpoint: a proxy may be in the way",
+            )
+        yield page
+
+
+@cache
+def _session() -> boto3.Session:
+    """Like boto3's own, but with a parser of instants that takes a quarter of a listing's time, not most."""
+    import boto3
+    from botocore.session import get_session
+
+    core = get_session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_instant)
+    return boto3.Session(botocore_session=core)
+
+
+def _instant(value: Any) -> datetime:
+    """``2026-11-25T21:47:14.123Z`` as listings write it; other forms as botocore reads them."""
+    from botocore.utils import parse_timestamp
+
+    if isinstance(value, str) and value.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
+    found: datetime = parse_timestamp(value)
+    return found
+
+
 def s3_client(access: Access) -> S3Client:
     """A client of S3, or of a service like it, with bounded waits and retries."""
-    import boto3
     from botocore.config import Config
 
     config = Config(
@@ -444,7 +483,7 @@ def s3_client(access: Access) -> S3Client:
         response_checksum_validation="when_required",
         s3={"addressing_style": "path"} if access.endpoint_url else {},
     )
-    return boto3.client(
+    return _session().client(
         "s3",
         endpoint_url=access.endpoint_url or None,
         region_name=access.region or None,

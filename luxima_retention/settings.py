@@ -179,7 +179,10 @@ class LokiSettings(Section):
     secret_access_key: SecretStr | None = Field(None, description="Secret of loki.access_key_id.")
     object_prefix: str = Field("", description="Loki's object_prefix or storage_prefix.")
     chunk_delimiter: str = Field(
-        ":", min_length=1, max_length=1, description="Loki's chunk_delimiter: what stands for colons in keys."
+        ":",
+        pattern=r"^[^0-9a-f/]$",
+        description="Loki's chunk_delimiter: the character that stands for colons in keys; no digit of their"
+        " numbers, and no slash.",
     )
     index_path: str = Field("index/", pattern=r"^[^/].*/$", description="Loki's path_prefix of index tables.")
     periods: Annotated[tuple[LokiPeriodSettings, ...], NoDecode, BeforeValidator(_json)] = Field(

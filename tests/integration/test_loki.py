@@ -219,10 +219,12 @@ def test_phase_two_comes_after_the_grace_period_and_not_while_a_table_is_back(s3
         s3_client.put_object(Bucket=bucket, Key=key, Body=body)
     back = daily(start + timedelta(hours=25))
     assert back.totals.destroyed >= len(saved)
-    # Lists that the returned table might belong to wait another round.
-    assert daily(start + timedelta(hours=26)).totals.destroyed + back.totals.destroyed == condemned + len(
-        saved
-    )
+    # What the returned table names is condemned anew: its grace period begins again.
+    again = back.totals.condemned
+    assert again > 0
+    assert daily(start + timedelta(hours=26)).totals.destroyed == 0
+    assert daily(start + timedelta(hours=49)).totals.destroyed == again
+    assert back.totals.destroyed + again == condemned + len(saved)
     left = keys(s3_client, bucket)
     assert expired(left) == set()
     assert chunks(before - left) == expired(before)
@@ -486,6 +488,26 @@ def test_where_lokis_compactor_deletes_we_only_check(command, s3_client, bucket,
         document = command.json("run", "application-logs", code=code, LUXIMA_LOKI__URL=stub.url)
     assert document["policies"][0]["targets"][0]["outcome"] == outcome
     assert keys(s3_client, bucket) == before
+
+
+def test_streams_that_the_compactor_keeps_longer_are_drift(command, s3_client, bucket):
+    config = (DATA / "config-retention-on-720h.yaml").read_text()
+    stream = "limits_config:\n  retention_stream: [{selector: '{app=\"a\"}', priority: 1, period: 52w}]\n"
+    command.variables["LUXIMA_LOKI__OFFLINE"] = "false"
+    with serve(config.replace("limits_config:\n", stream)) as stub:
+        document = command.json("run", "application-logs", code=8, LUXIMA_LOKI__URL=stub.url)
+    target = document["policies"][0]["targets"][0]
+    assert target["outcome"] == "drift"
+    assert "364 days" in target["sentence"]
+
+
+@pytest.mark.parametrize("config", ["compactor:\nlimits_config:\n", "[", "ready"])
+def test_what_is_no_configuration_of_loki_is_told(command, s3_client, bucket, config):
+    command.variables["LUXIMA_LOKI__OFFLINE"] = "false"
+    with serve(config) as stub:
+        done = command("run", "application-logs", LUXIMA_LOKI__URL=stub.url)
+    assert done.returncode == 3
+    assert "/config is not" in done.stdout
 
 
 def test_offline_is_refused_when_loki_answers(command, s3_client, bucket):

@@ -20,6 +20,7 @@ from luxima_retention.stores.loki.keys import (
     DAY_MS,
     Chunk,
     Period,
+    has_new_key,
     is_index_file,
     parse_chunk,
     parse_table,
@@ -27,6 +28,7 @@ from luxima_retention.stores.loki.keys import (
 )
 from luxima_retention.stores.loki.owner import compactor_finding, duration
 from luxima_retention.stores.loki.tsdb_index import UnreadableIndexError, read
+from tests.servers.loki_index import index_file
 
 NOW = 1_795_500_000_000
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "loki" / "index-vectors.json").read_text())
@@ -86,6 +88,50 @@ def test_another_version_is_refused(version):
         list(read([gzip.compress(bytes(whole))], "other"))
 
 
+def whole_of(chunks, **more):
+    return bytearray(gzip.decompress(index_file(chunks, **more)))
+
+
+SOME = [
+    Chunk(tenant=tenant, fingerprint=7, start=NOW + n, end=NOW + n + 5, checksum=n + 1, new=True)
+    for tenant in ("acme", "luxima")
+    for n in range(40)
+]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_is_written_by_the_layout_is_read_back(version, shared):
+    chunks = SOME if shared else SOME[:40]
+    found = list(read([index_file(chunks, version=version, shared=shared)], "own"))
+    assert [(item.tenant, item.start, item.end, item.checksum) for item in found] == [
+        (chunk.tenant if shared else None, chunk.start, chunk.end, chunk.checksum) for chunk in chunks
+    ]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"1234567", struct.pack(">Q", 7), struct.pack(">Q", 7) + b"\x00\x01", b"\xff" * 40]
+)
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_series_with_a_right_checksum_and_wrong_content_is_an_error(body, version):
+    whole = whole_of(SOME, version=version)
+    (at,) = struct.unpack_from(">Q", whole, len(whole) - 76 + 8)
+    at += -at % 16
+    series = bytes([len(body)]) + body + struct.pack(">I", google_crc32c.value(body))
+    whole[at : at + len(series)] = series
+    with pytest.raises(UnreadableIndexError):
+        list(read([gzip.compress(bytes(whole))], "forged"))
+
+
+def test_a_tenant_that_is_no_text_is_read_and_is_in_no_key():
+    whole = whole_of(SOME[:1], shared=True)
+    whole[whole.index(b"acme")] = 0xFF
+    length, _ = struct.unpack_from(">II", whole, 5)
+    struct.pack_into(">I", whole, 9 + length, google_crc32c.value(bytes(whole[9 : 9 + length])))
+    (found,) = read([gzip.compress(bytes(whole))], "forged")
+    assert not found.tenant.isascii()
+
+
 def test_a_stream_of_two_gzip_members_is_one_file():
     whole = gzip.decompress(base64.b64decode(VECTORS[0]["gzip"]))
     parts = gzip.compress(whole[:100]) + gzip.compress(whole[100:])
@@ -141,6 +187,12 @@ def test_tables_belong_to_the_period_that_named_them():
     for name in ("index_20777", "tsdb_20650", "index_2077", "index_207777", "other_20650", "delete_requests"):
         assert parse_table(name, PERIODS) is None
     assert period_of(10, PERIODS) == OLD
+
+
+def test_chunks_from_before_the_first_period_have_keys_of_the_old_form():
+    assert not has_new_key(20_699, (NEW,))
+    assert has_new_key(20_700, (NEW,))
+    assert not has_new_key(20_699, PERIODS)
 
 
 @pytest.mark.parametrize(

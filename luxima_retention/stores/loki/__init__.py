@@ -40,13 +40,15 @@ def open_loki(
         secret_access_key=secret.get_secret_value() if secret else "",
     )
     kind = Buckets if read_only else WritableBuckets
-    buckets = kind(settings.buckets, settings.object_prefix, settings.chunk_delimiter, access)
+    buckets = kind(
+        settings.buckets, settings.object_prefix, settings.chunk_delimiter, access, settings.index_path
+    )
     loki = Loki(settings.url) if settings.url else None
     if loki is not None and not settings.offline and loki.deletes():
         return CompactorStore(loki, buckets)
     return LokiStore(
         buckets,
-        open_place(settings.state_url or f"s3://{settings.buckets[0]}/luxima-retention/loki", access),
+        open_place(settings.state_url or _state_url(settings), access),
         _layout(settings),
         _rules(settings, loki, sweep=sweep, shard=shard),
         clock=clock,
@@ -54,6 +56,12 @@ def open_loki(
             findings(loki, buckets, offline=settings.offline, retention_days=request.retention_days)
         ),
     )
+
+
+def _state_url(settings: LokiSettings) -> str:
+    """Below none of Loki's prefixes, and another place for each Loki that shares the bucket."""
+    prefix = settings.object_prefix.strip("/")
+    return f"s3://{settings.buckets[0]}/luxima-retention/loki" + (f"/{prefix}" if prefix else "")
 
 
 def _layout(settings: LokiSettings) -> Layout:

@@ -75,9 +75,19 @@ def parse_chunk(key: str, now_ms: int) -> Chunk | None:
         checksum=numbers[3],
         new=new,
     )
-    bounded = _EARLIEST_MS <= chunk.start <= chunk.end <= now_ms + 2 * DAY_MS
     # Padded or otherwise unusual numbers would come back as another key: not one of Loki's.
-    return chunk if bounded and chunk.key == key else None
+    known = _EARLIEST_MS <= chunk.start <= chunk.end <= now_ms + 2 * DAY_MS and chunk.key == key
+    return chunk if known else None
+
+
+def is_bounded(chunk: Chunk) -> bool:
+    """Whether a chunk that an index file names has a key that :func:`parse_chunk` would read back."""
+    return parse_chunk(chunk.key, chunk.end) == chunk
+
+
+def is_fingerprint(name: str) -> bool:
+    """Whether a directory is named like a stream."""
+    return re.fullmatch(rf"{_HEX}{{1,16}}", name) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +131,11 @@ def period_of(day: int, periods: tuple[Period, ...]) -> Period:
     """The period that contains a day; the first one also for days before it."""
     begun = [period for period in periods if period.start <= day]
     return max(begun, key=lambda period: period.start) if begun else periods[0]
+
+
+def has_new_key(day: int, periods: tuple[Period, ...]) -> bool:
+    """Whether a chunk that starts on a day has a key of the new form; before the first period none has."""
+    return day >= periods[0].start and period_of(day, periods).new_keys
 
 
 def is_index_file(table: Table, rest: str) -> bool:

@@ -43,6 +43,15 @@ def duration(text: str) -> timedelta:
     return sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
 
 
+def _nobody(error: Exception) -> bool:
+    """Whether no connection came about."""
+    from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+
+    cause = error.args[0] if error.args else None
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    return isinstance(reason, (NewConnectionError, ConnectTimeoutError))
+
+
 class Loki:
     """The HTTP side of Loki.
 
@@ -55,13 +64,16 @@ class Loki:
         self._config: Mapping[str, Any] | None = None
 
     def answers(self) -> bool:
-        """Whether anything answers there at all."""
+        """Whether anything is there at all; only an address where nobody listens, or no name, is nobody.
+
+        An answer that is late or broken is one of somebody who may read the buckets.
+        """
         import requests
 
         try:
             requests.get(f"{self.url}/ready", timeout=_TIMEOUT)
-        except requests.RequestException:
-            return False
+        except requests.RequestException as error:
+            return not _nobody(error)
         return True
 
     def config(self) -> Mapping[str, Any]:
@@ -77,7 +89,9 @@ class Loki:
                 loaded = yaml.safe_load(self._get("/config").text)
             except yaml.YAMLError as error:
                 raise StoreError(f"{self.url}/config is not YAML") from error
-            if not isinstance(loaded, dict) or "compactor" not in loaded or "limits_config" not in loaded:
+            if not isinstance(loaded, dict) or not all(
+                isinstance(loaded.get(name), dict) for name in ("compactor", "limits_config")
+            ):
                 raise StoreError(f"{self.url}/config is not Loki's configuration", "check loki.url")
             self._config = loaded
         return self._config
@@ -97,11 +111,19 @@ class Loki:
         """``limits_config.retention_period``; zero keeps for ever."""
         return duration(str(self.config()["limits_config"].get("retention_period", "0s")))
 
+    def stream_periods(self) -> list[timedelta]:
+        """``limits_config.retention_stream``: periods of single streams."""
+        rules = self.config()["limits_config"].get("retention_stream") or ()
+        return [duration(str(rule["period"])) for rule in rules]
+
     def grace(self) -> timedelta:
         """How long a reader may still know of an index table that is gone."""
         config = self.config()
         storage = config.get("storage_config") or {}
-        resync = duration(str((storage.get("tsdb_shipper") or {}).get("resync_interval", "5m")))
+        resync = max(
+            duration(str((storage.get(name) or {}).get("resync_interval", "5m")))
+            for name in ("tsdb_shipper", "boltdb_shipper")
+        )
         cache = duration(str(storage.get("index_cache_validity", "5m")))
         querying = duration(str((config.get("limits_config") or {}).get("query_timeout", "1m")))
         return max(_LEAST_GRACE, 3 * resync + cache + querying + _SLACK)
@@ -150,13 +172,27 @@ class CompactorStore:
         return Survey(
             identity=self.identity(),
             store_clock=self.clock(),
-            findings=(compactor_finding(period, request.retention_days),),
+            findings=tuple(_owner_findings(period, self._loki.stream_periods(), request.retention_days)),
             evidence={"owner": "compactor", "retention_seconds": int(period.total_seconds())},
         )
 
     def close(self) -> None:
         """Give back connections."""
         self._buckets.close()
+
+
+def _owner_findings(period: timedelta, streams: list[timedelta], policy_days: int) -> Iterator[Finding]:
+    """The verdict about the period of all, and about those of single streams."""
+    others = sorted({item for item in streams if item != timedelta(days=policy_days)})
+    if others:
+        says = ", ".join(f"{item.total_seconds() / 86400:g}" for item in others)
+        yield Finding(
+            code="compactor-drift",
+            level=Level.DRIFT,
+            message=f"Loki's compactor keeps some streams {says} days; the policy says {policy_days}",
+            hint="drop limits_config.retention_stream, or give it the policy's period",
+        )
+    yield compactor_finding(period, policy_days)
 
 
 def compactor_finding(period: timedelta, policy_days: int) -> Finding:
@@ -200,9 +236,7 @@ def findings(loki: Loki | None, buckets: Buckets, *, offline: bool, retention_da
 def _limits(loki: Loki, retention_days: int) -> Iterator[Finding]:
     """Per-stream periods, and data that may still arrive in expired tables."""
     limits = loki.config()["limits_config"]
-    longest = max(
-        (duration(str(item["period"])) for item in limits.get("retention_stream") or ()), default=None
-    )
+    longest = max(loki.stream_periods(), default=None)
     if longest is not None and longest > timedelta(days=retention_days):
         yield Finding(
             code="stream-retention",
@@ -210,44 +244,71 @@ def _limits(loki: Loki, retention_days: int) -> Iterator[Finding]:
             message=f"Loki keeps some streams {longest.days} days, the policy {retention_days}",
             hint="give the whole tenant the longer period (loki.tenant_days), or drop retention_stream",
         )
-    if not limits.get("reject_old_samples", True):
+    oldest = duration(str(limits.get("reject_old_samples_max_age", "1w")))
+    any_age = not limits.get("reject_old_samples", True)
+    if any_age or oldest >= timedelta(days=retention_days - 1):
+        accepts = "any age" if any_age else f"up to {oldest.days} days"
         yield Finding(
             code="old-samples",
             level=Level.WARNING,
-            message="Loki accepts samples of any age: expired tables may be written again at any time",
-            hint="set limits_config.reject_old_samples = true",
+            message=f"Loki accepts samples of {accepts}: expired tables may be written again at any time",
+            hint="set limits_config.reject_old_samples, and reject_old_samples_max_age below the policy",
         )
 
 
 def lifecycle_findings(buckets: Buckets, retention_days: int) -> Iterator[Finding]:
     """What the buckets' own rules would do to Loki; they are never written by us."""
     for name in buckets.names:
-        answer = buckets.ask("get_bucket_lifecycle_configuration", name)
+        try:
+            answer = buckets.ask("get_bucket_lifecycle_configuration", name)
+        except StoreError as error:
+            yield Finding(
+                code="lifecycle-unknown",
+                level=Level.WARNING,
+                message=f"whether lifecycle rules of {name} delete as well is not known: {error.message}",
+                hint="grant s3:GetLifecycleConfiguration",
+            )
+            continue
         for rule in (answer or {}).get("Rules", ()):
-            yield from _rule(name, rule, retention_days)
+            if rule.get("Status") == "Enabled":
+                yield from _rule(buckets, name, rule, retention_days)
 
 
-def _rule(bucket: str, rule: Mapping[str, Any], retention_days: int) -> Iterator[Finding]:
-    days = (rule.get("Expiration") or {}).get("Days")
-    if rule.get("Status") != "Enabled" or days is None:
-        return
-    prefix = (rule.get("Filter") or {}).get("Prefix", rule.get("Prefix")) or ""
-    if not prefix or prefix.startswith("index"):
-        what = (
-            "every object, index, rules and seed included"
-            if not prefix
-            else "the index by the age of its files"
+def _rule(buckets: Buckets, bucket: str, rule: Mapping[str, Any], retention_days: int) -> Iterator[Finding]:
+    """A rule that deletes, or that moves chunks to where Loki cannot read them."""
+    wanted = rule.get("Filter") or {}
+    prefix = str((wanted.get("And") or wanted).get("Prefix", rule.get("Prefix")) or "")
+    expiration = rule.get("Expiration") or {}
+    when = expiration.get("Days", expiration.get("Date"))
+    archives = [item for item in rule.get("Transitions") or () if "GLACIER" in str(item.get("StorageClass"))]
+    if archives:
+        yield Finding(
+            code="lifecycle-archives",
+            level=Level.WARNING,
+            message=f"a lifecycle rule of {bucket} moves {prefix or 'everything'} to"
+            f" {archives[0]['StorageClass']}, where Loki cannot read it",
+            hint="let chunks stay in a class that is read at once",
         )
+    if when is None:
+        return
+    says = f"after {when} days" if isinstance(when, int) else f"on {when:%Y-%m-%d}"
+    own = [buckets.wire(name) for name in _OWN] + [buckets.index_path]
+    if any(name.startswith(prefix) or prefix.startswith(name) for name in own):
+        what = f"what begins with {prefix}" if prefix else "every object, index, rules and seed included,"
         yield Finding(
             code="lifecycle-too-wide",
             level=Level.WARNING,
-            message=f"a lifecycle rule of {bucket} expires {what} after {days} days",
+            message=f"a lifecycle rule of {bucket} expires {what} {says}: index or seed go by their own age",
             hint="limit it to tenants' prefixes, longer than the policy and its grace",
         )
-    elif days <= retention_days + 2:
+    elif not isinstance(when, int) or when <= retention_days + 2:
         yield Finding(
             code="lifecycle-too-short",
             level=Level.WARNING,
-            message=f"a lifecycle rule of {bucket} expires {prefix} after {days} days, before its index goes",
+            message=f"a lifecycle rule of {bucket} expires {prefix} {says}, before its index goes",
             hint=f"make it longer than {retention_days + 2} days: chunks must go after their index",
         )
+
+
+#: what Loki never writes anew, besides its index
+_OWN = ("loki_cluster_seed.json", "rules/")

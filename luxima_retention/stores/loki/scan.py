@@ -4,14 +4,16 @@ The cutoff is the start of a UTC day, so it never lies inside a daily table. A c
 tables of the days that it touches, and by none later than the day of its end. So chunks that end before
 the cutoff are referred to by expired tables only, and nothing that is kept loses a line. What must stay
 (a held chunk, an index file that cannot be read) keeps the index files that name it, and these keep
-everything else that they name.
+everything else that they name. A chunk that a list names, and now a table that came back, is condemned
+anew with that table: its grace period begins when the last table that names it goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 
 from luxima_retention.plan import Hold
 from luxima_retention.stores.loki.bucket import Buckets, Object
@@ -21,12 +23,14 @@ from luxima_retention.stores.loki.keys import (
     Chunk,
     Period,
     Table,
+    has_new_key,
     instant,
+    is_bounded,
+    is_fingerprint,
     is_index_file,
     milliseconds,
     parse_chunk,
     parse_table,
-    period_of,
 )
 from luxima_retention.stores.loki.tsdb_index import Reference, UnreadableIndexError
 from luxima_retention.stores.loki.tsdb_index import read as read_index
@@ -65,16 +69,38 @@ class Group:
 
 
 @dataclass(slots=True, kw_only=True)
+class Judged:
+    """A list of condemned chunks, and what may be done about it now.
+
+    Args:
+        item: the list.
+        due: chunks that may be destroyed.
+        waiting: chunks whose time has not come.
+        rest: what must stay on the list besides, because it is held, may still be named, or has not
+            expired under the periods of today.
+        fresh: those of ``rest`` that have not expired.
+    """
+
+    item: Condemned
+    due: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    rest: list[str] = field(default_factory=list)
+    fresh: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
 class Scan:
     """Everything that one look at the index found.
 
     Args:
         removable: groups that go, oldest table first.
         kept: groups that would go, were it not for a hold or an unreadable file.
+        sharing: numbers of expired tables whose shared files wait for the longest period of a tenant.
+        unknown: numbers of expired tables that no period named: they keep what only a listing finds.
         condemned: table name → chunks that go with it, each once.
-        due: lists whose chunks may be destroyed now.
-        waiting: lists whose time has not come.
+        lists: every list, oldest first, and what may be done about it now.
         held: chunks past the cutoff that a hold keeps, directly or through its index file.
+        stuck: listed chunks whose time has come, and that a kept index file may name.
         unreadable: sentences.
         foreign: keys in expired tables, and directories beside tables, that nobody knows.
         tables: numbers of all tables, in order.
@@ -82,10 +108,12 @@ class Scan:
 
     removable: list[Group] = field(default_factory=list)
     kept: list[Group] = field(default_factory=list)
+    sharing: set[int] = field(default_factory=set)
+    unknown: set[int] = field(default_factory=set)
     condemned: dict[str, dict[str, tuple[Chunk, int]]] = field(default_factory=dict)
-    due: list[Condemned] = field(default_factory=list)
-    waiting: list[Condemned] = field(default_factory=list)
+    lists: list[Judged] = field(default_factory=list)
     held: set[str] = field(default_factory=set)
+    stuck: set[str] = field(default_factory=set)
     unreadable: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     tables: list[int] = field(default_factory=list)
@@ -99,6 +127,23 @@ class Scan:
     def chunks(self) -> int:
         """Chunks that are condemned now."""
         return sum(len(chunks) for chunks in self.condemned.values())
+
+    @property
+    def due(self) -> list[str]:
+        """Listed chunks that may be destroyed now."""
+        return [key for judged in self.lists for key in judged.due]
+
+    @property
+    def named(self) -> set[str]:
+        """Every chunk that a list or an index file of an expired table names."""
+        groups = {key for group in (*self.removable, *self.kept) for key in group.chunks}
+        return groups.union(*(judged.item.keys for judged in self.lists))
+
+    @property
+    def blocked(self) -> set[int]:
+        """Days of kept tables that were not read whole: any chunk of theirs may be named there."""
+        unread = {group.table.number for group in self.kept if group.unreadable or not group.chunks}
+        return unread | self.sharing
 
 
 class Cutoffs:
@@ -141,8 +186,8 @@ def scan(look: Look, lists: Iterable[Condemned]) -> Scan:
         (found.kept if group.held or group.unreadable else found.removable).append(group)
         found.unreadable += group.unreadable
     lists = list(lists)
-    _judge_lists(found, lists, look.now)
     _condemn(found, look, {key for item in lists for key in item.keys})
+    _judge_lists(found, look, lists)
     return found
 
 
@@ -152,20 +197,43 @@ def _groups(look: Look, found: Scan) -> Iterator[Group]:
     for name in look.buckets.directories(path):
         table = parse_table(name, look.layout.periods)
         if table is None:
-            found.foreign += [] if name == "delete_requests" else [f"{path}{name}/"]
+            _foreign_directory(look, name, found)
         else:
             tables.append(table)
-    found.tables = sorted(table.number for table in tables)
+    # A table of the day after tomorrow is nobody's yet, and would hide that nothing is written any more.
+    found.tables = sorted(
+        table.number for table in tables if table.number <= milliseconds(look.now) // DAY_MS + 1
+    )
     for table in sorted(tables, key=lambda table: (table.number, table.name)):
         if table.number < look.cutoffs.default // DAY_MS:
             yield from _groups_of(look, table, found)
+
+
+def table_of(key: str, layout: Layout) -> int | None:
+    """The number of the table to which an index file belongs; ``None`` for any other key."""
+    name, _, rest = key.removeprefix(layout.index_path).partition("/")
+    table = parse_table(name, layout.periods) if key.startswith(layout.index_path) else None
+    return table.number if table is not None and is_index_file(table, rest) else None
+
+
+def _foreign_directory(look: Look, name: str, found: Scan) -> None:
+    """A table that no period named may be Loki's all the same.
+
+    A tenant that is called like the index path has streams there, by their fingerprints.
+    """
+    if name == "delete_requests" or is_fingerprint(name):
+        return
+    found.foreign.append(f"{look.layout.index_path}{name}/")
+    if name[-5:].isdecimal() and int(name[-5:]) < look.cutoffs.default // DAY_MS:
+        found.unknown.add(int(name[-5:]))
 
 
 def _groups_of(look: Look, table: Table, found: Scan, *, retained: bool = False) -> Iterator[Group]:
     """One table: shared files go when its day has passed for every tenant, a tenant's own when for him."""
     prefix = f"{look.layout.index_path}{table.name}/"
     files: dict[str | None, list[Object]] = {}
-    for item in look.buckets.objects(prefix):
+    hidden = () if retained else look.buckets.hidden(prefix)
+    for item in chain(look.buckets.objects(prefix), hidden):
         rest = item.key.removeprefix(prefix)
         if is_index_file(table, rest):
             files.setdefault(rest.rpartition("/")[0] or None, []).append(item)
@@ -173,6 +241,7 @@ def _groups_of(look: Look, table: Table, found: Scan, *, retained: bool = False)
             found.foreign.append(item.key)
     for_all = table.number < look.cutoffs.longest // DAY_MS
     if None in files and not for_all and not retained:
+        found.sharing.add(table.number)
         return
     for tenant, items in sorted(files.items(), key=lambda pair: pair[0] or ""):
         if retained or tenant is None or table.number < look.cutoffs.of(tenant) // DAY_MS:
@@ -182,22 +251,23 @@ def _groups_of(look: Look, table: Table, found: Scan, *, retained: bool = False)
 def _read(look: Look, group: Group) -> None:
     """Fill in what a group refers to, and whether a hold keeps any of it."""
     if group.table.period.store == "boltdb-shipper":
-        day = group.table.number * DAY_MS
-        group.held = any(_covers(hold, group.tenant, day, day + DAY_MS - 1) for hold in look.holds)
+        group.held = is_group_held(group, look.holds)
         return
     for item in group.files:
+        if item.hidden:
+            continue  # no reader of Loki sees it
         try:
             for reference in read_index(look.buckets.read(item), item.key):
                 chunk = _chunk(reference, group, look.layout.periods, item.key)
                 group.chunks[chunk.key] = (chunk, reference.kib)
         except UnreadableIndexError as error:
             group.unreadable.append(error.message)
-    group.held = any(is_held(chunk, look.holds) for chunk, _ in group.chunks.values())
+    group.held = is_group_held(group, look.holds)
 
 
 def _chunk(reference: Reference, group: Group, periods: tuple[Period, ...], name: str) -> Chunk:
     """The chunk of a reference, whose day must be that of its table."""
-    tenant = reference.tenant or group.tenant
+    tenant = group.tenant or reference.tenant
     if tenant is None:
         raise UnreadableIndexError(f"index file {name} does not say whose its chunks are")
     chunk = Chunk(
@@ -206,11 +276,21 @@ def _chunk(reference: Reference, group: Group, periods: tuple[Period, ...], name
         start=reference.start,
         end=reference.end,
         checksum=reference.checksum,
-        new=period_of(reference.start // DAY_MS, periods).new_keys,
+        new=has_new_key(reference.start // DAY_MS, periods),
     )
+    if not is_bounded(chunk):
+        raise UnreadableIndexError(f"index file {name} names {chunk.key!r}, which is no key of a chunk")
     if group.table.number not in chunk.days:
         raise UnreadableIndexError(f"index file {name} names {chunk.key}, which is of another day")
     return chunk
+
+
+def is_group_held(group: Group, holds: Iterable[Hold]) -> bool:
+    """Whether a hold keeps anything that a group's index files name; of a file that is not read, its day."""
+    if group.table.period.store == "boltdb-shipper":
+        day = group.table.number * DAY_MS
+        return any(_covers(hold, group.tenant, day, day + DAY_MS - 1) for hold in holds)
+    return any(is_held(chunk, holds) for chunk, _ in group.chunks.values())
 
 
 def _covers(hold: Hold, tenant: str | None, start: int, end: int) -> bool:
@@ -228,18 +308,10 @@ def is_held(chunk: Chunk, holds: Iterable[Hold]) -> bool:
     return any(_covers(hold, chunk.tenant, chunk.start, chunk.end) for hold in holds)
 
 
-def _judge_lists(found: Scan, lists: Iterable[Condemned], now: datetime) -> None:
-    """A list is due once its time has come and no expired table that it may be named by has come back."""
-    back = min((group.table.number for group in found.removable), default=None)
-    for item in lists:
-        returned = back is not None and back < item.day
-        (found.waiting if item.due > now or returned else found.due).append(item)
-
-
 def _condemn(found: Scan, look: Look, listed: set[str]) -> None:
     """Name the chunks that go with the removable tables, each with the first of them."""
-    stays = {key for group in found.kept for key in group.chunks}
-    blocked = blocked_days(found)
+    taken = {key for group in found.kept for key in group.chunks}
+    blocked = found.blocked
     found.held = {
         key
         for group in found.kept
@@ -247,30 +319,71 @@ def _condemn(found: Scan, look: Look, listed: set[str]) -> None:
         for key, (chunk, _) in group.chunks.items()
         if chunk.end < look.cutoffs.of(chunk.tenant)
     }
-    taken = stays | listed
 
     def free(chunk: Chunk) -> bool:
         past = chunk.end < look.cutoffs.of(chunk.tenant)
-        return past and chunk.key not in taken and not blocked.intersection(chunk.days)
+        return past and chunk.key not in taken and blocked.isdisjoint(chunk.days)
 
     for group in found.removable:
         going = {key: pair for key, pair in group.chunks.items() if free(pair[0])}
         found.condemned.setdefault(group.table.name, {}).update(going)
         taken |= going.keys()
-    bolts = [group for group in found.removable if group.table.period.store == "boltdb-shipper"]
+    bolts = [group.table for group in found.removable if group.table.period.store == "boltdb-shipper"]
     if bolts:
-        listing = all_chunks(look.buckets, look.now)
-        found.condemned[bolts[-1].table.name].update(
-            {
-                chunk.key: (chunk, size // 1024)
-                for chunk, size in listing
-                if free(chunk) and not is_held(chunk, look.holds)
-            }
+        days = {table.number for table in bolts}
+        found.condemned[bolts[-1].name].update(
+            (chunk.key, (chunk, size // 1024))
+            for chunk, size, _ in all_chunks(look.buckets, look.now)
+            if free(chunk)
+            and not is_held(chunk, look.holds)
+            and found.unknown.isdisjoint(chunk.days)
+            and (chunk.key not in listed or not days.isdisjoint(chunk.days))
         )
+
+
+def _judge_lists(found: Scan, look: Look, lists: list[Condemned]) -> None:
+    """What of the lists is due: each chunk counts with the latest list that names it."""
+    again = {key for going in found.condemned.values() for key in going}
+    named = {key for group in found.kept for key in group.chunks}
+    blocked, now = found.blocked, milliseconds(look.now)
+    latest = {key: item for item in sorted(lists, key=lambda item: item.due) for key in item.keys}
+
+    def may_be_named(chunk: Chunk) -> bool:
+        return chunk.key in named or not blocked.isdisjoint(chunk.days)
+
+    for item in lists:
+        judged = Judged(item=item)
+        found.lists.append(judged)
+        for key in item.keys:
+            chunk = parse_chunk(key, now)
+            if chunk is not None and latest[key] is item and key not in again:
+                _judge(judged, chunk, found, look, may_be_named)
+    found.stuck -= found.held
+
+
+def _judge(
+    judged: Judged, chunk: Chunk, found: Scan, look: Look, may_be_named: Callable[[Chunk], bool]
+) -> None:
+    """Sort one chunk of a list."""
+    if chunk.end >= look.cutoffs.of(chunk.tenant):
+        judged.rest.append(chunk.key)
+        judged.fresh.append(chunk.key)
+    elif is_held(chunk, look.holds):
+        judged.rest.append(chunk.key)
+        found.held.add(chunk.key)
+    elif judged.item.due > look.now:
+        judged.waiting.append(chunk.key)
+    elif may_be_named(chunk):
+        judged.rest.append(chunk.key)
+        found.stuck.add(chunk.key)
+    else:
+        judged.due.append(chunk.key)
 
 
 def dangling(look: Look, found: Scan) -> tuple[int, list[str]]:
     """References of two retained tables, the oldest and the newest complete one, whose chunks are missing.
+
+    A file of theirs that cannot be read is added to what was found unreadable.
 
     Returns:
         How many references were looked at, and the keys that are not in the bucket.
@@ -288,23 +401,19 @@ def dangling(look: Look, found: Scan) -> tuple[int, list[str]]:
     named: set[str] = set()
     for group in groups:
         _read(look, group)
+        found.unreadable += group.unreadable
         named |= group.chunks.keys()
     streams = {key[: key.rfind("/") + 1] for key in named}
     present = {item.key for stream in sorted(streams) for item in look.buckets.objects(stream)}
     return len(named), sorted(named - present)
 
 
-def blocked_days(found: Scan) -> set[int]:
-    """Days whose kept tables were not read whole: any chunk of theirs may be named there."""
-    return {group.table.number for group in found.kept if group.unreadable or not group.chunks}
-
-
-def all_chunks(buckets: Buckets, now: datetime) -> Iterator[tuple[Chunk, int]]:
-    """Every chunk in the buckets, by listing them whole, with its size in bytes."""
-    for item in buckets.objects(""):
+def all_chunks(buckets: Buckets, now: datetime) -> Iterator[tuple[Chunk, int, datetime]]:
+    """Every chunk in the buckets, by listing them whole: its size in bytes, and when it was uploaded."""
+    for item in chain(buckets.objects(""), buckets.hidden("")):
         chunk = parse_chunk(item.key, milliseconds(now))
         if chunk is not None:
-            yield chunk, item.size
+            yield chunk, item.size, item.modified
 
 
 def oldest_of(chunks: Iterable[Chunk]) -> datetime | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from luxima_retention.clock import Clock
+from luxima_retention.clock import Clock, iso
 from luxima_retention.errors import StoreError
 from luxima_retention.failpoints import failpoint
 from luxima_retention.places import Place
@@ -39,16 +39,18 @@ from luxima_retention.stores.loki.keys import DAY_MS, Chunk, instant, millisecon
 from luxima_retention.stores.loki.scan import (
     Cutoffs,
     Group,
+    Judged,
     Layout,
     Look,
     Scan,
     all_chunks,
-    blocked_days,
     dangling,
+    is_group_held,
     is_held,
     newest_of,
     oldest_of,
     scan,
+    table_of,
 )
 
 if TYPE_CHECKING:
@@ -111,9 +113,9 @@ class LokiStore:
         self.now = clock
         self._findings = findings
         self._named: set[str] = set()  # chunks that a part of a sweep leaves to the daily run
-        self._swept: list[str] | None = (
-            None  # what the survey's sweep found, so that acting need not list again
-        )
+        # What the survey's sweep found, so that acting need not list again.
+        self._swept: list[str] | None = None
+        self._young_orphans = 0
 
     def identity(self) -> Identity:
         """The service and its buckets."""
@@ -134,33 +136,32 @@ class LokiStore:
     def survey(self, request: Request) -> Survey:
         """The facts: reads the index files of expired tables and the lists of condemned chunks."""
         found = self._mine_of(self._scan(request, request.holds))
-        due, held = self._due(found, request.holds)
+        look = self._look(request, request.holds)
+        self._sweep(look, found)
         young = self._young(found) if self.rules.offline else frozenset()
-        orphans = self._swept = self._orphans(request, found, request.holds)
-        sampled, missing = (
-            dangling(self._look(request, request.holds), found) if self.rules.sweep else (0, [])
-        )
+        sampled, missing = dangling(look, found) if self.rules.sweep else (0, [])
         chunks = [chunk for going in found.condemned.values() for chunk, _ in going.values()]
+        due, orphans = found.due, self._swept or []
         expired = found.index_files + found.chunks + len(due) + len(orphans) - len(young)
         return Survey(
             identity=self.identity(),
             store_clock=self.clock(),
             expired=expired,
             population=_population(found, expired),
-            held=len(found.held | held),
-            locked=len(young),
-            pending=tuple(_pending(item) for item in found.waiting),
+            held=len(found.held),
+            locked=len(young) + len(found.stuck) + self._young_orphans,
+            pending=tuple(_pending(judged) for judged in found.lists if judged.waiting),
             oldest=instant(found.tables[0] * DAY_MS) if found.tables else None,
             oldest_expired=oldest_of(chunks),
             newest=min(self.clock(), instant((found.tables[-1] + 1) * DAY_MS)) if found.tables else None,
             expired_bytes=_bytes(found),
             parts=tuple(_parts(found)),
-            findings=(*_scan_findings(found), *_dangling_findings(missing)),
+            findings=(*_scan_findings(found, look), *_dangling_findings(missing), *self._absent(found)),
             evidence={
                 "tables": len(found.tables),
                 "expired_tables": len({group.table.name for group in found.removable}),
                 "index_files": found.index_files,
-                "lists_due": len(found.due),
+                "lists_due": sum(1 for judged in found.lists if judged.due),
                 "orphans": len(orphans),
                 "references_sampled": sampled,
                 "references_dangling": len(missing),
@@ -183,63 +184,85 @@ class LokiStore:
         for name in dict.fromkeys(group.table.name for group in found.removable):
             if work.stopping():
                 return
-            table = TableBatch(self, plan, work, found, name)
+            table = TableBatch(self, work, found, name)
             if table.items > left:
-                return
+                break
             yield table
             left -= table.items
-        yield from self._chunk_batches(request, plan, work, left)
+        yield from self._chunk_batches(request, work, left)
 
-    def _chunk_batches(self, request: Request, plan: Plan, work: Work, left: int) -> Iterator[Batch]:
-        """After looking again: nothing goes while an expired table is there."""
+    def _chunk_batches(self, request: Request, work: Work, left: int) -> Iterator[Batch]:
+        """After looking again: what an index file names that is there is not destroyed."""
         found = self._mine_of(self._scan(request, request.holds))
         young = self._young(found) if self.rules.offline else frozenset()
-        for item in found.due:
-            keys = [key for key in item.keys if key not in young]
-            for start in range(0, len(keys), BATCH):
-                if work.stopping() or left <= 0:
+        for judged in found.lists:
+            keys = [key for key in judged.due if key not in young]
+            rest = {*judged.waiting, *judged.rest, *young.intersection(judged.due)}
+            for start in range(0, len(keys), BATCH) or (() if rest else (0,)):
+                if work.stopping() or left < len(keys[start : start + 1]):
                     return
                 some = keys[start : start + BATCH][:left]
                 last = start + len(some) >= len(keys)
-                yield ChunkBatch(self, plan, work, item, some, last=last, young=young)
+                yield ChunkBatch(self, work, judged.item, some, rest=rest, last=last)
                 left -= len(some)
-        orphans, self._swept = self._swept, None
-        if orphans is None:
-            orphans = self._orphans(request, found, request.holds)
+        if self._swept is None:
+            self._sweep(self._look(request, request.holds), found)
+        orphans, self._swept = self._swept or [], None
         for keys in _slices(orphans):
             if not work.stopping() and len(keys) <= left:
-                yield OrphanBatch(self, plan, work, keys)
+                yield OrphanBatch(self, work, keys)
                 left -= len(keys)
 
     def explain(self, item: str, request: Request) -> Explanation:
-        """By key of a chunk, as it stands in the bucket."""
+        """By key of a chunk or of an index file, as it stands in the buckets."""
         chunk = parse_chunk(item, milliseconds(request.now))
-        if chunk is None:
-            sentence = "it is not the key of a chunk: it is never touched"
+        table = table_of(item, self.layout)
+        if chunk is None and table is None:
+            sentence = "it is neither a chunk nor an index file: it is never touched"
             return Explanation(item=item, verdict="stays", rule="unknown", sentence=sentence)
         cutoffs = self._cutoffs(request)
-        dated = instant(chunk.end)
-        days = (milliseconds(request.now) - cutoffs.of(chunk.tenant)) // DAY_MS
-        due = instant((chunk.end // DAY_MS + 1 + days) * DAY_MS)
-        verdict, rule, sentence = self._explained(chunk, request, cutoffs)
+        if chunk is not None:
+            dated, cutoff = instant(chunk.end), cutoffs.of(chunk.tenant)
+            verdict, rule, sentence = self._explained(chunk, request, cutoff)
+        else:
+            dated, cutoff = instant((table or 0) * DAY_MS), cutoffs.default
+            verdict, rule, sentence = self._explained_file(item, request)
+        days = (milliseconds(request.now) - cutoff) // DAY_MS
+        due = instant((milliseconds(dated) // DAY_MS + 1 + days) * DAY_MS)
         return Explanation(item=item, verdict=verdict, rule=rule, sentence=sentence, dated=dated, due=due)
 
     def close(self) -> None:
         """Give back connections."""
         self.buckets.close()
 
-    def _explained(self, chunk: Chunk, request: Request, cutoffs: Cutoffs) -> tuple[str, str, str]:
-        cutoff = cutoffs.of(chunk.tenant)
-        if not self.buckets.exists(chunk.key):
+    def _explained(self, chunk: Chunk, request: Request, cutoff: int) -> tuple[str, str, str]:
+        key = chunk.key
+        if not self.buckets.exists(key):
             return "absent", "absent", "there is no such chunk"
         if chunk.end >= cutoff:
             return "stays", "younger", f"its last line is of {instant(chunk.end)}, not before the cutoff"
         if is_held(chunk, request.holds):
             return "stays", "hold", "its last line has expired, but a hold keeps it"
-        for item in lists.read(self.place):
-            if chunk.key in item.keys:
-                return "pending", "pending", f"condemned, and destroyed by the first run after {item.due}"
-        return "goes", "expired", f"its last line is of {instant(chunk.end)}, before {instant(cutoff)}"
+        return _verdict(chunk, self._scan(request, request.holds), cutoff)
+
+    def _explained_file(self, item: str, request: Request) -> tuple[str, str, str]:
+        if not self.buckets.exists(item):
+            return "absent", "absent", "there is no such index file"
+        found = self._scan(request, request.holds)
+        for group in (*found.removable, *found.kept):
+            if any(file.key == item for file in group.files):
+                if group in found.removable:
+                    return (
+                        "goes",
+                        "expired",
+                        f"its table is of {instant(group.table.number * DAY_MS):%Y-%m-%d}",
+                    )
+                if group.held:
+                    return "stays", "hold", "it names chunks that a hold keeps"
+                return "stays", "unreadable-index", group.unreadable[0]
+        if (table_of(item, self.layout) or 0) in found.sharing:
+            return "stays", "shared-index", "its table waits for the longest period of a tenant"
+        return "stays", "younger", "its table is not before the cutoff"
 
     # --- what batches need ------------------------------------------------------------------------------
 
@@ -247,7 +270,10 @@ class LokiStore:
         return Cutoffs(request.cutoff, request.retention_days, self.layout.tenant_days)
 
     def _scan(self, request: Request, holds: tuple[Hold, ...]) -> Scan:
-        return scan(self._look(request, holds), lists.read(self.place))
+        return scan(self._look(request, holds), self._lists())
+
+    def _lists(self) -> Iterator[Condemned]:
+        return lists.read(self.place, milliseconds(self.now()))
 
     def _look(self, request: Request, holds: tuple[Hold, ...]) -> Look:
         return Look(
@@ -258,25 +284,12 @@ class LokiStore:
             now=self.now(),
         )
 
-    def _due(self, found: Scan, holds: tuple[Hold, ...]) -> tuple[list[str], set[str]]:
-        """The chunks whose time has come, and those among them that a hold keeps."""
-        due: list[str] = []
-        held: set[str] = set()
-        for item in found.due:
-            for key in item.keys:
-                chunk = parse_chunk(key, milliseconds(self.now()))
-                if chunk is not None and is_held(chunk, holds):
-                    held.add(key)
-                else:
-                    due.append(key)
-        return due, held
-
     def _young(self, found: Scan) -> frozenset[str]:
         """Among the chunks that would go at once, those that were uploaded too recently."""
         if not self.rules.min_object_age:
             return frozenset()
         going = {key for chunks in found.condemned.values() for key in chunks}
-        going |= {key for item in found.due for key in item.keys}
+        going.update(found.due)
         streams = {key.rpartition("/")[0] + "/" for key in going}
         newest = self.now() - self.rules.min_object_age
         return frozenset(
@@ -286,32 +299,55 @@ class LokiStore:
             if item.key in going and item.modified > newest
         )
 
-    def _orphans(self, request: Request, found: Scan, holds: tuple[Hold, ...]) -> list[str]:
+    def _sweep(self, look: Look, found: Scan) -> None:
         """Expired chunks that no index and no list names; only a sweep looks for them."""
+        self._swept, self._young_orphans = [], 0
         if not self.rules.sweep:
-            return []
-        cutoffs = self._cutoffs(request)
-        known = {key for group in (*found.removable, *found.kept) for key in group.chunks}
-        known |= {key for item in (*found.due, *found.waiting) for key in item.keys}
-        known |= self._named
-        blocked = blocked_days(found)
-        return [
-            chunk.key
-            for chunk, _ in all_chunks(self.buckets, self.now())
-            if chunk.end < cutoffs.of(chunk.tenant)
-            and chunk.key not in known
-            and not blocked.intersection(chunk.days)
-            and not is_held(chunk, holds)
-            and self._mine(chunk)
+            return
+        known, blocked = found.named | self._named, found.blocked | found.unknown
+        newest = look.now - self.rules.min_object_age if self.rules.offline else look.now
+        for chunk, _, modified in all_chunks(self.buckets, look.now):
+            expired = chunk.end < look.cutoffs.of(chunk.tenant) and self._mine(chunk)
+            named = chunk.key in known or not blocked.isdisjoint(chunk.days)
+            if not expired or named or is_held(chunk, look.holds):
+                continue
+            if self.rules.offline and modified > newest:
+                self._young_orphans += 1
+            else:
+                self._swept.append(chunk.key)
+
+    def _absent(self, found: Scan) -> Iterable[Finding]:
+        """S3 deletes what is not there without a word, so chunks under wrong keys would look destroyed."""
+        chunks = [chunk for going in found.condemned.values() for chunk, _ in going.values()]
+        sample = [chunks[at] for at in sorted({0, len(chunks) // 2, len(chunks) - 1})] if chunks else []
+        if not sample or any(self.buckets.exists(chunk.key) for chunk in sample):
+            return
+        other = [
+            twin.key
+            for chunk in sample
+            if self.buckets.exists((twin := replace(chunk, new=not chunk.new)).key)
         ]
+        if other:
+            yield Finding(
+                code="wrong-key-form",
+                level=Level.REFUSE,
+                message=f"by loki.periods a chunk is {sample[0].key}, but the bucket holds {other[0]}",
+                hint="set start and schema_version of loki.periods as in Loki's schema_config",
+            )
+        else:
+            yield Finding(
+                code="chunks-missing",
+                level=Level.WARNING,
+                message=f"chunks that expired tables name are not in the buckets, such as {sample[0].key}",
+                hint="name the buckets of all schema periods in loki.buckets; or a lifecycle rule was faster",
+            )
 
     def _mine_of(self, found: Scan) -> Scan:
         """One part of a sweep leaves tables and lists to the daily run, and looks for orphans only."""
         if self.rules.shard is None:
             return found
-        self._named = {key for group in found.removable for key in group.chunks}
-        self._named |= {key for item in (*found.due, *found.waiting) for key in item.keys}
-        return replace(found, removable=[], condemned={}, due=[], waiting=[])
+        self._named = found.named
+        return replace(found, removable=[], condemned={}, lists=[], stuck=set())
 
     def _mine(self, chunk: Chunk) -> bool:
         """Whether a chunk belongs to this process's part of a sweep."""
@@ -324,14 +360,14 @@ class LokiStore:
 class TableBatch:
     """Phase one for one table: list its condemned chunks, then remove its index files."""
 
-    def __init__(self, store: LokiStore, plan: Plan, work: Work, found: Scan, name: str) -> None:
+    def __init__(self, store: LokiStore, work: Work, found: Scan, name: str) -> None:
         self._store = store
-        self._plan = plan
         self._work = work
         self._name = name
         self._groups: list[Group] = [group for group in found.removable if group.table.name == name]
         self._chunks = found.condemned.get(name, {})
         self.items = self._count()
+        self._held = 0
 
     def _count(self) -> int:
         """Index files, and the chunks that they condemn: destroyed later, or where no Loki reads, next."""
@@ -342,19 +378,20 @@ class TableBatch:
         """Name what goes; a hold that came since the survey stops this table."""
         holds = self._work.holds()
         chunks = [chunk for chunk, _ in self._chunks.values()]
-        if any(is_held(chunk, holds) for chunk in chunks):
-            self._groups, self._chunks, self.items = [], {}, 0
+        if any(is_group_held(group, holds) for group in self._groups) or any(
+            is_held(chunk, holds) for chunk in chunks
+        ):
+            self._held, self.items = self.items, 0
         return Staged(items=self.items, first=oldest_of(chunks), last=newest_of(chunks))
 
     def commit(self) -> Outcome:
-        """The list first: killed after it, the next run finds the table again and writes the same list."""
+        """The list first: killed after it, the next run finds the table, and condemns its chunks anew."""
         if not self.items:
-            return Outcome(items=0)
+            return Outcome(items=0, skipped={"hold": self._held} if self._held else {})
         store = self._store
         if self._chunks:
             item = Condemned(
-                name=lists.name_of(self._name, self._work.run_id),
-                day=milliseconds(self._plan.cutoff) // DAY_MS,
+                name=lists.name_of(self._name, self._work.run_id, self._chunks),
                 due=store.rules.due(store.now()),
                 keys=tuple(self._chunks),
                 kib=sum(kib for _, kib in self._chunks.values()),
@@ -365,42 +402,43 @@ class TableBatch:
         keys = [file.key for group in self._groups for file in group.files]
         failures = _writable(store).delete(keys)
         failpoint("loki.after_table")
-        return Outcome(
-            items=len(keys) - len(failures), pending=self.items - len(keys), failures=tuple(failures)
-        )
+        gone = sum(key not in failures for key in keys)
+        return Outcome(items=gone, pending=self.items - len(keys), failures=tuple(failures.values()))
 
     def rollback(self) -> None:
         """Before ``commit`` nothing has happened."""
 
 
 class ChunkBatch:
-    """Phase two for some chunks of one list; with the last of them the list goes, too."""
+    """Phase two for some chunks of one list; with the last of them the list goes, too.
+
+    Args:
+        store: of the list.
+        work: of the run.
+        item: the list.
+        keys: some of its chunks.
+        rest: what the list must still name; grows with what could not be destroyed.
+        last: whether no more batches of the list follow.
+    """
 
     def __init__(
-        self,
-        store: LokiStore,
-        plan: Plan,
-        work: Work,
-        item: Condemned,
-        keys: list[str],
-        *,
-        last: bool,
-        young: frozenset[str],
+        self, store: LokiStore, work: Work, item: Condemned, keys: list[str], *, rest: set[str], last: bool
     ) -> None:
         self._store = store
         self._work = work
         self._item = item
         self._keys = keys
+        self._rest = rest
         self._last = last
-        self._young = young
-        self._cutoff = plan.cutoff
+        self._held = 0
 
     def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - as above
         """Name them, without those that a hold keeps now."""
         holds, now = self._work.holds(), milliseconds(self._store.now())
         chunks = [chunk for key in self._keys if (chunk := parse_chunk(key, now))]
         free = [chunk for chunk in chunks if not is_held(chunk, holds)]
-        self._last = self._last and len(free) == len(chunks)
+        self._held = len(chunks) - len(free)
+        self._rest.update(chunk.key for chunk in chunks if is_held(chunk, holds))
         self._keys = [chunk.key for chunk in free]
         return Staged(items=len(free), first=oldest_of(free), last=newest_of(free))
 
@@ -408,14 +446,23 @@ class ChunkBatch:
         """Destroy them; the list stays as long as anything that it names does."""
         failures = _writable(self._store).delete(self._keys)
         failpoint("loki.after_chunks")
-        if self._last and not failures:
-            rest = tuple(key for key in self._item.keys if key in self._young)
-            if rest:
-                lists.write(self._store.place, replace(self._item, keys=rest))
-            else:
-                self._store.place.delete(self._item.name)
+        self._rest.update(failures)
+        if self._last:
+            self._shorten()
         failpoint("loki.after_list_is_gone")
-        return Outcome(items=len(self._keys) - len(failures), failures=tuple(failures))
+        return Outcome(
+            items=len(self._keys) - len(failures),
+            skipped={"hold": self._held} if self._held else {},
+            failures=tuple(failures.values()),
+        )
+
+    def _shorten(self) -> None:
+        rest = tuple(key for key in self._item.keys if key in self._rest)
+        if rest:
+            kib = self._item.kib * len(rest) // len(self._item.keys)
+            lists.write(self._store.place, replace(self._item, keys=rest, kib=kib))
+        else:
+            self._store.place.delete(self._item.name)
 
     def rollback(self) -> None:
         """Before ``commit`` nothing has happened."""
@@ -424,9 +471,8 @@ class ChunkBatch:
 class OrphanBatch:
     """Chunks that no index names: they are invisible already, and wait for their grace period like others."""
 
-    def __init__(self, store: LokiStore, plan: Plan, work: Work, keys: list[str]) -> None:
+    def __init__(self, store: LokiStore, work: Work, keys: list[str]) -> None:
         self._store = store
-        self._plan = plan
         self._work = work
         self._keys = keys
 
@@ -446,10 +492,9 @@ class OrphanBatch:
             return Outcome(items=0)
         if store.rules.offline:
             failures = _writable(store).delete(self._keys)
-            return Outcome(items=len(self._keys) - len(failures), failures=tuple(failures))
+            return Outcome(items=len(self._keys) - len(failures), failures=tuple(failures.values()))
         item = Condemned(
-            name=lists.name_of(f"sweep-{self._keys[0].replace('/', '_')}", self._work.run_id),
-            day=milliseconds(self._plan.cutoff) // DAY_MS,
+            name=lists.name_of("sweep", self._work.run_id, self._keys),
             due=store.rules.due(store.now()),
             keys=tuple(self._keys),
         )
@@ -458,6 +503,21 @@ class OrphanBatch:
 
     def rollback(self) -> None:
         """Before ``commit`` nothing has happened."""
+
+
+def _verdict(chunk: Chunk, found: Scan, cutoff: int) -> tuple[str, str, str]:
+    """What becomes of an expired chunk that no hold names."""
+    key = chunk.key
+    waiting = [judged.item.due for judged in found.lists if key in judged.waiting]
+    if key in found.held:
+        return "stays", "hold", "a hold keeps the index file that names it"
+    if waiting:
+        return "pending", "pending", f"condemned, and destroyed by the first run after {iso(waiting[0])}"
+    if key in found.due or any(key in going for going in found.condemned.values()):
+        return "goes", "expired", f"its last line is of {instant(chunk.end)}, before {instant(cutoff)}"
+    if not found.blocked.isdisjoint(chunk.days):
+        return "stays", "kept-index", "an index file of its day stays, and may name it; a run tells which"
+    return "goes", "orphan", "it has expired, and no index file names it: a run with --sweep takes it"
 
 
 def _writable(store: LokiStore) -> WritableBuckets:
@@ -471,8 +531,10 @@ def _slices(keys: list[str]) -> Iterator[list[str]]:
         yield keys[start : start + BATCH]
 
 
-def _pending(item: Condemned) -> Pending:
-    return Pending(items=len(item.keys), due=item.due, reason=_REASON, size_bytes=item.kib * 1024 or None)
+def _pending(judged: Judged) -> Pending:
+    item, items = judged.item, len(judged.waiting)
+    size = item.kib * 1024 * items // len(item.keys)
+    return Pending(items=items, due=item.due, reason=_REASON, size_bytes=size or None)
 
 
 def _population(found: Scan, expired: int) -> Count | None:
@@ -514,14 +576,20 @@ def _dangling_findings(missing: list[str]) -> Iterable[Finding]:
         )
 
 
-def _scan_findings(found: Scan) -> Iterable[Finding]:
+def _scan_findings(found: Scan, look: Look) -> Iterable[Finding]:
     """What was met on the way and left alone."""
     for sentence in found.unreadable[:_SHOWN]:
         yield Finding(
             code="unreadable-index",
             level=Level.WARNING,
             message=f"{sentence}: its table and every chunk of its day stay",
-            hint="look at the object; Loki cannot read it either",
+            hint="look at the object: a damaged one breaks Loki's queries; other versions are not known here",
+        )
+    if len(found.unreadable) > _SHOWN:
+        yield Finding(
+            code="unreadable-index",
+            level=Level.WARNING,
+            message=f"{len(found.unreadable) - _SHOWN} more index files cannot be read",
         )
     if found.foreign:
         names = ", ".join(found.foreign[:_SHOWN])
@@ -530,4 +598,26 @@ def _scan_findings(found: Scan) -> Iterable[Finding]:
             level=Level.WARNING,
             message=f"{len(found.foreign)} objects or directories of the index are nobody's: {names}",
             hint="they are left alone; check loki.periods if they are Loki's",
+        )
+    yield from _waiting_findings(found, look)
+
+
+def _waiting_findings(found: Scan, look: Look) -> Iterable[Finding]:
+    """Expired, and kept for a reason that is neither a hold nor a lock."""
+    if found.sharing:
+        days = max(look.layout.tenant_days.values())
+        yield Finding(
+            code="shared-index",
+            level=Level.WARNING,
+            message=f"{len(found.sharing)} expired tables have index files that tenants share: they and every"
+            f" chunk of their days stay {days} days",
+            hint="Loki's compactor splits them by tenant: look whether it runs",
+        )
+    if fresh := [key for judged in found.lists for key in judged.fresh]:
+        yield Finding(
+            code="condemned-too-early",
+            level=Level.WARNING,
+            message=f"{len(fresh)} condemned chunks have not expired by the periods of today, and stay:"
+            f" {', '.join(fresh[:_SHOWN])}",
+            hint="the period became longer, or somebody has edited a list; their index may be gone already",
         )

@@ -24,6 +24,7 @@ _VERSIONS = (2, 3)
 _TENANT_LABEL = b"__loki_tenant__"
 _ALIGN = 16
 _LONGEST_VARINT = 10
+_FINGERPRINT = 8
 
 
 class UnreadableIndexError(StoreError):
@@ -143,6 +144,8 @@ class _File:
 
     def _series(self, at: int, end: int) -> Iterator[Reference]:
         """The chunks of one series."""
+        if end - at < _FINGERPRINT:
+            raise self._broken(f"has a series at {at} that is too short")
         (fingerprint,) = struct.unpack_from(">Q", self._data, at)
         count, at = self._uvarint(at + 8)
         tenant = None
@@ -150,9 +153,10 @@ class _File:
             name, at = self._uvarint(at)
             value, at = self._uvarint(at)
             if self._symbol(name) == _TENANT_LABEL:
-                tenant = self._symbol(value).decode()
+                tenant = self._symbol(value).decode(errors="replace")  # such a tenant is in no key
         chunks, at = self._uvarint(at)
         if self.version > _VERSIONS[0]:
+            self._bounded(4, at, end)
             (skipped,) = struct.unpack_from(">I", self._data, at)
             at += 4 + skipped
         yield from self._chunks(self._bounded(chunks, at, end), at, end, fingerprint, tenant)
@@ -204,6 +208,8 @@ class _File:
         """The CRC-32C that follows ``end`` is that of the bytes before it."""
         import google_crc32c
 
+        if end + 4 > len(self._data):
+            raise self._broken(f"ends before its checksum at {end}")
         (recorded,) = struct.unpack_from(">I", self._data, end)
         if google_crc32c.value(self._data[start:end]) != recorded:
             raise self._broken(f"has a wrong checksum at {end}")
