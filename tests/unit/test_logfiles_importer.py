@@ -155,9 +155,9 @@ ROWS = [
     ),
     (["create 0640 root adm", "create"], {"create": None}),
     (["create", "nocreate"], {}),
-    (["olddir old"], {"old_dir": "old"}),
-    (["olddir /srv/old"], {"old_dir": "/srv/old"}),
-    (["olddir ~/old"], {"old_dir": "/root/old"}),
+    (["olddir old"], {"old_dir": "old", "trust_old_dir": True}),
+    (["olddir /srv/old"], {"old_dir": "/srv/old", "trust_old_dir": True}),
+    (["olddir ~/old"], {"old_dir": "/root/old", "trust_old_dir": True}),
     (["olddir old", "noolddir"], {}),
     (["createolddir"], {"create_old_dir": True}),
     (

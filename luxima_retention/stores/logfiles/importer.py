@@ -355,7 +355,7 @@ DIRECTIVES: Mapping[str, Meaning] = {
     "norenamecopy": _flag('`method = "rename"`', Rename=False),
     "create": _value("`create = true`, `create_mode`, `create_owner`, `create_group`", _create, Takes.MAYBE),
     "nocreate": _flag("`create = false`", create=False, Create=None),
-    "olddir": _value("`old_dir`", _takes("old_dir", _one)),
+    "olddir": _value("`old_dir`, `trust_old_dir`", _takes("old_dir", _one)),
     "noolddir": _flag("`old_dir` empty", old_dir=""),
     "createolddir": _value(
         "`create_old_dir = true`, `old_dir_mode`, `old_dir_owner`, `old_dir_group`",
@@ -636,8 +636,9 @@ def _values_of(block: _Block, patterns: list[str], home: Callable[[str], str]) -
     values["date_ago"] = "day" if said.get("Yesterday") else "hour" if said.get("Hour_ago") else "now"
     if values["every"] == "hourly":
         values.setdefault("date_format", "-%Y%m%d%H")
-    if "old_dir" in values:
+    if values.get("old_dir"):
         values["old_dir"] = home(values["old_dir"])
+        values["trust_old_dir"] = True  # logrotate looks at the directory of the logs alone
     compression, left = _compression(said)
     where = next((state[key] for key in ("Options", "Command") if key in state), None)
     if left and where is not None:

@@ -35,10 +35,12 @@ from luxima_retention.stores.logfiles.outcome import Rotations
 from luxima_retention.stores.logfiles.rules import Due, Facts, due, surplus
 from luxima_retention.stores.logfiles.safe import Attributes, Directory, File, UnfitError
 from luxima_retention.stores.logfiles.sets import LogSet, Place, first_date
-from luxima_retention.stores.logfiles.shrink import shrink
+from luxima_retention.stores.logfiles.shrink import settle_pairs, shrink
 from luxima_retention.stores.logfiles.state import State
 
 _YEAR = timedelta(days=366)
+#: removed files of one ledger entry
+_ENTRY = 500
 _TAKEN = "it waits; a date_format with %H, or %s, rotates more often than daily"
 
 
@@ -112,6 +114,8 @@ class _Open:
     journal: Journal | None
     #: logs that an earlier run has left half done
     recovered: tuple[Step, ...] = ()
+    #: logs that were moved, now or then: until their hooks went well, nothing more becomes of their files
+    moved: set[str] = field(default_factory=set)
     due: list[tuple[str, File, Due]] = field(default_factory=list)
 
 
@@ -132,6 +136,8 @@ class _Turn:
         self.central = central
         self.result = Rotations(name=log_set.name)
         self._begun: bool | None = None
+        self._locked: set[tuple[int, int]] = set()
+        self._series: dict[tuple[tuple[int, int], str], str] = {}
 
     def run(self) -> None:
         """Both passes over its directories."""
@@ -146,19 +152,24 @@ class _Turn:
 
     def _passes(self, places: list[Place]) -> None:
         worked = [found for place in places if (found := self._attempt(self._open, place))]
-        if not self.chosen.missing_ok:
-            for pattern in self.set.unmatched(places):
-                error = StoreError(
-                    f"{pattern} matches no log", f"see missing_ok of rotation.sets.{self.set.name}"
-                )
-                self.result.fail(error)
-        for found in worked:
-            self._attempt(self._rotate_all, found)
+        if self._complete(places) or not self.chosen.shared_hooks:
+            for found in worked:
+                self._attempt(self._rotate_all, found)
         shared = self._shared_after(worked)
         for found in worked:
             self._attempt(self._finish, found, shared=shared)
         if self._begun:
             self._attempt(self._hooks, "last", self.chosen.paths)
+
+    def _complete(self, places: Sequence[Place]) -> bool:
+        """Whether each pattern has its log, where one has to; hooks that are shared are for all or none."""
+        missing = () if self.chosen.missing_ok else tuple(self.set.unmatched(places))
+        for pattern in missing:
+            error = StoreError(
+                f"{pattern} matches no log", f"see missing_ok of rotation.sets.{self.set.name}"
+            )
+            self.result.fail(error)
+        return not missing
 
     def _attempt(self, action: Callable[..., Any], *values: Any, **named: Any) -> Any:
         """A failure of one directory is told, and the others have their turn."""
@@ -172,18 +183,20 @@ class _Turn:
 
     def _open(self, place: Place) -> _Open:
         self._make_old_dir(place)
-        trusted = self.chosen.trust_directory or bool(self.chosen.user)
-        for directory in {place.directory, place.store}:
-            directory.check_safe(trusted=trusted)
-            if not self.terms.read_only:
+        place.directory.check_safe(trusted=self.set.trusts)
+        if place.store.key != place.directory.key:
+            place.store.check_safe(trusted=self.set.trusts_old_dir)
+        for directory in () if self.terms.read_only else (place.directory, place.store):
+            if directory.key not in self._locked:  # several directories of logs may share an old_dir
                 directory.lock()
+                self._locked.add(directory.key)
         state = self.central or State(place.directory, states.BESIDE, self.set.zone)
         if self.central is None:
             for problem in state.problems:
                 self.result.fail(StoreError(problem, "it is kept beside the new one as .damaged"))
         found = _Open(place, state, None if self.terms.read_only else Journal(place.directory))
         if found.journal is not None:
-            self._moves(found).clean()
+            self._moves(found.place).clean()
             found.recovered = self._recover(found)
         self._look_for_due(found)
         return found
@@ -206,15 +219,16 @@ class _Turn:
 
     def _recover(self, found: _Open) -> tuple[Step, ...]:
         """What an earlier run was killed in: its rename happened where the log is another file now."""
-        journal, moves, happened = found.journal, self._moves(found), []
+        journal, moves, happened = found.journal, self._moves(found.place), []
         assert journal is not None  # noqa: S101 - only a dry run has none
         for step in journal.pending:
             if not moves.happened(step):
                 journal.done(step.log)
                 continue
-            self._create(found.place.directory, step)
+            self._create(found.place, step)
             happened.append(step)
-            found.place.logs = sorted({*found.place.logs, step.log})
+            found.moved.add(step.log)
+            found.place.found.add(step.log)
         self.set.look(found.place)
         return tuple(happened)
 
@@ -230,6 +244,7 @@ class _Turn:
                     self.result.fail(StoreError(said, "name it in one set, or see ignore_duplicates"))
                 continue
             self.result.logs += 1
+            self._tell_mixed(found.place, log)
             if log in recovered:
                 continue
             looked = self._judged(found, log)
@@ -239,6 +254,13 @@ class _Turn:
                     found.due.append((log, file, verdict))
                 else:
                     self.result.waiting[verdict.rule] += 1
+
+    def _tell_mixed(self, place: Place, log: str) -> None:
+        path = place.directory.path_of(log)
+        other = self._series.setdefault((place.store.key, log), path)
+        if other != path:
+            said = f"{path} and {other} both rotate into {place.store.path}: their files are counted as one's"
+            self.result.left.append(said)
 
     def _judged(self, found: _Open, log: str) -> tuple[File, Due] | None:
         directory = found.place.directory
@@ -265,10 +287,11 @@ class _Turn:
     def _rotate_all(self, found: _Open) -> None:
         """Rotate what is due in one directory."""
         self._hooks_of_recovered(found)
+        if found.due and not self.terms.read_only and not self._begin():
+            return
+        self._settle(found.place)
         steps = list(self._planned(found))
         if self.terms.read_only or not steps:
-            return
-        if not self._begin():
             return
         journal = found.journal
         assert journal is not None  # noqa: S101 - only a dry run has none
@@ -279,7 +302,14 @@ class _Turn:
                 self.result.failures.append("the run was stopped before every log had its turn")
                 break
             self._attempt(self._rotate, found, step, file, verdict)
-        self._moves(found).sync()
+        self._moves(found.place).sync()
+
+    def _settle(self, place: Place) -> None:
+        """What is there already, as it is by now: the directory before may share this one's ``old_dir``."""
+        if place.store is not place.directory:
+            self.set.look(place)
+        if settle_pairs(self.set, place, self.terms, self.result):
+            self.set.look(place)
 
     def _planned(self, found: _Open) -> Iterator[tuple[Step, File, Due]]:
         for log, file, verdict in found.due:
@@ -333,7 +363,7 @@ class _Turn:
         place, path = found.place, found.place.directory.path_of(step.log)
         if not self.chosen.shared_hooks:
             self._hooks("before", [path])
-        moves = self._moves(found)
+        moves = self._moves(found.place)
         if not self.set.naming.dated:
             moves.shift(step.log, self.set.naming, place.rotated.get(step.log, []))
         failpoint("rotate.before_move")
@@ -342,9 +372,10 @@ class _Turn:
         except FileNotFoundError:
             self.result.left.append(f"{path} has vanished")
             return
+        found.moved.add(step.log)
         failpoint("rotate.after_move")
         self._tell(place, step, file, verdict)
-        self._create(place.directory, step)
+        self._create(place, step)
         failpoint("rotate.after_create")
         if not self.set.names_tell or self.central is not None:
             assert found.state is not None  # noqa: S101 - only a dry run has none
@@ -368,7 +399,7 @@ class _Turn:
         if found.journal is not None and step.method != "renamecopy":
             found.journal.done(step.log)
 
-    def _create(self, directory: Directory, step: Step) -> None:
+    def _create(self, place: Place, step: Step) -> None:
         """An empty log in place of the one renamed, unless its writer was faster."""
         chosen = self.chosen
         if not chosen.create or step.method in {"copy", "copytruncate"}:
@@ -378,9 +409,10 @@ class _Turn:
             owner=user_id(chosen.create_owner) if chosen.create_owner else step.owner,
             group=group_id(chosen.create_group) if chosen.create_group else step.group,
             strict=bool(chosen.create_owner or chosen.create_group),
+            acl=None if chosen.create_mode else self._moves(place).acl(step),
         )
         try:
-            os.close(directory.make(step.log, like))
+            os.close(place.directory.make(step.log, like))
         except FileExistsError:
             return
 
@@ -414,8 +446,8 @@ class _Turn:
         with acting_as_oneself():
             self.result.left += run_hooks(getattr(self.chosen, event), event, paths, rotated)
 
-    def _moves(self, found: _Open) -> Moves:
-        return Moves(found.place.directory, found.place.store, hard_links=self.chosen.allow_hard_links)
+    def _moves(self, place: Place) -> Moves:
+        return Moves(place.directory, place.store, hard_links=self.chosen.allow_hard_links)
 
     # The second pass: what became of the logs.
 
@@ -429,15 +461,17 @@ class _Turn:
                 elif self.chosen.shared_hooks and shared:
                     journal.done(step.log)
             self.set.look(found.place)
-        self._remove_surplus(found)
-        shrink(self.set, found.place, self.terms, self.result)
+        pending = {step.log for step in journal.pending} if journal is not None else set()
+        settled = found.place.without(found.moved & pending)
+        self._remove_surplus(settled)
+        shrink(self.set, settled, self.terms, self.result)
         if journal is not None and found.state is not None:
             self._forget(found)
             found.state.save()
             journal.close()
 
     def _bring(self, found: _Open, step: Step) -> None:
-        self._moves(found).bring(step)
+        self._moves(found.place).bring(step)
         if found.journal is not None:
             found.journal.done(step.log)
 
@@ -453,60 +487,58 @@ class _Turn:
             if last is not None and self.terms.now - last > _YEAR and not os.path.lexists(log):
                 state.forget([log])
 
-    def _remove_surplus(self, found: _Open) -> None:
-        chosen = self.chosen
-        if chosen.keep is None and chosen.max_age_days is None:
+    def _remove_surplus(self, place: Place) -> None:
+        if self.chosen.keep is None and self.chosen.max_age_days is None:
             return
-        for log, going in self._surplus(found).items():
-            if not self.terms.removes:
-                self.result.left.append(
-                    f"{len(going)} files of {log} wait for the policy, which archives them"
-                )
-            elif self.terms.holds is None:
-                self.result.fail(
-                    StoreError(f"{len(going)} files of {log} would go, but legal holds cannot be read")
-                )
-            else:
-                self._attempt(self._remove, going, self.terms.holds)
+        going, path = self._surplus(place), place.store.path
+        if going and not self.terms.removes:
+            self.result.left.append(f"{len(going)} files in {path} wait for the policy, which archives them")
+        elif going and self.terms.holds is None:
+            error = StoreError(f"{len(going)} files in {path} would go, but legal holds cannot be read")
+            self.result.fail(error)
+        elif going:
+            self._remove(place, going, self.terms.holds or ())
 
-    def _surplus(self, found: _Open) -> dict[str, list[tuple[Item, str]]]:
+    def _surplus(self, place: Place) -> list[tuple[Item, str]]:
+        """The rotated files that go by number or age, the oldest of every log first."""
         chosen = self.chosen
         max_age = None if chosen.max_age_days is None else timedelta(days=chosen.max_age_days)
         by_log: dict[str, list[Item]] = {}
-        for item in items(self.set, found.place):
+        for item in items(self.set, place):
             by_log.setdefault(item.log, []).append(item)
         would = {entry["path"] for entry in self.result.rotated} if self.terms.read_only else set()
-        chosen_ones = {}
+        going = []
         for log, rotated in by_log.items():
             keep = chosen.keep if log not in would or not chosen.keep else chosen.keep - 1
-            if going := surplus(rotated, keep=keep, max_age=max_age, now=self.terms.now):
-                chosen_ones[log] = going
-        return chosen_ones
+            going += surplus(rotated, keep=keep, max_age=max_age, now=self.terms.now)
+        return sorted(going, key=lambda each: (-each[0].rank, each[0].log))
 
-    def _remove(self, going: Sequence[tuple[Item, str]], holds: tuple[Hold, ...]) -> None:
+    def _remove(self, place: Place, going: Sequence[tuple[Item, str]], holds: tuple[Hold, ...]) -> None:
         free = []
         for item, sentence in going:
             if held(item, holds, self.terms.policy):
                 self.result.left.append(f"{item.path} is kept by a hold")
             else:
-                free.append((item, sentence))
-        values = [
-            {
-                "path": item.path.encode("utf-8", "backslashreplace").decode(),
-                "bytes": item.file.size,
-                "sentence": sentence,
-            }
-            for item, sentence in free
-        ]
-        if self.terms.read_only or not free:
-            self.result.removed += values
+                free.append((item, _removed(item, sentence)))
+        if self.terms.read_only:
+            self.result.removed += [value for _, value in free]
             return
-        self.terms.record({"set": self.set.name, "removed": values})
-        for (item, _), value in zip(free, values, strict=True):
-            self._hooks("before_removal", [item.path], item.path)
-            item.directory.remove(item.rotated.name)
-            self.result.removed.append(value)
-        free[0][0].directory.sync()
+        for start in range(0, len(free), _ENTRY):
+            entry = free[start : start + _ENTRY]
+            self.terms.record({"set": self.set.name, "removed": [value for _, value in entry]})
+            for item, value in entry:
+                self._attempt(self._remove_one, item, value)
+            place.store.sync()
+
+    def _remove_one(self, item: Item, value: dict[str, Any]) -> None:
+        self._hooks("before_removal", [item.path], item.path)
+        item.directory.remove(item.rotated.name)
+        self.result.removed.append(value)
+
+
+def _removed(item: Item, sentence: str) -> dict[str, Any]:
+    path = item.path.encode("utf-8", "backslashreplace").decode()
+    return {"path": path, "bytes": item.file.size, "sentence": sentence}
 
 
 def last_rotation_of(

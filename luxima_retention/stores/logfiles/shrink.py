@@ -15,11 +15,11 @@ from luxima_retention.errors import RetentionError, StoreError
 from luxima_retention.failpoints import failpoint
 from luxima_retention.stores.logfiles import codecs
 from luxima_retention.stores.logfiles.moving import temporary
-from luxima_retention.stores.logfiles.names import Rotated
 from luxima_retention.stores.logfiles.safe import Attributes, Directory, File, UnfitError, being_written, told
 from luxima_retention.stores.logfiles.sets import LogSet, Place
 
 if TYPE_CHECKING:
+    from luxima_retention.stores.logfiles.names import Rotated
     from luxima_retention.stores.logfiles.outcome import Rotations
     from luxima_retention.stores.logfiles.rotate import Terms
 
@@ -72,9 +72,7 @@ class _Shrinking:
             for rank, file in enumerate(files):
                 if file.compressed or (self.set.settings.delay_compress and rank == 0):
                     continue
-                if file.plain in packed:
-                    self._settle_pair(file, files)
-                else:
+                if file.plain not in packed:
                     yield file.name
 
     def _one(self, name: str) -> None:
@@ -99,7 +97,7 @@ class _Shrinking:
 
     def _compress(self, name: str, source: int, file: File) -> None:
         draft = temporary(name)
-        target = self.store.make(draft, Attributes.of(file))
+        target = self.store.make(draft, Attributes.of(file, source))
         try:
             with told(f"{self.store.path_of(name)} cannot be compressed"):
                 packed = self._packed(name, source, target, file)
@@ -125,9 +123,12 @@ class _Shrinking:
                 target,
                 level=chosen.compress_level,
                 program=chosen.compress_program,
+                path=path,
             )
         except StoreError as error:
             raise StoreError(f"{path} did not come back from its compression: {error.message}") from error
+        if packed.said:
+            self.result.left.append(f"compressing {path}, its program said: {packed.said}")
         if packed.held is None and file.size and not os.fstat(target).st_size:
             raise StoreError(f"{path} came out empty", "see compress_program")
         if packed.held is not None and packed.held != file.size:
@@ -166,26 +167,62 @@ class _Shrinking:
             _remove_same(self.store, name, file)
         self.store.sync()
 
-    def _settle_pair(self, plain: Rotated, files: list[Rotated]) -> None:
-        """Both are there: a killed run left them, or somebody else did."""
+
+def settle_pairs(log_set: LogSet, place: Place, terms: Terms, result: Rotations) -> bool:
+    """Where a file is there plain and compressed, leave one of them; whether there was anything to do.
+
+    A killed run leaves such a pair, whose plain file goes. Where both differ somebody else made the
+    compressed one: it is set aside, for it stands where the plain one will go. This comes before files move
+    up, which would carry both along.
+    """
+    if not log_set.compresses or place.rotated_in is None:
+        return False
+    found = False
+    for files in place.rotated.values():
+        plain = {file.name for file in files if not file.compressed}
         for packed in files:
-            if packed.plain != plain.plain or not packed.compressed:
-                continue
-            both = f"{self.store.path_of(plain.name)} and {self.store.path_of(packed.name)}"
-            try:
-                with (
-                    self.store.reading(plain.name) as (source, file),
-                    self.store.reading(packed.name) as (target, _),
-                ):
-                    same = not being_written(source) and codecs.same_content(source, target)
-                if not same:
-                    raise StoreError(f"{both} differ", "both are kept: look at them")
-                if not self.terms.read_only:
-                    _remove_same(self.store, plain.name, file)
-            except FileNotFoundError:
-                continue
-            except RetentionError as error:
-                self.result.fail(error)
+            if packed.compressed and packed.plain in plain:
+                found = True
+                try:
+                    if said := _settled(log_set, place.store, packed, terms):
+                        result.left.append(said)
+                except FileNotFoundError:
+                    continue
+                except RetentionError as error:
+                    result.fail(error)
+    if found and not terms.read_only:
+        place.store.sync()
+    return found
+
+
+def _settled(log_set: LogSet, store: Directory, packed: Rotated, terms: Terms) -> str:
+    """What is to be said of a pair, which stays when somebody still writes to it."""
+    links, plain = log_set.settings.allow_hard_links, packed.plain
+    with (
+        store.reading(plain, hard_links=links) as (source, file),
+        store.reading(packed.name, hard_links=links) as (target, _),
+    ):
+        if being_written(source):
+            return f"{store.path_of(plain)} is still open for writing: it stays beside {packed.name}"
+        same = _same(source, target)
+    if same:
+        if not terms.read_only:
+            _remove_same(store, plain, file)
+        return ""
+    aside = f"{packed.name}-{terms.now.astimezone(log_set.zone):%Y%m%d%H}.backup"
+    said = f"{store.path_of(packed.name)} does not hold what {plain} does"
+    if store.exists(aside):
+        raise StoreError(f"{said}, and {aside} is there already", "look at all three")
+    if not terms.read_only:
+        store.rename(packed.name, aside)
+    return f"{said}: it is set aside as {aside}"
+
+
+def _same(plain: int, packed: int) -> bool:
+    try:
+        return codecs.same_content(plain, packed)
+    except StoreError:
+        return False  # damaged, or nothing that we can read
 
 
 def _check_unchanged(path: str, file: File, source: int) -> None:
