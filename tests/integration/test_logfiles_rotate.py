@@ -471,7 +471,7 @@ def test_nothing_more_becomes_of_a_log_until_its_writer_was_told(log, shared):
     hook = {"run": ["/bin/sh", "-c", only, "sh", "{path}"]}
     chosen = {"after": [hook], "shared_hooks": shared, "keep": 1, "delay_compress": False}
     result = turned(log.parent / "*.log", **chosen)
-    assert f"hook after of {log.parent}" in result.failures[0]
+    assert f"hook after {'shared by' if shared else 'of'} {log.parent}" in result.failures[0]
     assert all(path.exists() for path in old)
     assert (log.parent / "app.log-20261122").read_text() == "first\n"
     assert (log.parent / "b.log-20261122.zst").exists() is not shared

@@ -20,20 +20,21 @@ _OK = 300
 
 
 def run_hooks(
-    hooks: Iterable[RotationHookSettings], event: str, paths: Sequence[str], rotated: str
+    hooks: Iterable[RotationHookSettings], event: str, paths: Sequence[str], rotated: str, *, what: str
 ) -> tuple[str, ...]:
     """Run hooks one after the other; the first that fails ends it, and those that may fail are told of.
 
     Args:
         hooks: of one event.
-        event: ``after``; for messages and for the request.
+        event: ``after``; for the request.
         paths: the logs, or the patterns of the set for hooks that it shares.
         rotated: what the log became; empty where there is no one file.
+        what: what failed, where one does.
 
     Raises:
         StoreError: what failed, with the value.
     """
-    told, what = [], f"hook {event} of {' '.join(paths)}"
+    told = []
     for hook in hooks:
         if hook.tolerate == "missing" and hook.pid_file and not Path(hook.pid_file).exists():
             continue

@@ -159,7 +159,7 @@ class _Turn:
         for found in worked:
             self._attempt(self._finish, found, shared=shared)
         if self._begun:
-            self._attempt(self._hooks, "last", self.chosen.paths)
+            self._attempt(self._shared_hooks, "last")
 
     def _complete(self, places: Sequence[Place]) -> bool:
         """Whether each pattern has its log, where one has to; hooks that are shared are for all or none."""
@@ -350,9 +350,9 @@ class _Turn:
         if self._begun is None:
             self._begun = False
             try:
-                self._hooks("first", self.chosen.paths)
+                self._shared_hooks("first")
                 if self.chosen.shared_hooks:
-                    self._hooks("before", self.chosen.paths)
+                    self._shared_hooks("before")
                 self._begun = True
             except RetentionError as error:
                 self.result.fail(error)
@@ -362,7 +362,7 @@ class _Turn:
         """Rotate one log."""
         place, path = found.place, found.place.directory.path_of(step.log)
         if not self.chosen.shared_hooks:
-            self._hooks("before", [path])
+            self._hooks("before", path)
         moves = self._moves(found.place)
         if not self.set.naming.dated:
             moves.shift(step.log, self.set.naming, place.rotated.get(step.log, []))
@@ -381,7 +381,7 @@ class _Turn:
             assert found.state is not None  # noqa: S101 - only a dry run has none
             found.state.note(self._key(found, step.log), self.terms.now)
         if not self.chosen.shared_hooks:
-            self._hooks("after", [path], place.store.path_of(step.to))
+            self._hooks("after", path, place.store.path_of(step.to))
             self._done(found, step)
         failpoint("rotate.after_hooks")
 
@@ -391,7 +391,7 @@ class _Turn:
         for step in found.recovered:
             path = found.place.directory.path_of(step.log)
             rotated = found.place.store.path_of(step.to)
-            self._hooks("after", [path], rotated)
+            self._hooks("after", path, rotated)
             self._done(found, step)
 
     def _done(self, found: _Open, step: Step) -> None:
@@ -434,17 +434,26 @@ class _Turn:
         if not self._begun and not any(found.recovered for found in worked):
             return True
         try:
-            self._hooks("after", self.chosen.paths)
+            self._shared_hooks("after")
         except RetentionError as error:
             self.result.fail(error)
             return False
         return True
 
-    def _hooks(self, event: str, paths: Sequence[str], rotated: str = "") -> None:
+    def _hooks(self, event: str, path: str, rotated: str = "") -> None:
+        """Hooks of one log."""
+        self._run_hooks(event, [path], rotated, what=f"hook {event} of {path}")
+
+    def _shared_hooks(self, event: str) -> None:
+        """Hooks that run once for the set."""
+        patterns = self.chosen.paths
+        self._run_hooks(event, patterns, what=f"hook {event} shared by {' '.join(patterns)}")
+
+    def _run_hooks(self, event: str, paths: Sequence[str], rotated: str = "", *, what: str) -> None:
         if self.terms.read_only:
             return
         with acting_as_oneself():
-            self.result.left += run_hooks(getattr(self.chosen, event), event, paths, rotated)
+            self.result.left += run_hooks(getattr(self.chosen, event), event, paths, rotated, what=what)
 
     def _moves(self, place: Place) -> Moves:
         return Moves(place.directory, place.store, hard_links=self.chosen.allow_hard_links)
@@ -531,7 +540,7 @@ class _Turn:
             place.store.sync()
 
     def _remove_one(self, item: Item, value: dict[str, Any]) -> None:
-        self._hooks("before_removal", [item.path], item.path)
+        self._hooks("before_removal", item.path, item.path)
         item.directory.remove(item.rotated.name)
         self.result.removed.append(value)
 
