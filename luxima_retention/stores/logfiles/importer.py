@@ -67,13 +67,11 @@ class Remark:
         file: as named.
         line: from 1; 0 is the whole file.
         said: a sentence.
-        unknown: it is about a directive that nobody knows, which logrotate passes over.
     """
 
     file: str
     line: int
     said: str
-    unknown: bool = False
 
     def __str__(self) -> str:
         """As compilers write it."""
@@ -528,8 +526,8 @@ class _Importer:
     def _home(self, path: str) -> str:
         return self.reader.home.rstrip("/") + path[1:] if path.startswith("~/") else path
 
-    def _problem(self, file: str, line: int, said: str, *, unknown: bool = False) -> None:
-        self.problems.append(Remark(file=file, line=line, said=said, unknown=unknown))
+    def _problem(self, file: str, line: int, said: str) -> None:
+        self.problems.append(Remark(file=file, line=line, said=said))
 
     def _read(self, file: str) -> None:
         """One file; an error outside of a set ends it, for every set after it builds on what failed."""
@@ -574,7 +572,8 @@ class _Importer:
         """Whether the directive could be understood; a problem is told."""
         meaning = DIRECTIVES.get(found.word)
         if meaning is None or found.word == "endscript":
-            self._problem(file, found.line, f"unknown option {found.word!r} -- ignoring line", unknown=True)
+            unknown = f"unknown option {found.word!r} -- ignoring line, as logrotate does"
+            self.notes.append(Remark(file=file, line=found.line, said=unknown))
             return True
         try:
             if found.takes is Takes.VALUE and not found.value:
