@@ -51,9 +51,10 @@ def _rotate(settings: Settings, environment: Environment, opening: Opening) -> O
     )
     results = rotate(log_sets(settings.rotation), terms)
     for result in () if opening.read_only else results:
+        if not result.rotated and not result.unrecorded:
+            continue
         try:
-            for body in result.bodies():
-                _record(environment, body)
+            _record(environment, result.entry(ends=True))
         except RetentionError as error:  # what was rotated stays rotated
             result.fail(error)
     return summed_up(results, dry_run=opening.read_only)

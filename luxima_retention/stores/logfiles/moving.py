@@ -103,7 +103,9 @@ class Moves:
 
     def acl(self, step: Step) -> bytes | None:
         """The access control list that a log had which has been moved away."""
-        return self._directory.acl(_aside(step.log)) or self._store.acl(step.to)
+        if step.method == "renamecopy":
+            return self._directory.acl(_aside(step.log))
+        return self._store.acl(step.to)
 
     def bring(self, step: Step) -> None:
         """Copy what ``renamecopy`` has set aside to where it belongs, then remove it."""

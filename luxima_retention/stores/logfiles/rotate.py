@@ -31,16 +31,18 @@ from luxima_retention.stores.logfiles.identity import (
 from luxima_retention.stores.logfiles.journal import Journal, Step
 from luxima_retention.stores.logfiles.moving import Moves
 from luxima_retention.stores.logfiles.names import last_rotation
-from luxima_retention.stores.logfiles.outcome import Rotations
+from luxima_retention.stores.logfiles.outcome import ENTRY, Rotations
 from luxima_retention.stores.logfiles.rules import Due, Facts, due, surplus
 from luxima_retention.stores.logfiles.safe import Attributes, Directory, File, UnfitError
 from luxima_retention.stores.logfiles.sets import LogSet, Place, first_date
 from luxima_retention.stores.logfiles.shrink import settle_pairs, shrink
 from luxima_retention.stores.logfiles.state import State
 
+#: directory → log → whose it is
+_Seen = dict[tuple[int, int], dict[str, LogSet]]
+#: logs whose rotation is announced together: what is kept of each does not add up over a large directory
+_TOGETHER = 1000
 _YEAR = timedelta(days=366)
-#: removed files of one ledger entry
-_ENTRY = 500
 _TAKEN = "it waits; a date_format with %H, or %s, rotates more often than daily"
 
 
@@ -76,7 +78,7 @@ def rotate(log_sets: Sequence[LogSet], terms: Terms) -> tuple[Rotations, ...]:
         LeaseHeld: another rotation has the state file.
         StoreError: the state file cannot be read.
     """
-    seen: dict[tuple[tuple[int, int], str], LogSet] = {}
+    seen: _Seen = {}
     results = []
     with _central_state(log_sets, terms) as central:
         for log_set in log_sets:
@@ -126,7 +128,7 @@ class _Turn:
         self,
         log_set: LogSet,
         terms: Terms,
-        seen: dict[tuple[tuple[int, int], str], LogSet],
+        seen: _Seen,
         central: State | None,
     ) -> None:
         self.set = log_set
@@ -136,6 +138,7 @@ class _Turn:
         self.central = central
         self.result = Rotations(name=log_set.name)
         self._begun: bool | None = None
+        self._would: set[str] = set()
         self._locked: set[tuple[int, int]] = set()
         self._series: dict[tuple[tuple[int, int], str], str] = {}
 
@@ -234,9 +237,9 @@ class _Turn:
 
     def _look_for_due(self, found: _Open) -> None:
         recovered = {step.log for step in found.recovered}
+        seen = self.seen.setdefault(found.place.directory.key, {})
         for log in found.place.logs:
-            key = (found.place.directory.key, log)
-            other = self.seen.setdefault(key, self.set)
+            other = seen.setdefault(log, self.set)
             path = found.place.directory.path_of(log)
             if other is not self.set:
                 if not other.settings.ignore_duplicates:
@@ -256,6 +259,8 @@ class _Turn:
                     self.result.waiting[verdict.rule] += 1
 
     def _tell_mixed(self, place: Place, log: str) -> None:
+        if place.store is place.directory:
+            return
         path = place.directory.path_of(log)
         other = self._series.setdefault((place.store.key, log), path)
         if other != path:
@@ -290,9 +295,18 @@ class _Turn:
         if found.due and not self.terms.read_only and not self._begin():
             return
         self._settle(found.place)
-        steps = list(self._planned(found))
-        if self.terms.read_only or not steps:
-            return
+        while found.due:
+            steps = list(self._planned(found.place, found.due[:_TOGETHER]))
+            del found.due[:_TOGETHER]
+            if self.terms.read_only or not steps:
+                continue
+            stopped = self._rotate_some(found, steps)
+            self._moves(found.place).sync()
+            if stopped:
+                break
+
+    def _rotate_some(self, found: _Open, steps: Sequence[tuple[Step, File, Due]]) -> bool:
+        """Announce some rotations and carry them out; whether the run was stopped meanwhile."""
         journal = found.journal
         assert journal is not None  # noqa: S101 - only a dry run has none
         journal.begin(step for step, _, _ in steps)
@@ -300,9 +314,9 @@ class _Turn:
             if self.terms.stopping():
                 self.result.code = ExitCode.STOPPED
                 self.result.failures.append("the run was stopped before every log had its turn")
-                break
+                return True
             self._attempt(self._rotate, found, step, file, verdict)
-        self._moves(found.place).sync()
+        return False
 
     def _settle(self, place: Place) -> None:
         """What is there already, as it is by now: the directory before may share this one's ``old_dir``."""
@@ -311,9 +325,11 @@ class _Turn:
         if settle_pairs(self.set, place, self.terms, self.result):
             self.set.look(place)
 
-    def _planned(self, found: _Open) -> Iterator[tuple[Step, File, Due]]:
-        for log, file, verdict in found.due:
-            name = self._attempt(self._target, found.place, log)
+    def _planned(
+        self, place: Place, due_now: Sequence[tuple[str, File, Due]]
+    ) -> Iterator[tuple[Step, File, Due]]:
+        for log, file, verdict in due_now:
+            name = self._attempt(self._target, place, log)
             if name is None:
                 continue
             step = Step(
@@ -326,7 +342,8 @@ class _Turn:
                 group=file.group,
             )
             if self.terms.read_only:
-                self._tell(found.place, step, file, verdict)
+                self._tell(place, step, file, verdict)
+                self._would.add(place.directory.path_of(log))
             yield step, file, verdict
 
     def _target(self, place: Place, log: str) -> str:
@@ -340,7 +357,7 @@ class _Turn:
             return naming.numbered(log, naming.start)
         name = naming.dated_name(log, self.terms.now)
         for taken in (name, name + self.set.extension):
-            if taken in place.present:
+            if place.store.exists(taken):
                 there = f"{place.store.path_of(taken)} is there already"
                 raise StoreError(f"{place.directory.path_of(log)} is due, but {there}", _TAKEN)
         return name
@@ -417,7 +434,7 @@ class _Turn:
             return
 
     def _tell(self, place: Place, step: Step, file: File, verdict: Due) -> None:
-        self.result.rotated.append(
+        self.result.rotated.add(
             {
                 "path": place.directory.path_of(step.log),
                 "to": place.store.path_of(step.to),
@@ -515,10 +532,9 @@ class _Turn:
         by_log: dict[str, list[Item]] = {}
         for item in items(self.set, place):
             by_log.setdefault(item.log, []).append(item)
-        would = {entry["path"] for entry in self.result.rotated} if self.terms.read_only else set()
         going = []
         for log, rotated in by_log.items():
-            keep = chosen.keep if log not in would or not chosen.keep else chosen.keep - 1
+            keep = chosen.keep if log not in self._would or not chosen.keep else chosen.keep - 1
             going += surplus(rotated, keep=keep, max_age=max_age, now=self.terms.now)
         return sorted(going, key=lambda each: (-each[0].rank, each[0].log))
 
@@ -530,10 +546,11 @@ class _Turn:
             else:
                 free.append((item, _removed(item, sentence)))
         if self.terms.read_only:
-            self.result.removed += [value for _, value in free]
+            for _, value in free:
+                self.result.removed.add(value)
             return
-        for start in range(0, len(free), _ENTRY):
-            entry = free[start : start + _ENTRY]
+        for start in range(0, len(free), ENTRY):
+            entry = free[start : start + ENTRY]
             self.terms.record({"set": self.set.name, "removed": [value for _, value in entry]})
             for item, value in entry:
                 self._attempt(self._remove_one, item, value)
@@ -542,7 +559,7 @@ class _Turn:
     def _remove_one(self, item: Item, value: dict[str, Any]) -> None:
         self._hooks("before_removal", item.path, item.path)
         item.directory.remove(item.rotated.name)
-        self.result.removed.append(value)
+        self.result.removed.add(value)
 
 
 def _removed(item: Item, sentence: str) -> dict[str, Any]:

@@ -174,7 +174,8 @@ class Directory:
     def exists(self, name: str) -> bool:
         """Whether anything has that name."""
         try:
-            os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            with told(f"{self.path_of(name)} cannot be looked at", missing=True):
+                os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         except FileNotFoundError:
             return False
         return True

@@ -123,7 +123,6 @@ class LogSet:
     def look(self, place: Place) -> None:
         """List the rotated files of a directory, again after they have changed."""
         listed = place.rotated_in.names() if place.rotated_in is not None else []
-        place.present = set(listed)
         place.rotated = {
             log: files
             for log, files in self.naming.grouped(listed).items()
@@ -178,7 +177,6 @@ class Place:
         found: every name that they match.
         logs: those that are no rotated files, sorted.
         rotated: log → its rotated files, newest first; also of logs that have vanished.
-        present: every name in ``rotated_in``.
     """
 
     directory: Directory
@@ -187,7 +185,6 @@ class Place:
     found: set[str] = field(default_factory=set)
     logs: list[str] = field(default_factory=list)
     rotated: dict[str, list[Rotated]] = field(default_factory=dict)
-    present: set[str] = field(default_factory=set)
 
     @property
     def store(self) -> Directory:

@@ -15,6 +15,7 @@ from luxima_retention.errors import RetentionError, StoreError
 from luxima_retention.failpoints import failpoint
 from luxima_retention.stores.logfiles import codecs
 from luxima_retention.stores.logfiles.moving import temporary
+from luxima_retention.stores.logfiles.outcome import ENTRY
 from luxima_retention.stores.logfiles.safe import Attributes, Directory, File, UnfitError, being_written, told
 from luxima_retention.stores.logfiles.sets import LogSet, Place
 
@@ -79,7 +80,7 @@ class _Shrinking:
         chosen = self.set.settings
         with self.store.reading(name, hard_links=chosen.allow_hard_links) as (source, file):
             if self.terms.read_only:
-                self.result.compressed.append({"path": self.store.path_of(name), "bytes": file.size})
+                self.result.compressed.add({"path": self.store.path_of(name), "bytes": file.size})
                 return
             if self._still_written(source):
                 path = self.store.path_of(name)
@@ -136,14 +137,14 @@ class _Shrinking:
         return packed
 
     def _tell(self, name: str, file: File, size: int, sha256: str) -> None:
-        self.result.compressed.append(
-            {
-                "path": self.store.path_of(name) + self.set.extension,
-                "bytes": file.size,
-                "compressed_bytes": size,
-                "sha256": sha256,
-            }
-        )
+        entry = {
+            "path": self.store.path_of(name) + self.set.extension,
+            "bytes": file.size,
+            "compressed_bytes": size,
+            "sha256": sha256,
+        }
+        self.result.compressed.add(entry)
+        self.result.unrecorded.append(entry)
 
     def _settle(self) -> None:
         """Give what is compressed its name, durably, and remove what it was made from."""
@@ -166,6 +167,16 @@ class _Shrinking:
         for name, file in named:
             _remove_same(self.store, name, file)
         self.store.sync()
+        self._record()
+
+    def _record(self) -> None:
+        """Entries are made on the way, for a directory may hold more than memory should."""
+        if len(self.result.unrecorded) < ENTRY:
+            return
+        try:
+            self.terms.record(self.result.entry())
+        except RetentionError as error:  # what was compressed stays so
+            self.result.fail(error)
 
 
 def settle_pairs(log_set: LogSet, place: Place, terms: Terms, result: Rotations) -> bool:
