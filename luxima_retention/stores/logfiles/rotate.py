@@ -232,7 +232,8 @@ class _Turn:
             happened.append(step)
             found.moved.add(step.log)
             found.place.found.add(step.log)
-        self.set.look(found.place)
+        if happened:
+            self.set.look(found.place)
         return tuple(happened)
 
     def _look_for_due(self, found: _Open) -> None:
@@ -486,7 +487,8 @@ class _Turn:
                     self._attempt(self._bring, found, step)
                 elif self.chosen.shared_hooks and shared:
                     journal.done(step.log)
-            self.set.look(found.place)
+            if found.moved or found.place.store is not found.place.directory:
+                self.set.look(found.place)
         pending = {step.log for step in journal.pending} if journal is not None else set()
         settled = found.place.without(found.moved & pending)
         self._remove_surplus(settled)
