@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from luxima_retention.errors import ConfigurationError
 from luxima_retention.settings import RotationSetSettings, Settings
-from luxima_retention.stores.logfiles.importer import DIRECTIVES, TABOO, import_files
+from luxima_retention.stores.logfiles.importer import TABOO, import_files
+from luxima_retention.stores.logfiles.importer_directives import DIRECTIVES
 from luxima_retention.stores.logfiles.importer_scripts import hook_of
 from luxima_retention.stores.logfiles.importer_syntax import Takes
 from luxima_retention.stores.logfiles.importer_toml import render
