@@ -23,7 +23,7 @@ from typing import ClassVar
 
 import pytest
 
-from luxima_retention.errors import ExitCode
+from luxima_retention.errors import ExitCode, StoreError
 from luxima_retention.plan import Hold
 from luxima_retention.stores.logfiles import safe
 from luxima_retention.stores.logfiles.rotate import Terms, rotate
@@ -900,3 +900,36 @@ def test_many_files_take_little_memory(tmp_path):
     result = turned(directory / "*.log", force=False)
     assert (result.logs, result.waiting["empty"]) == (MANY * 1000, MANY * 1000)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60 << 10
+
+
+def test_of_many_files_some_are_told_all_are_counted_and_each_is_recorded_once(tmp_path):
+    directory = tmp_path / "many"
+    directory.mkdir()
+    many = [directory / f"{number}.log" for number in range(1100)]
+    for path in many:
+        path.write_text("x\n")
+    entries = []
+    result = turned(directory / "*.log", delay_compress=False, record=entries.append)
+    entries.append(result.entry(ends=True))
+    assert (result.failures, result.rotated.total, result.compressed.total) == ([], 1100, 1100)
+    assert result.as_json()["rotated"] == {"count": 1100, "items": list(result.rotated), "bytes": 2200}
+    assert len(result.rotated) == len(result.compressed) == 100
+    assert len(entries) == 3
+    recorded = [file["path"] for entry in entries for file in entry["compressed"]]
+    assert sorted(recorded) == sorted(f"{path}-20261122.zst" for path in many)
+    assert [entry["rotated"] for entry in entries] == [0, 0, 1100]
+    assert not list(directory.glob("*.journal*"))
+
+
+def test_a_ledger_that_fails_on_the_way_is_told_and_what_was_compressed_stays(tmp_path):
+    directory = tmp_path / "many"
+    directory.mkdir()
+    for number in range(520):
+        (directory / f"{number}.log").write_text("x\n")
+
+    def record(_values):
+        raise StoreError("the ledger cannot be written")
+
+    result = turned(directory / "*.log", delay_compress=False, record=record)
+    assert set(result.failures) == {"the ledger cannot be written"}
+    assert len(list(directory.glob("*.zst"))) == 520
