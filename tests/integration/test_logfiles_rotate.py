@@ -753,6 +753,13 @@ def test_a_lock_that_anybody_could_have_taken_holds_nothing_up_and_is_taken_away
     assert status.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_state_file_without_a_directory_is_told(log, tmp_path, read_only):
+    with pytest.raises(StoreError, match="none/state, whose directory is missing"):
+        turned(log, rotation={"state_file": str(tmp_path / "none" / "state")}, read_only=read_only)
+    assert names(log) == ["app.log"]
+
+
 @contextlib.contextmanager
 def small_disk(path: Path, mib: int) -> Iterator[Path]:
     """A file system of its own, as large as that."""

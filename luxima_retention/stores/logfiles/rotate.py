@@ -98,7 +98,11 @@ def _central_state(log_sets: Sequence[LogSet], terms: Terms) -> Iterator[State |
     if not path or Path(path).is_char_device():  # /dev/null keeps none, as logrotate(8) has it
         yield None
         return
-    directory = Directory.open(os.path.dirname(path) or "/")  # noqa: PTH120 - as it is written
+    try:
+        directory = Directory.open(os.path.dirname(path) or "/")  # noqa: PTH120 - as it is written
+    except FileNotFoundError as error:
+        said = f"rotation.state_file is {path}, whose directory is missing"
+        raise StoreError(said, "make it, or name another") from error
     name = os.path.basename(path)  # noqa: PTH119 - as it is written
     with ExitStack() as stack:
         stack.callback(directory.close)
