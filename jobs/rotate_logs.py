@@ -35,8 +35,9 @@ def _rotate(settings: Settings, environment: Environment, opening: Opening) -> O
     """Rotate what is due: never kept from it by ledger, holds or guards."""
     from luxima_retention.holds import readable_holds
     from luxima_retention.stores.logfiles.outcome import summed_up
-    from luxima_retention.stores.logfiles.rotate import Terms, rotate
+    from luxima_retention.stores.logfiles.rotate import rotate
     from luxima_retention.stores.logfiles.sets import log_sets
+    from luxima_retention.stores.logfiles.terms import Terms
 
     state = environment.state
     terms = Terms(
@@ -51,9 +52,10 @@ def _rotate(settings: Settings, environment: Environment, opening: Opening) -> O
     )
     results = rotate(log_sets(settings.rotation), terms)
     for result in () if opening.read_only else results:
+        if not result.rotated and not result.unrecorded:
+            continue
         try:
-            for body in result.bodies():
-                _record(environment, body)
+            _record(environment, result.entry(ends=True))
         except RetentionError as error:  # what was rotated stays rotated
             result.fail(error)
     return summed_up(results, dry_run=opening.read_only)

@@ -508,6 +508,7 @@ class RotationSetSettings(Section):
         False,
         description="Rotate although others may write to the directory; links are still never followed.",
     )
+    trust_old_dir: bool = Field(False, description="Rotate although others may write to old_dir.")
     user: str = Field("", description="User that the set is worked on as, when run by root.")
     group: str = Field("", description="Group of user; empty takes the user's.")
     shared_hooks: bool = Field(False, description="Run before and after once for the whole set.")

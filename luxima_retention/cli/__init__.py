@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from luxima_retention.plan import Hold
     from luxima_retention.settings import Settings
 
+_STDERR = 2
 #: command → what it does; the command itself is ``command`` in the module of that name
 COMMANDS = {
     "matrix": "The matrix in force, and where each value came from.",
@@ -118,6 +119,7 @@ def cli(context: click.Context, config: Path | None, log_level: str | None) -> N
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script: every way to end has its exit code, and its sentence on stderr."""
+    _open_streams()
     # As PID 1 a process without a handler does not even notice SIGTERM. Batches have one of their own.
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -134,6 +136,16 @@ class _Terminated(BaseException):
 
 def _terminate(_number: int, _frame: object) -> NoReturn:
     raise _Terminated
+
+
+def _open_streams() -> None:
+    """Streams that were closed lead nowhere: else the next file would get their number and their text."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as we live
 
 
 def _status(arguments: Sequence[str] | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -111,14 +111,16 @@ class Stopper:
         self._event.set()
 
 
-def logger(context: Context) -> Any:
-    """The structured log on stderr: readable on a terminal, JSON elsewhere."""
+def sayer(context: Context) -> Callable[..., None]:
+    """Writes events to the structured log on stderr: readable on a terminal, JSON elsewhere."""
+    on_terminal = sys.stderr.isatty()
+    level = context.log_level or ("warning" if on_terminal else "info")
+    if level == "warning":
+        return _silent  # no event is one; the library takes longer to load than many a run
     import logging
 
     import structlog
 
-    on_terminal = sys.stderr.isatty()
-    level = context.log_level or ("warning" if on_terminal else "info")
     renderer: Any = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
     processors = [
         structlog.processors.add_log_level,
@@ -126,11 +128,17 @@ def logger(context: Context) -> Any:
         _without_traceback if level != "debug" else structlog.processors.format_exc_info,
         renderer,
     ]
-    return structlog.wrap_logger(
+    logger = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
     )
+    say: Callable[..., None] = logger.info
+    return say
+
+
+def _silent(_event: str, **_values: object) -> None:
+    pass
 
 
 def _without_traceback(_logger: Any, _name: str, event: Any) -> Any:

@@ -29,8 +29,7 @@ def command() -> None:
 @click.option(
     "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="File for the settings, not stdout."
 )
-@click.option("--ignore-unknown", is_flag=True, help="Pass over directives nobody knows, as logrotate does.")
-def import_(files: tuple[str, ...], out: Path | None, *, ignore_unknown: bool) -> None:
+def import_(files: tuple[str, ...], out: Path | None) -> None:
     """Read logrotate's configuration and write TOML for rotation.sets.
 
     What has no counterpart is told on stderr and as comments. Exit status 2 when something could not be
@@ -45,23 +44,22 @@ def import_(files: tuple[str, ...], out: Path | None, *, ignore_unknown: bool) -
         click.echo(text, nl=False)
     else:
         _write(out, text)
-    problems = _told(imported, ignore_unknown=ignore_unknown)
-    if problems:
+    _tell(imported)
+    if imported.problems:
         raise ConfigurationError(
-            f"{problems} of what was read could not be understood; {len(imported.sets)} sets were written",
+            f"{len(imported.problems)} of what was read could not be understood;"
+            f" {len(imported.sets)} sets were written",
             "correct the lines named above, and import again",
         )
 
 
-def _told(imported: Imported, *, ignore_unknown: bool) -> int:
-    """Everything on stderr, once; how many problems there are."""
+def _tell(imported: Imported) -> None:
+    """Everything on stderr, once."""
     notes = [*imported.notes, *(note for item in imported.sets for note in item.notes)]
     for note in dict.fromkeys(notes):
         _say(f"note: {note}")
-    problems = [item for item in imported.problems if not (item.unknown and ignore_unknown)]
     for problem in imported.problems:
-        _say(f"{'error' if problem in problems else 'note'}: {problem}")
-    return len(problems)
+        _say(f"error: {problem}")
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.cli.common import Duration, Instant, Shard, Stopper, logger, output_option, policy_type
+from luxima_retention.cli.common import Duration, Instant, Shard, Stopper, output_option, policy_type, sayer
 
 if TYPE_CHECKING:
     from luxima_retention.plan import Plan
@@ -88,7 +88,7 @@ def command(
         confirm=(lambda _plans: True) if yes or not _interactive() else _asked,
         stopping=stopper,
         wait=stopper.wait,
-        say=logger(context.obj).info,
+        say=sayer(context.obj),
         progress=live.progress,
     )
     with stopper.listening(), live:

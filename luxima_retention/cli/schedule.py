@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.cli.common import Stopper, logger, output_option
+from luxima_retention.cli.common import Stopper, output_option, sayer
 
 if TYPE_CHECKING:
     from luxima_retention.cli import Context
@@ -33,7 +33,7 @@ def command(context: click.Context, *, print_next: int | None, output: str) -> N
         _print(shared, print_next, output)
         return
     stopper = Stopper()
-    hooks = Hooks(command=_command(shared), stopping=stopper, wait=stopper.wait, say=logger(shared).info)
+    hooks = Hooks(command=_command(shared), stopping=stopper, wait=stopper.wait, say=sayer(shared))
     with stopper.listening():
         Daemon(shared.settings, hooks).serve()
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from luxima_retention.settings import RotationSettings
 from luxima_retention.stores.logfiles.outcome import Rotations
-from luxima_retention.stores.logfiles.rotate import Terms, rotate
+from luxima_retention.stores.logfiles.rotate import rotate
 from luxima_retention.stores.logfiles.sets import LogSet, log_sets
+from luxima_retention.stores.logfiles.terms import Terms
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)  # a Sunday
 WEEK = timedelta(days=7)

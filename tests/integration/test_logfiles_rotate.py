@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,10 +23,11 @@ from typing import ClassVar
 
 import pytest
 
-from luxima_retention.errors import ExitCode
+from luxima_retention.errors import ExitCode, StoreError
 from luxima_retention.plan import Hold
 from luxima_retention.stores.logfiles import safe
-from luxima_retention.stores.logfiles.rotate import Terms, rotate
+from luxima_retention.stores.logfiles.rotate import rotate
+from luxima_retention.stores.logfiles.terms import Terms
 from tests.integration.logsets import NOW, WEEK, sets, tree, turned
 
 DAY = timedelta(days=1)
@@ -94,6 +96,20 @@ def test_a_program_may_compress(log):
         subprocess.run(["gzip", "-dc"], input=packed.read_bytes(), capture_output=True, check=True).stdout
         == b"first\n"
     )
+
+
+def test_a_program_is_told_of_the_file_and_not_of_our_secrets_and_what_it_says_is_told(log, monkeypatch):
+    monkeypatch.setenv("LUXIMA_DATABASE__DSN", "postgresql://secret")
+    script = "env | grep -c LUXIMA_ >&2; echo $LOGROTATE_COMPRESSED_FILENAME >&2; gzip"
+    program = {
+        "compress": "program",
+        "compress_program": ["/bin/sh", "-c", script],
+        "compress_extension": ".gz",
+    }
+    result = turned(log, delay_compress=False, **program)
+    path = log.parent / "app.log-20261122"
+    assert result.failures == []
+    assert result.left == [f"compressing {path}, its program said: 0\n{path}"]
 
 
 def test_nothing_is_compressed_where_none_is_chosen(log):
@@ -252,6 +268,58 @@ def test_rotated_files_may_live_elsewhere(log):
     assert tree(other) == {"app.log-20261129": b"second\n"}
 
 
+def test_directories_may_share_the_one_of_their_rotated_files(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "app.log").write_text(f"{name}\n")
+    chosen = {"dated": False, "keep": 1, "compress": "none", "create_old_dir": True}
+    result = turned(tmp_path / "[ab]" / "app.log", old_dir=str(tmp_path / "old"), **chosen)
+    assert (result.failures, len(result.rotated)) == ([], 2)
+    assert tree(tmp_path / "old") == {"app.log.1": b"b\n"}
+    assert "both rotate into" in result.left[0]
+    again = turned(tmp_path / "[ab]" / "app.log", old_dir=str(tmp_path / "old"), force=False, **chosen)
+    assert again.failures == []
+
+
+def test_the_directory_of_rotated_files_may_be_named_though_it_is_the_same(log):
+    assert turned(log, old_dir=".", compress="none").failures == []
+    assert names(log) == ["app.log", "app.log-20261122"]
+
+
+def test_an_old_dir_that_others_may_write_to_is_trusted_only_where_the_set_says_so(log):
+    old = log.parent / "old"
+    old.mkdir()
+    old.chmod(0o777)
+    assert "everybody may write to" in turned(log, old_dir="old").failures[0]
+    assert turned(log, old_dir="old", trust_old_dir=True).failures == []
+    assert tree(old) == {"app.log-20261122": b"first\n"}
+    log.parent.chmod(0o777)
+    log.write_text("x\n")
+    assert (
+        "everybody may write to" in turned(log, old_dir="old", trust_old_dir=True, now=NOW + WEEK).failures[0]
+    )
+
+
+def acl(group_mode, user_mode):
+    """A list that lets user 65534 in, as the kernel keeps it: tag, rights and number of each."""
+    entries = ((1, 6, -1), (2, user_mode, 65534), (4, group_mode, -1), (16, user_mode, -1), (32, 0, -1))
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+
+
+def test_access_control_lists_stay_with_a_log_its_successor_and_its_copies(log):
+    attribute = "system.posix_acl_access"
+    os.setxattr(log, attribute, acl(0, 6))
+    assert turned(log, delay_compress=False).failures == []
+    for path in (log, log.parent / "app.log-20261122.zst"):
+        assert os.getxattr(path, attribute) == acl(0, 6)
+    assert turned(log, now=NOW + WEEK, rotate_empty=True, create_mode="0600").failures == []
+    assert attribute not in os.listxattr(log)
+    log.write_text("x\n")
+    os.setxattr(log, attribute, acl(4, 4))
+    assert turned(log, now=NOW + 2 * WEEK, method="copytruncate", compress="none").failures == []
+    assert os.getxattr(log.parent / "app.log-20261206", attribute) == acl(4, 4)
+
+
 def test_another_device_needs_renamecopy(log):
     with small_disk(log.parent / "other", 4):
         failed = turned(log, old_dir="other", compress="none")
@@ -392,6 +460,69 @@ def test_a_hook_that_fails_afterwards_is_run_again_at_the_next_run(log, shared):
     assert turned(log, force=False, now=NOW + DAY, **hook).failures == []
     flag.unlink()
     assert turned(log, force=False, now=NOW + DAY, **hook).failures == []
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_nothing_more_becomes_of_a_log_until_its_writer_was_told(log, shared):
+    old = [aged(log.parent / f"app.log-2026100{day}", 50 - day) for day in (1, 2)]
+    other = log.parent / "b.log"
+    other.write_text("b\n")
+    flag = log.parent.parent / "flag"
+    only = f"case $1 in *app.log|*'*.log') test -e {flag};; esac"
+    hook = {"run": ["/bin/sh", "-c", only, "sh", "{path}"]}
+    chosen = {"after": [hook], "shared_hooks": shared, "keep": 1, "delay_compress": False}
+    result = turned(log.parent / "*.log", **chosen)
+    assert f"hook after {'shared by' if shared else 'of'} {log.parent}" in result.failures[0]
+    assert all(path.exists() for path in old)
+    assert (log.parent / "app.log-20261122").read_text() == "first\n"
+    assert (log.parent / "b.log-20261122.zst").exists() is not shared
+    flag.touch()
+    assert turned(log.parent / "*.log", force=False, now=NOW + DAY, **chosen).failures == []
+    assert names(log) == ["app.log", "app.log-20261122.zst", "b.log", "b.log-20261122.zst"]
+
+
+def test_first_and_last_also_run_where_what_is_due_cannot_rotate(log):
+    told = log.parent.parent / "told"
+    hooks = {name: [{"run": ["/bin/sh", "-c", f"echo {name} >> {told}"]}] for name in ("first", "last")}
+    (log.parent / "app.log-20261122").write_text("earlier\n")
+    assert "is there already" in turned(log, **hooks).failures[0]
+    assert told.read_text() == "first\nlast\n"
+    assert turned(log, force=False, now=NOW + DAY, **hooks).failures == []
+    assert told.read_text() == "first\nlast\n"
+
+
+def test_a_set_that_shares_its_hooks_waits_for_a_log_that_is_missing(log):
+    pair = {"paths": [str(log), str(log.parent / "none.log")], "every": "size", "size": 1}
+    (alone,) = rotate(sets(pair | {"shared_hooks": True}), Terms(now=NOW, read_only=False))
+    assert ("matches no log" in alone.failures[0], alone.rotated) == (True, [])
+    (apart,) = rotate(sets(pair), Terms(now=NOW, read_only=False))
+    assert ("matches no log" in apart.failures[0], len(apart.rotated)) == (True, 1)
+
+
+def test_a_removal_whose_hook_fails_keeps_that_file_and_no_other(log):
+    old = [aged(log.parent / f"app.log-2026100{day}", 50 - day) for day in (1, 2, 3)]
+    told = log.parent.parent / "told"
+    script = f'echo "$1" >> {told}; case $1 in *02) exit 4;; esac'
+    chosen = {
+        "keep": 1,
+        "compress": "none",
+        "before_removal": [{"run": ["/bin/sh", "-c", script, "sh", "{path}"]}],
+    }
+    result = turned(log, **chosen)
+    assert f"hook before_removal of {old[1]}: /bin/sh ended with status 4" in result.failures[0]
+    assert [path.exists() for path in old] == [False, True, False]
+    assert told.read_text().splitlines() == [str(path) for path in old]  # the oldest first
+    assert [value["path"] for value in result.removed] == [str(old[0]), str(old[2])]
+
+
+def test_the_oldest_of_every_log_goes_first(log):
+    told = log.parent.parent / "told"
+    (log.parent / "b.log").write_text("b\n")
+    for name in ("app.log.1", "b.log.1"):
+        aged(log.parent / name, 7)
+    hook = {"run": ["/bin/sh", "-c", f'basename "$1" >> {told}', "sh", "{path}"]}
+    turned(log.parent / "*.log", dated=False, keep=0, before_removal=[hook])
+    assert told.read_text().split() == ["app.log.2", "b.log.2", "app.log.1", "b.log.1"]
 
 
 def test_a_hook_that_never_ends_is_ended_with_all_that_it_started(log):
@@ -605,12 +736,29 @@ def test_two_rotations_at_once_do_not_meet(log, tmp_path):
     assert (result.code, result.rotated) == (ExitCode.LEASED, [])
     held.close()
     status = tmp_path / "status"
-    status.touch()
+    status.touch(mode=0o640)
     with status.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(safe.BusyError):
             turned(log, rotation={"state_file": str(status)})
     assert len(turned(log, rotation={"state_file": str(status)}).rotated) == 1
+
+
+def test_a_lock_that_anybody_could_have_taken_holds_nothing_up_and_is_taken_away(log, tmp_path):
+    status = tmp_path / "status"
+    status.touch()
+    status.chmod(0o644)
+    with status.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert len(turned(log, rotation={"state_file": str(status)}).rotated) == 1
+    assert status.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_state_file_without_a_directory_is_told(log, tmp_path, read_only):
+    with pytest.raises(StoreError, match="none/state, whose directory is missing"):
+        turned(log, rotation={"state_file": str(tmp_path / "none" / "state")}, read_only=read_only)
+    assert names(log) == ["app.log"]
 
 
 @contextlib.contextmanager
@@ -673,12 +821,37 @@ def test_both_a_plain_and_a_compressed_file_are_compared_before_one_goes(log):
     turned(log, delay_compress=False)
     packed = log.parent / "app.log-20261122.zst"
     plain = log.parent / "app.log-20261122"
-    plain.write_text("other\n")
-    assert "differ" in turned(log, force=False, delay_compress=False).failures[0]
-    assert (plain.exists(), packed.exists()) == (True, True)
     plain.write_text("first\n")
     assert turned(log, force=False, delay_compress=False).failures == []
     assert (plain.exists(), packed.exists()) == (False, True)
+
+
+def test_a_compressed_file_of_somebody_else_is_set_aside_where_it_stands_in_the_way(log):
+    aged(log.parent / "app.log.1", 3, "one\n")
+    subprocess.run(["gzip", aged(log.parent / "app.log.2", 9)], check=True)
+    stranger = log.parent / "app.log.1.gz"
+    stranger.write_text("not compressed at all\n")
+    numbered = {"dated": False, "keep": 3, "compress": "gzip"}
+    dry = turned(log, read_only=True, **numbered)
+    assert (dry.failures, stranger.exists(), dry.removed) == ([], True, [])
+    result = turned(log, **numbered)
+    assert (result.failures, result.removed) == ([], [])
+    assert "app.log.1.gz does not hold what app.log.1 does" in result.left[0]
+    there = names(log)
+    assert there == ["app.log", "app.log.1", "app.log.1.gz-2026112203.backup", "app.log.2.gz", "app.log.3.gz"]
+    assert (log.parent / there[2]).read_text() == "not compressed at all\n"
+    assert tree(log.parent)["app.log.2.gz"] == b"one\n"
+
+
+def test_a_pair_that_somebody_writes_to_or_was_set_aside_before_is_told_and_kept(log):
+    plain = aged(log.parent / "app.log.1", 3, "one\n")
+    (log.parent / "app.log.1.gz").write_text("other\n")
+    numbered = {"dated": False, "compress": "gzip", "force": False, "first_run": "wait"}
+    with plain.open("a"):
+        assert "still open for writing" in turned(log, **numbered).left[0]
+    (log.parent / "app.log.1.gz-2026112203.backup").touch()
+    assert "is there already" in turned(log, **numbered).failures[0]
+    assert plain.read_text() + (log.parent / "app.log.1.gz").read_text() == "one\nother\n"
 
 
 def test_names_of_every_kind_rotate(log):
@@ -735,3 +908,36 @@ def test_many_files_take_little_memory(tmp_path):
     result = turned(directory / "*.log", force=False)
     assert (result.logs, result.waiting["empty"]) == (MANY * 1000, MANY * 1000)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60 << 10
+
+
+def test_of_many_files_some_are_told_all_are_counted_and_each_is_recorded_once(tmp_path):
+    directory = tmp_path / "many"
+    directory.mkdir()
+    many = [directory / f"{number}.log" for number in range(1100)]
+    for path in many:
+        path.write_text("x\n")
+    entries = []
+    result = turned(directory / "*.log", delay_compress=False, record=entries.append)
+    entries.append(result.entry(ends=True))
+    assert (result.failures, result.rotated.total, result.compressed.total) == ([], 1100, 1100)
+    assert result.as_json()["rotated"] == {"count": 1100, "items": list(result.rotated), "bytes": 2200}
+    assert len(result.rotated) == len(result.compressed) == 100
+    assert len(entries) == 3
+    recorded = [file["path"] for entry in entries for file in entry["compressed"]]
+    assert sorted(recorded) == sorted(f"{path}-20261122.zst" for path in many)
+    assert [entry["rotated"] for entry in entries] == [0, 0, 1100]
+    assert not list(directory.glob("*.journal*"))
+
+
+def test_a_ledger_that_fails_on_the_way_is_told_and_what_was_compressed_stays(tmp_path):
+    directory = tmp_path / "many"
+    directory.mkdir()
+    for number in range(520):
+        (directory / f"{number}.log").write_text("x\n")
+
+    def record(_values):
+        raise StoreError("the ledger cannot be written")
+
+    result = turned(directory / "*.log", delay_compress=False, record=record)
+    assert set(result.failures) == {"the ledger cannot be written"}
+    assert len(list(directory.glob("*.zst"))) == 520

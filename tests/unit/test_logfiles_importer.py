@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from luxima_retention.errors import ConfigurationError
 from luxima_retention.settings import RotationSetSettings, Settings
-from luxima_retention.stores.logfiles.importer import DIRECTIVES, TABOO, import_files
+from luxima_retention.stores.logfiles.importer import TABOO, import_files
+from luxima_retention.stores.logfiles.importer_directives import DIRECTIVES
 from luxima_retention.stores.logfiles.importer_scripts import hook_of
 from luxima_retention.stores.logfiles.importer_syntax import Takes
 from luxima_retention.stores.logfiles.importer_toml import render
@@ -155,9 +156,9 @@ ROWS = [
     ),
     (["create 0640 root adm", "create"], {"create": None}),
     (["create", "nocreate"], {}),
-    (["olddir old"], {"old_dir": "old"}),
-    (["olddir /srv/old"], {"old_dir": "/srv/old"}),
-    (["olddir ~/old"], {"old_dir": "/root/old"}),
+    (["olddir old"], {"old_dir": "old", "trust_old_dir": True}),
+    (["olddir /srv/old"], {"old_dir": "/srv/old", "trust_old_dir": True}),
+    (["olddir ~/old"], {"old_dir": "/root/old", "trust_old_dir": True}),
     (["olddir old", "noolddir"], {}),
     (["createolddir"], {"create_old_dir": True}),
     (
@@ -617,9 +618,8 @@ def test_a_set_that_is_not_closed_does_not_swallow_the_next():
 def test_a_word_that_nobody_knows_is_told_and_its_line_ignored(word):
     result = imported(f"/a {{\n{word}\nrotate 1\n}}\n")
     assert [found.values["keep"] for found in result.sets] == [1]
-    (problem,) = result.problems
-    assert problem.unknown
-    assert str(problem) == f"c:2: unknown option {word.split()[0]!r} -- ignoring line"
+    (note,) = result.notes
+    assert str(note) == f"c:2: unknown option {word.split()[0]!r} -- ignoring line, as logrotate does"
 
 
 # Any text at all

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -58,27 +58,33 @@ def items(log_set: LogSet, place: Place, unfit: list[str] | None = None) -> Iter
         return
     for log, files in place.rotated.items():
         path, begin = place.directory.path_of(log), None
-        for rank in range(len(files) - 1, -1, -1):
+        for rank, rotated in reversed(_ranked(files)):
             try:
-                file = place.rotated_in.look(files[rank].name, hard_links=log_set.settings.allow_hard_links)
+                file = place.rotated_in.look(rotated.name, hard_links=log_set.settings.allow_hard_links)
             except FileNotFoundError:
                 continue
             except UnfitError as error:
                 if unfit is not None:
                     unfit.append(error.message)
                 continue
-            told = files[rank].at
-            at = max(file.modified, told) if told else file.modified
+            at = max(file.modified, rotated.at) if rotated.at else file.modified
             yield Item(
                 directory=place.rotated_in,
                 log=path,
-                rotated=files[rank],
+                rotated=rotated,
                 file=file,
                 rank=rank,
                 begin=begin,
                 at=at,
             )
             begin = at
+
+
+def _ranked(files: Sequence[Rotated]) -> list[tuple[int, Rotated]]:
+    """Each with its rank; a file that is there plain and compressed is one."""
+    plain = list(dict.fromkeys(file.plain for file in files))
+    ranks = {name: rank for rank, name in enumerate(plain)}
+    return [(ranks[file.plain], file) for file in files]
 
 
 def held(item: Item, holds: Iterable[Hold], policy: str) -> bool:

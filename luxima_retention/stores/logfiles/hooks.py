@@ -20,15 +20,16 @@ _OK = 300
 
 
 def run_hooks(
-    hooks: Iterable[RotationHookSettings], event: str, paths: Sequence[str], rotated: str
+    hooks: Iterable[RotationHookSettings], event: str, paths: Sequence[str], rotated: str, *, what: str
 ) -> tuple[str, ...]:
     """Run hooks one after the other; the first that fails ends it, and those that may fail are told of.
 
     Args:
         hooks: of one event.
-        event: ``after``; for messages and for the request.
+        event: ``after``; for the request.
         paths: the logs, or the patterns of the set for hooks that it shares.
         rotated: what the log became; empty where there is no one file.
+        what: what failed, where one does.
 
     Raises:
         StoreError: what failed, with the value.
@@ -41,37 +42,37 @@ def run_hooks(
             _run_one(hook, event, paths, rotated)
         except StoreError as error:
             if hook.tolerate != "failure":
-                raise
-            told.append(f"{error.message}, which is tolerated")
+                raise StoreError(f"{what}: {error.message}", error.hint) from error
+            told.append(f"{what}: {error.message}, which is tolerated")
     return tuple(told)
 
 
 def _run_one(hook: RotationHookSettings, event: str, paths: Sequence[str], rotated: str) -> None:
     if hook.pid_file:
-        _signal(Path(hook.pid_file), hook.signal, event)
+        _signal(Path(hook.pid_file), hook.signal)
     elif hook.url:
         _post(hook, event, paths, rotated)
     else:
-        _run(hook, event, paths, rotated)
+        _run(hook, paths, rotated)
 
 
-def _signal(pid_file: Path, name: str, event: str) -> None:
+def _signal(pid_file: Path, name: str) -> None:
     number = getattr(signal, f"SIG{name.removeprefix('SIG')}", None)
     if number is None:
-        raise StoreError(f"hook {event}: there is no signal {name}", "write HUP or USR1")
+        raise StoreError(f"there is no signal {name}", "write HUP or USR1")
     try:
         with pid_file.open(encoding="ascii") as file:
             text = file.read(64).strip()
         process = int(text)
     except (OSError, ValueError) as error:
-        raise StoreError(f"hook {event}: {pid_file} names no process: {error}") from error
+        raise StoreError(f"{pid_file} names no process: {error}") from error
     if process < _LOWEST:
-        raise StoreError(f"hook {event}: {pid_file} names process {process}, which gets no signal")
+        raise StoreError(f"{pid_file} names process {process}, which gets no signal")
     try:
         os.kill(process, number)
     except OSError as error:
         raise StoreError(
-            f"hook {event}: process {process} of {pid_file} did not get SIG{name}: {error.strerror}"
+            f"process {process} of {pid_file} did not get SIG{name}: {error.strerror}"
         ) from error
 
 
@@ -84,12 +85,12 @@ def _post(hook: RotationHookSettings, event: str, paths: Sequence[str], rotated:
         answer = requests.post(hook.url, json=body, timeout=seconds, allow_redirects=False)
     except requests.RequestException as error:
         # The address may carry a token: the kind of error tells enough.
-        raise StoreError(f"hook {event}: the request failed: {type(error).__name__}") from None
+        raise StoreError(f"the request failed: {type(error).__name__}") from None
     if answer.status_code >= _OK:
-        raise StoreError(f"hook {event}: the request was answered with status {answer.status_code}")
+        raise StoreError(f"the request was answered with status {answer.status_code}")
 
 
-def _run(hook: RotationHookSettings, event: str, paths: Sequence[str], rotated: str) -> None:
+def _run(hook: RotationHookSettings, paths: Sequence[str], rotated: str) -> None:
     arguments = [part for word in hook.run for part in _filled(word, paths, rotated)]
     try:
         # What it prints belongs to people, and standard output to our own result.
@@ -97,21 +98,21 @@ def _run(hook: RotationHookSettings, event: str, paths: Sequence[str], rotated: 
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=2,
-            env=_environment(os.environ),
+            env=environment(os.environ),
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise StoreError(f"hook {event}: {arguments[0]} cannot be started: {error}") from error
+        raise StoreError(f"{arguments[0]} cannot be started: {error}") from error
     try:
         status = process.wait(hook.timeout.total_seconds())
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise StoreError(
-            f"hook {event}: {arguments[0]} took longer than {hook.timeout}", "see timeout of the hook"
+            f"{arguments[0]} took longer than {hook.timeout}", "see timeout of the hook"
         ) from None
     if status:
-        raise StoreError(f"hook {event}: {arguments[0]} ended with status {status}")
+        raise StoreError(f"{arguments[0]} ended with status {status}")
 
 
 def _filled(word: str, paths: Sequence[str], rotated: str) -> Sequence[str]:
@@ -120,6 +121,6 @@ def _filled(word: str, paths: Sequence[str], rotated: str) -> Sequence[str]:
     return (rotated,) if word == "{rotated}" else (word,)
 
 
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Ours, without our own settings, among which are secrets."""
-    return {name: value for name, value in environment.items() if not name.startswith(_PREFIX)}
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """That of programs which a set names: ours, without our own settings, among which are secrets."""
+    return {name: value for name, value in given.items() if not name.startswith(_PREFIX)}

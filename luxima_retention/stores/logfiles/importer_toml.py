@@ -12,7 +12,10 @@ from luxima_retention.stores.logfiles.importer import Imported, ImportedSet
 _HEAD = """\
 # From logrotate's configuration. What it has no counterpart for stands above each set.
 # Rotated files also go by policies.log_files.retention_days, which logrotate does not know of.
-# Days begin in rotation.time_zone: logrotate uses the machine's zone, which is "local".
+"""
+_ZONE = """
+[rotation]
+time_zone = "local" # days begin and names are dated in the machine's zone, as with logrotate
 """
 #: characters that the text of a comment or a multi-line string may not have
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -20,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 def render(imported: Imported) -> str:
     """One TOML document; without any set only its comments."""
-    parts = [_HEAD, *(_comment(str(note)) for note in imported.notes)]
+    parts = [_HEAD, *(_comment(str(note)) for note in imported.notes), _ZONE if imported.sets else ""]
     for item in imported.sets:
         parts += ["\n", *_set(item)]
     return "".join(parts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 from luxima_retention.errors import StoreError
 from luxima_retention.stores.logfiles.safe import OWN, Attributes, Directory, told, write
@@ -38,6 +38,10 @@ class Step:
     mode: int
     owner: int
     group: int
+
+
+def _values(step: Step) -> dict[str, str | int]:
+    return {field.name: getattr(step, field.name) for field in fields(step)}
 
 
 class Journal:
@@ -80,7 +84,7 @@ class Journal:
 
     def _write(self) -> None:
         self._directory.remove(_DRAFT)
-        text = "".join(json.dumps(asdict(step)) + "\n" for step in self._steps.values())
+        text = "".join(json.dumps(_values(step)) + "\n" for step in self._steps.values())
         descriptor = self._directory.make(_DRAFT, Attributes(mode=0o600))
         try:
             with told(f"{self._directory.path_of(_NAME)} cannot be written"):

@@ -101,6 +101,12 @@ class Moves:
                 " which is there already"
             ) from error
 
+    def acl(self, step: Step) -> bytes | None:
+        """The access control list that a log had which has been moved away."""
+        if step.method == "renamecopy":
+            return self._directory.acl(_aside(step.log))
+        return self._store.acl(step.to)
+
     def bring(self, step: Step) -> None:
         """Copy what ``renamecopy`` has set aside to where it belongs, then remove it."""
         aside = _aside(step.log)
@@ -140,7 +146,7 @@ class Moves:
     def _copied(self, source: int, file: File, to: str) -> None:
         """A complete copy under its name, or none."""
         draft = temporary(to)
-        target = self._store.make(draft, Attributes.of(file))
+        target = self._store.make(draft, Attributes.of(file, source))
         try:
             with told(f"{self._store.path_of(to)} cannot be written"):
                 copy(source, target, file.size)

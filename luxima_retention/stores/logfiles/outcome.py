@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,27 @@ from luxima_retention.plan import Operation
 #: files and sentences that a result repeats; the rest is counted
 SAID = 100
 #: files of one ledger entry
-_ENTRY = 500
+ENTRY = 500
+
+
+class Told(list[dict[str, Any]]):
+    """What was done to files: the first few of them; all are counted, with their ``bytes``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+        self.bytes = 0
+
+    def add(self, value: dict[str, Any]) -> None:
+        """One more file."""
+        self.total += 1
+        self.bytes += value["bytes"]
+        if len(self) < SAID:
+            self.append(value)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"count": self.total, "items": list(self)} | ({"bytes": self.bytes} if self else {})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,17 +48,19 @@ class Rotations:
         left: sentences about names that are left alone, such as links.
         compressed: ``path``, ``bytes`` before, ``compressed_bytes``, ``sha256`` of what is stored.
         removed: rotated files that went by ``keep`` or ``max_age_days``: ``path``, ``bytes``, ``sentence``.
+        unrecorded: those of ``compressed`` that stand in no ledger entry yet.
         failures: sentences, each with its hint.
         code: of the worst failure.
     """
 
     name: str
     logs: int = 0
-    rotated: list[dict[str, Any]] = field(default_factory=list)
+    rotated: Told = field(default_factory=Told)
     waiting: Counter[str] = field(default_factory=Counter)
     left: list[str] = field(default_factory=list)
-    compressed: list[dict[str, Any]] = field(default_factory=list)
-    removed: list[dict[str, Any]] = field(default_factory=list)
+    compressed: Told = field(default_factory=Told)
+    removed: Told = field(default_factory=Told)
+    unrecorded: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     code: ExitCode = ExitCode.DONE
 
@@ -47,52 +69,47 @@ class Rotations:
         self.failures.append(f"{error.message} ({error.hint})" if error.hint else error.message)
         self.code = worst((self.code, error.exit_code))
 
-    def bodies(self) -> Iterator[dict[str, Any]]:
-        """The bodies of ledger entries ``rotation``: what was rotated, and checksums of what is kept."""
-        if not self.rotated and not self.compressed:
-            return
+    def entry(self, *, ends: bool = False) -> dict[str, Any]:
+        """The body of a ledger entry ``rotation``: checksums of what is kept, at the end what was rotated."""
         files = [
             {**file, "path": file["path"].encode("utf-8", "backslashreplace").decode()}
-            for file in self.compressed
+            for file in self.unrecorded
         ]
-        for start in range(0, max(1, len(files)), _ENTRY):
-            yield {
-                "set": self.name,
-                "rotated": 0 if start else len(self.rotated),
-                "bytes": 0 if start else sum(file["bytes"] for file in self.rotated),
-                "compressed": files[start : start + _ENTRY],
-            }
+        self.unrecorded.clear()
+        return {
+            "set": self.name,
+            "rotated": self.rotated.total if ends else 0,
+            "bytes": self.rotated.bytes if ends else 0,
+            "compressed": files,
+        }
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; long lists are cut and counted."""
         return {
             "set": self.name,
             "logs": self.logs,
-            "rotated": _counted(self.rotated),
+            "rotated": self.rotated.as_json(),
             "waiting": dict(sorted(self.waiting.items())),
             "left": _counted(self.left),
-            "compressed": _counted(self.compressed),
-            "removed": _counted(self.removed),
+            "compressed": self.compressed.as_json(),
+            "removed": self.removed.as_json(),
             "failures": _counted(self.failures),
         }
 
 
-def _counted(values: list[Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {"count": len(values), "items": values[:SAID]}
-    if values and isinstance(values[0], dict):
-        told["bytes"] = sum(value["bytes"] for value in values)
-    return told
+def _counted(sentences: list[str]) -> dict[str, Any]:
+    return {"count": len(sentences), "items": sentences[:SAID]}
 
 
 def summed_up(results: Iterable[Rotations], *, dry_run: bool) -> Operation:
     """One operation of all sets."""
     sets = list(results)
-    rotated = sum(len(item.rotated) for item in sets)
+    rotated = sum(item.rotated.total for item in sets)
     failures = [sentence for item in sets for sentence in item.failures]
     told = f"{'would rotate' if dry_run else 'rotated'} {rotated} of {sum(item.logs for item in sets)} logs"
-    if compressed := sum(len(item.compressed) for item in sets):
+    if compressed := sum(item.compressed.total for item in sets):
         told += f", {'would compress' if dry_run else 'compressed'} {compressed} files"
-    if removed := sum(len(item.removed) for item in sets):
+    if removed := sum(item.removed.total for item in sets):
         told += f", {'would remove' if dry_run else 'removed'} {removed} files by keep or max_age_days"
     if failures:
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""

@@ -9,7 +9,7 @@ was, is told, and is due again at the next run, which first finishes what an ear
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,40 +31,20 @@ from luxima_retention.stores.logfiles.identity import (
 from luxima_retention.stores.logfiles.journal import Journal, Step
 from luxima_retention.stores.logfiles.moving import Moves
 from luxima_retention.stores.logfiles.names import last_rotation
-from luxima_retention.stores.logfiles.outcome import Rotations
+from luxima_retention.stores.logfiles.outcome import ENTRY, Rotations
 from luxima_retention.stores.logfiles.rules import Due, Facts, due, surplus
 from luxima_retention.stores.logfiles.safe import Attributes, Directory, File, UnfitError
 from luxima_retention.stores.logfiles.sets import LogSet, Place, first_date
-from luxima_retention.stores.logfiles.shrink import shrink
+from luxima_retention.stores.logfiles.shrink import settle_pairs, shrink
 from luxima_retention.stores.logfiles.state import State
+from luxima_retention.stores.logfiles.terms import Terms
 
+#: directory → log → whose it is
+_Seen = dict[tuple[int, int], dict[str, LogSet]]
+#: logs whose rotation is announced together: what is kept of each does not add up over a large directory
+_TOGETHER = 1000
 _YEAR = timedelta(days=366)
 _TAKEN = "it waits; a date_format with %H, or %s, rotates more often than daily"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a rotation works with.
-
-    Args:
-        now: the program's clock, read once.
-        policy: whose holds count.
-        force: rotate whatever the schedule says.
-        read_only: tell what would be done; nothing is written.
-        removes: whether ``keep`` and ``max_age_days`` may remove files now, and why not.
-        holds: in force; ``None`` where they cannot be read, and nothing is removed.
-        stopping: true once the run should end.
-        record: takes what was done, for the ledger.
-    """
-
-    now: datetime
-    policy: str = "log-files"
-    force: bool = False
-    read_only: bool = True
-    removes: bool = True
-    holds: tuple[Hold, ...] | None = ()
-    stopping: Callable[[], bool] = lambda: False
-    record: Callable[[Mapping[str, Any]], None] = lambda _values: None
 
 
 def rotate(log_sets: Sequence[LogSet], terms: Terms) -> tuple[Rotations, ...]:
@@ -74,7 +54,7 @@ def rotate(log_sets: Sequence[LogSet], terms: Terms) -> tuple[Rotations, ...]:
         LeaseHeld: another rotation has the state file.
         StoreError: the state file cannot be read.
     """
-    seen: dict[tuple[tuple[int, int], str], LogSet] = {}
+    seen: _Seen = {}
     results = []
     with _central_state(log_sets, terms) as central:
         for log_set in log_sets:
@@ -94,7 +74,11 @@ def _central_state(log_sets: Sequence[LogSet], terms: Terms) -> Iterator[State |
     if not path or Path(path).is_char_device():  # /dev/null keeps none, as logrotate(8) has it
         yield None
         return
-    directory = Directory.open(os.path.dirname(path) or "/")  # noqa: PTH120 - as it is written
+    try:
+        directory = Directory.open(os.path.dirname(path) or "/")  # noqa: PTH120 - as it is written
+    except FileNotFoundError as error:
+        said = f"rotation.state_file is {path}, whose directory is missing"
+        raise StoreError(said, "make it, or name another") from error
     name = os.path.basename(path)  # noqa: PTH119 - as it is written
     with ExitStack() as stack:
         stack.callback(directory.close)
@@ -112,6 +96,8 @@ class _Open:
     journal: Journal | None
     #: logs that an earlier run has left half done
     recovered: tuple[Step, ...] = ()
+    #: logs that were moved, now or then: until their hooks went well, nothing more becomes of their files
+    moved: set[str] = field(default_factory=set)
     due: list[tuple[str, File, Due]] = field(default_factory=list)
 
 
@@ -122,7 +108,7 @@ class _Turn:
         self,
         log_set: LogSet,
         terms: Terms,
-        seen: dict[tuple[tuple[int, int], str], LogSet],
+        seen: _Seen,
         central: State | None,
     ) -> None:
         self.set = log_set
@@ -132,6 +118,9 @@ class _Turn:
         self.central = central
         self.result = Rotations(name=log_set.name)
         self._begun: bool | None = None
+        self._would: set[str] = set()
+        self._locked: set[tuple[int, int]] = set()
+        self._series: dict[tuple[tuple[int, int], str], str] = {}
 
     def run(self) -> None:
         """Both passes over its directories."""
@@ -146,19 +135,24 @@ class _Turn:
 
     def _passes(self, places: list[Place]) -> None:
         worked = [found for place in places if (found := self._attempt(self._open, place))]
-        if not self.chosen.missing_ok:
-            for pattern in self.set.unmatched(places):
-                error = StoreError(
-                    f"{pattern} matches no log", f"see missing_ok of rotation.sets.{self.set.name}"
-                )
-                self.result.fail(error)
-        for found in worked:
-            self._attempt(self._rotate_all, found)
+        if self._complete(places) or not self.chosen.shared_hooks:
+            for found in worked:
+                self._attempt(self._rotate_all, found)
         shared = self._shared_after(worked)
         for found in worked:
             self._attempt(self._finish, found, shared=shared)
         if self._begun:
-            self._attempt(self._hooks, "last", self.chosen.paths)
+            self._attempt(self._shared_hooks, "last")
+
+    def _complete(self, places: Sequence[Place]) -> bool:
+        """Whether each pattern has its log, where one has to; hooks that are shared are for all or none."""
+        missing = () if self.chosen.missing_ok else tuple(self.set.unmatched(places))
+        for pattern in missing:
+            error = StoreError(
+                f"{pattern} matches no log", f"see missing_ok of rotation.sets.{self.set.name}"
+            )
+            self.result.fail(error)
+        return not missing
 
     def _attempt(self, action: Callable[..., Any], *values: Any, **named: Any) -> Any:
         """A failure of one directory is told, and the others have their turn."""
@@ -172,18 +166,20 @@ class _Turn:
 
     def _open(self, place: Place) -> _Open:
         self._make_old_dir(place)
-        trusted = self.chosen.trust_directory or bool(self.chosen.user)
-        for directory in {place.directory, place.store}:
-            directory.check_safe(trusted=trusted)
-            if not self.terms.read_only:
+        place.directory.check_safe(trusted=self.set.trusts)
+        if place.store.key != place.directory.key:
+            place.store.check_safe(trusted=self.set.trusts_old_dir)
+        for directory in () if self.terms.read_only else (place.directory, place.store):
+            if directory.key not in self._locked:  # several directories of logs may share an old_dir
                 directory.lock()
+                self._locked.add(directory.key)
         state = self.central or State(place.directory, states.BESIDE, self.set.zone)
         if self.central is None:
             for problem in state.problems:
                 self.result.fail(StoreError(problem, "it is kept beside the new one as .damaged"))
         found = _Open(place, state, None if self.terms.read_only else Journal(place.directory))
         if found.journal is not None:
-            self._moves(found).clean()
+            self._moves(found.place).clean()
             found.recovered = self._recover(found)
         self._look_for_due(found)
         return found
@@ -206,23 +202,25 @@ class _Turn:
 
     def _recover(self, found: _Open) -> tuple[Step, ...]:
         """What an earlier run was killed in: its rename happened where the log is another file now."""
-        journal, moves, happened = found.journal, self._moves(found), []
+        journal, moves, happened = found.journal, self._moves(found.place), []
         assert journal is not None  # noqa: S101 - only a dry run has none
         for step in journal.pending:
             if not moves.happened(step):
                 journal.done(step.log)
                 continue
-            self._create(found.place.directory, step)
+            self._create(found.place, step)
             happened.append(step)
-            found.place.logs = sorted({*found.place.logs, step.log})
-        self.set.look(found.place)
+            found.moved.add(step.log)
+            found.place.found.add(step.log)
+        if happened:
+            self.set.look(found.place)
         return tuple(happened)
 
     def _look_for_due(self, found: _Open) -> None:
         recovered = {step.log for step in found.recovered}
+        seen = self.seen.setdefault(found.place.directory.key, {})
         for log in found.place.logs:
-            key = (found.place.directory.key, log)
-            other = self.seen.setdefault(key, self.set)
+            other = seen.setdefault(log, self.set)
             path = found.place.directory.path_of(log)
             if other is not self.set:
                 if not other.settings.ignore_duplicates:
@@ -230,6 +228,7 @@ class _Turn:
                     self.result.fail(StoreError(said, "name it in one set, or see ignore_duplicates"))
                 continue
             self.result.logs += 1
+            self._tell_mixed(found.place, log)
             if log in recovered:
                 continue
             looked = self._judged(found, log)
@@ -239,6 +238,15 @@ class _Turn:
                     found.due.append((log, file, verdict))
                 else:
                     self.result.waiting[verdict.rule] += 1
+
+    def _tell_mixed(self, place: Place, log: str) -> None:
+        if place.store is place.directory:
+            return
+        path = place.directory.path_of(log)
+        other = self._series.setdefault((place.store.key, log), path)
+        if other != path:
+            said = f"{path} and {other} both rotate into {place.store.path}: their files are counted as one's"
+            self.result.left.append(said)
 
     def _judged(self, found: _Open, log: str) -> tuple[File, Due] | None:
         directory = found.place.directory
@@ -265,11 +273,21 @@ class _Turn:
     def _rotate_all(self, found: _Open) -> None:
         """Rotate what is due in one directory."""
         self._hooks_of_recovered(found)
-        steps = list(self._planned(found))
-        if self.terms.read_only or not steps:
+        if found.due and not self.terms.read_only and not self._begin():
             return
-        if not self._begin():
-            return
+        self._settle(found.place)
+        while found.due:
+            steps = list(self._planned(found.place, found.due[:_TOGETHER]))
+            del found.due[:_TOGETHER]
+            if self.terms.read_only or not steps:
+                continue
+            stopped = self._rotate_some(found, steps)
+            self._moves(found.place).sync()
+            if stopped:
+                break
+
+    def _rotate_some(self, found: _Open, steps: Sequence[tuple[Step, File, Due]]) -> bool:
+        """Announce some rotations and carry them out; whether the run was stopped meanwhile."""
         journal = found.journal
         assert journal is not None  # noqa: S101 - only a dry run has none
         journal.begin(step for step, _, _ in steps)
@@ -277,13 +295,22 @@ class _Turn:
             if self.terms.stopping():
                 self.result.code = ExitCode.STOPPED
                 self.result.failures.append("the run was stopped before every log had its turn")
-                break
+                return True
             self._attempt(self._rotate, found, step, file, verdict)
-        self._moves(found).sync()
+        return False
 
-    def _planned(self, found: _Open) -> Iterator[tuple[Step, File, Due]]:
-        for log, file, verdict in found.due:
-            name = self._attempt(self._target, found.place, log)
+    def _settle(self, place: Place) -> None:
+        """What is there already, as it is by now: the directory before may share this one's ``old_dir``."""
+        if place.store is not place.directory:
+            self.set.look(place)
+        if settle_pairs(self.set, place, self.terms, self.result):
+            self.set.look(place)
+
+    def _planned(
+        self, place: Place, due_now: Sequence[tuple[str, File, Due]]
+    ) -> Iterator[tuple[Step, File, Due]]:
+        for log, file, verdict in due_now:
+            name = self._attempt(self._target, place, log)
             if name is None:
                 continue
             step = Step(
@@ -296,7 +323,8 @@ class _Turn:
                 group=file.group,
             )
             if self.terms.read_only:
-                self._tell(found.place, step, file, verdict)
+                self._tell(place, step, file, verdict)
+                self._would.add(place.directory.path_of(log))
             yield step, file, verdict
 
     def _target(self, place: Place, log: str) -> str:
@@ -310,7 +338,7 @@ class _Turn:
             return naming.numbered(log, naming.start)
         name = naming.dated_name(log, self.terms.now)
         for taken in (name, name + self.set.extension):
-            if taken in place.present:
+            if place.store.exists(taken):
                 there = f"{place.store.path_of(taken)} is there already"
                 raise StoreError(f"{place.directory.path_of(log)} is due, but {there}", _TAKEN)
         return name
@@ -320,9 +348,9 @@ class _Turn:
         if self._begun is None:
             self._begun = False
             try:
-                self._hooks("first", self.chosen.paths)
+                self._shared_hooks("first")
                 if self.chosen.shared_hooks:
-                    self._hooks("before", self.chosen.paths)
+                    self._shared_hooks("before")
                 self._begun = True
             except RetentionError as error:
                 self.result.fail(error)
@@ -332,8 +360,8 @@ class _Turn:
         """Rotate one log."""
         place, path = found.place, found.place.directory.path_of(step.log)
         if not self.chosen.shared_hooks:
-            self._hooks("before", [path])
-        moves = self._moves(found)
+            self._hooks("before", path)
+        moves = self._moves(found.place)
         if not self.set.naming.dated:
             moves.shift(step.log, self.set.naming, place.rotated.get(step.log, []))
         failpoint("rotate.before_move")
@@ -342,15 +370,16 @@ class _Turn:
         except FileNotFoundError:
             self.result.left.append(f"{path} has vanished")
             return
+        found.moved.add(step.log)
         failpoint("rotate.after_move")
         self._tell(place, step, file, verdict)
-        self._create(place.directory, step)
+        self._create(place, step)
         failpoint("rotate.after_create")
         if not self.set.names_tell or self.central is not None:
             assert found.state is not None  # noqa: S101 - only a dry run has none
             found.state.note(self._key(found, step.log), self.terms.now)
         if not self.chosen.shared_hooks:
-            self._hooks("after", [path], place.store.path_of(step.to))
+            self._hooks("after", path, place.store.path_of(step.to))
             self._done(found, step)
         failpoint("rotate.after_hooks")
 
@@ -360,7 +389,7 @@ class _Turn:
         for step in found.recovered:
             path = found.place.directory.path_of(step.log)
             rotated = found.place.store.path_of(step.to)
-            self._hooks("after", [path], rotated)
+            self._hooks("after", path, rotated)
             self._done(found, step)
 
     def _done(self, found: _Open, step: Step) -> None:
@@ -368,7 +397,7 @@ class _Turn:
         if found.journal is not None and step.method != "renamecopy":
             found.journal.done(step.log)
 
-    def _create(self, directory: Directory, step: Step) -> None:
+    def _create(self, place: Place, step: Step) -> None:
         """An empty log in place of the one renamed, unless its writer was faster."""
         chosen = self.chosen
         if not chosen.create or step.method in {"copy", "copytruncate"}:
@@ -378,14 +407,15 @@ class _Turn:
             owner=user_id(chosen.create_owner) if chosen.create_owner else step.owner,
             group=group_id(chosen.create_group) if chosen.create_group else step.group,
             strict=bool(chosen.create_owner or chosen.create_group),
+            acl=None if chosen.create_mode else self._moves(place).acl(step),
         )
         try:
-            os.close(directory.make(step.log, like))
+            os.close(place.directory.make(step.log, like))
         except FileExistsError:
             return
 
     def _tell(self, place: Place, step: Step, file: File, verdict: Due) -> None:
-        self.result.rotated.append(
+        self.result.rotated.add(
             {
                 "path": place.directory.path_of(step.log),
                 "to": place.store.path_of(step.to),
@@ -402,20 +432,29 @@ class _Turn:
         if not self._begun and not any(found.recovered for found in worked):
             return True
         try:
-            self._hooks("after", self.chosen.paths)
+            self._shared_hooks("after")
         except RetentionError as error:
             self.result.fail(error)
             return False
         return True
 
-    def _hooks(self, event: str, paths: Sequence[str], rotated: str = "") -> None:
+    def _hooks(self, event: str, path: str, rotated: str = "") -> None:
+        """Hooks of one log."""
+        self._run_hooks(event, [path], rotated, what=f"hook {event} of {path}")
+
+    def _shared_hooks(self, event: str) -> None:
+        """Hooks that run once for the set."""
+        patterns = self.chosen.paths
+        self._run_hooks(event, patterns, what=f"hook {event} shared by {' '.join(patterns)}")
+
+    def _run_hooks(self, event: str, paths: Sequence[str], rotated: str = "", *, what: str) -> None:
         if self.terms.read_only:
             return
         with acting_as_oneself():
-            self.result.left += run_hooks(getattr(self.chosen, event), event, paths, rotated)
+            self.result.left += run_hooks(getattr(self.chosen, event), event, paths, rotated, what=what)
 
-    def _moves(self, found: _Open) -> Moves:
-        return Moves(found.place.directory, found.place.store, hard_links=self.chosen.allow_hard_links)
+    def _moves(self, place: Place) -> Moves:
+        return Moves(place.directory, place.store, hard_links=self.chosen.allow_hard_links)
 
     # The second pass: what became of the logs.
 
@@ -428,16 +467,19 @@ class _Turn:
                     self._attempt(self._bring, found, step)
                 elif self.chosen.shared_hooks and shared:
                     journal.done(step.log)
-            self.set.look(found.place)
-        self._remove_surplus(found)
-        shrink(self.set, found.place, self.terms, self.result)
+            if found.moved or found.place.store is not found.place.directory:
+                self.set.look(found.place)
+        pending = {step.log for step in journal.pending} if journal is not None else set()
+        settled = found.place.without(found.moved & pending)
+        self._remove_surplus(settled)
+        shrink(self.set, settled, self.terms, self.result)
         if journal is not None and found.state is not None:
             self._forget(found)
             found.state.save()
             journal.close()
 
     def _bring(self, found: _Open, step: Step) -> None:
-        self._moves(found).bring(step)
+        self._moves(found.place).bring(step)
         if found.journal is not None:
             found.journal.done(step.log)
 
@@ -453,60 +495,58 @@ class _Turn:
             if last is not None and self.terms.now - last > _YEAR and not os.path.lexists(log):
                 state.forget([log])
 
-    def _remove_surplus(self, found: _Open) -> None:
-        chosen = self.chosen
-        if chosen.keep is None and chosen.max_age_days is None:
+    def _remove_surplus(self, place: Place) -> None:
+        if self.chosen.keep is None and self.chosen.max_age_days is None:
             return
-        for log, going in self._surplus(found).items():
-            if not self.terms.removes:
-                self.result.left.append(
-                    f"{len(going)} files of {log} wait for the policy, which archives them"
-                )
-            elif self.terms.holds is None:
-                self.result.fail(
-                    StoreError(f"{len(going)} files of {log} would go, but legal holds cannot be read")
-                )
-            else:
-                self._attempt(self._remove, going, self.terms.holds)
+        going, path = self._surplus(place), place.store.path
+        if going and not self.terms.removes:
+            self.result.left.append(f"{len(going)} files in {path} wait for the policy, which archives them")
+        elif going and self.terms.holds is None:
+            error = StoreError(f"{len(going)} files in {path} would go, but legal holds cannot be read")
+            self.result.fail(error)
+        elif going:
+            self._remove(place, going, self.terms.holds or ())
 
-    def _surplus(self, found: _Open) -> dict[str, list[tuple[Item, str]]]:
+    def _surplus(self, place: Place) -> list[tuple[Item, str]]:
+        """The rotated files that go by number or age, the oldest of every log first."""
         chosen = self.chosen
         max_age = None if chosen.max_age_days is None else timedelta(days=chosen.max_age_days)
         by_log: dict[str, list[Item]] = {}
-        for item in items(self.set, found.place):
+        for item in items(self.set, place):
             by_log.setdefault(item.log, []).append(item)
-        would = {entry["path"] for entry in self.result.rotated} if self.terms.read_only else set()
-        chosen_ones = {}
+        going = []
         for log, rotated in by_log.items():
-            keep = chosen.keep if log not in would or not chosen.keep else chosen.keep - 1
-            if going := surplus(rotated, keep=keep, max_age=max_age, now=self.terms.now):
-                chosen_ones[log] = going
-        return chosen_ones
+            keep = chosen.keep if log not in self._would or not chosen.keep else chosen.keep - 1
+            going += surplus(rotated, keep=keep, max_age=max_age, now=self.terms.now)
+        return sorted(going, key=lambda each: (-each[0].rank, each[0].log))
 
-    def _remove(self, going: Sequence[tuple[Item, str]], holds: tuple[Hold, ...]) -> None:
+    def _remove(self, place: Place, going: Sequence[tuple[Item, str]], holds: tuple[Hold, ...]) -> None:
         free = []
         for item, sentence in going:
             if held(item, holds, self.terms.policy):
                 self.result.left.append(f"{item.path} is kept by a hold")
             else:
-                free.append((item, sentence))
-        values = [
-            {
-                "path": item.path.encode("utf-8", "backslashreplace").decode(),
-                "bytes": item.file.size,
-                "sentence": sentence,
-            }
-            for item, sentence in free
-        ]
-        if self.terms.read_only or not free:
-            self.result.removed += values
+                free.append((item, _removed(item, sentence)))
+        if self.terms.read_only:
+            for _, value in free:
+                self.result.removed.add(value)
             return
-        self.terms.record({"set": self.set.name, "removed": values})
-        for (item, _), value in zip(free, values, strict=True):
-            self._hooks("before_removal", [item.path], item.path)
-            item.directory.remove(item.rotated.name)
-            self.result.removed.append(value)
-        free[0][0].directory.sync()
+        for start in range(0, len(free), ENTRY):
+            entry = free[start : start + ENTRY]
+            self.terms.record({"set": self.set.name, "removed": [value for _, value in entry]})
+            for item, value in entry:
+                self._attempt(self._remove_one, item, value)
+            place.store.sync()
+
+    def _remove_one(self, item: Item, value: dict[str, Any]) -> None:
+        self._hooks("before_removal", item.path, item.path)
+        item.directory.remove(item.rotated.name)
+        self.result.removed.add(value)
+
+
+def _removed(item: Item, sentence: str) -> dict[str, Any]:
+    path = item.path.encode("utf-8", "backslashreplace").decode()
+    return {"path": path, "bytes": item.file.size, "sentence": sentence}
 
 
 def last_rotation_of(

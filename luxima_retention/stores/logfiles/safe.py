@@ -31,6 +31,7 @@ _WILD = frozenset("*?[")
 _NOREPLACE = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BLOCK = 1024 * 1024
+_ACL = "system.posix_acl_access"
 _KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
     (stat.S_ISDIR, "a directory"),
@@ -165,10 +166,16 @@ class Directory:
             status = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         return _fit(self.path_of(name), name, status, hard_links=hard_links)
 
+    def acl(self, name: str) -> bytes | None:
+        """The access control list of a file that we may not be allowed to open."""
+        with told(f"{self.path_of(name)} cannot be looked at"):
+            return acl_of(f"/proc/self/fd/{self.descriptor}/{name}")
+
     def exists(self, name: str) -> bool:
         """Whether anything has that name."""
         try:
-            os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            with told(f"{self.path_of(name)} cannot be looked at", missing=True):
+                os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         except FileNotFoundError:
             return False
         return True
@@ -310,13 +317,16 @@ class Attributes:
     mode: int | None = None
     owner: int | None = None
     group: int | None = None
+    #: an access control list, as the kernel writes it; it has the mode in it, which is set after it
+    acl: bytes | None = None
     #: whether an owner that this process may not give is an error
     strict: bool = True
 
     @classmethod
-    def of(cls, file: File) -> Attributes:
-        """Those of another file, as far as this process may give them."""
-        return cls(mode=file.mode, owner=file.owner, group=file.group, strict=False)
+    def of(cls, file: File, descriptor: int) -> Attributes:
+        """Those of another file, which is open, as far as this process may give them."""
+        acl = acl_of(descriptor)
+        return cls(mode=file.mode, owner=file.owner, group=file.group, acl=acl, strict=False)
 
     def apply(self, descriptor: int) -> None:
         """Set them: first the owner, which clears bits of the mode."""
@@ -330,8 +340,27 @@ class Attributes:
                 except PermissionError:
                     if self.strict:
                         raise
+        if self.acl is not None:
+            self._apply_acl(descriptor, self.acl)
         if self.mode is not None:
             os.fchmod(descriptor, self.mode)
+
+    def _apply_acl(self, descriptor: int, acl: bytes) -> None:
+        try:
+            os.setxattr(descriptor, _ACL, acl)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:  # another volume may know of no such lists
+                raise
+
+
+def acl_of(file: int | str) -> bytes | None:
+    """The access control list of a file (acl(5)); ``None`` where its mode says all."""
+    try:
+        return os.getxattr(file, _ACL, follow_symlinks=isinstance(file, int))
+    except OSError as error:
+        if error.errno in {errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT}:
+            return None
+        raise
 
 
 def matches(pattern: str) -> Iterator[tuple[Directory, list[str]]]:

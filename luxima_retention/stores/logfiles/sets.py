@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -86,6 +86,16 @@ class LogSet:
         """Whether the rotated files that stay tell when a log last rotated."""
         return self.naming.tells and self.settings.keep != 0 and self.settings.max_age_days != 0
 
+    @property
+    def trusts(self) -> bool:
+        """Whether others may write to the directories of its logs."""
+        return self.settings.trust_directory or bool(self.settings.user)
+
+    @property
+    def trusts_old_dir(self) -> bool:
+        """Whether others may write to ``old_dir``."""
+        return self.trusts or self.settings.trust_old_dir
+
     def find(self) -> Iterator[Place]:
         """Each directory that its patterns reach, open; the caller closes it.
 
@@ -113,7 +123,6 @@ class LogSet:
     def look(self, place: Place) -> None:
         """List the rotated files of a directory, again after they have changed."""
         listed = place.rotated_in.names() if place.rotated_in is not None else []
-        place.present = set(listed)
         place.rotated = {
             log: files
             for log, files in self.naming.grouped(listed).items()
@@ -168,7 +177,6 @@ class Place:
         found: every name that they match.
         logs: those that are no rotated files, sorted.
         rotated: log → its rotated files, newest first; also of logs that have vanished.
-        present: every name in ``rotated_in``.
     """
 
     directory: Directory
@@ -177,7 +185,6 @@ class Place:
     found: set[str] = field(default_factory=set)
     logs: list[str] = field(default_factory=list)
     rotated: dict[str, list[Rotated]] = field(default_factory=dict)
-    present: set[str] = field(default_factory=set)
 
     @property
     def store(self) -> Directory:
@@ -191,6 +198,10 @@ class Place:
                 f"old_dir of {self.directory.path} is missing", "make it, or set create_old_dir = true"
             )
         return self.rotated_in
+
+    def without(self, logs: Collection[str]) -> Place:
+        """The same, but for the rotated files of some logs."""
+        return replace(self, rotated={log: files for log, files in self.rotated.items() if log not in logs})
 
     def close(self) -> None:
         """Give back the descriptors."""

@@ -15,13 +15,14 @@ from luxima_retention.errors import RetentionError, StoreError
 from luxima_retention.failpoints import failpoint
 from luxima_retention.stores.logfiles import codecs
 from luxima_retention.stores.logfiles.moving import temporary
-from luxima_retention.stores.logfiles.names import Rotated
+from luxima_retention.stores.logfiles.outcome import ENTRY
 from luxima_retention.stores.logfiles.safe import Attributes, Directory, File, UnfitError, being_written, told
 from luxima_retention.stores.logfiles.sets import LogSet, Place
 
 if TYPE_CHECKING:
+    from luxima_retention.stores.logfiles.names import Rotated
     from luxima_retention.stores.logfiles.outcome import Rotations
-    from luxima_retention.stores.logfiles.rotate import Terms
+    from luxima_retention.stores.logfiles.terms import Terms
 
 #: files that are compressed before their names become durable together
 _TOGETHER = 64
@@ -72,16 +73,14 @@ class _Shrinking:
             for rank, file in enumerate(files):
                 if file.compressed or (self.set.settings.delay_compress and rank == 0):
                     continue
-                if file.plain in packed:
-                    self._settle_pair(file, files)
-                else:
+                if file.plain not in packed:
                     yield file.name
 
     def _one(self, name: str) -> None:
         chosen = self.set.settings
         with self.store.reading(name, hard_links=chosen.allow_hard_links) as (source, file):
             if self.terms.read_only:
-                self.result.compressed.append({"path": self.store.path_of(name), "bytes": file.size})
+                self.result.compressed.add({"path": self.store.path_of(name), "bytes": file.size})
                 return
             if self._still_written(source):
                 path = self.store.path_of(name)
@@ -99,7 +98,7 @@ class _Shrinking:
 
     def _compress(self, name: str, source: int, file: File) -> None:
         draft = temporary(name)
-        target = self.store.make(draft, Attributes.of(file))
+        target = self.store.make(draft, Attributes.of(file, source))
         try:
             with told(f"{self.store.path_of(name)} cannot be compressed"):
                 packed = self._packed(name, source, target, file)
@@ -125,9 +124,12 @@ class _Shrinking:
                 target,
                 level=chosen.compress_level,
                 program=chosen.compress_program,
+                path=path,
             )
         except StoreError as error:
             raise StoreError(f"{path} did not come back from its compression: {error.message}") from error
+        if packed.said:
+            self.result.left.append(f"compressing {path}, its program said: {packed.said}")
         if packed.held is None and file.size and not os.fstat(target).st_size:
             raise StoreError(f"{path} came out empty", "see compress_program")
         if packed.held is not None and packed.held != file.size:
@@ -135,14 +137,14 @@ class _Shrinking:
         return packed
 
     def _tell(self, name: str, file: File, size: int, sha256: str) -> None:
-        self.result.compressed.append(
-            {
-                "path": self.store.path_of(name) + self.set.extension,
-                "bytes": file.size,
-                "compressed_bytes": size,
-                "sha256": sha256,
-            }
-        )
+        entry = {
+            "path": self.store.path_of(name) + self.set.extension,
+            "bytes": file.size,
+            "compressed_bytes": size,
+            "sha256": sha256,
+        }
+        self.result.compressed.add(entry)
+        self.result.unrecorded.append(entry)
 
     def _settle(self) -> None:
         """Give what is compressed its name, durably, and remove what it was made from."""
@@ -165,27 +167,73 @@ class _Shrinking:
         for name, file in named:
             _remove_same(self.store, name, file)
         self.store.sync()
+        self._record()
 
-    def _settle_pair(self, plain: Rotated, files: list[Rotated]) -> None:
-        """Both are there: a killed run left them, or somebody else did."""
+    def _record(self) -> None:
+        """Entries are made on the way, for a directory may hold more than memory should."""
+        if len(self.result.unrecorded) < ENTRY:
+            return
+        try:
+            self.terms.record(self.result.entry())
+        except RetentionError as error:  # what was compressed stays so
+            self.result.fail(error)
+
+
+def settle_pairs(log_set: LogSet, place: Place, terms: Terms, result: Rotations) -> bool:
+    """Where a file is there plain and compressed, leave one of them; whether there was anything to do.
+
+    A killed run leaves such a pair, whose plain file goes. Where both differ somebody else made the
+    compressed one: it is set aside, for it stands where the plain one will go. This comes before files move
+    up, which would carry both along.
+    """
+    if not log_set.compresses or place.rotated_in is None:
+        return False
+    found = False
+    for files in place.rotated.values():
+        plain = {file.name for file in files if not file.compressed}
         for packed in files:
-            if packed.plain != plain.plain or not packed.compressed:
-                continue
-            both = f"{self.store.path_of(plain.name)} and {self.store.path_of(packed.name)}"
-            try:
-                with (
-                    self.store.reading(plain.name) as (source, file),
-                    self.store.reading(packed.name) as (target, _),
-                ):
-                    same = not being_written(source) and codecs.same_content(source, target)
-                if not same:
-                    raise StoreError(f"{both} differ", "both are kept: look at them")
-                if not self.terms.read_only:
-                    _remove_same(self.store, plain.name, file)
-            except FileNotFoundError:
-                continue
-            except RetentionError as error:
-                self.result.fail(error)
+            if packed.compressed and packed.plain in plain:
+                found = True
+                try:
+                    if said := _settled(log_set, place.store, packed, terms):
+                        result.left.append(said)
+                except FileNotFoundError:
+                    continue
+                except RetentionError as error:
+                    result.fail(error)
+    if found and not terms.read_only:
+        place.store.sync()
+    return found
+
+
+def _settled(log_set: LogSet, store: Directory, packed: Rotated, terms: Terms) -> str:
+    """What is to be said of a pair, which stays when somebody still writes to it."""
+    links, plain = log_set.settings.allow_hard_links, packed.plain
+    with (
+        store.reading(plain, hard_links=links) as (source, file),
+        store.reading(packed.name, hard_links=links) as (target, _),
+    ):
+        if being_written(source):
+            return f"{store.path_of(plain)} is still open for writing: it stays beside {packed.name}"
+        same = _same(source, target)
+    if same:
+        if not terms.read_only:
+            _remove_same(store, plain, file)
+        return ""
+    aside = f"{packed.name}-{terms.now.astimezone(log_set.zone):%Y%m%d%H}.backup"
+    said = f"{store.path_of(packed.name)} does not hold what {plain} does"
+    if store.exists(aside):
+        raise StoreError(f"{said}, and {aside} is there already", "look at all three")
+    if not terms.read_only:
+        store.rename(packed.name, aside)
+    return f"{said}: it is set aside as {aside}"
+
+
+def _same(plain: int, packed: int) -> bool:
+    try:
+        return codecs.same_content(plain, packed)
+    except StoreError:
+        return False  # damaged, or nothing that we can read
 
 
 def _check_unchanged(path: str, file: File, source: int) -> None:

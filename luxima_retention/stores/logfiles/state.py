@@ -10,13 +10,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, tzinfo
 
 from luxima_retention.errors import StoreError
 from luxima_retention.failpoints import failpoint
-from luxima_retention.stores.logfiles.safe import OWN, Attributes, BusyError, Directory, File, told, write
+from luxima_retention.stores.logfiles.safe import OWN, Attributes, BusyError, Directory, told, write
 
 #: beside the logs, where ``rotation.state_file`` is empty
 BESIDE = f"{OWN}.state"
@@ -46,7 +47,7 @@ class State:
         self._name = name
         self._zone = zone
         self._last: dict[str, datetime] = {}
-        self._found: File | None = None
+        self._like = Attributes(mode=0o640)
         self._changed = False
         self._read()
 
@@ -77,8 +78,7 @@ class State:
         if not self._changed:
             return
         self._directory.remove(_NEW)
-        like = Attributes.of(self._found) if self._found else Attributes(mode=0o640)
-        descriptor = self._directory.make(_NEW, like)
+        descriptor = self._directory.make(_NEW, self._like)
         try:
             with told(f"{self._path} cannot be written"):
                 write(descriptor, self._text().encode("utf-8", "surrogateescape"))
@@ -101,9 +101,10 @@ class State:
 
     def _read(self) -> None:
         try:
-            with self._directory.reading(self._name) as (descriptor, self._found):
-                if self._found.size > _LARGEST:
+            with self._directory.reading(self._name) as (descriptor, found):
+                if found.size > _LARGEST:
                     raise StoreError(f"{self._path} is too large for a state file")
+                self._like = Attributes.of(found, descriptor)
                 with told(f"{self._path} cannot be read"):
                     data = b"".join(iter(lambda: os.read(descriptor, 1 << 20), b""))
         except FileNotFoundError:
@@ -112,8 +113,12 @@ class State:
         problems = []
         if data and head.strip() not in _HEADS:
             problems.append(f"{self._path} does not begin as a state file does")
-            lines = [head, *lines]
-        problems += [f"{self._path}: {line[:80]!r} tells nothing" for line in lines if not self._take(line)]
+            lines = ["", head, *lines]
+        problems += [
+            f"{self._path}: line {number}, {line[:80]!r}, tells nothing"
+            for number, line in enumerate(lines, 2)
+            if not self._take(line)
+        ]
         self.problems = tuple(problems[:3])
 
     def _take(self, line: str) -> bool:
@@ -153,6 +158,9 @@ def _unescaped(found: re.Match[str]) -> str:
 def locked(directory: Directory, name: str) -> Iterator[None]:
     """Hold the lock of a state file, which logrotate takes on the file itself.
 
+    A lock on a file that anybody can open may be anybody's, and would keep every rotation out: it does not
+    count, and the file is closed to others (CVE-2022-1348). The locks on the directories still hold.
+
     Raises:
         BusyError: somebody else has it.
         StoreError: the file cannot be opened.
@@ -163,7 +171,7 @@ def locked(directory: Directory, name: str) -> Iterator[None]:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = os.open(name, flags, 0o640, dir_fd=directory.descriptor)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=directory.descriptor)):
                     yield
@@ -173,3 +181,15 @@ def locked(directory: Directory, name: str) -> Iterator[None]:
         finally:
             os.close(descriptor)
     raise BusyError(f"{path} is replaced again and again", "run again once the others have ended")
+
+
+def _lock(descriptor: int) -> None:
+    mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    if mode & stat.S_IRWXO:
+        with suppress(PermissionError):
+            os.fchmod(descriptor, mode & ~stat.S_IRWXO)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not mode & stat.S_IRWXO:
+            raise

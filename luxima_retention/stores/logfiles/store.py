@@ -124,9 +124,9 @@ class LogFilesStore:
         self.close()
         with self._acting():
             places = self._places(self._working)
-            for place in places:
-                if place.rotated_in is not None:
-                    place.rotated_in.lock()
+            stores = {place.rotated_in.key: place.rotated_in for place in places if place.rotated_in}
+            for directory in stores.values():
+                directory.lock()
             expired = self._expired(places, plan)
         left, position = plan.items, 0
         while left > 0 and position < len(expired) and not work.stopping():
@@ -189,7 +189,8 @@ class LogFilesStore:
                 )
             return
         try:
-            place.rotated_in.check_safe(trusted=chosen.trust_directory or bool(chosen.user))
+            same = place.rotated_in.key == place.directory.key
+            place.rotated_in.check_safe(trusted=self.set.trusts if same else self.set.trusts_old_dir)
         except UnfitError as error:
             yield _finding(error.rule, Level.CANNOT, error.message, error.hint)
         if not self._read_only and (why := place.rotated_in.not_writable()):
