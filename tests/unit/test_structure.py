@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import zipfile
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,25 @@ def test_only_the_command_line_knows_the_command_line():
         if "cli" not in path.parts and path.name != "__main__.py":
             found = [name for name in imports(path) if name.startswith(("click", "luxima_retention.cli"))]
             assert found in ([], ["luxima_retention.cli", "luxima_retention.cli.main"]), f"{path}: {found}"
+
+
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_module_imports_one_that_imports_it():
+    """Not even lazily; only a package's face may know its own modules that know it."""
+    names = {module_of(path): path for path in SOURCES}
+    uses = {
+        name: {
+            found
+            for found in imports(path)
+            if found in names and not (path.name == "__init__.py" and found.startswith(name))
+        }
+        - {name}
+        for name, path in names.items()
+    }
+    assert tuple(TopologicalSorter(uses).static_order())
 
 
 def test_functions_are_small():
