@@ -111,6 +111,7 @@ class TableStore:
         identity, now = self.identity(), self.clock()
         values = {"p_cutoff": request.cutoff, "p_holds": holds_json(request.holds)}
         with errors(f"{self.name} cannot be surveyed"):
+            self._row("counting", lock_timeout=_ms(self._pace.statement_timeout))
             row = self._ask("survey", lambda: tablesql.survey_query(self.shape), values)
             self.connection.rollback()
         if row is None:
@@ -150,9 +151,13 @@ class TableStore:
             self._rest(batch, work)
 
     def explain(self, item: str, request: Request) -> Explanation:
-        """Why one row goes or stays; ``item`` is its key, columns separated by commas."""
+        """Why one row goes or stays; ``item`` is its key, several columns as a line of CSV.
+
+        Raises:
+            ConfigurationError: ``item`` is no key of this table.
+        """
         values = {
-            "p_key": item.split(","),
+            "p_key": tablesql.key_values(self.name, self._target.table.key_columns, item),
             "p_cutoff": request.cutoff,
             "p_holds": holds_json(request.holds),
         }
@@ -254,16 +259,17 @@ class TableStore:
     @cached_property
     def shape(self) -> tablesql.Shape:
         """How the table is made."""
-        return migrate.shape_of(self.connection, self._target)
+        strategy = self._known.strategy if self._known else None
+        return migrate.shape_of(self.connection, self._target, strategy)
 
     @cached_property
     def _known(self) -> Known | None:
         """What migrate wrote about this table; ``None`` before it ran."""
         with errors(f"what migrate knows of {self.name} cannot be read"):
-            there, _ = self._one("functions", prune=self._signature)
+            there, _, digest = self._one("functions", prune=self._signature)
             row = self._row("target", target=self.name) if there else None
             self.connection.rollback()
-        return Known(*row) if row else None
+        return Known(*row, digest=digest) if row else None
 
     @property
     def _signature(self) -> str:
@@ -289,6 +295,8 @@ class TableStore:
             may_call=bool(self._one("functions", prune=self._signature)[1]),
             references=tuple(self.connection.execute(_sql("references"), names).fetchall()),
             triggers=tuple(found[0] for found in self.connection.execute(_sql("triggers"), names)),
+            rules=tuple(found[0] for found in self.connection.execute(_sql("rules"), names)),
+            digest=self.shape.digest,
         )
         self.connection.rollback()
         return traits
@@ -490,16 +498,9 @@ def explanation(item: str, row: Mapping[str, Any] | None, request: Request, now:
     verdict, rule = "stays", "undated"
     sentence, due = "it has no date: it is never touched", None
     if dated is not None:
-        due = first_due(dated, request.retention_days)
         verdict, rule, sentence = _dated(dated, row["held_by"], request, now)
-    return Explanation(
-        item=item,
-        verdict=verdict,
-        rule=rule,
-        sentence=sentence,
-        dated=dated,
-        due=due if rule in {"younger", "expired"} else None,
-    )
+        due = first_due(dated, request.retention_days) if rule in {"younger", "expired"} else None
+    return Explanation(item=item, verdict=verdict, rule=rule, sentence=sentence, dated=dated, due=due)
 
 
 def _dated(dated: datetime, held_by: str | None, request: Request, now: datetime) -> tuple[str, str, str]:

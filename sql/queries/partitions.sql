@@ -18,9 +18,9 @@ WHERE i.inhparent = to_regclass(%(table)s) AND c.relkind = 'r'
 ORDER BY pg_get_expr(c.relpartbound, c.oid)
 
 -- name: count
--- What a partition holds: rows, the oldest, the newest, and how many of them a rule keeps.
+-- What a partition holds: rows, the oldest, the newest, and how many must stay: held by a rule, or undated.
 WITH holds AS MATERIALIZED (SELECT * FROM {rules})
-SELECT count(*), min({at}), max({at}), count(*) FILTER (WHERE {held}) FROM {table} t
+SELECT count(*), min({at}), max({at}), count(*) FILTER (WHERE {held} OR {at} = '-infinity') FROM {table} t
 
 -- name: rows
 COPY (SELECT * FROM {table}) TO STDOUT WITH (FORMAT csv, HEADER true)
