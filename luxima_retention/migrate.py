@@ -81,7 +81,7 @@ def migrate(
         TamperingFound: a migration that was applied is not the one of this version.
     """
     with _alone(connection), errors("the database cannot be migrated"), connection.transaction():
-        connection.execute(_sql("plain_path").encode())
+        plain_path(connection)
         changes = [*_role(connection, job_role), *_migrations(connection)]
         _grant(connection, job_role)
         for target in targets:
@@ -101,6 +101,11 @@ def _alone(connection: psycopg.Connection[Any]) -> Iterator[None]:
         connection.rollback()
         connection.execute(_sql("unlock"))
         connection.commit()
+
+
+def plain_path(connection: psycopg.Connection[Any]) -> None:
+    """Look names up in ``pg_catalog`` alone for this transaction, and take as long as it takes."""
+    connection.execute(_sql("plain_path").encode())
 
 
 def _sql(name: str) -> str:
@@ -226,7 +231,7 @@ def look(
     """
     settings = target.table
     quoted = identifier(settings.table).as_string(None)
-    connection.execute(_sql("plain_path").encode())
+    plain_path(connection)
     relation = _row(connection, "relation", table=quoted)
     if relation is None:
         raise ConfigurationError(

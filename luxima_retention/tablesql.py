@@ -165,7 +165,7 @@ def _survey(shape: Shape, parts: Mapping[str, Any]) -> sql.Composed:
 
 
 def _argument_of(function: str) -> Callable[[str], sql.Composable]:
-    """An argument by its function's name: in SQL functions a column of the same name would be taken for it."""
+    """An argument by its function's name: a column of the same name would be taken for it in SQL."""
     from psycopg import sql
 
     return lambda name: sql.Identifier(function, name)

@@ -11,6 +11,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -169,6 +170,7 @@ class TableStore:
     def archive_schema(self) -> tuple[tuple[str, str], ...]:
         """Name and type of each column."""
         with errors(f"the columns of {self.name} cannot be read"):
+            migrate.plain_path(self.connection)
             rows = self.connection.execute(_sql("columns"), {"table": self._quoted}).fetchall()
             self.connection.rollback()
         return tuple((name, kind) for name, kind in rows)
@@ -185,6 +187,7 @@ class TableStore:
         values = {"lock_timeout": _ms(pace.lock_timeout), "statement_timeout": _ms(pace.statement_timeout)}
         self.connection.rollback()
         self.connection.execute(_sql("local"), values)
+        self.connection.execute(_sql("immediate"))
         failpoint("table.before_delete")
         del work
 
@@ -269,7 +272,7 @@ class TableStore:
             there, _, digest = self._one("functions", prune=self._signature)
             row = self._row("target", target=self.name) if there else None
             self.connection.rollback()
-        return Known(*row, digest=digest) if row else None
+        return replace(Known(*row), digest=digest) if row else None
 
     @property
     def _signature(self) -> str:

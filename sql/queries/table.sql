@@ -29,6 +29,10 @@ SELECT set_config('lock_timeout', %(lock_timeout)s, true),
        set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits', '1', true),
        set_config('bytea_output', 'hex', true), set_config('client_encoding', 'UTF8', true)
 
+-- name: immediate
+-- What a deletion violates is to be said by the batch, not by its commit.
+SET CONSTRAINTS ALL IMMEDIATE
+
 -- name: counting
 -- A survey may take its time whatever the role's statement timeout is, but waits for a lock as long as a batch may take.
 SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', %(lock_timeout)s, true)
