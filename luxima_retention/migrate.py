@@ -259,6 +259,9 @@ def look(
         subject_column=_mapped(settings, columns, settings.subject_column),
         strategy=strategy or _strategy(connection, settings, quoted, relation[1], ordered),
         register=target.register,
+        uuids=tuple(
+            name for name in (settings.tenant_column, settings.subject_column) if columns.get(name) == "uuid"
+        ),
     )
 
 

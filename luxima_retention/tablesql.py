@@ -30,6 +30,7 @@ class Shape:
         tenant_column, subject_column: for holds; ``None`` where not mapped.
         strategy: ``keyset`` or ``tid_range``.
         register: whether the hold register lies in the same database.
+        uuids: mapped columns of type uuid, which a hold may spell in several ways.
     """
 
     table: str
@@ -42,6 +43,7 @@ class Shape:
     subject_column: str | None
     strategy: str
     register: bool
+    uuids: tuple[str, ...] = ()
 
     @property
     def function(self) -> str:
@@ -52,7 +54,7 @@ class Shape:
     def digest(self) -> str:
         """Of what the functions were written for; what the catalogue says of indexes is no part of it."""
         said = (self.table, self.time_column, self.time_type, self.time_zone, self.key)
-        mapped = (self.tenant_column, self.subject_column)
+        mapped = (self.tenant_column, self.subject_column, self.uuids)
         return hashlib.sha256(repr((said, mapped)).encode()).hexdigest()
 
 
@@ -233,8 +235,12 @@ def _matches(shape: Shape, at: sql.Composable) -> sql.Composed:
     """Whether rule ``h`` keeps row ``t``; a field that is not mapped keeps every row: the safe side."""
     from psycopg import sql
 
+    exact = "(h.{0} IS NULL OR h.{0} = t.{1}::text)"
+    loose = "(h.{0} IS NULL OR translate(lower(h.{0}), '{{}}-', '') = replace(t.{1}::text, '-', ''))"
     conditions: list[sql.Composable] = [
-        sql.SQL("(h.{0} IS NULL OR h.{0} = t.{1}::text)").format(sql.Identifier(name), sql.Identifier(column))
+        sql.SQL(loose if column in shape.uuids else exact).format(
+            sql.Identifier(name), sql.Identifier(column)
+        )
         for name, column in (("tenant", shape.tenant_column), ("subject", shape.subject_column))
         if column
     ]

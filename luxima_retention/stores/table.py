@@ -101,6 +101,11 @@ class TableStore:
             self.connection.rollback()
         return now
 
+    @property
+    def patience(self) -> str:
+        """How long a lock is waited for outside of batches: as long as a batch may take."""
+        return _ms(self._pace.statement_timeout)
+
     def preflight(self, request: Request) -> tuple[Finding, ...]:
         """Everything that would keep a run from working or make it hurt, each in a sentence."""
         with errors(f"{self.name} cannot be examined"):
@@ -112,7 +117,7 @@ class TableStore:
         identity, now = self.identity(), self.clock()
         values = {"p_cutoff": request.cutoff, "p_holds": holds_json(request.holds)}
         with errors(f"{self.name} cannot be surveyed"):
-            self._row("counting", lock_timeout=_ms(self._pace.statement_timeout))
+            self._row("counting", lock_timeout=self.patience)
             row = self._ask("survey", lambda: tablesql.survey_query(self.shape), values)
             self.connection.rollback()
         if row is None:
@@ -135,8 +140,12 @@ class TableStore:
         )
 
     def batches(self, plan: Plan, work: Work) -> Iterator[TableBatch]:
-        """Oldest first by the index, or page by page; the journal's cursor makes a resumed run go on."""
-        left, sizes = plan.items, Sizes(self._pace)
+        """Oldest first by the index, or page by page; the journal's cursor makes a resumed run go on.
+
+        What others move behind the walk, or add there in place of what they deleted, is found by another
+        one; a walk that deletes nothing is the last.
+        """
+        left, walked, sizes = plan.items, 0, Sizes(self._pace)
         while left > 0 and not work.stopping():
             waited = self._throttled(work)
             if work.stopping():
@@ -146,8 +155,11 @@ class TableStore:
             if batch.outcome is None:
                 return
             left -= batch.outcome.items
+            walked += batch.outcome.items
             if batch.done:
-                return
+                if not walked:
+                    return
+                walked = 0
             sizes.measured(batch.seconds, batch.limit)
             self._rest(batch, work)
 

@@ -1,6 +1,11 @@
 -- Partitions of a table that is partitioned by range of its time column, and those in the trash. All of it runs as
 -- the owner: detaching and dropping need ownership.
 
+-- name: patience
+-- Copying and counting take their time; a lock, and the end of transactions that see the partition, are not waited for
+-- without end.
+SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', %(lock_timeout)s, false)
+
 -- name: key
 -- The partition key, if it is the one column by range; and whether there is a DEFAULT partition.
 SELECT pg_get_partkeydef(c.oid), d.partdefid <> 0

@@ -17,6 +17,10 @@ DECLARE
     {declare}
 BEGIN
     j := retention.batch_begin({target}, p_run, p_token, p_cutoff, p_limit, p_holds);
+    IF j.done THEN  -- the walk is over, and this is another one
+        j.after_at := NULL;
+        j.after_key := NULL;
+    END IF;
     {read_cursor}
     SELECT {at} INTO first FROM {table} t WHERE {past} AND {after} ORDER BY {order} LIMIT 1;
     IF first IS NULL THEN

@@ -25,6 +25,10 @@ DECLARE
     next     text;
 BEGIN
     j := retention.batch_begin({target}, p_run, p_token, p_cutoff, p_limit, p_holds);
+    IF j.done THEN  -- the pass is over, and this is another one
+        j.page := NULL;
+        j.after_key := NULL;
+    END IF;
     start := coalesce(j.page, 0);
     SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint,
            CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN ceil(c.reltuples / c.relpages) ELSE 40 END

@@ -115,14 +115,22 @@ class PostgrestStore:
         )
 
     def batches(self, plan: Plan, work: Work) -> Iterator[PostgrestBatch]:
-        """Oldest first, until the plan or the expired rows end; the batches of a resumed run count on."""
-        sizes = Sizes(self._monotonic)
+        """Oldest first, until the plan or the expired rows end; the batches of a resumed run count on.
+
+        As over a DSN, another walk looks for what others moved or added behind the one that is over.
+        """
+        sizes, walked = Sizes(self._monotonic), 0
         number, left = self._begin(plan, work)
         while left > 0 and not work.stopping():
             batch = PostgrestBatch(self, plan, work, number=number, sizes=sizes, left=left)
             yield batch
-            if batch.outcome is None or batch.done:
+            if batch.outcome is None:
                 return
+            walked += batch.outcome.items
+            if batch.done:
+                if not walked:
+                    return
+                walked = 0
             number, left = number + 1, left - batch.outcome.items
 
     def explain(self, item: str, request: Request) -> Explanation:
