@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from luxima_retention.settings import TableSettings
 
 _WITHOUT_ZONE = {"timestamp without time zone", "date"}
+#: schemas whose tables are nobody's records
+_OURS = {"retention", "retention_trash", "pg_catalog", "information_schema", "pg_toast"}
 _TIMES = {"timestamp with time zone", *_WITHOUT_ZONE}
 
 
@@ -236,6 +238,10 @@ def look(
     if relation is None:
         raise ConfigurationError(
             f"there is no table {settings.table}", "name it in the settings, or grant USAGE on its schema"
+        )
+    if settings.table.partition(".")[0] in _OURS:
+        raise ConfigurationError(
+            f"{settings.table} is the suite's own or PostgreSQL's", "name a table of yours"
         )
     if relation[1] not in {"r", "p"}:
         raise ConfigurationError(f"{settings.table} is no table (relkind {relation[1]})", "name a table")

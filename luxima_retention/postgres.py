@@ -121,7 +121,11 @@ def _where(values: dict[str, Any]) -> str:
 
 
 def _first_line(error: psycopg.Error) -> str:
-    return error.diag.message_primary or str(error).strip().rpartition("\n")[2].removesuffix(".")
+    """What the server said, or the last of libpq's sentences, whose explanations are indented."""
+    if error.diag.message_primary:
+        return error.diag.message_primary
+    lines = [line for line in str(error).strip().splitlines() if not line[:1].isspace()]
+    return lines[-1].removesuffix(".") if lines else type(error).__name__
 
 
 @contextmanager
@@ -131,6 +135,7 @@ def errors(sentence: str) -> Iterator[None]:
     Raises:
         LeaseLost: a batch function found another fencing token.
         GuardRefused: a batch function refused: floor, cap, missing holds.
+        ConfigurationError: a value that was given is no text.
         StoreError: anything else.
     """
     import psycopg
@@ -139,6 +144,10 @@ def errors(sentence: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise translated(sentence, error) from error
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"{error.object!a} is no text in UTF-8", "correct the bytes of it"
+        ) from error
 
 
 def translated(sentence: str, error: psycopg.Error) -> RetentionError:
