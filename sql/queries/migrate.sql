@@ -29,8 +29,10 @@ SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)
 CREATE ROLE {role} LOGIN
 
 -- name: plain_path
--- For this transaction: types are written with their schema then, and nobody's function is taken for a built-in.
+-- For this transaction: types are written with their schema then, without needless quotes, and nobody's function is
+-- taken for a built-in.
 SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+       pg_catalog.set_config('quote_all_identifiers', 'off', true),
        pg_catalog.set_config('statement_timeout', '0', true)
 
 -- name: relation
