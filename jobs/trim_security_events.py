@@ -52,7 +52,7 @@ def _over_https(settings: Settings, opening: Opening, table: TableSettings) -> S
     supabase = settings.supabase
     key = supabase.key.get_secret_value() if supabase.key else ""
     client = Client(supabase.url, lambda: key, timeout=supabase.timeout, ca_file=supabase.ca_file)
-    return PostgrestStore(client, table.table, archives=opening.archives)
+    return PostgrestStore(client, table.table, key_columns=table.key_columns, archives=opening.archives)
 
 
 def _platform(settings: Settings) -> Surveyable:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from luxima_retention.settings import TableSettings
 
 _WITHOUT_ZONE = {"timestamp without time zone", "date"}
+#: schemas whose tables are nobody's records
+_OURS = {"retention", "retention_trash", "pg_catalog", "information_schema", "pg_toast"}
 _TIMES = {"timestamp with time zone", *_WITHOUT_ZONE}
 
 
@@ -81,6 +83,7 @@ def migrate(
         TamperingFound: a migration that was applied is not the one of this version.
     """
     with _alone(connection), errors("the database cannot be migrated"), connection.transaction():
+        plain_path(connection)
         changes = [*_role(connection, job_role), *_migrations(connection)]
         _grant(connection, job_role)
         for target in targets:
@@ -100,6 +103,11 @@ def _alone(connection: psycopg.Connection[Any]) -> Iterator[None]:
         connection.rollback()
         connection.execute(_sql("unlock"))
         connection.commit()
+
+
+def plain_path(connection: psycopg.Connection[Any]) -> None:
+    """Look names up in ``pg_catalog`` alone for this transaction, and take as long as it takes."""
+    connection.execute(_sql("plain_path").encode())
 
 
 def _sql(name: str) -> str:
@@ -162,7 +170,9 @@ def _target(
     yield from moved
     if known is not None and known == (floor, definition, target.policy):
         return
-    connection.execute(dropped(shape, _sql("drop_functions")))
+    former = _row(connection, "former_name", target=shape.table)
+    for function in sorted({shape.function, former[0] if former else shape.function}):
+        connection.execute(dropped(function, _sql("drop_functions")))
     connection.execute(statements)
     facts = _facts(connection, target, relation, shape, floor)
     connection.execute(_sql("set_target").encode(), {**facts, "definition": definition})
@@ -208,24 +218,41 @@ def _floor(target: Target, before: int | None, *, lower: bool) -> tuple[int, tup
     return wanted, (Change(sentence=sentence, floor=moved),)
 
 
-def look(connection: psycopg.Connection[Any], target: Target) -> tuple[int, Shape]:
+def look(
+    connection: psycopg.Connection[Any], target: Target, strategy: str | None = None
+) -> tuple[int, Shape]:
     """The table's oid and shape, by its settings and the catalogue.
+
+    Args:
+        connection: in a transaction, whose search_path and statement timeout are set for it.
+        target: the table and its policy.
+        strategy: that migrate has chosen before; ``None`` chooses.
 
     Raises:
         ConfigurationError: it is not there, is no table, or lacks a column, a zone or a key.
     """
     settings = target.table
     quoted = identifier(settings.table).as_string(None)
+    plain_path(connection)
     relation = _row(connection, "relation", table=quoted)
     if relation is None:
         raise ConfigurationError(
             f"there is no table {settings.table}", "name it in the settings, or grant USAGE on its schema"
         )
+    if settings.table.partition(".")[0] in _OURS:
+        raise ConfigurationError(
+            f"{settings.table} is the suite's own or PostgreSQL's", "name a table of yours"
+        )
     if relation[1] not in {"r", "p"}:
         raise ConfigurationError(f"{settings.table} is no table (relkind {relation[1]})", "name a table")
-    columns = {
-        name: kind for name, kind, _ in connection.execute(_sql("columns").encode(), {"table": quoted})
-    }
+    if relation[2]:
+        raise ConfigurationError(
+            f"{relation[2]} inherits from {settings.table}, and its rows would go with it",
+            "ALTER TABLE … NO INHERIT, or make them partitions",
+        )
+    rows = connection.execute(_sql("columns").encode(), {"table": quoted}).fetchall()
+    columns = {name: kind for name, kind, _ in rows}
+    ordered = {name for name, _, walkable in rows if walkable}
     time_type = _time_type(settings, columns)
     return relation[0], Shape(
         table=settings.table,
@@ -236,8 +263,11 @@ def look(connection: psycopg.Connection[Any], target: Target) -> tuple[int, Shap
         key=tuple((name, _kind(settings, columns, name)) for name in settings.key_columns),
         tenant_column=_mapped(settings, columns, settings.tenant_column),
         subject_column=_mapped(settings, columns, settings.subject_column),
-        strategy=_strategy(connection, settings, quoted, relation[1]),
+        strategy=strategy or _strategy(connection, settings, quoted, relation[1], ordered),
         register=target.register,
+        uuids=tuple(
+            name for name in (settings.tenant_column, settings.subject_column) if columns.get(name) == "uuid"
+        ),
     )
 
 
@@ -270,7 +300,9 @@ def _time_type(settings: TableSettings, columns: Mapping[str, str]) -> str:
     return kind
 
 
-def _strategy(connection: psycopg.Connection[Any], settings: TableSettings, quoted: str, relkind: str) -> str:
+def _strategy(
+    connection: psycopg.Connection[Any], settings: TableSettings, quoted: str, relkind: str, ordered: set[str]
+) -> str:
     keys = [set(row[0]) for row in connection.execute(_sql("unique_keys").encode(), {"table": quoted})]
     indexes = _row(connection, "time_indexes", table=quoted, column=settings.time_column)
     indexed = bool(indexes and indexes[0])
@@ -280,11 +312,19 @@ def _strategy(connection: psycopg.Connection[Any], settings: TableSettings, quot
             "create one, or set strategy = tid_range",
         )
     by_catalogue = settings.strategy in {"auto", "partition_drop"}
-    chosen = ("keyset" if indexed else "tid_range") if by_catalogue else settings.strategy
+    loose = [name for name in settings.key_columns if name not in ordered]
+    walkable = indexed and not (loose and relkind == "r")
+    chosen = ("keyset" if walkable else "tid_range") if by_catalogue else settings.strategy
     if chosen == "tid_range" and relkind == "p":
         raise ConfigurationError(
             f"{settings.table} is partitioned and has no index that begins with {settings.time_column}",
             "create one: a pass over pages works on plain tables only",
+        )
+    if chosen == "keyset" and loose:
+        raise ConfigurationError(
+            f"{settings.table} cannot be walked in the order of {', '.join(loose)}: it may be NULL, or its"
+            " type brings an order of its own",
+            "declare it NOT NULL, name other key_columns, or set strategy = tid_range on a plain table",
         )
     if chosen == "keyset" and not any(key <= {settings.time_column, *settings.key_columns} for key in keys):
         raise ConfigurationError(
@@ -294,12 +334,12 @@ def _strategy(connection: psycopg.Connection[Any], settings: TableSettings, quot
     return chosen
 
 
-def shape_of(connection: psycopg.Connection[Any], target: Target) -> Shape:
-    """The table's shape, for a survey before migrate.
+def shape_of(connection: psycopg.Connection[Any], target: Target, strategy: str | None = None) -> Shape:
+    """The table's shape, for the job.
 
     Raises:
         ConfigurationError: as :func:`look`.
         StoreError: PostgreSQL refuses.
     """
     with errors(f"{target.table.table} cannot be looked at"):
-        return look(connection, target)[1]
+        return look(connection, target, strategy)[1]

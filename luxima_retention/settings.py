@@ -244,7 +244,7 @@ class TableSettings(Section):
 
     table: Table = Field(description="The table, with its schema: core.audit_log.")
     time_column: Column = Field("created_at", description="Column with the record's own time.")
-    time_zone: str = Field(
+    time_zone: Annotated[str, AfterValidator(lambda value: _zone(value) if value else value)] = Field(
         "", description="Zone of a time column that has none, such as UTC; such a column is refused without."
     )
     key_columns: Annotated[tuple[Column, ...], NoDecode, BeforeValidator(_listed)] = Field(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from luxima_retention.errors import ConfigurationError
 from luxima_retention.sqlfiles import load
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ class Shape:
         tenant_column, subject_column: for holds; ``None`` where not mapped.
         strategy: ``keyset`` or ``tid_range``.
         register: whether the hold register lies in the same database.
+        uuids: mapped columns of type uuid, which a hold may spell in several ways.
     """
 
     table: str
@@ -39,16 +43,51 @@ class Shape:
     subject_column: str | None
     strategy: str
     register: bool
+    uuids: tuple[str, ...] = ()
 
     @property
     def function(self) -> str:
         """The end of its functions' names: ``core_audit_log``."""
         return function_name(self.table)
 
+    @property
+    def digest(self) -> str:
+        """Of what the functions were written for; what the catalogue says of indexes is no part of it."""
+        said = (self.table, self.time_column, self.time_type, self.time_zone, self.key)
+        mapped = (self.tenant_column, self.subject_column, self.uuids)
+        return hashlib.sha256(repr((said, mapped)).encode()).hexdigest()
+
+
+_PLAIN = re.compile(r"[a-z0-9]+\.[a-z0-9_]+")
+#: that is left of PostgreSQL's 63 bytes for a name beside the longest of our prefixes
+_LONGEST = 63 - len("explain_")
+
 
 def function_name(table: str) -> str:
-    """``core.audit_log`` as its functions are named: ``core_audit_log``."""
-    return re.sub(r"[^a-z0-9_]", "_", table.lower())
+    """``core.audit_log`` as its functions are named: ``core_audit_log``.
+
+    Where another table could have the same name, or PostgreSQL would cut it off, a digest ends it.
+    """
+    name = re.sub(r"[^a-z0-9_]", "_", table.lower())
+    if _PLAIN.fullmatch(table) and len(name) <= _LONGEST:
+        return name
+    mark = hashlib.sha256(table.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST - len(mark) - 1]}_{mark}"
+
+
+def key_values(table: str, columns: tuple[str, ...], item: str) -> list[str]:
+    """The texts of a row's key; a single column's is taken as it is, commas and all.
+
+    Raises:
+        ConfigurationError: ``item`` has not one value for each column.
+    """
+    values = [item] if len(columns) == 1 else next(csv.reader([item]), [])
+    if len(values) != len(columns):
+        raise ConfigurationError(
+            f"{item!r} is no key of {table}: it has the columns {', '.join(columns)}",
+            "give one value for each, separated by commas; quote one that holds a comma",
+        )
+    return values
 
 
 def identifier(name: str) -> sql.Identifier:
@@ -60,17 +99,17 @@ def identifier(name: str) -> sql.Identifier:
 
 def survey_query(shape: Shape) -> sql.Composed:
     """The survey as a query with ``p_cutoff`` and ``p_holds``: for a database before migrate."""
-    return _survey(shape, _parts(shape, in_function=False))
+    return _survey(shape, _parts(shape))
 
 
 def explain_query(shape: Shape) -> sql.Composed:
     """One row as a query with ``p_key``, ``p_cutoff`` and ``p_holds``."""
-    return _template("explain", _parts(shape, in_function=False))
+    return _template("explain", _parts(shape))
 
 
 def fragments(shape: Shape) -> dict[str, Any]:
     """What a query over one partition needs, with the placeholder ``p_holds``."""
-    parts = _parts(shape, in_function=False)
+    parts = _parts(shape)
     return {name: parts[name] for name in ("rules", "at", "held")}
 
 
@@ -78,13 +117,14 @@ def functions(shape: Shape, role: str) -> sql.Composed:
     """The table's three functions, with their grants to the job's role."""
     from psycopg import sql
 
-    parts = _parts(shape, in_function=True)
+    parts = _parts(shape, sql.SQL)
     parts |= {name: sql.Identifier("retention", f"{name}_{shape.function}") for name in _FUNCTIONS}
     parts |= {
         "role": sql.Identifier(role),
         "schema": sql.Identifier(shape.table.partition(".")[0]),
-        "body": _survey(shape, parts),
-        "one": _template("explain", parts),
+        "digest": sql.Literal(shape.digest),
+        "body": _survey(shape, _parts(shape, _argument_of(f"survey_{shape.function}"))),
+        "one": _template("explain", _parts(shape, _argument_of(f"explain_{shape.function}"))),
     }
     names = ("survey_function", f"prune_{shape.strategy}", "prune_grants")
     return sql.SQL("\n").join(_template(name, parts) for name in names)
@@ -104,11 +144,11 @@ def rest(shape: Shape, role: str) -> sql.Composed:
     return _template("rest", parts)
 
 
-def dropped(shape: Shape, statement: str) -> sql.Composed:
-    """A statement over the names of the table's functions."""
+def dropped(function: str, statement: str) -> sql.Composed:
+    """A statement over the names of a table's functions, which all end with ``function``."""
     from psycopg import sql
 
-    names = {name: sql.Identifier("retention", f"{name}_{shape.function}") for name in _FUNCTIONS}
+    names = {name: sql.Identifier("retention", f"{name}_{function}") for name in _FUNCTIONS}
     return sql.SQL(statement).format(**names)
 
 
@@ -126,13 +166,18 @@ def _survey(shape: Shape, parts: Mapping[str, Any]) -> sql.Composed:
     return _template(f"survey_{kind}", parts) + _template("survey_end", parts)
 
 
-def _parts(shape: Shape, *, in_function: bool) -> dict[str, Any]:
-    """Everything that the templates name; parameters are variables in a function, else placeholders."""
+def _argument_of(function: str) -> Callable[[str], sql.Composable]:
+    """An argument by its function's name: a column of the same name would be taken for it in SQL."""
     from psycopg import sql
 
-    def parameter(name: str) -> sql.Composable:
-        return sql.SQL(name) if in_function else sql.Placeholder(name)
+    return lambda name: sql.Identifier(function, name)
 
+
+def _parts(shape: Shape, argument: Callable[[str], sql.Composable] | None = None) -> dict[str, Any]:
+    """Everything that the templates name; parameters are placeholders where there is no function."""
+    from psycopg import sql
+
+    parameter = argument or sql.Placeholder
     time = sql.Identifier(shape.time_column)
     at = _zoned(shape, sql.SQL("t.{}").format(time), back=True)
     cutoff = _zoned(shape, sql.SQL("{}::timestamptz").format(parameter("p_cutoff")))
@@ -144,13 +189,22 @@ def _parts(shape: Shape, *, in_function: bool) -> dict[str, Any]:
         "time_type": sql.SQL(shape.time_type),
         "at": at,
         "cutoff": cutoff,
+        "past": _past(time, sql.SQL("edge")),
+        "past_cutoff": _past(time, cutoff),
         "now": _zoned(shape, sql.SQL("now()")),
-        "rules": _rules(shape, parameter, in_function=in_function),
+        "rules": _rules(shape, parameter, in_function=argument is not None),
         "held": _template("held", {"matches": _matches(shape, at)}),
         "holder": _template("holder", {"matches": _matches(shape, at)}),
         "is_key": _is_key(shape, parameter("p_key")),
         **_cursor(shape),
     }
+
+
+def _past(time: sql.Composable, edge: sql.Composable) -> sql.Composed:
+    """Whether row ``t`` lies before ``edge``; ``-infinity`` is no date, and never does."""
+    from psycopg import sql
+
+    return sql.SQL("t.{0} < {1} AND t.{0} > '-infinity'").format(time, edge)
 
 
 def _zoned(shape: Shape, value: sql.Composable, *, back: bool = False) -> sql.Composable:
@@ -171,8 +225,8 @@ def _rules(shape: Shape, parameter: Any, *, in_function: bool) -> sql.Composed:
     from psycopg import sql
 
     if in_function:
-        return sql.SQL("retention.rules({}, p_holds, {})").format(
-            sql.Literal(shape.policy), sql.Literal(shape.register)
+        return sql.SQL("retention.rules({}, {}, {})").format(
+            sql.Literal(shape.policy), parameter("p_holds"), sql.Literal(shape.register)
         )
     return sql.SQL(load("templates/rules_before.sql")).format(holds=parameter("p_holds"))
 
@@ -181,8 +235,12 @@ def _matches(shape: Shape, at: sql.Composable) -> sql.Composed:
     """Whether rule ``h`` keeps row ``t``; a field that is not mapped keeps every row: the safe side."""
     from psycopg import sql
 
+    exact = "(h.{0} IS NULL OR h.{0} = t.{1}::text)"
+    loose = "(h.{0} IS NULL OR translate(lower(h.{0}), '{{}}-', '') = replace(t.{1}::text, '-', ''))"
     conditions: list[sql.Composable] = [
-        sql.SQL("(h.{0} IS NULL OR h.{0} = t.{1}::text)").format(sql.Identifier(name), sql.Identifier(column))
+        sql.SQL(loose if column in shape.uuids else exact).format(
+            sql.Identifier(name), sql.Identifier(column)
+        )
         for name, column in (("tenant", shape.tenant_column), ("subject", shape.subject_column))
         if column
     ]
@@ -206,7 +264,11 @@ def _is_key(shape: Shape, key: sql.Composable) -> sql.Composed:
 
 
 def _cursor(shape: Shape) -> dict[str, Any]:
-    """The fragments of the keyset walk: variables, comparisons and orders over (time, key)."""
+    """The fragments of the keyset walk: variables, comparisons and orders over (time, key).
+
+    The journal's ``after_key`` ends with the time as the column has it: a local time that a change of clocks
+    left out would come back from an instant as another one.
+    """
     from psycopg import sql
 
     columns = [sql.SQL("t.{}").format(sql.Identifier(name)) for name in (shape.time_column, *_names(shape))]
@@ -220,7 +282,10 @@ def _cursor(shape: Shape) -> dict[str, Any]:
         for names in (last, cursor)
         for name, kind in zip(names, kinds, strict=True)
     ]
-    read: list[sql.Composable] = [sql.SQL("cursor_0 := {};").format(_zoned(shape, sql.SQL("j.after_at")))]
+    instant = _zoned(shape, sql.SQL("j.after_at"))  # of a run that an older version began
+    read: list[sql.Composable] = [
+        sql.SQL(f"cursor_0 := coalesce(j.after_key[{len(kinds)}]::{kinds[0]}, {{}});").format(instant)
+    ]
     read += [
         sql.SQL(f"cursor_{number} := j.after_key[{number}]::{kind};")
         for number, kind in enumerate(kinds[1:], start=1)
@@ -234,7 +299,7 @@ def _cursor(shape: Shape) -> dict[str, Any]:
         "key_list": row,
         "last_list": comma.join(last),
         "last_at": _zoned(shape, last[0], back=True),
-        "last_key": comma.join(sql.SQL("{}::text").format(name) for name in last[1:]),
+        "last_key": comma.join(sql.SQL("{}::text").format(name) for name in (*last[1:], last[0])),
         "after": sql.SQL("(j.after_at IS NULL OR ({}) > ({}))").format(row, comma.join(cursor)),
         "upto": sql.SQL("({}) <= ({})").format(row, comma.join(last)),
     }

@@ -54,7 +54,10 @@ def restore_table(
                 _copy(archive, part, connection, into)
     except psycopg.Error as error:
         said = error.diag.message_primary or str(error)
-        raise StoreError(f"{into} could not be restored, and is as it was: {said}") from error
+        raise StoreError(
+            f"{into} could not be restored, and is as it was: {said}",
+            "restore into a table that is not there yet: it is made with the archived columns",
+        ) from error
     return manifest.items
 
 

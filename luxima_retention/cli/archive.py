@@ -138,20 +138,16 @@ def _destroy(archive: Archive, expired: Expired, ledger: Ledger) -> None:
 
 
 def _restore_table(context: click.Context, archive: Archive, manifest: Manifest, into: str) -> int:
-    import psycopg
-
     from luxima_retention.archive.restore import restore_table
-    from luxima_retention.errors import ConfigurationError, StoreError
+    from luxima_retention.errors import ConfigurationError
+    from luxima_retention.postgres import connect
 
     database = context.obj.settings.database
     dsn = getattr(database, "owner_dsn", None) or database.dsn
     if not dsn:
         raise ConfigurationError("no database is configured", "set database.dsn, or restore with --to")
-    try:
-        connection = psycopg.connect(dsn.get_secret_value(), autocommit=True)
-    except psycopg.OperationalError as error:
-        raise StoreError(f"the database cannot be reached: {str(error).splitlines()[0]}") from error
-    with connection:
+    with connect(dsn, purpose="restore", setting="database.owner_dsn") as connection:
+        connection.autocommit = True
         return restore_table(archive, manifest, connection, into)
 
 

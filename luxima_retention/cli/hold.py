@@ -154,9 +154,12 @@ def _state(context: click.Context) -> Iterator[State]:
 
 
 def _check(settings: Settings, hold: Hold) -> None:
-    """Refuse what would keep nothing: an empty range, a field that a configured store does not know."""
+    """Refuse what would keep nothing: an empty name or range, a field that no configured store knows."""
     from luxima_retention.errors import ConfigurationError
 
+    for option, value in (("--tenant", hold.tenant), ("--subject", hold.subject)):
+        if value is not None and not value.strip():
+            raise ConfigurationError(f"{option} {value!r} names nobody", f"name one, or leave {option} out")
     if hold.start and hold.end and hold.start >= hold.end:
         raise ConfigurationError("the range of the hold is empty", "--from must be before --to")
     for name, known in _covered(settings, hold):

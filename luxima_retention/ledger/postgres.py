@@ -16,6 +16,7 @@ from luxima_retention.errors import StoreError, TamperingFound
 from luxima_retention.ledger import entry
 from luxima_retention.ledger.entry import Entry
 from luxima_retention.ledger.verify import Tree
+from luxima_retention.postgres import connect
 from luxima_retention.sqlfiles import named
 
 if TYPE_CHECKING:
@@ -165,12 +166,9 @@ class PostgresLedger:
 
     def _connection(self) -> psycopg.Connection[Any]:
         """The ledger's own connection, in autocommit mode; made again when it broke."""
-        import psycopg
-
         if self._own is None or self._own.closed:
-            self._own = psycopg.connect(self._dsn, autocommit=True, application_name="luxima-retention")
-            # A pooler may hand each statement to another session, which knows no prepared statement.
-            self._own.prepare_threshold = None
+            self._own = connect(self._dsn, purpose="ledger")
+            self._own.autocommit = True
         return self._own
 
 

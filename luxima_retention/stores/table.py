@@ -12,6 +12,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,11 @@ class TableStore:
             self.connection.rollback()
         return now
 
+    @property
+    def patience(self) -> str:
+        """How long a lock is waited for outside of batches: as long as a batch may take."""
+        return _ms(self._pace.statement_timeout)
+
     def preflight(self, request: Request) -> tuple[Finding, ...]:
         """Everything that would keep a run from working or make it hurt, each in a sentence."""
         with errors(f"{self.name} cannot be examined"):
@@ -112,6 +118,7 @@ class TableStore:
         identity, now = self.identity(), self.clock()
         values = {"p_cutoff": request.cutoff, "p_holds": holds_json(request.holds)}
         with errors(f"{self.name} cannot be surveyed"):
+            self._row("counting", lock_timeout=self.patience)
             row = self._ask("survey", lambda: tablesql.survey_query(self.shape), values)
             query = self._survey_text()
             self.connection.rollback()
@@ -146,8 +153,12 @@ class TableStore:
         return str(self._one("survey_text", survey=f"{function}(timestamptz,jsonb)")[0])
 
     def batches(self, plan: Plan, work: Work) -> Iterator[TableBatch]:
-        """Oldest first by the index, or page by page; the journal's cursor makes a resumed run go on."""
-        left, sizes = plan.items, Sizes(self._pace)
+        """Oldest first by the index, or page by page; the journal's cursor makes a resumed run go on.
+
+        What others move behind the walk, or add there in place of what they deleted, is found by another
+        one; a walk that deletes nothing is the last.
+        """
+        left, walked, sizes = plan.items, 0, Sizes(self._pace)
         while left > 0 and not work.stopping():
             waited = self._throttled(work)
             if work.stopping():
@@ -157,15 +168,22 @@ class TableStore:
             if batch.outcome is None:
                 return
             left -= batch.outcome.items
+            walked += batch.outcome.items
             if batch.done:
-                return
+                if not walked:
+                    return
+                walked = 0
             sizes.measured(batch.seconds, batch.limit)
             self._rest(batch, work)
 
     def explain(self, item: str, request: Request) -> Explanation:
-        """Why one row goes or stays; ``item`` is its key, columns separated by commas."""
+        """Why one row goes or stays; ``item`` is its key, several columns as a line of CSV.
+
+        Raises:
+            ConfigurationError: ``item`` is no key of this table.
+        """
         values = {
-            "p_key": item.split(","),
+            "p_key": tablesql.key_values(self.name, self._target.table.key_columns, item),
             "p_cutoff": request.cutoff,
             "p_holds": holds_json(request.holds),
         }
@@ -177,6 +195,7 @@ class TableStore:
     def archive_schema(self) -> tuple[tuple[str, str], ...]:
         """Name and type of each column."""
         with errors(f"the columns of {self.name} cannot be read"):
+            migrate.plain_path(self.connection)
             rows = self.connection.execute(_sql("columns"), {"table": self._quoted}).fetchall()
             self.connection.rollback()
         return tuple((name, kind) for name, kind in rows)
@@ -193,6 +212,7 @@ class TableStore:
         values = {"lock_timeout": _ms(pace.lock_timeout), "statement_timeout": _ms(pace.statement_timeout)}
         self.connection.rollback()
         self.connection.execute(_sql("local"), values)
+        self.connection.execute(_sql("immediate"))
         failpoint("table.before_delete")
         del work
 
@@ -267,16 +287,17 @@ class TableStore:
     @cached_property
     def shape(self) -> tablesql.Shape:
         """How the table is made."""
-        return migrate.shape_of(self.connection, self._target)
+        strategy = self._known.strategy if self._known else None
+        return migrate.shape_of(self.connection, self._target, strategy)
 
     @cached_property
     def _known(self) -> Known | None:
         """What migrate wrote about this table; ``None`` before it ran."""
         with errors(f"what migrate knows of {self.name} cannot be read"):
-            there, _ = self._one("functions", prune=self._signature)
+            there, _, digest = self._one("functions", prune=self._signature)
             row = self._row("target", target=self.name) if there else None
             self.connection.rollback()
-        return Known(*row) if row else None
+        return replace(Known(*row), digest=digest) if row else None
 
     @property
     def _signature(self) -> str:
@@ -302,6 +323,8 @@ class TableStore:
             may_call=bool(self._one("functions", prune=self._signature)[1]),
             references=tuple(self.connection.execute(_sql("references"), names).fetchall()),
             triggers=tuple(found[0] for found in self.connection.execute(_sql("triggers"), names)),
+            rules=tuple(found[0] for found in self.connection.execute(_sql("rules"), names)),
+            digest=self.shape.digest,
         )
         self.connection.rollback()
         return traits
@@ -503,16 +526,9 @@ def explanation(item: str, row: Mapping[str, Any] | None, request: Request, now:
     verdict, rule = "stays", "undated"
     sentence, due = "it has no date: it is never touched", None
     if dated is not None:
-        due = first_due(dated, request.retention_days)
         verdict, rule, sentence = _dated(dated, row["held_by"], request, now)
-    return Explanation(
-        item=item,
-        verdict=verdict,
-        rule=rule,
-        sentence=sentence,
-        dated=dated,
-        due=due if rule in {"younger", "expired"} else None,
-    )
+        due = first_due(dated, request.retention_days) if rule in {"younger", "expired"} else None
+    return Explanation(item=item, verdict=verdict, rule=rule, sentence=sentence, dated=dated, due=due)
 
 
 def _dated(dated: datetime, held_by: str | None, request: Request, now: datetime) -> tuple[str, str, str]:

@@ -29,6 +29,7 @@ class Known:
     relation: int
     system_identifier: str
     holds_source: str
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Traits:
     may_call: bool = False
     references: tuple[Any, ...] = field(default=())
     triggers: tuple[str, ...] = field(default=())
+    rules: tuple[str, ...] = field(default=())
+    digest: str = ""
 
 
 def findings(target: Target, known: Known | None, traits: Traits, request: Request) -> tuple[Finding, ...]:
@@ -128,6 +131,10 @@ def _shape(target: Target, known: Known | None, traits: Traits, request: Request
     settings = (table.time_column, list(table.key_columns), table.tenant_column, table.subject_column)
     if settings != (known.time_column, known.key_columns, known.tenant_column, known.subject_column):
         yield _refuse("other-settings", f"the settings of {name} have changed since migrate", _MIGRATE)
+    elif known.digest and known.digest != traits.digest:
+        yield _refuse(
+            "other-columns", f"columns of {name} have changed their type or zone since migrate", _MIGRATE
+        )
     if known.strategy == "keyset" and not traits.indexed:
         yield Finding(
             code="missing-index",
@@ -166,11 +173,18 @@ def _references(target: Target, traits: Traits) -> Iterator[Finding]:
 
 
 def _triggers(target: Target, traits: Traits) -> Iterator[Finding]:
+    for rule in traits.rules:
+        yield _refuse(
+            "delete-rule",
+            f"rule {rule} rewrites every deletion from {target.table.table}",
+            "drop the rule: what it makes of a deletion cannot be counted",
+        )
     for trigger in traits.triggers:
         yield _warning(
             "delete-trigger",
             f"trigger {trigger} fires on every deletion from {target.table.table}",
-            "look whether it should; it is never switched off by us",
+            "look whether it should, and names tables with their schema: its search_path is pg_catalog here;"
+            " it is never switched off by us",
         )
 
 

@@ -38,8 +38,10 @@ from luxima_retention.stores import Batch, Sink, Work
 from luxima_retention.stores.table import TableStore, copy_rows, holds_json
 
 if TYPE_CHECKING:
-    pass
+    from psycopg import sql
 
+#: schema and table
+Name = tuple[str, str]
 _UPPER = re.compile(r"TO \('([^']+)'\)$")
 _REASON = "a detached partition, in its undo window"
 
@@ -54,7 +56,7 @@ class Partition:
     """
 
     relation: int
-    name: str
+    name: Name
     bound: str
     upper: datetime | None
     pending: bool
@@ -75,7 +77,7 @@ class Detached:
     archived: bool
     due: datetime
     complete: bool
-    name: str | None
+    name: Name | None
     attached: bool
 
 
@@ -111,6 +113,8 @@ class PartitionStore:
             owner_dsn, purpose="partitions", read_only=read_only, setting="database.owner_dsn"
         )
         self.owner.autocommit = True
+        with errors("the owner's connection cannot be set up"):
+            self.owner.execute(_sql("patience"), {"lock_timeout": rows.patience})
         self._quoted = tablesql.identifier(target.table.table).as_string(None)
 
     def identity(self) -> Identity:
@@ -187,7 +191,7 @@ class PartitionStore:
             found = [
                 Partition(
                     relation=oid,
-                    name=f"{schema}.{name}",
+                    name=(schema, name),
                     bound=bound,
                     upper=self._instant(bound),
                     pending=pending,
@@ -204,34 +208,34 @@ class PartitionStore:
         return tuple(
             Detached(
                 **dict(zip(_DETACHED, row[:10], strict=True)),
-                name=f"{row[11]}.{row[12]}" if row[10] else None,
+                name=(row[11], row[12]) if row[10] else None,
                 attached=row[13],
             )
             for row in rows
         )
 
-    def content(self, name: str, holds: tuple[Hold, ...]) -> Content:
+    def content(self, name: Name, holds: tuple[Hold, ...]) -> Content:
         """Count a partition, and what holds keep in it."""
         parts = tablesql.fragments(self.rows.shape)
-        statement = self._statement("count", table=tablesql.identifier(name), **parts)
-        with errors(f"partition {name} cannot be counted"):
+        statement = self._statement("count", table=_quoted(name), **parts)
+        with errors(f"partition {_dotted(name)} cannot be counted"):
             row = self.owner.execute(statement, {"p_holds": holds_json(holds)}).fetchone()
         if row is None:
-            raise StoreError(f"partition {name} was counted with no answer")
+            raise StoreError(f"partition {_dotted(name)} was counted with no answer")
         return Content(items=row[0], first=row[1], last=row[2], held=row[3])
 
-    def copy(self, name: str, sink: Sink) -> None:
+    def copy(self, name: Name, sink: Sink) -> None:
         """Stream a whole partition."""
-        with errors(f"partition {name} cannot be read"):
-            copy_rows(self.owner, self._statement("rows", table=tablesql.identifier(name)), {}, sink)
+        with errors(f"partition {_dotted(name)} cannot be read"):
+            copy_rows(self.owner, self._statement("rows", table=_quoted(name)), {}, sink)
 
-    def alter(self, action: str, name: str, **more: Any) -> None:
+    def alter(self, action: str, name: Name, **more: Any) -> None:
         """Change where a partition belongs."""
         names = {
             "parent": tablesql.identifier(self.target.table.table),
-            "partition": tablesql.identifier(name),
+            "partition": _quoted(name),
         }
-        with errors(f"partition {name}: {action} failed"):
+        with errors(f"partition {_dotted(name)}: {action} failed"):
             self.owner.execute(self._statement(action, **names, **more))
 
     def note(self, action: str, **values: Any) -> None:
@@ -239,19 +243,19 @@ class PartitionStore:
         with errors("the list of detached partitions cannot be written"):
             self.owner.execute(_sql(action), values)
 
-    def put_away(self, relation: int, name: str) -> None:
+    def put_away(self, relation: int, name: Name) -> None:
         """Move a detached table into the trash, under a name that is free there, and say that it is done."""
         from psycopg import sql
 
-        schema, _, table = name.rpartition(".")
-        new = f"{table[:50]}_{relation}"
+        schema, table = name
+        new = f"{table.encode()[:50].decode(errors='ignore')}_{relation}"
         with self.owner.transaction():
             if schema != "retention_trash":
                 self.alter("rename", name, to=sql.Identifier(new))
-                self.alter("move", f"{schema}.{new}")
+                self.alter("move", (schema, new))
             self.note("done", relation=relation)
 
-    def attach_again(self, name: str, bound: str) -> None:
+    def attach_again(self, name: Name, bound: str) -> None:
         """Undo a detachment."""
         from psycopg import sql
 
@@ -275,7 +279,7 @@ class PartitionStore:
                 yield Finding(
                     code="half-detached",
                     level=Level.WARNING,
-                    message=f"partition {part.name} is half detached: its rows are in nobody's sight",
+                    message=f"partition {_dotted(part.name)} is half detached: nobody sees its rows",
                     hint="the next run finalises it",
                 )
 
@@ -342,7 +346,7 @@ class DetachBatch:
             "announce",
             relation=part.relation,
             target=self._plan.identity.target,
-            partition=part.name,
+            partition=_dotted(part.name),
             bound=part.bound,
             items=found.items,
             first=found.first,
@@ -382,12 +386,12 @@ class DropBatch:
     def stage(self, sink: Sink | None) -> Staged:
         """Look whether it is still what was put there, and free of holds; archive it if nobody has."""
         item = self._item
-        found = self._store.content(str(item.name), self._work.holds())
+        found = self._store.content(_there(item), self._work.holds())
         if found.held:
             return Staged(items=0)
         self._ready = True
         if sink is not None and not item.archived:
-            self._store.copy(str(item.name), sink)
+            self._store.copy(_there(item), sink)
         return Staged(
             items=found.items,
             size_bytes=item.size_bytes,
@@ -401,13 +405,34 @@ class DropBatch:
         if not self._ready:
             return Outcome(items=0)
         failpoint("partitions.before_drop")
-        self._store.alter("drop", str(self._item.name))
+        self._store.alter("drop", _there(self._item))
         self._store.note("forget", relation=self._item.relation)
         self.items = self._item.items
         return Outcome(items=self._item.items, size_bytes=self._item.size_bytes)
 
     def rollback(self) -> None:
         """Before ``commit`` nothing has happened."""
+
+
+def _quoted(name: Name) -> sql.Identifier:
+    from psycopg import sql
+
+    return sql.Identifier(*name)
+
+
+def _dotted(name: Name) -> str:
+    return ".".join(name)
+
+
+def _there(item: Detached) -> Name:
+    """Where a detached table is.
+
+    Raises:
+        StoreError: it is gone.
+    """
+    if item.name is None:
+        raise StoreError(f"detached partition {item.partition} is gone")
+    return item.name
 
 
 def _whole(part: Partition, cutoff: datetime) -> bool:

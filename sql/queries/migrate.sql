@@ -28,21 +28,38 @@ SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = %(role)s)
 -- name: create_role
 CREATE ROLE {role} LOGIN
 
+-- name: plain_path
+-- For this transaction: types are written with their schema then, without needless quotes, and nobody's function is
+-- taken for a built-in.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+       pg_catalog.set_config('quote_all_identifiers', 'off', true),
+       pg_catalog.set_config('statement_timeout', '0', true)
+
 -- name: relation
-SELECT c.oid::bigint, c.relkind::text, pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity, c.relforcerowsecurity
+-- With the tables that inherit from it: partitions are none of them.
+SELECT c.oid::bigint, c.relkind::text,
+       CASE WHEN c.relkind = 'r' THEN
+           (SELECT string_agg(i.inhrelid::regclass::text, ', ') FROM pg_inherits i WHERE i.inhparent = c.oid) END
 FROM pg_class c WHERE c.oid = to_regclass(%(table)s)
 
 -- name: columns
-SELECT a.attname, format_type(a.atttypid, NULL), a.attnotnull
+-- Name, type, and whether a walk in its order is safe: never NULL, and ordered by operators of pg_catalog, since
+-- the functions see no others. -1: without it, character would mean one character.
+SELECT a.attname, format_type(a.atttypid, -1),
+       a.attnotnull AND EXISTS (
+           SELECT 1 FROM pg_type y JOIN pg_proc o ON o.oid = y.typoutput  -- a domain's is that of its base
+            WHERE y.oid = a.atttypid AND o.pronamespace = 'pg_catalog'::regnamespace)
 FROM pg_attribute a
 WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 
 -- name: unique_keys
--- The columns of each unique index that covers all rows.
+-- The columns of each unique index that covers all rows; what an index only INCLUDEs is not unique.
 SELECT array_agg(a.attname ORDER BY a.attname)
-FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-WHERE i.indrelid = to_regclass(%(table)s) AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
+FROM pg_index i
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+WHERE i.indrelid = to_regclass(%(table)s) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+  AND i.indexprs IS NULL
 GROUP BY i.indexrelid
 
 -- name: time_indexes
@@ -65,6 +82,10 @@ SELECT floor_days,
             THEN definition ELSE '' END,
        policy
 FROM retention.target WHERE target = %(target)s
+
+-- name: former_name
+-- The end of its functions' names until now.
+SELECT function_name FROM retention.target WHERE target = %(target)s
 
 -- name: set_target
 INSERT INTO retention.target (target, policy, relation, function_name, floor_days, time_column, time_zone,

@@ -1,6 +1,11 @@
 -- Partitions of a table that is partitioned by range of its time column, and those in the trash. All of it runs as
 -- the owner: detaching and dropping need ownership.
 
+-- name: patience
+-- Copying and counting take their time; a lock, and the end of transactions that see the partition, are not waited for
+-- without end.
+SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', %(lock_timeout)s, false)
+
 -- name: key
 -- The partition key, if it is the one column by range; and whether there is a DEFAULT partition.
 SELECT pg_get_partkeydef(c.oid), d.partdefid <> 0
@@ -18,9 +23,9 @@ WHERE i.inhparent = to_regclass(%(table)s) AND c.relkind = 'r'
 ORDER BY pg_get_expr(c.relpartbound, c.oid)
 
 -- name: count
--- What a partition holds: rows, the oldest, the newest, and how many of them a rule keeps.
+-- What a partition holds: rows, the oldest, the newest, and how many must stay: held by a rule, or undated.
 WITH holds AS MATERIALIZED (SELECT * FROM {rules})
-SELECT count(*), min({at}), max({at}), count(*) FILTER (WHERE {held}) FROM {table} t
+SELECT count(*), min({at}), max({at}), count(*) FILTER (WHERE {held} OR {at} = '-infinity') FROM {table} t
 
 -- name: rows
 COPY (SELECT * FROM {table}) TO STDOUT WITH (FORMAT csv, HEADER true)

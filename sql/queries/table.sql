@@ -7,8 +7,9 @@ SELECT clock_timestamp()
 SELECT to_regclass(%(table)s)::oid::bigint
 
 -- name: functions
--- Whether the table's functions are there, and this role may call the one that deletes.
-SELECT f.oid IS NOT NULL, coalesce(has_function_privilege(f.oid, 'EXECUTE'), false)
+-- Whether the table's functions are there, this role may call the one that deletes, and what they were made for.
+SELECT f.oid IS NOT NULL, coalesce(has_function_privilege(f.oid, 'EXECUTE'), false),
+       coalesce(obj_description(f.oid, 'pg_proc'), '')
 FROM (SELECT to_regprocedure(%(prune)s) AS oid) f
 
 -- name: target
@@ -27,6 +28,14 @@ SELECT set_config('lock_timeout', %(lock_timeout)s, true),
        set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO, YMD', true),
        set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits', '1', true),
        set_config('bytea_output', 'hex', true), set_config('client_encoding', 'UTF8', true)
+
+-- name: immediate
+-- What a deletion violates is to be said by the batch, not by its commit.
+SET CONSTRAINTS ALL IMMEDIATE
+
+-- name: counting
+-- A survey may take its time whatever the role's statement timeout is, but waits for a lock as long as a batch may take.
+SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', %(lock_timeout)s, true)
 
 -- name: survey
 SELECT * FROM {survey}(%(p_cutoff)s, %(p_holds)s)
@@ -91,6 +100,9 @@ SELECT k.conname, k.conrelid::regclass::text, k.confdeltype::text,
        EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = k.conrelid AND i.indkey[0] = k.conkey[1])
 FROM pg_constraint k
 WHERE k.contype = 'f' AND k.confrelid = to_regclass(%(table)s) AND k.conparentid = 0
+
+-- name: rules
+SELECT rulename FROM pg_rewrite WHERE ev_class = to_regclass(%(table)s) AND ev_type = '4' AND ev_enabled <> 'D'
 
 -- name: triggers
 SELECT tgname FROM pg_trigger

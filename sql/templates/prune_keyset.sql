@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION {prune}(
 RETURNS SETOF {table}
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET row_security = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_variable -- columns are always named with their table, so none can stand for a variable
 DECLARE
     j     retention.journal;
     edge  {time_type} := {cutoff};
@@ -16,27 +17,31 @@ DECLARE
     {declare}
 BEGIN
     j := retention.batch_begin({target}, p_run, p_token, p_cutoff, p_limit, p_holds);
+    IF j.done THEN  -- the walk is over, and this is another one
+        j.after_at := NULL;
+        j.after_key := NULL;
+    END IF;
     {read_cursor}
-    SELECT {at} INTO first FROM {table} t WHERE t.{time} < edge AND {after} ORDER BY {order} LIMIT 1;
+    SELECT {at} INTO first FROM {table} t WHERE {past} AND {after} ORDER BY {order} LIMIT 1;
     IF first IS NULL THEN
         PERFORM retention.batch_end({target}, p_token, p_limit, 0, NULL, NULL, j.after_at, j.after_key, NULL, true);
         RETURN;
     END IF;
-    SELECT {key_list} INTO {last_list} FROM {table} t WHERE t.{time} < edge AND {after}
+    SELECT {key_list} INTO {last_list} FROM {table} t WHERE {past} AND {after}
      ORDER BY {order} OFFSET p_limit - 1 LIMIT 1;
     IF NOT FOUND THEN
         more := false;
-        SELECT {key_list} INTO {last_list} FROM {table} t WHERE t.{time} < edge AND {after}
+        SELECT {key_list} INTO {last_list} FROM {table} t WHERE {past} AND {after}
          ORDER BY {order_desc} LIMIT 1;
     END IF;
     final := {last_at};
     IF p_rows THEN
         RETURN QUERY
         WITH holds AS MATERIALIZED (SELECT * FROM {rules})
-        DELETE FROM {table} t WHERE t.{time} < edge AND {after} AND {upto} AND NOT {held} RETURNING t.*;
+        DELETE FROM {table} t WHERE {past} AND {after} AND {upto} AND NOT {held} RETURNING t.*;
     ELSE
         WITH holds AS MATERIALIZED (SELECT * FROM {rules})
-        DELETE FROM {table} t WHERE t.{time} < edge AND {after} AND {upto} AND NOT {held};
+        DELETE FROM {table} t WHERE {past} AND {after} AND {upto} AND NOT {held};
     END IF;
     GET DIAGNOSTICS gone = ROW_COUNT;
     PERFORM retention.batch_end(

@@ -8,8 +8,8 @@ pass AS (
            count(*) FILTER (WHERE x.future) AS future,
            min(x.at) FILTER (WHERE NOT x.future) AS oldest,
            max(x.at) FILTER (WHERE NOT x.future) AS newest
-      FROM (SELECT {at} AS at, t.{time} < {cutoff} AS past, t.{time} > {now} AS future,
-                   t.{time} < {cutoff} AND {held} AS held
+      FROM (SELECT nullif({at}, '-infinity') AS at, {past_cutoff} AS past, t.{time} > {now} AS future,
+                   {past_cutoff} AND {held} AS held
               FROM {table} t OFFSET 0) x),
 past AS (SELECT expired, held, oldest_expired FROM pass),
 others AS (SELECT undated, future, oldest, newest FROM pass),

@@ -332,6 +332,63 @@ def test_explain_names_the_rule_and_the_date(database):
     assert run("explain", "audit-logs", "999999").returncode == 3
 
 
+def test_a_composite_key_is_explained_by_all_its_values_and_a_comma_needs_quotes(database):
+    table = TABLE.replace("PRIMARY KEY", "UNIQUE").replace(
+        "tenant text", "tenant text, PRIMARY KEY (tenant, id)"
+    )
+    run = audit_log(database, rows=10, table=table)
+    database.execute("UPDATE core.audit_log SET tenant = 'a,' || tenant")
+    run.variables = {**run.variables, "LUXIMA_AUDIT_LOG__KEY_COLUMNS": "tenant,id"}
+    assert run("migrate", LUXIMA_DATABASE__OWNER_DSN=database.dsn).returncode == 0
+    assert run.json("explain", "audit-logs", '"a,t3",3')["rule"] == "younger"
+    done = run("explain", "audit-logs", "a,t3,3")
+    assert done.returncode == 2
+    assert "it has the columns tenant, id" in done.stderr
+
+
+ROLE_SETTINGS = (
+    "datestyle = 'German'",
+    "timezone = 'America/New_York'",
+    "standard_conforming_strings = off",
+    "client_encoding = 'LATIN1'",
+    "default_transaction_isolation = 'serializable'",
+    "search_path = 'nowhere'",
+    "quote_all_identifiers = on",
+)
+
+
+def test_what_a_role_sets_for_everybody_changes_no_figure(database):
+    job = f"{database.name}_job"
+    run = audit_log(database, rows=0)
+    database.execute("ALTER TABLE core.audit_log ALTER tenant TYPE uuid USING NULL")
+    database.execute(
+        "INSERT INTO core.audit_log (created_at, tenant) SELECT now() - interval '1 year',"
+        " ('00000000-0000-0000-0000-00000000000' || to_hex(10 + n % 2))::uuid FROM generate_series(1, 100) n"
+    )
+    for setting in ROLE_SETTINGS:
+        for role in (job, database.owner):
+            database.execute(f'ALTER ROLE "{role}" SET {setting}')
+    assert run("migrate", LUXIMA_DATABASE__OWNER_DSN=database.dsn).returncode == 0
+    spelled = "{0000000000000000000000000000000A}"
+    done = run("hold", "add", "--policy", "audit-logs", "--tenant", spelled, "--reason", "case")
+    assert done.returncode == 0, done.stderr
+    more = {
+        "LUXIMA_POLICIES__AUDIT_LOGS__MIN_REMAINING": "0",
+        "LUXIMA_POLICIES__AUDIT_LOGS__MAX_SILENCE": "999d",
+    }
+    done = target(run.json("run", "audit-logs", "--max-fraction", "1", **more))
+    assert (done["done"]["destroyed"], done["plan"]["held"], left(database)) == (50, 50, 50)
+    assert run("ledger", "verify").returncode == 0
+
+
+@pytest.mark.parametrize(("tenant", "said"), [("", "names nobody"), ("\udcff", "no text in UTF-8")])
+def test_a_hold_on_nobody_is_refused(database, tenant, said):
+    run = audit_log(database, rows=1)
+    done = run("hold", "add", "--policy", "audit-logs", "--tenant", tenant, "--reason", "case")
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
 def test_a_hold_by_what_is_not_mapped_is_refused_when_it_is_placed(database):
     run = audit_log(database)
     done = run("hold", "add", "--policy", "audit-logs", "--subject", "user-1", "--reason", "case")

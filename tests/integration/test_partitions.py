@@ -13,7 +13,7 @@ TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 CUTOFF = TODAY - timedelta(days=180)
 
 
-def make(database, *, months=12):
+def make(database, *, months=12, name="audit_log_{:02d}"):
     """A table of 30-day partitions with a row each six hours; the cutoff lies inside one of them."""
     start = TODAY + timedelta(days=13) - timedelta(days=30 * months)
     with database.connect() as owner:
@@ -25,7 +25,7 @@ def make(database, *, months=12):
         for number in range(months):
             low, high = start + timedelta(days=30 * number), start + timedelta(days=30 * number + 30)
             owner.execute(
-                f"CREATE TABLE core.audit_log_{number:02d} PARTITION OF core.audit_log"
+                f'CREATE TABLE core."{name.format(number)}" PARTITION OF core.audit_log'
                 f" FOR VALUES FROM ('{low.isoformat()}') TO ('{high.isoformat()}')"
             )
         owner.execute(
@@ -193,6 +193,27 @@ def test_a_default_partition_is_named_before_anything_goes(database):
     assert done.returncode == 3
     assert "DEFAULT partition" in done.stdout
     assert len(attached(database)) == 13
+
+
+def test_partitions_of_any_name_are_detached(database):
+    run = make(database, name='{:02d}. "" year')
+    before = expired(database)
+    done = target(run.json("run", "audit-logs"))
+    assert done["done"]["destroyed"] + done["done"]["condemned"] == before
+    assert (expired(database), trash(database)) == (0, 5)
+
+
+def test_a_transaction_that_sees_a_partition_is_not_waited_for_without_end(database):
+    run = make(database)
+    before = expired(database)
+    reader = database.connect(autocommit=False)
+    reader.execute("SELECT count(*) FROM core.audit_log")
+    done = run("run", "audit-logs", LUXIMA_PACE__STATEMENT_TIMEOUT="1s")
+    assert done.returncode == 3
+    assert "lock timeout" in done.stdout
+    reader.rollback()
+    done = target(run.json("run", "audit-logs"))
+    assert done["done"]["destroyed"] + done["done"]["condemned"] == before
 
 
 def test_without_the_owners_connection_it_says_so(database):

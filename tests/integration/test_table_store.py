@@ -15,11 +15,13 @@ from luxima_retention.plan import Hold, Level
 from luxima_retention.settings import PaceSettings, TableSettings
 from luxima_retention.stores.memory import MemoryStore, Record
 from luxima_retention.stores.table import TableStore
+from luxima_retention.tablesql import function_name
 from tests.integration import conformance
 from tests.integration.conformance import PROMISES, Item
 from tests.servers.postgres import Database
 
 GENTLE = PaceSettings(duty_cycle=1, max_batch_rows=37)
+_LATE = "{} timestamptz DEFAULT now()"
 #: name → columns, key, time column, zone, index, how a number becomes a key
 SHAPES = {
     "bigint": ("id bigint PRIMARY KEY, created_at timestamptz, tenant text", "id", "", True),
@@ -37,6 +39,20 @@ SHAPES = {
         "id",
         "",
         True,
+    ),
+    "our names": (
+        "id char(12) PRIMARY KEY, created_at timestamptz, tenant text, edge int, first int, cursor_0 int,"
+        + _LATE.format("p_cutoff"),
+        "id",
+        "",
+        True,
+    ),
+    "our names, no index": (
+        "id bit(64) PRIMARY KEY, created_at timestamptz, tenant text, low int, chosen int, expired int,"
+        + _LATE.format("p_cutoff"),
+        "id",
+        "",
+        False,
     ),
 }
 
@@ -92,10 +108,14 @@ class TableHarness:
     def name_of(self, number: int) -> str:
         if self.shape == "uuid":
             return f"00000000-0000-0000-0000-{number:012d}"
+        if self.shape == "our names, no index":
+            return f"{number:064b}"
         return f"{number % 3},{number}" if self.shape == "composite" else str(number)
 
     def names(self) -> set[int]:
         last = self.key.rpartition(",")[2]
+        if self.shape == "our names, no index":
+            last = "id::bigint"
         rows = self.database.execute(f"SELECT {last}::text FROM {self.quoted}")
         return {int(row[0].rpartition("-")[2]) for row in rows}
 
@@ -115,7 +135,7 @@ def plain(database):
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
 def test_a_table_keeps_every_promise(harness, promise):
-    if harness.shape == "no index" and promise is conformance.the_oldest_go_first:
+    if "no index" in harness.shape and promise is conformance.the_oldest_go_first:
         # A pass over pages takes them in the order of the pages; it never takes a younger one, though.
         promise = conformance.exactly_what_has_expired_goes
     promise(harness)
@@ -230,6 +250,151 @@ def test_an_index_that_is_gone_is_named_and_migrate_changes_the_strategy(plain):
     plain.migrate()
     assert findings(plain)["no-index"].level is Level.INFO
     conformance.exactly_what_has_expired_goes(plain)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER id TYPE text",
+        "ALTER created_at TYPE timestamp",
+        "ALTER created_at TYPE date USING created_at::date",
+    ],
+)
+def test_columns_that_changed_since_migrate_refuse_until_it_ran(plain, change):
+    plain.target = replace(plain.target, table=plain.table.model_copy(update={"time_zone": "UTC"}))
+    with plain.database.connect() as owner:
+        owner.execute(f"ALTER TABLE core.events {change}")
+    assert findings(plain)["other-columns"].level is Level.REFUSE
+    plain.migrate()
+    assert "other-columns" not in findings(plain)
+
+
+def test_a_rule_that_rewrites_deletions_refuses(plain):
+    with plain.database.connect() as owner:
+        owner.execute("CREATE RULE keep AS ON DELETE TO core.events DO INSTEAD NOTHING")
+    assert findings(plain)["delete-rule"].level is Level.REFUSE
+
+
+def test_tables_that_inherit_refuse(plain):
+    with plain.database.connect() as owner:
+        owner.execute("CREATE TABLE core.child () INHERITS (core.events)")
+    with pytest.raises(ConfigurationError, match=r"core\.child inherits"):
+        plain.migrate()
+
+
+ODD = ("-infinity", "infinity", "0044-03-15 BC", "20000-01-01", None)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_instants_beyond_the_calendar_are_dates_and_infinity_is_none(plain, indexed):
+    plain.fill(conformance.some(30))
+    with plain.database.connect() as owner:
+        if not indexed:
+            owner.execute("DROP INDEX core.events_created_at_id_idx")
+        for number, at in enumerate(ODD, start=9001):
+            owner.execute("INSERT INTO core.events (id, created_at) VALUES (%s, %s)", [number, at])
+    plain.migrate()
+    store = plain.open()
+    survey, plan = conformance.planned(plain, store)
+    request = conformance.request_of(plain, store)
+    rules = [store.explain(str(number), request).rule for number in range(9001, 9006)]
+    assert rules == ["undated", "future", "expired", "future", "undated"]
+    assert (survey.future, survey.oldest.year) == (2, 1)
+    assert conformance.carry_out(store, plan, conformance.work()) == plan.items
+    store.close()
+    assert plain.names() & set(range(9001, 9006)) == {9001, 9002, 9004, 9005}
+
+
+def test_local_times_that_a_change_of_clocks_left_out_are_walked_like_others(database):
+    harness = TableHarness(database=database, shape="no zone")
+    harness.target = replace(
+        harness.target, table=harness.table.model_copy(update={"time_zone": "America/New_York"})
+    )
+    harness.migrate()
+    with database.connect() as owner:
+        owner.execute(
+            "INSERT INTO core.events (id, created_at) "
+            "SELECT n, timestamp '2024-03-10 01:30' + n * interval '30 s' FROM generate_series(1, 240) n"
+        )
+    store = harness.open()
+    _, plan = conformance.planned(harness, store)
+    assert conformance.carry_out(store, plan, conformance.work()) == plan.items == 240
+    store.close()
+
+
+def test_a_key_of_a_type_outside_pg_catalog_is_found_by_its_schema(database):
+    with database.connect() as owner:
+        owner.execute("CREATE SCHEMA core")
+        owner.execute("CREATE DOMAIN core.number AS bigint CHECK (VALUE > 0)")
+        owner.execute("CREATE TABLE core.events (id core.number PRIMARY KEY, created_at timestamptz)")
+        owner.execute("CREATE INDEX ON core.events (created_at, id)")
+        owner.execute(
+            "INSERT INTO core.events SELECT n, now() - interval '1 year' FROM generate_series(1, 100) n"
+        )
+    target = Target(
+        policy="audit-logs", table=TableSettings(table="core.events"), floor_days=30, register=True
+    )
+    job = database.login("job")
+    with psycopg.connect(database.dsn) as owner:
+        owner.execute("SET search_path = core")
+        owner.commit()
+        assert "keyset" in migrate(owner, (target,), job_role=f"{database.name}_job")[-1].sentence
+    store = TableStore(job, target, GENTLE, read_only=False)
+    assert store.shape.key == (("id", "core.number"),)
+    store.close()
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_rows_that_a_trigger_keeps_end_the_walk(plain, indexed):
+    plain.fill(conformance.some(400))
+    with plain.database.connect() as owner:
+        if not indexed:
+            owner.execute("DROP INDEX core.events_created_at_id_idx")
+        owner.execute(
+            "CREATE FUNCTION core.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+        )
+        owner.execute(
+            "CREATE TRIGGER keep BEFORE DELETE ON core.events FOR EACH ROW EXECUTE FUNCTION core.keep()"
+        )
+    plain.migrate()
+    store = plain.open()
+    _, plan = conformance.planned(plain, store)
+    gone = conformance.carry_out(store, plan, conformance.work())
+    store.close()
+    assert plan.items > gone == 0
+    assert len(plain.names()) == 400
+
+
+def test_what_others_put_behind_the_walk_in_place_of_what_they_deleted_goes_too(plain):
+    plain.fill(conformance.some(200))
+    store = plain.open()
+    _, plan = conformance.planned(plain, store)
+    batches = store.batches(plan, conformance.work())
+    first = next(batches)
+    first.stage(None)
+    done = first.commit().items
+    with plain.database.connect() as owner:
+        owner.execute(
+            "UPDATE core.events SET created_at = '2001-01-01'"
+            " WHERE id IN (SELECT id FROM core.events WHERE created_at < %s ORDER BY 1 DESC LIMIT 5)",
+            [plan.cutoff],
+        )
+    for batch in batches:
+        batch.stage(None)
+        done += batch.commit().items
+    store.close()
+    assert done == plan.items
+    assert plain.database.execute("SELECT count(*) FROM core.events WHERE created_at < %s", plan.cutoff) == [
+        (0,)
+    ]
+
+
+def test_tables_of_similar_names_have_functions_of_their_own():
+    names = ["core.events", "core.Events", "a.b_c", "a_b.c", "x." + "y" * 63, "x." + "y" * 62]
+    functions = [function_name(name) for name in names]
+    assert len(set(functions)) == len(names)
+    assert functions[0] == "core_events"
+    assert max(map(len, functions)) <= 55
 
 
 def test_settings_that_changed_since_migrate_refuse(plain):
@@ -378,7 +543,12 @@ def test_a_run_with_another_cutoff_under_the_same_name_is_refused(plain):
         ("number bigint PRIMARY KEY, created_at timestamptz", {}, "no column id"),
         ("id bigint PRIMARY KEY, created_at timestamptz", {"tenant_column": "org"}, "no column org"),
         ("id bigint PRIMARY KEY, created_at timestamptz", {"strategy": "keyset"}, "no index"),
-        ("id bigint, created_at timestamptz UNIQUE, other int UNIQUE", {"key_columns": ("id",)}, None),
+        ("id bigint UNIQUE, created_at timestamptz UNIQUE", {"strategy": "keyset"}, "may be NULL"),
+        (
+            "id bigint NOT NULL, created_at timestamptz UNIQUE, other int UNIQUE",
+            {"key_columns": ("id",)},
+            None,
+        ),
     ],
 )
 def test_migrate_refuses_what_cannot_be_emptied_safely(database, columns, settings, said):

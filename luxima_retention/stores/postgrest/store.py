@@ -7,7 +7,6 @@ the database, which the batch itself writes, is asked before anything is repeate
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -29,8 +28,10 @@ from luxima_retention.plan import (
     Staged,
     Survey,
 )
+from luxima_retention.postgres import nearest
 from luxima_retention.stores import Sink, Work
 from luxima_retention.stores.postgrest.client import Answer, Client, Kind
+from luxima_retention.tablesql import function_name, key_values
 
 #: Rows of a batch; the function itself refuses more than the largest.
 FIRST_BATCH = 1000
@@ -41,11 +42,6 @@ _AIM_SECONDS = 1.5
 _ATTEMPTS = 8
 _NO_ARCHIVE = "an archive needs the rows themselves, which PostgREST does not stream"
 _USE_DSN = "set supabase.dsn, or archive = off for this policy"
-
-
-def function_name(table: str) -> str:
-    """``app.security_events`` as its functions are named: ``app_security_events``."""
-    return re.sub(r"[^a-z0-9_]", "_", table.lower())
 
 
 class PostgrestStore:
@@ -63,11 +59,13 @@ class PostgrestStore:
         client: Client,
         table: str,
         *,
+        key_columns: tuple[str, ...] = ("id",),
         archives: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._table = table
+        self._key_columns = key_columns
         self._name = function_name(table)
         self._archives = archives
         self._monotonic = clock
@@ -117,20 +115,32 @@ class PostgrestStore:
         )
 
     def batches(self, plan: Plan, work: Work) -> Iterator[PostgrestBatch]:
-        """Oldest first, until the plan or the expired rows end; the batches of a resumed run count on."""
-        sizes = Sizes(self._monotonic)
+        """Oldest first, until the plan or the expired rows end; the batches of a resumed run count on.
+
+        As over a DSN, another walk looks for what others moved or added behind the one that is over.
+        """
+        sizes, walked = Sizes(self._monotonic), 0
         number, left = self._begin(plan, work)
         while left > 0 and not work.stopping():
             batch = PostgrestBatch(self, plan, work, number=number, sizes=sizes, left=left)
             yield batch
-            if batch.outcome is None or batch.done:
+            if batch.outcome is None:
                 return
+            walked += batch.outcome.items
+            if batch.done:
+                if not walked:
+                    return
+                walked = 0
             number, left = number + 1, left - batch.outcome.items
 
     def explain(self, item: str, request: Request) -> Explanation:
-        """Why one row goes or stays; ``item`` is its key, columns separated by commas."""
+        """Why one row goes or stays; ``item`` is its key, several columns as a line of CSV.
+
+        Raises:
+            ConfigurationError: ``item`` is no key of this table.
+        """
         arguments = {
-            "p_key": item.split(","),
+            "p_key": key_values(self._table, self._key_columns, item),
             "p_cutoff": iso(request.cutoff),
             "p_holds": holds_json(request.holds),
         }
@@ -341,7 +351,13 @@ def _refuse(code: str, message: str, hint: str) -> Finding:
 
 
 def _instant(value: Any) -> datetime | None:
-    return parse_iso(str(value)) if value is not None else None
+    """An instant as PostgREST writes it; one that Python has no value for, as the nearest that it has."""
+    if value is None:
+        return None
+    try:
+        return parse_iso(str(value))
+    except ValueError:
+        return nearest(str(value))
 
 
 def _estimate(value: Any) -> Count | None:
