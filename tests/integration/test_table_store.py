@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -163,8 +164,9 @@ def test_the_survey_names_the_query_behind_its_figures(harness):
     store.close()
     query = str(found.evidence["query"])
     assert found.evidence["query_sha256"] == hashlib.sha256(query.encode()).hexdigest()
-    counted = query.replace("p_cutoff", f"'{request.cutoff.isoformat()}'::timestamptz")
-    counted = counted.replace("p_holds", "'[]'::jsonb")
+    cutoff = f"'{request.cutoff.isoformat()}'::timestamptz"
+    counted = re.sub(r'"survey_\w+"\."p_cutoff"', cutoff, query)
+    counted = re.sub(r'"survey_\w+"\."p_holds"', "'[]'::jsonb", counted)
     assert harness.database.execute(counted)[0][0] == found.expired > 0
 
 
