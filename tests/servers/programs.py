@@ -19,12 +19,14 @@ from tests.servers.process import ServerError
 CACHE = Path(__file__).parents[2] / ".cache" / "programs"
 #: Program → the packages that it needs beyond what every Debian has; the first one holds it.
 PACKAGES = {
+    "bzip2": ("bzip2",),
     "faketime": ("libfaketime",),
     "logrotate": ("logrotate", "libpopt0"),
     "prometheus": ("prometheus",),
     "promtool": ("prometheus",),
     "pushgateway": ("prometheus-pushgateway",),
     "victoria-metrics": ("victoria-metrics",),
+    "xz": ("xz-utils",),
 }
 #: Debian's name of a program, where it is another one.
 _NAMES = {"pushgateway": "prometheus-pushgateway"}
@@ -32,7 +34,7 @@ _NAMES = {"pushgateway": "prometheus-pushgateway"}
 
 @cache
 def find_program(name: str) -> str:
-    """The path of ``prometheus``, ``promtool``, ``pushgateway`` or ``logrotate``."""
+    """The path of a program of :data:`PACKAGES`."""
     debian = _NAMES.get(name, name)
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     return shutil.which(debian, path=path) or shutil.which(name, path=path) or _unpacked(name, debian)
@@ -52,7 +54,7 @@ def _unpacked(name: str, debian: str) -> str:
     root = CACHE / package
     if not root.is_dir():
         unpack(root, [package, *libraries])
-    (program,) = (path for path in root.glob(f"usr/*bin/{debian}"))
+    (program,) = (path for place in ("usr/*bin", "*bin") for path in root.glob(f"{place}/{debian}"))
     return str(_with_libraries(root, program) if libraries else program)
 
 

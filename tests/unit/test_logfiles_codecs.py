@@ -13,8 +13,9 @@ import pytest
 
 from luxima_retention.errors import StoreError
 from luxima_retention.stores.logfiles import codecs
+from tests.servers.programs import find_program
 
-PROGRAMS = {"gzip": ["gzip", "-dc"], "bzip2": ["bzip2", "-dc"], "xz": ["xz", "-dc"]}
+PROGRAMS = ("bzip2", "gzip", "xz")
 CODECS = sorted(codecs.EXTENSIONS)
 
 
@@ -46,7 +47,7 @@ def test_what_goes_in_comes_out(tmp_path, codec, size):
         assert b"".join(codecs.decompress(file.fileno())) == data
         assert codecs.same_content(plain.fileno(), file.fileno())
     if codec in PROGRAMS:
-        done = subprocess.run([*PROGRAMS[codec], str(target)], capture_output=True, check=False)
+        done = subprocess.run([find_program(codec), "-dc", target], capture_output=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, data, b"")
 
 
