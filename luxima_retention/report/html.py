@@ -145,13 +145,13 @@ def _strip(strip: page_one.Strip) -> dict[str, Any]:
         **{name: getattr(strip, name) for name in ("policy", "sums", "title")},
         "bars": [
             {
-                "x": f"{place * step + step * 0.1:.2f}",
+                "x": f"{at * step + step * 0.1:.2f}",
                 "width": f"{step * 0.8:.2f}",
                 "height": max(_LOW, round(_TALL * week.share)) if week.share else 0,
                 "missed": week.missed,
                 "refused": week.refused,
             }
-            for place, week in enumerate(strip.weeks)
+            for at, week in enumerate(strip.weeks)
         ],
     }
 

@@ -196,7 +196,7 @@ def _laid_out(part: Part, lang: str) -> dict[str, Any]:
         "note": part.note,
         "columns": [text(column.heading, lang) for column in part.columns],
         "widths": [column.width for column in part.columns],
-        "right": [place for place, column in enumerate(part.columns) if column.numeric],
+        "right": [at for at, column in enumerate(part.columns) if column.numeric],
         "rows": [[_cell(cell, lang) for cell in row] for row in part.rows],
     }
 

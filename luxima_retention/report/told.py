@@ -129,7 +129,6 @@ class Told:
         self.guards: list[Row] = []
         self._archives: list[Row] = []
         self.skews: dict[tuple[str, str], Row] = {}
-        self.evidence: dict[tuple[str, str], Row] = {}
         self._of_kind: dict[str, Callable[[Entry, bool], None]] = {
             "run.started": self._begin,
             "run.resumed": self._resume,
@@ -209,8 +208,6 @@ class Told:
         started = self._open.pop(str(entry.body["run_id"]), None) if entry.kind in _ENDS else None
         if within:
             self._runs.append(started.ended(row) if started is not None else row)
-        if entry.kind == "run.checked" and within:
-            self.evidence[entry.policy or "", row["target"] or ""] = dict(entry.body.get("evidence") or {})
 
     def _served(self, entry: Entry, target: str | None) -> None:
         """When a policy, and a target of it, last had its turn or was said to have missed it."""

@@ -237,17 +237,24 @@ def test_a_lost_connection_is_a_lost_lead_and_the_daemon_comes_back(command, dat
     assert daemon.stop() == 0
 
 
+def monthly():
+    """Metrics on the first of each month, by a clock that a test sets."""
+    return {
+        "LUXIMA_SCHEDULE__METRICS": "0 0 1 * *",
+        "LUXIMA_SCHEDULE__AUDIT_LOGS": "",
+        "LUXIMA_SCHEDULE__TIME_ZONE": "UTC",
+        "LD_PRELOAD": faketime_library(),
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "TZ": "UTC",
+    }
+
+
 def test_the_clock_passes_midnight_and_the_end_of_a_month(tmp_path, start):
     command = Command(variables={"LUXIMA_LEDGER__PATH": str(tmp_path / "ledger")}, cwd=tmp_path)
     daemon = start(
         command,
-        LUXIMA_SCHEDULE__METRICS="0 0 1 * *",
-        LUXIMA_SCHEDULE__AUDIT_LOGS="",
-        LUXIMA_SCHEDULE__TIME_ZONE="UTC",
-        LD_PRELOAD=faketime_library(),
+        **monthly(),
         FAKETIME="@2026-01-31 23:59:50",
-        FAKETIME_DONT_FAKE_MONOTONIC="1",
-        TZ="UTC",
     )
     daemon.expect("schedule.leader")
     assert daemon.said("run.begun") == []
@@ -271,14 +278,9 @@ def test_a_machine_that_slept_over_midnight_runs_what_became_due(tmp_path, start
     command = Command(variables={"LUXIMA_LEDGER__PATH": str(tmp_path / "ledger")}, cwd=tmp_path)
     daemon = start(
         command,
-        LUXIMA_SCHEDULE__METRICS="0 0 1 * *",
-        LUXIMA_SCHEDULE__AUDIT_LOGS="",
-        LUXIMA_SCHEDULE__TIME_ZONE="UTC",
-        LD_PRELOAD=faketime_library(),
+        **monthly(),
         FAKETIME_TIMESTAMP_FILE=str(clock),
         FAKETIME_NO_CACHE="1",
-        FAKETIME_DONT_FAKE_MONOTONIC="1",
-        TZ="UTC",
     )
     assert daemon.expect("schedule.leader")["timestamp"].startswith("2026-01-31T12:00")
     assert daemon.health()["next"]["at"] == "2026-02-01T00:00:00Z"
