@@ -33,9 +33,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psycopg
 
-from luxima_retention.archive import Archive, Manifest, Run
-from luxima_retention.archive.restore import restore_table
-from luxima_retention.places import DirectoryPlace
+from luxima_retention.evidence.archive import Archive, Manifest, Run
+from luxima_retention.evidence.archive.restore import restore_table
+from luxima_retention.io.objects import DirectoryPlace
 
 COLUMNS = (("id", "bigint"), ("at", "timestamp with time zone"), ("actor", "text"), ("action", "text"),
            ("entity", "text"), ("address", "inet"), ("detail", "jsonb"))  # fmt: skip

@@ -30,9 +30,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import google_crc32c
 
-from luxima_retention.plan import Request, decide
-from luxima_retention.settings import LokiSettings
-from luxima_retention.stores import Expirable, Work
+from luxima_retention.config.settings import LokiSettings
+from luxima_retention.core.plan import Request, decide
+from luxima_retention.core.protocol import Expirable, Work
 from luxima_retention.stores.loki import open_loki
 from luxima_retention.stores.loki.keys import DAY_MS, Chunk, milliseconds, parse_chunk
 from tests.servers.s3 import S3Server

@@ -21,8 +21,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from luxima_retention.ledger.checkpoint import verify
-from luxima_retention.ledger.file import FileLedger
+from luxima_retention.evidence.ledger.checkpoint import verify
+from luxima_retention.evidence.ledger.file import FileLedger
 from luxima_retention.report.html import as_html
 from luxima_retention.report.model import Report, build
 from luxima_retention.report.pdf import as_pdf

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from luxima_retention.job import Job, Opening, main
+from luxima_retention.run.job import Job, Opening
 
 if TYPE_CHECKING:
-    from luxima_retention.engine import Target
-    from luxima_retention.settings import Settings
-    from luxima_retention.stores import Surveyable
+    from luxima_retention.config.settings import Settings
+    from luxima_retention.core.protocol import Surveyable
+    from luxima_retention.run.engine import Target
 
 
 def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:
@@ -38,4 +39,6 @@ JOB = Job(
 )
 
 if __name__ == "__main__":
-    main(JOB)
+    from luxima_retention.cli import main
+
+    main(["run", JOB.policy, *sys.argv[1:]])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from luxima_retention.job import Job, Opening, main
+from luxima_retention.run.job import Job, Opening
 
 if TYPE_CHECKING:
-    from luxima_retention.engine import Target
-    from luxima_retention.migrate import Target as MigrateTarget
-    from luxima_retention.settings import Settings
-    from luxima_retention.stores import Expirable
-    from luxima_retention.stores.table import TableStore
+    from luxima_retention.config.settings import Settings
+    from luxima_retention.core.protocol import Expirable
+    from luxima_retention.run.engine import Target
+    from luxima_retention.stores.table.shape import TableTarget
+    from luxima_retention.stores.table.store import TableStore
 
 
 def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:
@@ -20,10 +21,10 @@ def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:
         return ()
 
     def opened() -> Expirable:
-        from luxima_retention import migrate
-        from luxima_retention.stores.table import TableStore
+        from luxima_retention.stores.table.shape import TableTarget
+        from luxima_retention.stores.table.store import TableStore
 
-        target = migrate.Target(
+        target = TableTarget(
             policy=JOB.policy,
             table=settings.audit_log,
             floor_days=settings.policies.audit_logs.retention_days,
@@ -37,9 +38,9 @@ def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:
     return ((settings.audit_log.table, opened),)
 
 
-def _partitions(settings: Settings, opening: Opening, rows: TableStore, target: MigrateTarget) -> Expirable:
-    from luxima_retention.errors import ConfigurationError
-    from luxima_retention.stores.table_partitions import PartitionStore
+def _partitions(settings: Settings, opening: Opening, rows: TableStore, target: TableTarget) -> Expirable:
+    from luxima_retention.core.errors import ConfigurationError
+    from luxima_retention.stores.table.partitions import PartitionStore
 
     owner = settings.database.owner_dsn
     if owner is None:
@@ -60,4 +61,6 @@ def _dimensions(settings: Settings) -> frozenset[str]:
 JOB = Job(policy="audit-logs", targets=_targets, missing="database.dsn", dimensions=_dimensions)
 
 if __name__ == "__main__":
-    main(JOB)
+    from luxima_retention.cli import main
+
+    main(["run", JOB.policy, *sys.argv[1:]])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from luxima_retention.errors import RetentionError
-from luxima_retention.job import Job, Opening, main
+from luxima_retention.core.errors import RetentionError
+from luxima_retention.run.job import Job, Opening
 
 if TYPE_CHECKING:
-    from luxima_retention.engine import Environment, Target
-    from luxima_retention.plan import Operation
-    from luxima_retention.settings import Settings
+    from luxima_retention.config.settings import Settings
+    from luxima_retention.core.plan import Operation
+    from luxima_retention.run.engine import Environment, Target
     from luxima_retention.stores.logfiles.sets import LogSet
     from luxima_retention.stores.logfiles.store import LogFilesStore
 
@@ -33,7 +34,7 @@ def _open(log_set: LogSet, opening: Opening) -> LogFilesStore:
 
 def _rotate(settings: Settings, environment: Environment, opening: Opening) -> Operation:
     """Rotate what is due: never kept from it by ledger, holds or guards."""
-    from luxima_retention.holds import readable_holds
+    from luxima_retention.evidence.holds import readable_holds
     from luxima_retention.stores.logfiles.outcome import summed_up
     from luxima_retention.stores.logfiles.rotate import rotate
     from luxima_retention.stores.logfiles.sets import log_sets
@@ -76,4 +77,6 @@ JOB = Job(
 )
 
 if __name__ == "__main__":
-    main(JOB)
+    from luxima_retention.cli import main
+
+    main(["run", JOB.policy, *sys.argv[1:]])

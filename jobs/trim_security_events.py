@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from luxima_retention.job import Job, Opening, main
+from luxima_retention.run.job import Job, Opening
 
 if TYPE_CHECKING:
-    from luxima_retention.engine import Target
-    from luxima_retention.settings import Settings, TableSettings
-    from luxima_retention.stores import Surveyable
+    from luxima_retention.config.settings import Settings, TableSettings
+    from luxima_retention.core.protocol import Surveyable
+    from luxima_retention.run.engine import Target
 
 
 def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:
@@ -30,12 +31,12 @@ def _opener(settings: Settings, opening: Opening, table: TableSettings) -> Calla
 
 
 def _over_dsn(settings: Settings, opening: Opening, table: TableSettings) -> Surveyable:
-    from luxima_retention.migrate import Target
-    from luxima_retention.stores.table import TableStore
+    from luxima_retention.stores.table.shape import TableTarget
+    from luxima_retention.stores.table.store import TableStore
 
     dsn = settings.supabase.dsn
     days = settings.policies.security_events.retention_days
-    target = Target(policy=JOB.policy, table=table, floor_days=days, register=False)
+    target = TableTarget(policy=JOB.policy, table=table, floor_days=days, register=False)
     return TableStore(
         dsn.get_secret_value() if dsn else "",
         target,
@@ -46,8 +47,8 @@ def _over_dsn(settings: Settings, opening: Opening, table: TableSettings) -> Sur
 
 
 def _over_https(settings: Settings, opening: Opening, table: TableSettings) -> Surveyable:
-    from luxima_retention.stores.postgrest.client import Client
-    from luxima_retention.stores.postgrest.store import PostgrestStore
+    from luxima_retention.stores.supabase.client import Client
+    from luxima_retention.stores.supabase.store import PostgrestStore
 
     supabase = settings.supabase
     key = supabase.key.get_secret_value() if supabase.key else ""
@@ -56,7 +57,7 @@ def _over_https(settings: Settings, opening: Opening, table: TableSettings) -> S
 
 
 def _platform(settings: Settings) -> Surveyable:
-    from luxima_retention.supabase_platform import SupabasePlatform
+    from luxima_retention.stores.supabase.platform import SupabasePlatform
 
     supabase = settings.supabase
     token = supabase.management_token.get_secret_value() if supabase.management_token else ""
@@ -83,4 +84,6 @@ JOB = Job(
 )
 
 if __name__ == "__main__":
-    main(JOB)
+    from luxima_retention.cli import main
+
+    main(["run", JOB.policy, *sys.argv[1:]])

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from luxima_retention import __version__
-from luxima_retention.errors import ExitCode, RetentionError
+from luxima_retention.core.errors import ExitCode, RetentionError
 
 if TYPE_CHECKING:
-    from luxima_retention.configuration import Configuration
-    from luxima_retention.plan import Hold
-    from luxima_retention.settings import Settings
+    from luxima_retention.config.settings import Settings
+    from luxima_retention.config.sources import Configuration
+    from luxima_retention.core.plan import Hold
 
 _STDERR = 2
 #: command → what it does; the command itself is ``command`` in the module of that name
@@ -55,7 +55,7 @@ class Context:
     @cached_property
     def configuration(self) -> Configuration:
         """The settings with their origins."""
-        from luxima_retention.configuration import load
+        from luxima_retention.config.sources import load
 
         return load(self.config)
 
@@ -66,8 +66,8 @@ class Context:
 
     def holds(self) -> tuple[Hold, ...]:
         """The holds in force; none where neither database nor ledger is configured."""
-        from luxima_retention.holds import in_force
-        from luxima_retention.state import open_state
+        from luxima_retention.evidence.holds import in_force
+        from luxima_retention.run.state import open_state
 
         state = open_state(self.settings)
         if state is None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from luxima_retention.archive import Archive, Expired, Manifest
-    from luxima_retention.ledger import Ledger
-    from luxima_retention.plan import Hold
+    from luxima_retention.core.plan import Hold
+    from luxima_retention.evidence.archive import Archive, Expired, Manifest
+    from luxima_retention.evidence.ledger import Ledger
 
 _OUTPUT = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result."
@@ -84,8 +84,8 @@ def restore(context: click.Context, run: str, into: str | None, path: Path | Non
     RUN is a run id or the beginning of one. The table is reached with database.owner_dsn, or with
     database.dsn where that is not set.
     """
-    from luxima_retention.clock import system_clock
-    from luxima_retention.errors import ConfigurationError
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import ConfigurationError
 
     if (into is None) == (path is None):
         raise ConfigurationError("a restore needs one place to go", "give either --into or --to")
@@ -110,7 +110,7 @@ def expire(context: click.Context, dry_run: bool, output: str) -> None:
     """Destroy the archives whose own retention (archive.retention_days) is over and that no hold keeps."""
     import json
 
-    from luxima_retention.clock import system_clock
+    from luxima_retention.core.clock import system_clock
 
     archive, now = _archive(context), system_clock()
     going = list(archive.expired(now, _holds(context)))
@@ -128,7 +128,7 @@ def expire(context: click.Context, dry_run: bool, output: str) -> None:
 
 def _destroy(archive: Archive, expired: Expired, ledger: Ledger) -> None:
     """Destroy one archive between two entries: what is to go, and that it went."""
-    from luxima_retention.clock import system_clock
+    from luxima_retention.core.clock import system_clock
 
     body = expired.body()
     for state in ("intent", "result"):
@@ -138,9 +138,9 @@ def _destroy(archive: Archive, expired: Expired, ledger: Ledger) -> None:
 
 
 def _restore_table(context: click.Context, archive: Archive, manifest: Manifest, into: str) -> int:
-    from luxima_retention.archive.restore import restore_table
-    from luxima_retention.errors import ConfigurationError
-    from luxima_retention.postgres import connect
+    from luxima_retention.core.errors import ConfigurationError
+    from luxima_retention.evidence.archive.restore import restore_table
+    from luxima_retention.io.postgres import connect
 
     database = context.obj.settings.database
     dsn = getattr(database, "owner_dsn", None) or database.dsn
@@ -152,15 +152,15 @@ def _restore_table(context: click.Context, archive: Archive, manifest: Manifest,
 
 
 def _restore_file(archive: Archive, manifest: Manifest, path: Path | None) -> int:
-    from luxima_retention.archive.restore import restore_file
+    from luxima_retention.evidence.archive.restore import restore_file
 
     assert path is not None  # noqa: S101 - one of the two was given
     return restore_file(archive, manifest, path)
 
 
 def _archive(context: click.Context) -> Archive:
-    from luxima_retention.archive import open_archive
-    from luxima_retention.errors import ConfigurationError
+    from luxima_retention.core.errors import ConfigurationError
+    from luxima_retention.evidence.archive import open_archive
 
     archive = open_archive(context.obj.settings.archive)
     if archive is None:
@@ -175,7 +175,7 @@ def _ledger(context: click.Context) -> Ledger | None:
 
 
 def _needed_ledger(context: click.Context) -> Ledger:
-    from luxima_retention.ledger import open_ledger
+    from luxima_retention.evidence.ledger import open_ledger
 
     settings = context.obj.settings
     dsn = settings.database.dsn
@@ -194,7 +194,7 @@ def _recorded(context: click.Context) -> dict[str, str] | None:
 
 
 def _compare(manifest: Manifest, recorded: dict[str, str] | None) -> None:
-    from luxima_retention.errors import TamperingFound
+    from luxima_retention.core.errors import TamperingFound
 
     if recorded is None or recorded.get(manifest.name) == manifest.sha256:
         return

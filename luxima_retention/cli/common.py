@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from luxima_retention.matrix import BY_NAME
+from luxima_retention.config.matrix import BY_NAME
 
 if TYPE_CHECKING:
     from luxima_retention.cli import Context
@@ -51,7 +51,7 @@ class Duration(click.ParamType[timedelta]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See :class:`click.ParamType`."""
-        from luxima_retention.durations import parse_duration
+        from luxima_retention.core.durations import parse_duration
 
         if value == "off" and self._off:
             return value

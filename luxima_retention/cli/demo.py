@@ -122,14 +122,14 @@ def command(directory: Path) -> None:
 
     Needs the extra "demo"; no root, no server. Everything it starts is stopped at the end.
     """
-    from luxima_retention.errors import ConfigurationError
+    from luxima_retention.core.errors import ConfigurationError
 
     directory = directory.resolve()
     if directory.exists() and any(directory.iterdir()):
         raise ConfigurationError(f"{directory} is not empty", "remove it, or name another with --directory")
     for name in ("archive", "anchor"):
         (directory / name).mkdir(parents=True)
-    from luxima_retention import demo
+    from luxima_retention.cli import demo_servers as demo
 
     with (
         demo.database(click.echo) as owner,
@@ -151,8 +151,8 @@ def _prepare(owner: str, directory: Path, prometheus: str, loki: str) -> Path:
     """The table with its rows, the job's role, and the settings file."""
     import psycopg
 
-    from luxima_retention import demo
-    from luxima_retention.sqlfiles import load
+    from luxima_retention.cli import demo_servers as demo
+    from luxima_retention.io.sqlfiles import load
 
     click.echo("filling core.audit_log with 200,000 rows of one year …")
     with psycopg.connect(owner) as connection:

@@ -19,9 +19,9 @@ def command(context: click.Context, output: str) -> int:
 
     Changes nothing. The exit status is that of the worst finding, from the same table as run's.
     """
-    from luxima_retention.clock import system_clock
-    from luxima_retention.doctor import examine
-    from luxima_retention.errors import worst
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import worst
+    from luxima_retention.run.doctor import examine
 
     checks = list(examine(context.obj.settings, system_clock))
     code = worst(check.code for check in checks)

@@ -10,8 +10,8 @@ import click
 from luxima_retention.cli.common import output_option, policy_type
 
 if TYPE_CHECKING:
-    from luxima_retention.engine import Target
-    from luxima_retention.plan import Explanation, Hold
+    from luxima_retention.core.plan import Explanation, Hold
+    from luxima_retention.run.engine import Target
 
 
 @click.command("explain")
@@ -24,9 +24,9 @@ def command(context: click.Context, policy: str, item: str, output: str) -> int:
 
     ITEM is a row's key (several columns separated by commas), an object's key, or a file's path.
     """
-    from luxima_retention.clock import iso
-    from luxima_retention.errors import ConfigurationError, ExitCode
-    from luxima_retention.job import Opening, load
+    from luxima_retention.core.clock import iso
+    from luxima_retention.core.errors import ConfigurationError, ExitCode
+    from luxima_retention.run.job import Opening, load
 
     job = load(policy)
     targets = job.targets(context.obj.settings, Opening())
@@ -55,10 +55,10 @@ def _first_found(
     targets: tuple[Target, ...], item: str, policy: str, days: int, holds: tuple[Hold, ...]
 ) -> Explanation:
     """The explanation of the first target that knows the item; else the last one's."""
-    from luxima_retention.clock import system_clock
-    from luxima_retention.errors import ConfigurationError
-    from luxima_retention.plan import Request, conservative_now, cutoff_at
-    from luxima_retention.stores import Expirable
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import ConfigurationError
+    from luxima_retention.core.plan import Request, conservative_now, cutoff_at
+    from luxima_retention.core.protocol import Expirable
 
     found: Explanation | None = None
     now = system_clock()

@@ -16,10 +16,10 @@ import click
 from luxima_retention.cli.common import Instant, output_option, policy_type
 
 if TYPE_CHECKING:
-    from luxima_retention.holds import Registered
-    from luxima_retention.plan import Hold
-    from luxima_retention.settings import Settings
-    from luxima_retention.state import State
+    from luxima_retention.config.settings import Settings
+    from luxima_retention.core.plan import Hold
+    from luxima_retention.evidence.holds import Registered
+    from luxima_retention.run.state import State
 
 
 def _user() -> str:
@@ -70,10 +70,10 @@ def add(
     A hold that names nothing but its policy pauses the policy. What a policy's stores cannot tell apart is
     refused: a tenant, for example, where no tenant column is mapped.
     """
-    from luxima_retention.clock import system_clock
-    from luxima_retention.holds import to_json
-    from luxima_retention.plan import Hold
-    from luxima_retention.state import mirror_holds
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.plan import Hold
+    from luxima_retention.evidence.holds import to_json
+    from luxima_retention.run.state import mirror_holds
 
     hold = Hold(
         hold_id=hold_id or f"H-{uuid.uuid4().hex[:8]}",
@@ -105,7 +105,7 @@ def add(
 @click.pass_context
 def list_holds(context: click.Context, everything: bool, output: str) -> None:
     """Print the holds in force."""
-    from luxima_retention.holds import to_json
+    from luxima_retention.evidence.holds import to_json
 
     with _state(context) as state:
         found = state.register.all(active=not everything)
@@ -128,9 +128,9 @@ def list_holds(context: click.Context, everything: bool, output: str) -> None:
 @click.pass_context
 def release(context: click.Context, hold_id: str, reason: str, released_by: str) -> None:
     """End a hold. Nothing is deleted by that; the next run applies the policy again."""
-    from luxima_retention.clock import system_clock
-    from luxima_retention.holds import Release
-    from luxima_retention.state import mirror_holds
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.evidence.holds import Release
+    from luxima_retention.run.state import mirror_holds
 
     with _state(context) as state:
         end = Release(at=system_clock(), by=released_by, reason=reason)
@@ -141,8 +141,8 @@ def release(context: click.Context, hold_id: str, reason: str, released_by: str)
 
 @contextmanager
 def _state(context: click.Context) -> Iterator[State]:
-    from luxima_retention.errors import ConfigurationError
-    from luxima_retention.state import open_state
+    from luxima_retention.core.errors import ConfigurationError
+    from luxima_retention.run.state import open_state
 
     state = open_state(context.obj.settings)
     if state is None:
@@ -155,7 +155,7 @@ def _state(context: click.Context) -> Iterator[State]:
 
 def _check(settings: Settings, hold: Hold) -> None:
     """Refuse what would keep nothing: an empty name or range, a field that no configured store knows."""
-    from luxima_retention.errors import ConfigurationError
+    from luxima_retention.core.errors import ConfigurationError
 
     for option, value in (("--tenant", hold.tenant), ("--subject", hold.subject)):
         if value is not None and not value.strip():
@@ -177,8 +177,8 @@ def _covered(settings: Settings, hold: Hold) -> Iterator[tuple[str, frozenset[st
     A policy that the hold names is checked whether it is configured or not; one that is only checked,
     never deleted from, has nothing to hold.
     """
-    from luxima_retention.job import Opening, load
-    from luxima_retention.matrix import MATRIX
+    from luxima_retention.config.matrix import MATRIX
+    from luxima_retention.run.job import Opening, load
 
     for policy in MATRIX:
         job = load(policy.name)

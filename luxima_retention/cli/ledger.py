@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from luxima_retention.ledger import Entry, Ledger
+    from luxima_retention.evidence.ledger import Entry, Ledger
 
 
 @click.group("ledger")
@@ -48,7 +48,7 @@ def verify_ledger(context: click.Context, pinned: str | None, kept: tuple[Path, 
     """Follow the whole ledger, and hold it against its checkpoints and those of its anchors."""
     import json
 
-    from luxima_retention.ledger.checkpoint import open_anchors, trusted_key, verify
+    from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key, verify
 
     settings = context.obj.settings.ledger
     anchors = open_anchors(settings)
@@ -79,9 +79,15 @@ def make_key(context: click.Context, rotate: Path | None) -> None:
     The key goes to ledger.key_file. With --rotate, a new one goes to FILE, the old one vouches for it in
     the ledger, and ledger.key_file must name FILE from then on.
     """
-    from luxima_retention.clock import system_clock
-    from luxima_retention.errors import ConfigurationError
-    from luxima_retention.ledger.checkpoint import create, generate, open_anchors, open_signer, rotate_key
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import ConfigurationError
+    from luxima_retention.evidence.ledger.checkpoint import (
+        create,
+        generate,
+        open_anchors,
+        open_signer,
+        rotate_key,
+    )
 
     settings = context.obj.settings.ledger
     if not settings.key_file:
@@ -103,8 +109,8 @@ def make_key(context: click.Context, rotate: Path | None) -> None:
 @click.pass_context
 def export_bundle(context: click.Context, directory: Path, pinned: str | None) -> None:
     """Write a bundle that a stranger can verify with Python alone, or with sha256sum and openssl."""
-    from luxima_retention.ledger.bundle import export
-    from luxima_retention.ledger.checkpoint import open_anchors, trusted_key
+    from luxima_retention.evidence.ledger.bundle import export
+    from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key
 
     settings = context.obj.settings.ledger
     with _opened(context) as ledger:
@@ -119,7 +125,7 @@ class _opened:  # noqa: N801 - used like a function
         self._settings: Any = context.obj.settings
 
     def __enter__(self) -> Ledger:
-        from luxima_retention.ledger import open_ledger
+        from luxima_retention.evidence.ledger import open_ledger
 
         dsn = self._settings.database.dsn
         self._ledger = open_ledger(dsn.get_secret_value() if dsn else "", self._settings.ledger.path)

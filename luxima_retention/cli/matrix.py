@@ -10,8 +10,8 @@ import click
 from luxima_retention.cli.common import output_option
 
 if TYPE_CHECKING:
-    from luxima_retention.configuration import Configuration
-    from luxima_retention.matrix import PolicyDefault
+    from luxima_retention.config.matrix import PolicyDefault
+    from luxima_retention.config.sources import Configuration
 
 
 @click.command("matrix")
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(context: click.Context, output: str) -> None:
     """Print the matrix in force, and where each value came from."""
-    from luxima_retention.matrix import MATRIX
+    from luxima_retention.config.matrix import MATRIX
 
     configuration = context.obj.configuration
     rows = [_row(configuration, policy) for policy in MATRIX]
@@ -31,8 +31,8 @@ def command(context: click.Context, output: str) -> None:
 
 
 def _row(configuration: Configuration, policy: PolicyDefault) -> dict[str, Any]:
-    from luxima_retention.durations import spelled
-    from luxima_retention.job import Opening, load
+    from luxima_retention.core.durations import spelled
+    from luxima_retention.run.job import Opening, load
 
     chosen = getattr(configuration.settings.policies, policy.key)
     job = load(policy.name)

@@ -10,8 +10,9 @@ import click
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from luxima_retention.migrate import Change, Target
-    from luxima_retention.settings import Settings
+    from luxima_retention.config.settings import Settings
+    from luxima_retention.run.migrate import Change
+    from luxima_retention.stores.table.shape import TableTarget
 
 
 @click.command("migrate")
@@ -23,7 +24,7 @@ def command(context: click.Context, lower_floor: bool) -> None:
     Uses database.owner_dsn, and supabase.owner_dsn where it is set. Run again after every change of tables
     or periods; what is in place stays.
     """
-    from luxima_retention.errors import ConfigurationError
+    from luxima_retention.core.errors import ConfigurationError
 
     settings = context.obj.settings
     if not (settings.database.owner_dsn or settings.supabase.owner_dsn):
@@ -40,24 +41,24 @@ def command(context: click.Context, lower_floor: bool) -> None:
 
 
 def _database(settings: Settings, lower_floor: bool) -> tuple[Change, ...]:
-    from luxima_retention.migrate import Target
+    from luxima_retention.stores.table.shape import TableTarget
 
     database = settings.database
     if database.owner_dsn is None:
         return ()
     days = settings.policies.audit_logs.retention_days
-    target = Target(policy="audit-logs", table=settings.audit_log, floor_days=days, register=True)
+    target = TableTarget(policy="audit-logs", table=settings.audit_log, floor_days=days, register=True)
     return _apply(database.owner_dsn, "database.owner_dsn", (target,), database.job_role, lower_floor)
 
 
 def _supabase(settings: Settings, lower_floor: bool) -> tuple[Change, ...]:
-    from luxima_retention.migrate import Target
+    from luxima_retention.stores.table.shape import TableTarget
 
     supabase = settings.supabase
     if supabase.owner_dsn is None:
         return ()
     targets = tuple(
-        Target(
+        TableTarget(
             policy="security-events",
             table=table,
             floor_days=settings.policies.security_events.retention_days,
@@ -70,10 +71,10 @@ def _supabase(settings: Settings, lower_floor: bool) -> tuple[Change, ...]:
 
 
 def _apply(
-    dsn: SecretStr, setting: str, targets: tuple[Target, ...], job_role: str, lower_floor: bool
+    dsn: SecretStr, setting: str, targets: tuple[TableTarget, ...], job_role: str, lower_floor: bool
 ) -> tuple[Change, ...]:
-    from luxima_retention.migrate import migrate
-    from luxima_retention.postgres import connect
+    from luxima_retention.io.postgres import connect
+    from luxima_retention.run.migrate import migrate
 
     with connect(dsn, purpose="migrate", setting=setting) as connection:
         return migrate(connection, targets, job_role=job_role, lower_floors=lower_floor)
@@ -81,8 +82,8 @@ def _apply(
 
 def _record(settings: Settings, changes: list[Change]) -> None:
     """Write what was done into the ledger: as the owner where that is possible, else as the job."""
-    from luxima_retention.clock import system_clock
-    from luxima_retention.ledger import open_ledger
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.evidence.ledger import open_ledger
 
     entries = list(_entries(changes))
     dsn = settings.database.owner_dsn or settings.database.dsn

@@ -13,16 +13,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from luxima_retention.results import PolicyResult, RunResult, TargetResult, Word
+from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from luxima_retention.plan import Operation, Plan, Survey
+    from luxima_retention.core.plan import Operation, Plan, Survey
 
 _WIB = ZoneInfo("Asia/Jakarta")
-_GOOD = {Word.DONE, Word.NOTHING, Word.COMPLIANT, Word.WOULD_DELETE, Word.PENDING, Word.CHECKED, Word.NOT_YET}
-_PALE = {Word.NOT_CONFIGURED, Word.NOT_APPLICABLE, Word.DECLINED}
+_GOOD = {
+    Outcome.DONE,
+    Outcome.NOTHING_TO_DO,
+    Outcome.COMPLIANT,
+    Outcome.WOULD_DELETE,
+    Outcome.PENDING,
+    Outcome.CHECKED,
+    Outcome.NOT_YET_PROVABLE,
+}
+_PALE = {Outcome.NOT_CONFIGURED, Outcome.NOT_APPLICABLE, Outcome.DECLINED}
 _WIDTH = 160
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024
@@ -84,7 +92,7 @@ def _table(policies: Iterable[PolicyResult]) -> Table:
 def _rows(policy: PolicyResult) -> Iterator[tuple[Any, ...]]:
     keeps = f"{policy.retention_days} d"
     if not policy.targets:
-        yield policy.policy, keeps, "-", "-", "-", "-", "-", _word(policy.word)
+        yield policy.policy, keeps, "-", "-", "-", "-", "-", _label(policy.outcome)
     for target in policy.targets:
         plan, survey, totals = target.plan, target.survey, target.totals
         yield (
@@ -95,13 +103,13 @@ def _rows(policy: PolicyResult) -> Iterator[tuple[Any, ...]]:
             str(survey.expired) if plan and survey else "-",
             str(survey.held) if plan and survey else "-",
             str(totals.items) if totals else "-",
-            _word(target.word),
+            _label(target.outcome),
         )
 
 
-def _word(word: Word) -> Text:
-    style = "green" if word in _GOOD else "dim" if word in _PALE else "bold red"
-    return Text(str(word), style=style)
+def _label(outcome: Outcome) -> Text:
+    style = "green" if outcome in _GOOD else "dim" if outcome in _PALE else "bold red"
+    return Text(outcome.label, style=style)
 
 
 def _policy_lines(policy: PolicyResult) -> Iterator[Text]:
@@ -155,9 +163,9 @@ def _survey_lines(target: TargetResult) -> Iterator[Text]:
             )
             if finding.hint:
                 yield _hint(finding.hint)
-    if target.word in {Word.WOULD_DELETE, Word.WOULD_REFUSE}:
+    if target.outcome in {Outcome.WOULD_DELETE, Outcome.WOULD_REFUSE}:
         yield from _parts(survey)
-    if survey.forecast and target.word in {Word.WOULD_DELETE, Word.WOULD_REFUSE}:
+    if survey.forecast and target.outcome in {Outcome.WOULD_DELETE, Outcome.WOULD_REFUSE}:
         yield Text(f"  forecast: {_forecast(survey.forecast)}")
 
 

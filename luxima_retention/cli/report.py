@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from luxima_retention.cli.common import Instant
-from luxima_retention.errors import ConfigurationError
+from luxima_retention.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from luxima_retention.config.settings import Settings
     from luxima_retention.report.forms import Sent
     from luxima_retention.report.model import Report
-    from luxima_retention.settings import Settings
-    from luxima_retention.state import State
+    from luxima_retention.run.state import State
 
 
 @click.command("report")
@@ -56,7 +56,7 @@ def command(
     """
     from luxima_retention.report.forms import entry_of, form_of
     from luxima_retention.report.gather import gather
-    from luxima_retention.state import open_state
+    from luxima_retention.run.state import open_state
 
     settings = context.obj.settings
     period = _begun(*_period(start, end, month, settings.schedule.time_zone))
@@ -83,7 +83,7 @@ def command(
 def _period(
     start: datetime | None, end: datetime | None, month: str | None, zone: str
 ) -> tuple[datetime, datetime]:
-    from luxima_retention.clock import system_clock
+    from luxima_retention.core.clock import system_clock
     from luxima_retention.report.period import month_of
 
     if month is not None and start is None and end is None:
@@ -97,7 +97,7 @@ def _period(
 
 def _begun(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     """The period, which has begun: of one that has not, nothing can be told, and nothing found wrong."""
-    from luxima_retention.clock import iso, system_clock
+    from luxima_retention.core.clock import iso, system_clock
 
     if start > system_clock():
         raise ConfigurationError(f"the period begins at {iso(start)}, in the future", "name an earlier one")
@@ -106,7 +106,7 @@ def _begun(start: datetime, end: datetime) -> tuple[datetime, datetime]:
 
 def _written(settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str) -> Sent:
     """Write it where it goes."""
-    from luxima_retention.ledger.checkpoint import open_access, open_anchors, trusted_key
+    from luxima_retention.evidence.ledger.checkpoint import open_access, open_anchors, trusted_key
     from luxima_retention.report.bundle import Evidence
     from luxima_retention.report.forms import Sent, send, write
 
@@ -120,7 +120,7 @@ def _written(settings: Settings, state: State, made: Report, target: str, *, for
 
 def _recorded(settings: Settings, state: State, made: Report, body: Mapping[str, Any]) -> None:
     """Tell the ledger that last month's report was sent, for whoever asks whether it is due."""
-    from luxima_retention.clock import system_clock
+    from luxima_retention.core.clock import system_clock
     from luxima_retention.report.period import month_of
 
     now = system_clock()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.errors import ConfigurationError
+from luxima_retention.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from luxima_retention.stores.logfiles.importer import Imported

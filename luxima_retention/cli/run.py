@@ -6,6 +6,7 @@ import json
 import sys
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import click
 from luxima_retention.cli.common import Duration, Instant, Shard, Stopper, output_option, policy_type, sayer
 
 if TYPE_CHECKING:
-    from luxima_retention.plan import Plan
+    from luxima_retention.core.plan import Plan
 
 
 @click.command("run")
@@ -64,9 +65,10 @@ def command(
     Surveys each store, decides by the cutoff and the legal holds, asks the guards, deletes in small batches,
     and surveys again. On a terminal it shows the plan and asks first.
     """
-    from luxima_retention import runner
     from luxima_retention.cli.render import Live, render_run
-    from luxima_retention.results import to_json
+    from luxima_retention.core.results import to_json
+    from luxima_retention.run import runner
+    from luxima_retention.tell.telemetry import send
 
     stopper, live = Stopper(), Live()
     options = runner.Options(
@@ -90,6 +92,7 @@ def command(
         wait=stopper.wait,
         say=sayer(context.obj),
         progress=live.progress,
+        tell=partial(send, context.obj.settings.telemetry),
     )
     with stopper.listening(), live:
         result = runner.run(context.obj.settings, options, hooks)

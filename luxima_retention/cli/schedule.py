@@ -26,7 +26,7 @@ def command(context: click.Context, *, print_next: int | None, output: str) -> N
     The times stand in section schedule of the settings. What was due while nothing ran is started if it is
     not later than schedule.grace, else recorded in the ledger. Of several daemons one works.
     """
-    from luxima_retention.schedule import Daemon, Hooks
+    from luxima_retention.run.schedule import Daemon, Hooks
 
     shared: Context = context.obj
     if print_next is not None:
@@ -49,8 +49,8 @@ def _command(shared: Context) -> list[str]:
 
 
 def _print(shared: Context, count: int, output: str) -> None:
-    from luxima_retention.clock import iso, system_clock
-    from luxima_retention.schedule import slots, upcoming
+    from luxima_retention.core.clock import iso, system_clock
+    from luxima_retention.run.schedule import slots, upcoming
 
     coming = upcoming(slots(shared.settings), system_clock(), count)
     if output == "json":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from luxima_retention.matrix import BY_NAME
+from luxima_retention.config.matrix import BY_NAME
 from luxima_retention.report.model import Report
 from luxima_retention.report.texts import TEXTS, text
 
@@ -57,7 +57,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Annex:
     """A table with its title in one language; ``note`` may be empty."""
 
     title: str
@@ -71,11 +71,11 @@ class Part:
         return self.title.partition(". ")[2]
 
 
-def appendix(report: Report, lang: str) -> Iterator[Part]:
+def appendix(report: Report, lang: str) -> Iterator[Annex]:
     """Every table, in the order of its letters."""
     for name, (columns, rows) in _PARTS.items():
         note = f"{name[2:]} note"
-        yield Part(
+        yield Annex(
             title=text(name, lang),
             note=text(note, lang) if note in TEXTS else "",
             columns=columns,

@@ -12,11 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
-from luxima_retention.errors import StoreError
-from luxima_retention.ledger import Ledger
-from luxima_retention.ledger.bundle import export, write_sums
-from luxima_retention.ledger.checkpoint import Anchor
-from luxima_retention.ledger.verify import Key
+from luxima_retention.core.errors import StoreError
+from luxima_retention.evidence.ledger import Ledger
+from luxima_retention.evidence.ledger.bundle import export, write_sums
+from luxima_retention.evidence.ledger.checkpoint import Anchor
+from luxima_retention.evidence.ledger.verify import Key
 from luxima_retention.report.html import as_html
 from luxima_retention.report.model import Report
 from luxima_retention.report.plain import as_csv, as_json

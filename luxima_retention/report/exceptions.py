@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from luxima_retention.matrix import BY_NAME
-from luxima_retention.results import Word
+from luxima_retention.config.matrix import BY_NAME
+from luxima_retention.core.results import Outcome
 
 Row = dict[str, Any]
 
-#: exit codes of fault, unproven and drift: not compliant
+#: exit codes of fault, failed verification and drift: not compliant
 FAILED = frozenset({1, 6, 8})
 _ORDER = {name: number for number, name in enumerate(BY_NAME)}
 
@@ -73,12 +73,12 @@ def _one(code: str, row: Mapping[str, Any], *, detail: str = "", count: int = 1,
 
 def _of_stores(stores: Iterable[Row]) -> Iterator[Row]:
     for row in stores:
-        if row["word"] == Word.NOT_CONFIGURED:
+        if row["outcome"] == Outcome.NOT_CONFIGURED:
             yield _one("not-configured", row)
         elif row["exit_code"]:
             yield _one("survey", row, detail=row["sentence"], failed=row["exit_code"] in FAILED)
-        elif row["word"] in {Word.WOULD_REFUSE, Word.NOT_YET}:
-            yield _one(str(row["word"]).replace(" ", "-"), row, detail=row["sentence"])
+        elif row["outcome"] in {Outcome.WOULD_REFUSE, Outcome.NOT_YET_PROVABLE}:
+            yield _one(str(row["outcome"]).replace("_", "-"), row, detail=row["sentence"])
         if row["overdue"]:
             yield _one("overdue", row, count=row["overdue"], failed=True)
         elif row["expired"] and row["overdue"] is None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
 
-from luxima_retention.clock import iso
-from luxima_retention.errors import StoreError
-from luxima_retention.places import Access, open_place
+from luxima_retention.core.clock import iso
+from luxima_retention.core.errors import StoreError
+from luxima_retention.io.objects import Access, open_objects
 from luxima_retention.report.bundle import Evidence, stem, write_bundle
 from luxima_retention.report.html import as_html
 from luxima_retention.report.model import Report
@@ -96,7 +96,7 @@ def send(report: Report, form: str, lang: str, evidence: Evidence, *, url: str, 
         ConfigurationError: ``url`` names no place, or the extra ``pdf`` is not installed.
         StoreError: the place does not take it.
     """
-    place, digest = open_place(url, access), sha256()
+    place, digest = open_objects(url, access), sha256()
     name = stem(report) + FORMS[form]
     with TemporaryDirectory(prefix="luxima-report-") as home:
         path = Path(home) / name

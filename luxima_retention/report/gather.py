@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from luxima_retention.clock import Clock, system_clock
-from luxima_retention.errors import ExitCode, RetentionError, StoreError, TamperingFound
-from luxima_retention.matrix import BY_NAME
+from luxima_retention.config.matrix import BY_NAME
+from luxima_retention.core.clock import Clock, system_clock
+from luxima_retention.core.errors import ExitCode, RetentionError, StoreError, TamperingFound
+from luxima_retention.core.results import PolicyResult, RunResult
 from luxima_retention.report.model import LedgerState, Report, Terms, build
-from luxima_retention.results import PolicyResult, RunResult
 
 if TYPE_CHECKING:
-    from luxima_retention.ledger import Entry, Ledger
-    from luxima_retention.settings import Settings
+    from luxima_retention.config.settings import Settings
+    from luxima_retention.evidence.ledger import Entry, Ledger
 
 #: a run is expected this often where the settings expect none
 _DAILY = timedelta(days=1)
@@ -56,7 +56,7 @@ def gather(
 
 def _verified(settings: Settings, ledger: Ledger) -> tuple[LedgerState, RetentionError | None]:
     """What verification showed, or why it failed."""
-    from luxima_retention.ledger.checkpoint import open_anchors, trusted_key, verify
+    from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key, verify
 
     anchors = open_anchors(settings.ledger)
     named = tuple(anchor.url for anchor in anchors)
@@ -99,9 +99,9 @@ class _Entries:
 
 def _survey(settings: Settings, clock: Clock) -> RunResult:
     """A dry run over every policy; one that cannot even begin is told by each policy."""
-    from luxima_retention import runner
-    from luxima_retention.engine import failed
-    from luxima_retention.job import load
+    from luxima_retention.run import runner
+    from luxima_retention.run.engine import failed
+    from luxima_retention.run.job import load
 
     hooks = runner.Hooks(clock=clock)
     options = runner.Options(dry_run=True)
@@ -119,7 +119,7 @@ def _late(settings: Settings, survey: RunResult) -> RunResult | None:
 
     Only policies with expired records are asked again.
     """
-    from luxima_retention import runner
+    from luxima_retention.run import runner
 
     asked: list[PolicyResult] = []
     for policy in survey.policies:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
-from luxima_retention.clock import parse_iso
+from luxima_retention.core.clock import parse_iso
 from luxima_retention.report import page_one
 from luxima_retention.report.appendix import Cell, Kind, appendix
 from luxima_retention.report.minutes import dated, minutes
@@ -40,8 +40,8 @@ _SYMBOLS = {
     "kept": "✓",
     "empty": "○",
     "failed": "✗",
-    "not configured": "!",
-    "not applicable": "○",
+    "not_configured": "!",
+    "not_applicable": "○",
 }
 
 

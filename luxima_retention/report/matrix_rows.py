@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from luxima_retention.clock import iso
-from luxima_retention.matrix import BY_NAME
-from luxima_retention.plan import Pending, Survey
-from luxima_retention.results import PolicyResult, RunResult, TargetResult, Word
+from luxima_retention.config.matrix import BY_NAME
+from luxima_retention.core.clock import iso
+from luxima_retention.core.plan import Pending, Survey
+from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
 
 Row = dict[str, Any]
 #: policy and target
-Place = tuple[str, str]
+TargetKey = tuple[str, str]
 
 
 def rows(survey: RunResult, late: RunResult | None) -> Iterator[Row]:
@@ -33,11 +33,15 @@ def rows(survey: RunResult, late: RunResult | None) -> Iterator[Row]:
 def _nowhere(policy: PolicyResult) -> TargetResult:
     """What a policy without any store says, in the place of a store's row."""
     return TargetResult(
-        target="", word=policy.word, exit_code=policy.exit_code, sentence=policy.sentence, hint=policy.hint
+        target="",
+        outcome=policy.outcome,
+        exit_code=policy.exit_code,
+        sentence=policy.sentence,
+        hint=policy.hint,
     )
 
 
-def _expired(late: RunResult) -> Mapping[Place, int]:
+def _expired(late: RunResult) -> Mapping[TargetKey, int]:
     return {
         (policy.policy, target.target): target.survey.expired
         for policy in late.policies
@@ -57,7 +61,7 @@ def _row(policy: PolicyResult, target: TargetResult, now: datetime, late: int | 
         "storage": default.storage if default else "",
         "target": target.target,
         "retention_days": policy.retention_days,
-        "word": str(target.word),
+        "outcome": str(target.outcome),
         "exit_code": int(target.exit_code),
         "cutoff": iso(target.plan.cutoff) if target.plan else None,
         "expired": expired,
@@ -109,8 +113,8 @@ def _past_due(pending: tuple[Pending, ...], now: datetime) -> int:
 
 def _state(row: Row) -> str:
     """The row in a word, for the bar and the table; texts stand under ``state <word>``."""
-    if row["word"] in {Word.NOT_CONFIGURED, Word.NOT_APPLICABLE}:
-        return str(row["word"])
+    if row["outcome"] in {Outcome.NOT_CONFIGURED, Outcome.NOT_APPLICABLE}:
+        return str(row["outcome"])
     if row["exit_code"]:
         return "failed"
     if row["overdue"]:

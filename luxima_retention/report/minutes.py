@@ -15,8 +15,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from luxima_retention import __version__
-from luxima_retention.clock import parse_iso
-from luxima_retention.report.minutes_texts import CONDITIONS, FACTS, METHODS, SIGNERS, TEXTS, WORDS, Text
+from luxima_retention.core.clock import parse_iso
+from luxima_retention.report.minutes_texts import CONDITIONS, FACTS, METHODS, OUTCOMES, SIGNERS, TEXTS, Text
 from luxima_retention.report.model import Report
 
 _WIB = ZoneInfo("Asia/Jakarta")
@@ -170,7 +170,7 @@ def _days_of(runs: list[dict[str, Any]]) -> Text | None:
 def _dated_day(instant: datetime) -> Text:
     """``Selasa, 24 November 2026``, in Jakarta."""
     local = instant.astimezone(_WIB)
-    day, month = WORDS["days"][local.weekday()], WORDS["months"][local.month - 1]
+    day, month = OUTCOMES["days"][local.weekday()], OUTCOMES["months"][local.month - 1]
     return Text(
         id=f"{day.id}, {local.day} {month.id} {local.year}",
         en=f"{day.en}, {local.day} {month.en} {local.year}",

@@ -185,7 +185,7 @@ SIGNERS = (
     Text("Penanggung jawab (pimpinan perusahaan)", "Person responsible (head of the company)"),
 )
 
-WORDS = {
+OUTCOMES = {
     "days": (
         Text("Senin", "Monday"),
         Text("Selasa", "Tuesday"),

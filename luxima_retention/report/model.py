@@ -9,16 +9,16 @@ from enum import StrEnum
 from typing import Any
 
 from luxima_retention import __version__
-from luxima_retention.clock import iso, parse_iso
-from luxima_retention.entries import missed
-from luxima_retention.errors import RetentionError
-from luxima_retention.ledger import Entry
-from luxima_retention.matrix import BY_NAME
+from luxima_retention.config.matrix import BY_NAME
+from luxima_retention.core.clock import iso, parse_iso
+from luxima_retention.core.errors import RetentionError
+from luxima_retention.core.results import Outcome, RunResult
+from luxima_retention.evidence.entries import missed
+from luxima_retention.evidence.ledger import Entry
 from luxima_retention.report import matrix_rows, rules
 from luxima_retention.report.exceptions import found
 from luxima_retention.report.texts import sentence
 from luxima_retention.report.told import Told
-from luxima_retention.results import RunResult, Word
 
 Row = dict[str, Any]
 
@@ -259,7 +259,7 @@ def _silent(stores: Iterable[Row], told: Told, terms: Terms, until: datetime) ->
     """What no entry tells: policies that never ran, and runs that were due since the last one."""
     targets: dict[str, list[str]] = {}
     for row in stores:
-        if row["word"] not in {Word.NOT_CONFIGURED, Word.NOT_APPLICABLE}:
+        if row["outcome"] not in {Outcome.NOT_CONFIGURED, Outcome.NOT_APPLICABLE}:
             answered = [row["target"]] if row["skew_seconds"] is not None else []
             targets[row["policy"]] = targets.get(row["policy"], []) + answered
     for policy in (name for name in BY_NAME if told.begun and name in targets):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from luxima_retention.matrix import BY_NAME
+from luxima_retention.config.matrix import BY_NAME
 from luxima_retention.report.model import Report
 from luxima_retention.report.texts import number, text
 
@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 #: room right of the limit in a bar, so that what is beyond it can be seen
 _ROOM = 1.25
 #: states of stores that add nothing to the sums, because nobody knows what is in them
-_UNKNOWN = frozenset({"failed", "unknown", "not configured"})
+_UNKNOWN = frozenset({"failed", "unknown", "not_configured"})
 _NOTHING = {"destroyed": 0, "runs": 0, "missed": 0, "refused": 0}
 
 

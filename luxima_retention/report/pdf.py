@@ -13,10 +13,10 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
-from luxima_retention.clock import iso
-from luxima_retention.errors import ConfigurationError, StoreError
+from luxima_retention.core.clock import iso
+from luxima_retention.core.errors import ConfigurationError, StoreError
 from luxima_retention.report import page_one
-from luxima_retention.report.appendix import Cell, Kind, Part, appendix
+from luxima_retention.report.appendix import Annex, Cell, Kind, appendix
 from luxima_retention.report.minutes import dated, minutes
 from luxima_retention.report.model import Report, Verdict
 from luxima_retention.report.plain import as_json
@@ -190,7 +190,7 @@ def _store(row: Row, told: Told, lang: str, *, whole: bool = False) -> dict[str,
     }
 
 
-def _laid_out(part: Part, lang: str) -> dict[str, Any]:
+def _laid_out(part: Annex, lang: str) -> dict[str, Any]:
     return {
         "title": part.title,
         "note": part.note,

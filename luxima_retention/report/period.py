@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from luxima_retention.errors import ConfigurationError
+from luxima_retention.core.errors import ConfigurationError
 
 
 def month_of(name: str, now: datetime, zone: str) -> tuple[datetime, datetime]:

@@ -143,8 +143,8 @@ TEXTS = {
     "state kept": {"id": "melebihi batas, ada alasannya", "en": "older, with a reason"},
     "state empty": {"id": "tanpa catatan bertanggal", "en": "no dated record"},
     "state failed": {"id": "survei gagal", "en": "survey failed"},
-    "state not configured": {"id": "belum dikonfigurasi", "en": "not configured"},
-    "state not applicable": {"id": "tidak berlaku", "en": "not applicable"},
+    "state not_configured": {"id": "belum dikonfigurasi", "en": "not configured"},
+    "state not_applicable": {"id": "tidak berlaku", "en": "not applicable"},
     # --- columns --------------------------------------------------------------------------------------
     "policy": {"id": "Kebijakan", "en": "Policy"},
     "target": {"id": "Penyimpanan", "en": "Store"},

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from luxima_retention.clock import iso, parse_iso
-from luxima_retention.entries import checked_code
-from luxima_retention.errors import ExitCode
-from luxima_retention.ledger import Entry
-from luxima_retention.plan import Level
-from luxima_retention.results import WORDS, Word
+from luxima_retention.core.clock import iso, parse_iso
+from luxima_retention.core.errors import ExitCode
+from luxima_retention.core.plan import Level
+from luxima_retention.core.results import OUTCOMES, Outcome
+from luxima_retention.evidence.entries import checked_code
+from luxima_retention.evidence.ledger import Entry
 
 #: entries that tell that a run took place, or did not
 _SLOTS = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
@@ -369,10 +369,10 @@ def _judged(guards: Iterable[Mapping[str, Any]]) -> Row:
 def _outcome(entry: Entry) -> tuple[str | None, int | None]:
     """In a word, and the exit code: an entry that names neither says what they were all the same."""
     if entry.kind == "run.refused":
-        return str(Word.REFUSED), int(ExitCode.REFUSED)
+        return str(Outcome.REFUSED), int(ExitCode.REFUSED)
     if entry.kind == "run.checked":
         code = checked_code(Level(item["level"]) for item in entry.body.get("findings") or ())
-        return str(WORDS.get(code, Word.CHECKED)), int(code)
+        return str(OUTCOMES.get(code, Outcome.CHECKED)), int(code)
     return _text(entry.body, "outcome"), _known(entry.body, "exit_code")
 
 

@@ -37,7 +37,7 @@ def test_the_dry_run_counts_what_the_real_run_deletes(database):
     before = expired(database)
     held = database.execute(f"{EXPIRED} AND tenant = 't3'", CUTOFF)[0][0]
     planned = target(run.json("run", "audit-logs", "--dry-run"))
-    assert planned["outcome"] == "would delete"
+    assert planned["outcome"] == "would_delete"
     assert (planned["plan"]["items"], planned["plan"]["held"]) == (before - held, held)
     assert left(database) == 8760
 
@@ -49,7 +49,7 @@ def test_the_dry_run_counts_what_the_real_run_deletes(database):
     assert done["proof"] == {**done["proof"], "left": 0, "unexplained": 0}
 
     again = target(run.json("run", "audit-logs"))
-    assert (again["outcome"], again["done"]["destroyed"]) == ("nothing to do", 0)
+    assert (again["outcome"], again["done"]["destroyed"]) == ("nothing_to_do", 0)
     assert run("ledger", "verify").returncode == 0
 
 
@@ -299,7 +299,7 @@ def test_before_migrate_the_dry_run_counts_and_says_what_is_missing(database):
 
     run = Command(variables={"LUXIMA_DATABASE__DSN": database.dsn})
     found = target(run.json("run", "audit-logs", "--dry-run"))
-    assert found["outcome"] == "would refuse"
+    assert found["outcome"] == "would_refuse"
     assert found["survey"]["expired"] == expired(database) > 200
     assert "not-migrated" in {guard["guard"] for guard in found["guards"]}
     assert run("run", "audit-logs").returncode == 3
@@ -447,4 +447,4 @@ def test_without_a_database_everything_is_not_configured():
     from tests.servers.command import Command
 
     document = Command().json("run")
-    assert {policy["outcome"] for policy in document["policies"]} == {"not configured"}
+    assert {policy["outcome"] for policy in document["policies"]} == {"not_configured"}

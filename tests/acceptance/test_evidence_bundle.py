@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from luxima_retention.errors import ConfigurationError
-from luxima_retention.ledger.bundle import export
-from luxima_retention.ledger.checkpoint import Anchor, Signer, seal
-from luxima_retention.ledger.memory import MemoryLedger
-from luxima_retention.places import DirectoryPlace
+from luxima_retention.core.errors import ConfigurationError
+from luxima_retention.evidence.ledger.bundle import export
+from luxima_retention.evidence.ledger.checkpoint import Anchor, Signer, seal
+from luxima_retention.evidence.ledger.memory import MemoryLedger
+from luxima_retention.io.objects import DirectoryPlace
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 SIGNER = Signer("luxima.example/retention", Ed25519PrivateKey.from_private_bytes(b"\1" * 32))

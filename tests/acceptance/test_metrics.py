@@ -15,14 +15,14 @@ TIME = "--storage.tsdb.retention.time="
 @pytest.mark.parametrize(
     ("flags", "code", "outcome"),
     [
-        ([f"{TIME}60d"], 0, "not yet provable"),
-        ([f"{TIME}1440h"], 0, "not yet provable"),
-        ([f"{TIME}8w4d"], 0, "not yet provable"),
+        ([f"{TIME}60d"], 0, "not_yet_provable"),
+        ([f"{TIME}1440h"], 0, "not_yet_provable"),
+        ([f"{TIME}8w4d"], 0, "not_yet_provable"),
         ([f"{TIME}15d"], 8, "drift"),
         ([f"{TIME}70d"], 8, "drift"),
         ([], 8, "drift"),
         (["--storage.tsdb.retention.size=1GB"], 8, "drift"),
-        ([f"{TIME}60d", "--storage.tsdb.retention.size=1GB"], 0, "not yet provable"),
+        ([f"{TIME}60d", "--storage.tsdb.retention.size=1GB"], 0, "not_yet_provable"),
     ],
 )
 def test_each_limit_has_its_verdict(prometheus_factory, tmp_path, flags, code, outcome):
@@ -47,7 +47,7 @@ def test_replicas_are_asked_one_by_one_and_one_that_is_away_is_never_compliant(p
     run = Command(variables={"LUXIMA_PROMETHEUS__URLS": f"{server.url},http://127.0.0.1:{port}"})
     document = run.json("run", "metrics", code=3)
     outcomes = [target["outcome"] for target in document["policies"][0]["targets"]]
-    assert outcomes == ["not yet provable", "cannot"]
+    assert outcomes == ["not_yet_provable", "failed"]
 
 
 def test_explain_and_holds_have_nothing_to_say_about_what_is_only_checked():

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from luxima_retention.ledger.checkpoint import Signer, seal
-from luxima_retention.ledger.memory import MemoryLedger
+from luxima_retention.core.results import RunResult
+from luxima_retention.evidence.ledger.checkpoint import Signer, seal
+from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.report import bundle
 from luxima_retention.report.bundle import Evidence, write_bundle
 from luxima_retention.report.model import build
 from luxima_retention.report.plain import as_json
-from luxima_retention.results import RunResult
 
 AT = datetime(2026, 10, 5, 8, 30, tzinfo=UTC)
 START, END = datetime(2026, 9, 30, 17, tzinfo=UTC), datetime(2026, 10, 31, 17, tzinfo=UTC)

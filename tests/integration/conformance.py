@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from luxima_retention.plan import Hold, Plan, Request, Survey, cutoff_at, decide
-from luxima_retention.stores import Expirable, Work
+from luxima_retention.core.plan import Hold, Plan, Request, Survey, cutoff_at, decide
+from luxima_retention.core.protocol import Expirable, Work
 
 DAY = timedelta(days=1)
 RETENTION = 90

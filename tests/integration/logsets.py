@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from luxima_retention.settings import RotationSettings
+from luxima_retention.config.settings import RotationSettings
 from luxima_retention.stores.logfiles.outcome import Rotations
 from luxima_retention.stores.logfiles.rotate import rotate
 from luxima_retention.stores.logfiles.sets import LogSet, log_sets

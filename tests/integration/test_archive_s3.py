@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from luxima_retention.archive import Run, check, open_archive
-from luxima_retention.archive.restore import restore_table
-from luxima_retention.errors import ArchiveError, ConfigurationError, StoreError, TamperingFound
-from luxima_retention.plan import Hold
-from luxima_retention.settings import ArchiveSettings
+from luxima_retention.config.settings import ArchiveSettings
+from luxima_retention.core.errors import ArchiveError, ConfigurationError, StoreError, TamperingFound
+from luxima_retention.core.plan import Hold
+from luxima_retention.evidence.archive import Run, check, open_archive
+from luxima_retention.evidence.archive.restore import restore_table
 from tests.servers.s3 import READER_ACCESS_KEY, READER_SECRET_KEY
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -7,11 +7,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from luxima_retention import sqlfiles
-from luxima_retention.errors import StoreError, TamperingFound
-from luxima_retention.ledger import verify_chain
-from luxima_retention.ledger.entry import make
-from luxima_retention.ledger.postgres import PostgresLedger, database_fingerprint
+from luxima_retention.core.errors import StoreError, TamperingFound
+from luxima_retention.evidence.ledger import verify_chain
+from luxima_retention.evidence.ledger.entry import make
+from luxima_retention.evidence.ledger.postgres import PostgresLedger, database_fingerprint
+from luxima_retention.io import sqlfiles
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 

@@ -23,8 +23,8 @@ from typing import ClassVar
 
 import pytest
 
-from luxima_retention.errors import ExitCode, StoreError
-from luxima_retention.plan import Hold
+from luxima_retention.core.errors import ExitCode, StoreError
+from luxima_retention.core.plan import Hold
 from luxima_retention.stores.logfiles import safe
 from luxima_retention.stores.logfiles.rotate import rotate
 from luxima_retention.stores.logfiles.terms import Terms
@@ -733,7 +733,7 @@ def test_two_rotations_at_once_do_not_meet(log, tmp_path):
     held = safe.Directory.open(str(log.parent))
     held.lock()
     result = turned(log)
-    assert (result.code, result.rotated) == (ExitCode.LEASED, [])
+    assert (result.code, result.rotated) == (ExitCode.LOCKED, [])
     held.close()
     status = tmp_path / "status"
     status.touch(mode=0o640)

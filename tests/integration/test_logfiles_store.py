@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from luxima_retention.clock import system_clock
-from luxima_retention.plan import Hold, Level
+from luxima_retention.core.clock import system_clock
+from luxima_retention.core.plan import Hold, Level
 from luxima_retention.stores.logfiles.safe import BusyError, Directory
 from luxima_retention.stores.logfiles.store import LogFilesStore
 from tests.integration import conformance
@@ -163,7 +163,7 @@ def test_what_would_hinder_a_run_is_found_first(files, break_it, code):
     assert store.preflight(request_of(files, store)) == ()
     break_it(files.root)
     (finding,) = store.preflight(request_of(files, store))
-    assert (finding.code, finding.level) == (code, Level.CANNOT)
+    assert (finding.code, finding.level) == (code, Level.FAILED)
 
 
 def test_a_log_that_has_not_rotated_for_longer_than_the_period_is_told(files):

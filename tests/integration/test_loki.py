@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from luxima_retention.settings import LokiSettings
+from luxima_retention.config.settings import LokiSettings
 from luxima_retention.stores.loki import open_loki
 from luxima_retention.stores.loki.keys import DAY_MS, milliseconds, parse_chunk
 from luxima_retention.stores.loki.tsdb_index import read
@@ -121,7 +121,7 @@ def test_what_has_expired_is_gone_and_nothing_else(command, s3_client, bucket, n
     load(s3_client, bucket, name)
     before = keys(s3_client, bucket)
     planned = run(command, "--dry-run")
-    assert planned["outcome"] == "would delete"
+    assert planned["outcome"] == "would_delete"
     assert keys(s3_client, bucket) == before
     done = run(command)
     assert done["done"]["destroyed"] == planned["plan"]["items"]
@@ -135,7 +135,7 @@ def test_what_has_expired_is_gone_and_nothing_else(command, s3_client, bucket, n
         assert chunks(left) >= KEPT
         days = {parse_chunk(key, NOW_MS).end // DAY_MS for key in chunks(left) - KEPT}
         assert days <= {CUTOFF_MS // DAY_MS}
-    assert run(command)["outcome"] == "nothing to do"
+    assert run(command)["outcome"] == "nothing_to_do"
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def settings_of(s3, bucket, **more):
 
 def test_phase_two_comes_after_the_grace_period_and_not_while_a_table_is_back(s3, s3_client, bucket):
     """Two daily runs, with a clock of our own."""
-    from luxima_retention.engine import Environment, Policy, run_policy
-    from luxima_retention.guards import Limits
+    from luxima_retention.core.guards import Limits
+    from luxima_retention.run.engine import Environment, Policy, run_policy
     from tests.unit.test_engine import FakeState
 
     load(s3_client, bucket, "tsdb-v13-compacted")

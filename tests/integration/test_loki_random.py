@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from luxima_retention.engine import Environment, Policy, run_policy
-from luxima_retention.guards import Limits
-from luxima_retention.settings import LokiSettings
+from luxima_retention.config.settings import LokiSettings
+from luxima_retention.core.guards import Limits
+from luxima_retention.run.engine import Environment, Policy, run_policy
 from luxima_retention.stores.loki import open_loki
 from luxima_retention.stores.loki.keys import DAY_MS, Chunk, milliseconds
 from tests.servers.loki_index import index_file

@@ -159,7 +159,7 @@ def test_what_a_late_file_names_waits_a_whole_grace_period_again(loki):
     loki.table(CUT - 1, None, [OLD, late], name="1795-ingester-0-17954")
     again = loki.run()
     assert (again["done"]["destroyed"], again["done"]["condemned"]) == (1, 2)
-    assert loki.run()["outcome"] == "nothing to do"
+    assert loki.run()["outcome"] == "nothing_to_do"
     assert {OLD.key, late.key} <= loki.present()
     loki.wait()
     assert loki.run()["done"]["destroyed"] == 2
@@ -188,7 +188,7 @@ def test_a_table_that_came_back_unreadable_keeps_what_it_may_name(loki):
     name = f"index/index_{CUT - 1}/1795-ingester-0-17954.tsdb.gz"
     loki.put(name, b"not gzip")
     kept = loki.run()
-    assert (kept["outcome"], kept["survey"]["locked"]) == ("nothing to do", 1)
+    assert (kept["outcome"], kept["survey"]["locked"]) == ("nothing_to_do", 1)
     assert OLD.key in loki.present()
     loki.client.delete_object(Bucket=loki.name, Key=name)
     assert loki.run()["done"]["destroyed"] == 1
@@ -206,7 +206,7 @@ def test_a_hold_that_came_between_the_phases_keeps_what_its_index_names(loki):
     hold = ("--from", "2026-10-23T04:30:00Z", "--to", "2026-10-23T04:40:00Z", "--reason", "case")
     assert loki.command("hold", "add", "--policy", "application-logs", *hold).returncode == 0
     kept = loki.run()
-    assert (kept["outcome"], kept["survey"]["held"]) == ("nothing to do", 2)
+    assert (kept["outcome"], kept["survey"]["held"]) == ("nothing_to_do", 2)
     assert {OLD.key, other.key} <= loki.present()
 
 
@@ -335,7 +335,7 @@ def test_an_index_whose_chunks_are_nowhere_is_told(loki):
 def test_an_offline_sweep_leaves_young_objects_alone(loki):
     loki.add(OLD)
     swept = loki.offline("--sweep", LUXIMA_LOKI__MIN_OBJECT_AGE="24h")
-    assert (swept["outcome"], swept["survey"]["locked"]) == ("nothing to do", 1)
+    assert (swept["outcome"], swept["survey"]["locked"]) == ("nothing_to_do", 1)
     assert loki.present() == {OLD.key}
     assert loki.offline("--sweep")["done"]["destroyed"] == 1
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from luxima_retention.ledger import open_ledger
+from luxima_retention.evidence.ledger import open_ledger
 from tests.servers.command import ROOT, audit_log
 from tests.servers.process import wait_until
 

@@ -10,9 +10,9 @@ import pytest
 import requests
 from pydantic import SecretStr, ValidationError
 
-from luxima_retention.errors import ConfigurationError, ExitCode, StoreError
-from luxima_retention.plan import Request, cutoff_at
-from luxima_retention.settings import PrometheusSettings
+from luxima_retention.config.settings import PrometheusSettings
+from luxima_retention.core.errors import ConfigurationError, ExitCode, StoreError
+from luxima_retention.core.plan import Request, cutoff_at
 from luxima_retention.stores.prometheus.store import PrometheusStore, open_prometheus
 from luxima_retention.stores.prometheus.verdict import Mode
 from tests.servers.process import Process, free_ports, listening, scratch, wait_until

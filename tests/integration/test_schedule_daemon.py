@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from luxima_retention.ledger import open_ledger
+from luxima_retention.evidence.ledger import open_ledger
 from tests.servers.command import Command, audit_log
 from tests.servers.process import free_ports, wait_until
 from tests.servers.programs import faketime_library

@@ -9,13 +9,14 @@ import psycopg
 import pytest
 import requests
 
-from luxima_retention.errors import StoreError
-from luxima_retention.migrate import Target, migrate
-from luxima_retention.plan import Hold, Level
-from luxima_retention.settings import PaceSettings, TableSettings
-from luxima_retention.stores.postgrest.client import Client
-from luxima_retention.stores.postgrest.store import PostgrestStore
-from luxima_retention.stores.table import TableStore
+from luxima_retention.config.settings import PaceSettings, TableSettings
+from luxima_retention.core.errors import StoreError
+from luxima_retention.core.plan import Hold, Level
+from luxima_retention.run.migrate import migrate
+from luxima_retention.stores.supabase.client import Client
+from luxima_retention.stores.supabase.store import PostgrestStore
+from luxima_retention.stores.table.shape import TableTarget
+from luxima_retention.stores.table.store import TableStore
 from tests.integration import conformance
 from tests.integration.conformance import PROMISES
 from tests.servers.command import Command
@@ -62,7 +63,7 @@ class AuthHarness:
             admin.execute(f'GRANT USAGE ON SCHEMA auth TO "{name}_postgres" WITH GRANT OPTION')
             rights = "SELECT, INSERT, DELETE, TRIGGER, REFERENCES"
             admin.execute(f'GRANT {rights} ON auth.audit_log_entries TO "{name}_postgres" WITH GRANT OPTION')
-        self.target = Target(policy=self.policy, table=ENTRIES, floor_days=30, register=False)
+        self.target = TableTarget(policy=self.policy, table=ENTRIES, floor_days=30, register=False)
         with psycopg.connect(self.postgres) as owner:
             migrate(owner, (self.target,), job_role=f"{name}_job")
 
@@ -150,7 +151,7 @@ def set_up(database, roles):
     with database.connect() as owner:
         owner.execute(EVENTS)
     table = TableSettings(table="app.security_events", time_column="occurred_at")
-    target = Target(
+    target = TableTarget(
         policy="security-events", table=table, floor_days=30, register=False, rest_role=roles.service
     )
     database.login("job")
@@ -200,8 +201,8 @@ def test_every_row_behind_postgrest_explains_itself(rest):
 
 @pytest.mark.parametrize("fault", [*FAULTS, "every tenth"])
 def test_lost_answers_and_refusals_delete_exactly_what_was_planned(rest, fault, monkeypatch):
-    monkeypatch.setattr("luxima_retention.stores.postgrest.store.FIRST_BATCH", 100)
-    monkeypatch.setattr("luxima_retention.stores.postgrest.store.LARGEST_BATCH", 100)
+    monkeypatch.setattr("luxima_retention.stores.supabase.store.FIRST_BATCH", 100)
+    monkeypatch.setattr("luxima_retention.stores.supabase.store.LARGEST_BATCH", 100)
     items = conformance.some(1500)
     rest.fill(items)
     store = rest.open()
@@ -243,7 +244,7 @@ def test_a_key_that_may_not_is_an_error_with_its_sentence(rest, key, said):
 
 def test_both_transports_name_the_same_store(rest):
     table = TableSettings(table="app.security_events", time_column="occurred_at")
-    target = Target(policy="security-events", table=table, floor_days=30, register=False)
+    target = TableTarget(policy="security-events", table=table, floor_days=30, register=False)
     direct = TableStore(rest.database.dsn, target, GENTLE, read_only=True)
     assert rest.open().identity().fingerprint == direct.identity().fingerprint
     direct.close()

@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from luxima_retention.errors import ConfigurationError, StoreError
-from luxima_retention.migrate import Target, migrate
-from luxima_retention.plan import Hold, Level
-from luxima_retention.settings import PaceSettings, TableSettings
-from luxima_retention.stores.memory import MemoryStore, Record
-from luxima_retention.stores.table import TableStore
-from luxima_retention.tablesql import function_name
+from luxima_retention.config.settings import PaceSettings, TableSettings
+from luxima_retention.core.errors import ConfigurationError, StoreError
+from luxima_retention.core.plan import Hold, Level
+from luxima_retention.run.migrate import migrate
+from luxima_retention.stores.memory.store import MemoryStore, Record
+from luxima_retention.stores.table.shape import TableTarget
+from luxima_retention.stores.table.sql import function_name
+from luxima_retention.stores.table.store import TableStore
 from tests.integration import conformance
 from tests.integration.conformance import PROMISES, Item
 from tests.servers.postgres import Database
@@ -78,7 +79,7 @@ class TableHarness:
         )
         quoted = ".".join(f'"{part}"' for part in self.table.table.split("."))
         self.quoted = quoted
-        self.target = Target(policy=self.policy, table=self.table, floor_days=30, register=True)
+        self.target = TableTarget(policy=self.policy, table=self.table, floor_days=30, register=True)
         with self.database.connect() as owner:
             owner.execute("CREATE SCHEMA core")
             owner.execute(f"CREATE TABLE {quoted} ({columns})")
@@ -248,7 +249,7 @@ def test_more_rights_than_needed_are_named(plain):
 def test_an_index_that_is_gone_is_named_and_migrate_changes_the_strategy(plain):
     with plain.database.connect() as owner:
         owner.execute("DROP INDEX core.events_created_at_id_idx")
-    assert findings(plain)["missing-index"].level is Level.CANNOT
+    assert findings(plain)["missing-index"].level is Level.FAILED
     plain.migrate()
     assert findings(plain)["no-index"].level is Level.INFO
     conformance.exactly_what_has_expired_goes(plain)
@@ -333,7 +334,7 @@ def test_a_key_of_a_type_outside_pg_catalog_is_found_by_its_schema(database):
         owner.execute(
             "INSERT INTO core.events SELECT n, now() - interval '1 year' FROM generate_series(1, 100) n"
         )
-    target = Target(
+    target = TableTarget(
         policy="audit-logs", table=TableSettings(table="core.events"), floor_days=30, register=True
     )
     job = database.login("job")
@@ -558,7 +559,7 @@ def test_migrate_refuses_what_cannot_be_emptied_safely(database, columns, settin
         owner.execute("CREATE SCHEMA core")
         owner.execute(f"CREATE TABLE core.events ({columns})")
     table = TableSettings(table="core.events", **settings)
-    target = Target(policy="security-events", table=table, floor_days=90, register=True)
+    target = TableTarget(policy="security-events", table=table, floor_days=90, register=True)
     database.login("job")
     with psycopg.connect(database.dsn) as owner:
         if said is None:
@@ -575,7 +576,9 @@ def test_a_view_and_a_missing_table_are_refused(database):
         owner.execute("CREATE VIEW core.events AS SELECT 1::bigint AS id, now() AS created_at")
     database.login("job")
     for name, said in (("core.events", "is no table"), ("core.missing", "there is no table")):
-        target = Target(policy="audit-logs", table=TableSettings(table=name), floor_days=90, register=True)
+        target = TableTarget(
+            policy="audit-logs", table=TableSettings(table=name), floor_days=90, register=True
+        )
         with psycopg.connect(database.dsn) as owner, pytest.raises(ConfigurationError, match=said):
             migrate(owner, (target,), job_role=f"{database.name}_job")
 

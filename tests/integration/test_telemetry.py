@@ -7,7 +7,7 @@ from pathlib import Path
 
 import requests
 
-from luxima_retention.telemetry import METRICS
+from luxima_retention.tell.telemetry import METRICS
 from tests.servers.command import audit_log
 from tests.servers.process import free_ports
 from tests.servers.stub import Answer, run_stub

@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from luxima_retention.clock import iso
-from luxima_retention.errors import ExitCode
-from luxima_retention.ledger.memory import MemoryLedger
-from luxima_retention.ledger.verify import Tree, leaf_hash
-from luxima_retention.matrix import BY_NAME
-from luxima_retention.plan import Count, Identity, Pending, Request, Survey, cutoff_at, decide
+from luxima_retention.config.matrix import BY_NAME
+from luxima_retention.core.clock import iso
+from luxima_retention.core.errors import ExitCode
+from luxima_retention.core.plan import Count, Identity, Pending, Request, Survey, cutoff_at, decide
+from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
+from luxima_retention.evidence.ledger.memory import MemoryLedger
+from luxima_retention.evidence.ledger.verify import Tree, leaf_hash
 from luxima_retention.report.model import LedgerState, Report, Terms, build
-from luxima_retention.results import PolicyResult, RunResult, TargetResult, Word
 
 #: the period: November 2026 in Jakarta
 START = datetime(2026, 10, 31, 17, tzinfo=UTC)
@@ -69,7 +69,7 @@ class History:
             "target": target,
             "retention_days": days,
             "cutoff": iso(cutoff),
-            "outcome": "done" if destroyed else "nothing to do",
+            "outcome": "done" if destroyed else "nothing_to_do",
             "exit_code": 0,
             "planned": destroyed,
             "destroyed": destroyed,
@@ -162,7 +162,7 @@ def store(
     """What the survey found in one store; ``age`` of its oldest record in days."""
     days = BY_NAME[policy].retention_days
     age = days if age is None else age
-    word = more.pop("word", Word.WOULD_DELETE if expired else Word.NOTHING)
+    outcome = more.pop("outcome", Outcome.WOULD_DELETE if expired else Outcome.NOTHING_TO_DO)
     facts = Survey(
         identity=Identity(kind="memory", target=target or TARGETS[policy], fingerprint="f"),
         store_clock=NOW + timedelta(seconds=1),
@@ -181,7 +181,7 @@ def store(
     checks = policy == "metrics"
     return TargetResult(
         target=facts.identity.target,
-        word=Word.COMPLIANT if checks and word is Word.NOTHING else word,
+        outcome=Outcome.COMPLIANT if checks and outcome is Outcome.NOTHING_TO_DO else outcome,
         survey=facts,
         plan=None if checks else plan,
         **more,
@@ -199,13 +199,15 @@ def survey(*stores: tuple[str, TargetResult], unset: tuple[str, ...] = ()) -> Ru
         nothing = PolicyResult(
             policy=name,
             retention_days=default.retention_days,
-            word=Word.NOT_CONFIGURED,
+            outcome=Outcome.NOT_CONFIGURED,
             sentence="no store is configured",
             hint="set loki.bucket",
         )
         targets = tuple(given.get(name, [store(name, age=usual[name])]))
         policies.append(
-            nothing if name in unset else replace(nothing, word=targets[0].word, targets=targets, hint=None)
+            nothing
+            if name in unset
+            else replace(nothing, outcome=targets[0].outcome, targets=targets, hint=None)
         )
     return RunResult(now=NOW, dry_run=True, policies=tuple(policies))
 
@@ -227,7 +229,7 @@ def made(history: History, found: RunResult, late: RunResult | None = None, **mo
 def late(policy: str, expired: int, target: str = "") -> RunResult:
     """What was overdue."""
     facts = store(policy, target, age=200, expired=expired)
-    result = PolicyResult(policy=policy, retention_days=1, word=Word.WOULD_DELETE, targets=(facts,))
+    result = PolicyResult(policy=policy, retention_days=1, outcome=Outcome.WOULD_DELETE, targets=(facts,))
     return RunResult(now=NOW, dry_run=True, policies=(result,))
 
 
@@ -236,7 +238,9 @@ def first_day() -> Report:
     sentence = (
         "a real run would refuse: share: 8120331 records of 9120441 would go (observed 89 %, limit 25 %)"
     )
-    backlog = store("audit-logs", age=1460, expired=8_120_331, word=Word.WOULD_REFUSE, sentence=sentence)
+    backlog = store(
+        "audit-logs", age=1460, expired=8_120_331, outcome=Outcome.WOULD_REFUSE, sentence=sentence
+    )
     history = History()
     history.say("key.created", START, None, key=KEY)
     return made(history, survey(("audit-logs", backlog)), late("audit-logs", 8_000_000))
@@ -281,7 +285,7 @@ def with_exceptions() -> Report:
     history.killed("application-logs", NOW - timedelta(hours=3), 17_000)
     silent = TargetResult(
         target="http://prometheus:9090",
-        word=Word.CANNOT,
+        outcome=Outcome.FAILED,
         exit_code=ExitCode.INCOMPLETE,
         sentence="http://prometheus:9090 does not answer: connection refused",
     )
@@ -292,7 +296,7 @@ def not_compliant() -> Report:
     """Overdue records, a run that could not prove itself, and runs that stopped days ago."""
     history = History()
     ordinary(history, 21)
-    history.run("audit-logs", START + 21 * DAY, 40_000, outcome="unproven", exit_code=6)
+    history.run("audit-logs", START + 21 * DAY, 40_000, outcome="verification_failed", exit_code=6)
     late_store = store("audit-logs", age=189, expired=412_870, held=312)
     return made(history, survey(("audit-logs", late_store)), late("audit-logs", 364_763))
 

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import pytest
 import zstandard
 
-from luxima_retention import failpoints
-from luxima_retention.archive import Archive, Run, check, open_archive
-from luxima_retention.archive.part import Sealed
-from luxima_retention.archive.restore import restore_file
-from luxima_retention.errors import ArchiveError, ConfigurationError, StoreError, TamperingFound
-from luxima_retention.places import DirectoryPlace, open_place
-from luxima_retention.plan import Hold
-from luxima_retention.settings import ArchiveSettings
+from luxima_retention.config.settings import ArchiveSettings
+from luxima_retention.core.errors import ArchiveError, ConfigurationError, StoreError, TamperingFound
+from luxima_retention.core.plan import Hold
+from luxima_retention.evidence.archive import Archive, Run, check, open_archive
+from luxima_retention.evidence.archive.part import Sealed
+from luxima_retention.evidence.archive.restore import restore_file
+from luxima_retention.io import failpoints
+from luxima_retention.io.objects import DirectoryPlace, open_objects
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 RUN = Run(
@@ -222,7 +222,7 @@ def test_settings_open_the_place_they_name(tmp_path):
     with pytest.raises(ValueError, match="object_lock needs"):
         ArchiveSettings(url="file:///x", retention_days=1, object_lock="governance")
     with pytest.raises(ConfigurationError, match="names no place"):
-        open_place("file://host/x")
+        open_objects("file://host/x")
 
 
 def test_a_directory_that_is_not_mounted_is_not_an_empty_archive(tmp_path):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxima_retention.archive.records import LEAF, Digester
-from luxima_retention.errors import ArchiveError
+from luxima_retention.core.errors import ArchiveError
+from luxima_retention.evidence.archive.records import LEAF, Digester
 
 fields = st.none() | st.text(
     st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]) | st.sampled_from('",\n\\é '),

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 import pytest
 
-from luxima_retention import guards, reference, results
 from luxima_retention.cli import COMMANDS, cli
-from luxima_retention.errors import ExitCode
-from luxima_retention.matrix import MATRIX
+from luxima_retention.config import reference
+from luxima_retention.config.matrix import MATRIX
+from luxima_retention.core import guards, results
+from luxima_retention.core.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 DOCS = {path.name: path.read_text() for path in [*ROOT.glob("docs/*.md"), ROOT / "README.md"]}
@@ -49,19 +50,27 @@ def test_every_option_of_run_is_in_the_docs():
 
 def test_the_settings_page_is_the_one_that_the_settings_make():
     assert DOCS["settings.md"].strip() == reference.page().strip(), (
-        "run: python -m luxima_retention.reference > docs/settings.md"
+        "run: python -m luxima_retention.config.reference > docs/settings.md"
     )
 
 
 def test_every_outcome_is_in_the_json_contract():
-    for word in results.Word:
+    for word in results.Outcome:
         assert f"`{word}`" in DOCS["json-contract.md"]
 
 
 def test_every_guard_is_in_the_docs():
-    source = (ROOT / "luxima_retention" / "guards.py").read_text()
+    source = (ROOT / "luxima_retention" / "core" / "guards.py").read_text()
     ids = re.findall(r'guard="([a-z-]+)"', source)
-    assert set(ids) >= {"identity", "clock-skew", "holds", "share", "max-items", "silence", "min-remaining"}
+    assert set(ids) >= {
+        "identity",
+        "clock-skew",
+        "holds",
+        "share",
+        "max-items",
+        "stale-source",
+        "min-remaining",
+    }
     for guard in ids:
         assert f"`{guard}`" in ALL
     assert guards.DEFAULT_SHARE

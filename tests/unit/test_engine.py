@@ -8,17 +8,17 @@ from decimal import Decimal
 
 import pytest
 
-from luxima_retention import history as histories
-from luxima_retention.archive import Archive
-from luxima_retention.engine import Environment, Policy, run_policy
-from luxima_retention.errors import ArchiveError, ExitCode, LeaseHeld, StoreError
-from luxima_retention.guards import Limits
-from luxima_retention.ledger.memory import MemoryLedger
-from luxima_retention.places import DirectoryPlace
-from luxima_retention.plan import Finding, Hold, Level
-from luxima_retention.planfile import Approved
-from luxima_retention.results import Word
-from luxima_retention.stores.memory import MemoryStore, Record
+from luxima_retention.core.errors import ArchiveError, ExitCode, LeaseHeld, StoreError
+from luxima_retention.core.guards import Limits
+from luxima_retention.core.plan import Finding, Hold, Level
+from luxima_retention.core.results import Outcome
+from luxima_retention.evidence import history as histories
+from luxima_retention.evidence.archive import Archive
+from luxima_retention.evidence.ledger.memory import MemoryLedger
+from luxima_retention.io.objects import DirectoryPlace
+from luxima_retention.run.engine import Environment, Policy, run_policy
+from luxima_retention.run.planfile import Approved
+from luxima_retention.stores.memory.store import MemoryStore, Record
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -43,7 +43,7 @@ class FakeRegister:
         self.error: Exception | None = None
 
     def all(self, **_):
-        from luxima_retention.holds import Registered
+        from luxima_retention.evidence.holds import Registered
 
         if self.error:
             raise self.error
@@ -89,7 +89,7 @@ def kinds(state) -> list[str]:
 def test_what_is_older_than_the_cutoff_goes_and_the_rest_stays():
     subject, state = store(400, 200, 181, 180, 179, 1), FakeState()
     result = apply(subject, state)
-    assert (result.word, result.exit_code) == (Word.DONE, ExitCode.DONE)
+    assert (result.outcome, result.exit_code) == (Outcome.DONE, ExitCode.DONE)
     assert sorted(record.key for record in subject.records) == ["r3", "r4", "r5"]
     assert only(result).totals.destroyed == 3
     assert kinds(state) == ["run.started", "batch", "batch", "run.completed"]
@@ -109,7 +109,7 @@ def test_a_second_run_on_the_same_day_deletes_nothing():
     subject, state = store(400, 200, 1), FakeState()
     apply(subject, state)
     result = apply(subject, state)
-    assert (result.word, result.exit_code) == (Word.NOTHING, ExitCode.DONE)
+    assert (result.outcome, result.exit_code) == (Outcome.NOTHING_TO_DO, ExitCode.DONE)
     assert only(result).totals.destroyed == 0
     assert kinds(state)[-1] == "run.completed"
 
@@ -117,7 +117,7 @@ def test_a_second_run_on_the_same_day_deletes_nothing():
 def test_a_dry_run_writes_nothing_anywhere():
     subject, state = store(400, 200, 1), FakeState()
     result = apply(subject, state, dry_run=True)
-    assert (result.word, result.exit_code) == (Word.WOULD_DELETE, ExitCode.DONE)
+    assert (result.outcome, result.exit_code) == (Outcome.WOULD_DELETE, ExitCode.DONE)
     assert only(result).plan.items == 2
     assert len(subject.records) == 3
     assert not state.ledger.all
@@ -126,7 +126,7 @@ def test_a_dry_run_writes_nothing_anywhere():
 def test_without_a_ledger_nothing_is_destroyed():
     subject = store(400, 1)
     result = run_policy(POLICY, (("memory", lambda: subject),), Environment(now=NOW, clock=lambda: NOW))
-    assert (result.word, result.exit_code) == (Word.REFUSED, ExitCode.REFUSED)
+    assert (result.outcome, result.exit_code) == (Outcome.REFUSED, ExitCode.REFUSED)
     assert "ledger" in only(result).sentence
     assert "database.dsn" in only(result).hint
     assert len(subject.records) == 2
@@ -164,7 +164,7 @@ def test_held_records_stay_and_are_counted():
 def test_a_hold_on_the_policy_pauses_it():
     subject = store(400, 1)
     result = apply(subject, FakeState(Hold(hold_id="H-9", policy="audit-logs")))
-    assert (result.word, result.exit_code) == (Word.PAUSED, ExitCode.DONE)
+    assert (result.outcome, result.exit_code) == (Outcome.PAUSED, ExitCode.DONE)
     assert "H-9" in only(result).sentence
     assert len(subject.records) == 2
 
@@ -217,12 +217,12 @@ def test_an_approved_backlog_is_drained_by_later_runs_without_a_word():
         stopping=lambda: bool(stop),
         progress=lambda _target, done, _planned: stop.append(True) if done >= 50 else None,
     )
-    assert (first.word, first.exit_code) == (Word.STOPPED, ExitCode.STOPPED)
+    assert (first.outcome, first.exit_code) == (Outcome.STOPPED, ExitCode.STOPPED)
     assert only(first).proof.explained == {"stopped": 50}
     assert histories.read(state.ledger, "audit-logs", "memory").backlog == 50
     tight = replace(POLICY, limits=replace(LIMITS, share=Decimal("0.25")))
     second = apply(subject, state, tight)
-    assert (second.word, second.exit_code) == (Word.DONE, ExitCode.DONE)
+    assert (second.outcome, second.exit_code) == (Outcome.DONE, ExitCode.DONE)
     assert len(subject.records) == 1
 
 
@@ -238,7 +238,7 @@ def test_a_store_of_nothing_but_expired_records_is_refused_until_the_value_is_na
     result = apply(subject, policy=replace(POLICY, limits=replace(LIMITS, max_silence=7 * DAY)))
     assert result.exit_code is ExitCode.REFUSED
     assert {verdict.guard for verdict in only(result).verdicts if not verdict.passed} == {
-        "silence",
+        "stale-source",
         "min-remaining",
     }
     named = replace(LIMITS, min_remaining=0, max_silence=None)
@@ -270,7 +270,7 @@ def test_a_second_run_beside_the_first_says_who_works():
     state = FakeState()
     state.leased = True
     result = apply(store(400, 1), state)
-    assert (result.word, result.exit_code) == (Word.LEASED, ExitCode.LEASED)
+    assert (result.outcome, result.exit_code) == (Outcome.LOCKED, ExitCode.LOCKED)
 
 
 def test_a_store_that_cannot_be_reached_is_no_empty_store():
@@ -281,15 +281,15 @@ def test_a_store_that_cannot_be_reached_is_no_empty_store():
     environment = Environment(now=NOW, state=FakeState(), clock=lambda: NOW)
     result = run_policy(POLICY, (("bad", fails), ("good", lambda: good)), environment)
     assert result.exit_code is ExitCode.INCOMPLETE
-    assert [target.word for target in result.targets] == [Word.CANNOT, Word.DONE]
+    assert [target.outcome for target in result.targets] == [Outcome.FAILED, Outcome.DONE]
     assert len(good.records) == 1
 
 
 def test_an_obstacle_that_preflight_finds_ends_the_target_before_the_first_delete():
-    finding = Finding(code="rls", level=Level.CANNOT, message="row-level security filters core.audit_log")
+    finding = Finding(code="rls", level=Level.FAILED, message="row-level security filters core.audit_log")
     subject = store(400, 1, findings=(finding,))
     result = apply(subject)
-    assert (result.word, result.exit_code) == (Word.CANNOT, ExitCode.INCOMPLETE)
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
     assert len(subject.records) == 2
 
 
@@ -308,10 +308,10 @@ def test_a_store_that_stages_more_than_planned_is_rolled_back():
 
     subject, state = Greedy(records=records(400, 200, 1), now=lambda: NOW), FakeState()
     result = apply(subject, state)
-    assert (result.word, result.exit_code) == (Word.UNPROVEN, ExitCode.UNPROVEN)
+    assert (result.outcome, result.exit_code) == (Outcome.VERIFICATION_FAILED, ExitCode.VERIFICATION_FAILED)
     assert len(subject.records) == 4
     said = state.ledger.all[-1].body
-    assert (said["outcome"], said["exit_code"]) == ("unproven", 6)
+    assert (said["outcome"], said["exit_code"]) == ("verification_failed", 6)
 
 
 def test_what_is_left_without_a_reason_fails_the_proof():
@@ -320,7 +320,7 @@ def test_what_is_left_without_a_reason_fails_the_proof():
             yield from MemoryStore.batches(self, replace(plan, items=1), work)
 
     result = apply(Lazy(records=records(400, 200, 1), now=lambda: NOW))
-    assert (result.word, result.exit_code) == (Word.UNPROVEN, ExitCode.UNPROVEN)
+    assert (result.outcome, result.exit_code) == (Outcome.VERIFICATION_FAILED, ExitCode.VERIFICATION_FAILED)
     assert only(result).proof.unexplained == 1
 
 
@@ -398,7 +398,7 @@ def test_a_failed_archive_deletes_nothing(tmp_path):
     archive.writer = broken
     subject = store(400, 1)
     result = apply(subject, policy=replace(POLICY, may_archive=True), archive=archive)
-    assert (result.word, result.exit_code) == (Word.CANNOT, ExitCode.INCOMPLETE)
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
     assert len(subject.records) == 2
 
 
@@ -441,14 +441,14 @@ def test_a_plan_of_another_store_is_refused():
 def test_a_plan_that_nobody_agrees_to_deletes_nothing():
     subject, state = store(400, 1), FakeState()
     result = apply(subject, state, confirm=lambda _plans: False)
-    assert (result.word, result.exit_code) == (Word.DECLINED, ExitCode.DONE)
+    assert (result.outcome, result.exit_code) == (Outcome.DECLINED, ExitCode.DONE)
     assert len(subject.records) == 2
     assert not state.ledger.all
 
 
 def test_a_run_that_is_told_to_stop_before_it_begins_stops():
     result = apply(store(400, 1), stopping=lambda: True)
-    assert (result.word, result.exit_code) == (Word.STOPPED, ExitCode.STOPPED)
+    assert (result.outcome, result.exit_code) == (Outcome.STOPPED, ExitCode.STOPPED)
 
 
 def test_undated_and_future_records_are_counted_and_never_touched():
@@ -492,6 +492,6 @@ def test_the_time_that_an_earlier_policy_took_is_no_difference_between_the_clock
     subject = MemoryStore(records=records(400, 1), now=lambda: later)
     environment = Environment(now=NOW, state=FakeState(), clock=lambda: later)
     result = run_policy(POLICY, (("memory", lambda: subject),), environment)
-    assert (result.word, result.exit_code) == (Word.DONE, ExitCode.DONE)
+    assert (result.outcome, result.exit_code) == (Outcome.DONE, ExitCode.DONE)
     (skew,) = (item for item in only(result).verdicts if item.guard == "clock-skew")
     assert skew.observed == "0 s"

@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from luxima_retention import clock
-from luxima_retention.archive import Run, open_archive
 from luxima_retention.cli import archive as archive_cli
 from luxima_retention.cli import ledger as ledger_cli
-from luxima_retention.errors import ConfigurationError, TamperingFound
-from luxima_retention.ledger.checkpoint import Signer, open_anchors, seal
-from luxima_retention.ledger.file import FileLedger
-from luxima_retention.plan import Hold
-from luxima_retention.settings import ArchiveSettings, LedgerSettings
+from luxima_retention.config.settings import ArchiveSettings, LedgerSettings
+from luxima_retention.core import clock
+from luxima_retention.core.errors import ConfigurationError, TamperingFound
+from luxima_retention.core.plan import Hold
+from luxima_retention.evidence.archive import Run, open_archive
+from luxima_retention.evidence.ledger.checkpoint import Signer, open_anchors, seal
+from luxima_retention.evidence.ledger.file import FileLedger
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 RUN = "0190f7d0-0000-4000-8000-000000000001"

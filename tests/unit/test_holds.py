@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from luxima_retention.errors import ConfigurationError, LeaseHeld, StoreError, TamperingFound
-from luxima_retention.holds import FileRegister, Release, in_force
-from luxima_retention.lease import take_file
-from luxima_retention.ledger.file import FileLedger
-from luxima_retention.plan import Hold
-from luxima_retention.state import State
+from luxima_retention.core.errors import ConfigurationError, LeaseHeld, StoreError, TamperingFound
+from luxima_retention.core.plan import Hold
+from luxima_retention.evidence.holds import FileRegister, Release, in_force
+from luxima_retention.evidence.ledger.file import FileLedger
+from luxima_retention.run.lease import take_file
+from luxima_retention.run.state import State
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 

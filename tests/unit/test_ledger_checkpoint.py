@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luxima_retention.errors import ConfigurationError, StoreError, TamperingFound
-from luxima_retention.ledger.checkpoint import (
+from luxima_retention.config.settings import LedgerSettings
+from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
+from luxima_retention.evidence.ledger.checkpoint import (
     Anchor,
     Signer,
     generate,
@@ -21,10 +22,10 @@ from luxima_retention.ledger.checkpoint import (
     trusted_key,
     verify,
 )
-from luxima_retention.ledger.entry import make, read
-from luxima_retention.ledger.file import FileLedger
-from luxima_retention.ledger.memory import MemoryLedger
-from luxima_retention.ledger.verify import (
+from luxima_retention.evidence.ledger.entry import make, read
+from luxima_retention.evidence.ledger.file import FileLedger
+from luxima_retention.evidence.ledger.memory import MemoryLedger
+from luxima_retention.evidence.ledger.verify import (
     Checkpoint,
     Key,
     TamperedError,
@@ -34,8 +35,7 @@ from luxima_retention.ledger.verify import (
     leaf_hash,
     open_note,
 )
-from luxima_retention.places import DirectoryPlace
-from luxima_retention.settings import LedgerSettings
+from luxima_retention.io.objects import DirectoryPlace
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 ORIGIN = "luxima.example/retention"

@@ -9,11 +9,11 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxima_retention.errors import TamperingFound
-from luxima_retention.ledger import GENESIS, verify_chain
-from luxima_retention.ledger.entry import make, read
-from luxima_retention.ledger.memory import MemoryLedger
-from luxima_retention.ledger.verify import canonical, parse
+from luxima_retention.core.errors import TamperingFound
+from luxima_retention.evidence.ledger import GENESIS, verify_chain
+from luxima_retention.evidence.ledger.entry import make, read
+from luxima_retention.evidence.ledger.memory import MemoryLedger
+from luxima_retention.evidence.ledger.verify import canonical, parse
 
 AT = datetime(2026, 11, 23, 8, 30, 0, 123456, tzinfo=UTC)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxima_retention.errors import StoreError, TamperingFound
-from luxima_retention.ledger import verify_chain
-from luxima_retention.ledger.file import FileLedger
+from luxima_retention.core.errors import StoreError, TamperingFound
+from luxima_retention.evidence.ledger import verify_chain
+from luxima_retention.evidence.ledger.file import FileLedger
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 
@@ -52,7 +52,7 @@ def test_only_its_owner_may_read_it(ledger):
 def test_appenders_in_many_processes_leave_one_chain(ledger):
     script = (
         "import sys\nfrom datetime import UTC, datetime\nfrom pathlib import Path\n"
-        "from luxima_retention.ledger.file import FileLedger\n"
+        "from luxima_retention.evidence.ledger.file import FileLedger\n"
         "ledger = FileLedger(Path(sys.argv[1]))\n"
         "for number in range(25):\n"
         "    ledger.append('batch', {'number': number}, policy=None, at=datetime.now(UTC))\n"

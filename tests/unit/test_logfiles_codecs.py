@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from luxima_retention.errors import StoreError
+from luxima_retention.core.errors import StoreError
 from luxima_retention.stores.logfiles import codecs
 from tests.servers.programs import find_program
 

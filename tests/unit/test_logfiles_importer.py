@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxima_retention.errors import ConfigurationError
-from luxima_retention.settings import RotationSetSettings, Settings
+from luxima_retention.config.settings import RotationSetSettings, Settings
+from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.stores.logfiles.importer import TABOO, import_files
 from luxima_retention.stores.logfiles.importer_directives import DIRECTIVES
 from luxima_retention.stores.logfiles.importer_scripts import hook_of

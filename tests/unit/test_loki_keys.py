@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxima_retention.errors import StoreError
+from luxima_retention.core.errors import StoreError
 from luxima_retention.stores.loki.keys import (
     DAY_MS,
     Chunk,

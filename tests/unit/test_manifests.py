@@ -19,14 +19,14 @@ import pytest
 import yaml
 
 from luxima_retention.cli import cli
-from luxima_retention.configuration import load
-from luxima_retention.cronline import parse
-from luxima_retention.errors import ExitCode
-from luxima_retention.job import Opening
-from luxima_retention.job import load as load_job
-from luxima_retention.matrix import BY_NAME
-from luxima_retention.schedule import slots
-from luxima_retention.settings import RotationSettings, Settings
+from luxima_retention.config.cronline import parse
+from luxima_retention.config.matrix import BY_NAME
+from luxima_retention.config.settings import RotationSettings, Settings
+from luxima_retention.config.sources import load
+from luxima_retention.core.errors import ExitCode
+from luxima_retention.run.job import Opening
+from luxima_retention.run.job import load as load_job
+from luxima_retention.run.schedule import slots
 
 ROOT = Path(__file__).parents[2]
 CRON = ROOT / "cron"

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from luxima_retention.errors import ConfigurationError, GuardRefused
-from luxima_retention.plan import Identity, Request, Survey, decide
-from luxima_retention.planfile import VALID_FOR, beyond, load, save
+from luxima_retention.core.errors import ConfigurationError, GuardRefused
+from luxima_retention.core.plan import Identity, Request, Survey, decide
+from luxima_retention.run.planfile import VALID_FOR, beyond, load, save
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxima_retention.errors import ExitCode
+from luxima_retention.core.errors import ExitCode
 from luxima_retention.stores.prometheus import reading
 from luxima_retention.stores.prometheus.reading import Limits, Metrics
 from luxima_retention.stores.prometheus.verdict import Code, Facts, Mode, in_force, judge

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from luxima_retention.errors import ExitCode
-from luxima_retention.ledger.memory import MemoryLedger
-from luxima_retention.plan import Pending
+from luxima_retention.core.errors import ExitCode
+from luxima_retention.core.plan import Pending
+from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
+from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.report.model import LedgerState, Verdict, build
 from luxima_retention.report.plain import as_csv, as_json
 from luxima_retention.report.rules import compared
-from luxima_retention.results import PolicyResult, RunResult, TargetResult, Word
 from tests.unit import report_states as states
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,12 +27,12 @@ def completed(code=0, target="core.audit_log"):
     return "run.completed", {"run_id": "r", "target": target, "exit_code": code, "destroyed": 7}
 
 
-def report(*said, error=None, word=Word.NOTHING, code=ExitCode.DONE):
+def report(*said, error=None, outcome=Outcome.NOTHING_TO_DO, code=ExitCode.DONE):
     ledger = MemoryLedger()
     for number, (kind, body) in enumerate(said):
         ledger.append(kind, body, policy="audit-logs", at=START + timedelta(hours=number))
-    target = TargetResult(target="core.audit_log", word=word, exit_code=code)
-    policy = PolicyResult(policy="audit-logs", retention_days=180, word=word, targets=(target,))
+    target = TargetResult(target="core.audit_log", outcome=outcome, exit_code=code)
+    policy = PolicyResult(policy="audit-logs", retention_days=180, outcome=outcome, targets=(target,))
     survey = RunResult(now=END, dry_run=True, policies=(policy,))
     return build(ledger.entries(), survey, START, END, error)
 
@@ -42,7 +42,7 @@ def report(*said, error=None, word=Word.NOTHING, code=ExitCode.DONE):
     [
         (report(), Verdict.NOTHING_YET),
         (report(completed()), Verdict.COMPLIANT),
-        (report(completed(), word=Word.NOT_CONFIGURED), Verdict.EXCEPTIONS),
+        (report(completed(), outcome=Outcome.NOT_CONFIGURED), Verdict.EXCEPTIONS),
         (report(("run.refused", {"target": "t", "guards": []})), Verdict.EXCEPTIONS),
         (report(("slot.missed", {"missed": 2})), Verdict.EXCEPTIONS),
         (report(completed(code=6)), Verdict.NOT_COMPLIANT),

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from luxima_retention.cli import cli
-from luxima_retention.errors import ConfigurationError, StoreError
-from luxima_retention.ledger.file import FileLedger
+from luxima_retention.core.errors import ConfigurationError, StoreError
+from luxima_retention.evidence.ledger.file import FileLedger
 from luxima_retention.report.period import month_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from luxima_retention.ledger.memory import MemoryLedger
+from luxima_retention.core.results import RunResult
+from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.report.minutes import dated, minutes
 from luxima_retention.report.minutes_texts import FACTS, Text
 from luxima_retention.report.model import build
-from luxima_retention.results import RunResult
 
 START = datetime(2025, 12, 31, 17, tzinfo=UTC)
 END = datetime(2026, 1, 31, 17, tzinfo=UTC)

@@ -11,7 +11,7 @@ from importlib.resources import files
 import pytest
 import typst
 
-from luxima_retention.errors import ConfigurationError
+from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.report.appendix import appendix
 from luxima_retention.report.html import as_html
 from luxima_retention.report.pdf import as_pdf, breakable, document, printable

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxima_retention.clock import iso
-from luxima_retention.ledger.memory import MemoryLedger
+from luxima_retention.core.clock import iso
+from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.report.minutes import minutes
 from luxima_retention.report.model import Verdict
 from luxima_retention.report.plain import as_csv
@@ -123,7 +123,7 @@ def test_a_batch_without_a_result_leaves_nothing_unknown_once_all_that_was_plann
     ("level", "code", "word", "verdict"),
     [
         ("drift", 8, "drift", Verdict.NOT_COMPLIANT),
-        ("cannot", 3, "cannot", Verdict.EXCEPTIONS),
+        ("failed", 3, "failed", Verdict.EXCEPTIONS),
         ("warning", 0, "checked", Verdict.COMPLIANT),
     ],
 )

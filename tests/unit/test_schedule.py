@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luxima_retention.cli import cli
-from luxima_retention.cronline import parse
-from luxima_retention.errors import ConfigurationError
-from luxima_retention.schedule import Daemon, Hooks, Slot, due, slots, upcoming
-from luxima_retention.settings import Settings
+from luxima_retention.config.cronline import parse
+from luxima_retention.config.settings import Settings
+from luxima_retention.core.errors import ConfigurationError
+from luxima_retention.run.schedule import Daemon, Hooks, Slot, due, slots, upcoming
 
 JAKARTA = ZoneInfo("Asia/Jakarta")
 START = datetime(2026, 1, 1, 0, 0, tzinfo=JAKARTA)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from luxima_retention.configuration import load
-from luxima_retention.errors import ConfigurationError
+from luxima_retention.config.sources import load
+from luxima_retention.core.errors import ConfigurationError
 
 
 @pytest.fixture

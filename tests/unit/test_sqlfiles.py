@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from luxima_retention import sqlfiles
+from luxima_retention.io import sqlfiles
 
 DIRECTORIES = ("migrations", "queries", "templates")
 

@@ -17,8 +17,6 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "luxima_retention"
 SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "jobs").glob("*.py")])
 IO = {"psycopg", "boto3", "requests", "socket", "subprocess", "urllib", "click", "pydantic"}
-#: modules without I/O and without a clock of their own
-PURE = ["matrix", "plan", "guards", "proof", "entries", "results", "durations", "stores/table_findings"]
 
 
 def tree(path):
@@ -49,38 +47,37 @@ def body_lines(node):
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 
 
-def test_stores_know_neither_the_engine_nor_each_other():
-    rooms = {"memory", "table", "loki", "logfiles", "prometheus", "postgrest"}
-    above = {
-        "engine",
-        "runner",
-        "act",
-        "guards",
-        "history",
-        "holds",
-        "lease",
-        "state",
-        "job",
-        "cli",
-        "results",
-    }
-    for path in (PACKAGE / "stores").rglob("*.py"):
-        own = path.relative_to(PACKAGE / "stores").parts[0].removesuffix(".py").split("_")[0]
+WINGS = ["core", "io", "config", "evidence", "stores", "run", "tell", "report", "cli"]
+
+
+def room(name):
+    """The wing of a module, and within ``stores`` its kind: ``("stores", "loki")``."""
+    parts = name.split(".")
+    if parts[0] != "luxima_retention" or len(parts) < 2 or parts[1] not in WINGS:
+        return None
+    return parts[1], parts[2] if parts[1] == "stores" and len(parts) > 2 else ""
+
+
+def test_imports_point_down_the_wings_and_stores_do_not_know_each_other():
+    """Not even lazily: what a wing may use stands below it."""
+    for path in PACKAGE.rglob("*.py"):
+        own = room(module_of(path))
+        if own is None:
+            continue
         for name in imports(path):
-            parts = name.split(".")
-            assert parts[:1] != ["jobs"]
-            if parts[0] == "luxima_retention" and len(parts) > 1:
-                assert parts[1] not in above, f"{path} imports {name}"
-                if parts[1] == "stores" and len(parts) > 2:
-                    other = parts[2].split("_")[0]
-                    assert other == own or other not in rooms, f"{path} imports {name}"
+            other = room(name)
+            if other is None or other == own:
+                continue
+            assert WINGS.index(other[0]) <= WINGS.index(own[0]), f"{path} imports {name}"
+            if own[0] == other[0] == "stores" and own[1] and other[1]:
+                assert own[1] == other[1], f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_pure_modules_do_no_io(name):
-    for imported in imports(PACKAGE / f"{name}.py"):
-        assert imported.split(".")[0] not in IO, f"{name} imports {imported}"
-    assert "system_clock" not in (PACKAGE / f"{name}.py").read_text()
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda path: path.stem)
+def test_core_does_no_io(path):
+    for imported in imports(path):
+        assert imported.split(".")[0] not in IO, f"{path} imports {imported}"
+    assert path.stem == "clock" or "system_clock" not in path.read_text()
 
 
 def test_only_the_command_line_knows_the_command_line():
@@ -201,7 +198,7 @@ def test_the_installed_wheel_works_outside_of_the_repository(wheel, tmp_path):
     code = f"import sys; sys.path[:0] = [{str(site)!r}]; sys.path += {libraries!r};"
     code += (
         "import luxima_retention; assert luxima_retention.__file__.startswith(sys.path[0]);"
-        "from luxima_retention.sqlfiles import names; assert names('migrations');"
+        "from luxima_retention.io.sqlfiles import names; assert names('migrations');"
         "from luxima_retention.cli import main; main(sys.argv[1:])"
     )
     empty = tmp_path / "elsewhere"

@@ -5,9 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from luxima_retention.errors import ExitCode, StoreError
-from luxima_retention.plan import Request, cutoff_at
-from luxima_retention.supabase_platform import PLAN_LOG_DAYS, SupabasePlatform, audit_finding, plan_finding
+from luxima_retention.core.errors import ExitCode, StoreError
+from luxima_retention.core.plan import Request, cutoff_at
+from luxima_retention.stores.supabase.platform import (
+    PLAN_LOG_DAYS,
+    SupabasePlatform,
+    audit_finding,
+    plan_finding,
+)
 from tests.servers.stub import Answer, run_stub
 
 TOKEN = "sbp_throwaway_token_of_a_test"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, BinaryIO
 
-from luxima_retention.errors import StoreError
+from luxima_retention.core.errors import StoreError
 from luxima_retention.stores.logfiles.hooks import environment
 from luxima_retention.stores.logfiles.safe import write
 

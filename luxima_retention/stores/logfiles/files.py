@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from luxima_retention.plan import Hold
+from luxima_retention.core.plan import Hold
 from luxima_retention.stores.logfiles.names import Rotated
 from luxima_retention.stores.logfiles.safe import Directory, File, UnfitError
 from luxima_retention.stores.logfiles.sets import LogSet, Place

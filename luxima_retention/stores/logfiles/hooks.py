@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from luxima_retention.errors import StoreError
+from luxima_retention.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from luxima_retention.settings import RotationHookSettings
+    from luxima_retention.config.settings import RotationHookSettings
 
 _PREFIX = "LUXIMA_"
 _LOWEST = 2  # 0 and 1 are the whole group and init: never what a pid file means

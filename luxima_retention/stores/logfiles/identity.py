@@ -8,7 +8,7 @@ import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from luxima_retention.errors import StoreError
+from luxima_retention.core.errors import StoreError
 
 _HINT = "write a name or a number that this machine knows"
 

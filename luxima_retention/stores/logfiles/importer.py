@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
-from luxima_retention.errors import ConfigurationError
+from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.stores.logfiles.importer_directives import (
     DIRECTIVES,
     TAKES,
@@ -414,7 +414,7 @@ def _checked(values: Values) -> Values:
     """In the order of the settings, without their defaults; what they refuse is refused here."""
     from pydantic import ValidationError
 
-    from luxima_retention.settings import RotationSetSettings
+    from luxima_retention.config.settings import RotationSetSettings
 
     try:
         RotationSetSettings.model_validate(values)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from luxima_retention.errors import StoreError
+from luxima_retention.core.errors import StoreError
 from luxima_retention.stores.logfiles.safe import OWN, Attributes, Directory, told, write
 
 _NAME = f"{OWN}.journal"

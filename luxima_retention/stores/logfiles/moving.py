@@ -6,8 +6,8 @@ import hashlib
 import os
 from collections.abc import Sequence
 
-from luxima_retention.errors import StoreError
-from luxima_retention.failpoints import failpoint
+from luxima_retention.core.errors import StoreError
+from luxima_retention.io.failpoints import failpoint
 from luxima_retention.stores.logfiles.journal import Step
 from luxima_retention.stores.logfiles.names import Naming, Rotated
 from luxima_retention.stores.logfiles.safe import OWN, Attributes, Directory, File, copy, told

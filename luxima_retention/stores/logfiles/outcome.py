@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from luxima_retention.errors import ExitCode, RetentionError, worst
-from luxima_retention.plan import Operation
+from luxima_retention.core.errors import ExitCode, RetentionError, worst
+from luxima_retention.core.plan import Operation
 
 #: files and sentences that a result repeats; the rest is counted
 SAID = 100

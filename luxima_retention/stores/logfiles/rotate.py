@@ -16,9 +16,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from luxima_retention.errors import ExitCode, RetentionError, StoreError
-from luxima_retention.failpoints import failpoint
-from luxima_retention.plan import Hold
+from luxima_retention.core.errors import ExitCode, RetentionError, StoreError
+from luxima_retention.core.plan import Hold
+from luxima_retention.io.failpoints import failpoint
 from luxima_retention.stores.logfiles import state as states
 from luxima_retention.stores.logfiles.files import Item, held, items
 from luxima_retention.stores.logfiles.hooks import run_hooks

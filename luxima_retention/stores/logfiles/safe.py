@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cache
 
-from luxima_retention.errors import LeaseHeld, StoreError
+from luxima_retention.core.errors import LeaseHeld, StoreError
 
 #: what begins like this is ours: locks, state, files on their way
 OWN = ".luxima-rotation"

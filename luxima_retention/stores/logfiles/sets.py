@@ -11,15 +11,15 @@ from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from luxima_retention.clock import zone_of
-from luxima_retention.errors import StoreError
+from luxima_retention.core.clock import zone_of
+from luxima_retention.core.errors import StoreError
 from luxima_retention.stores.logfiles import codecs
 from luxima_retention.stores.logfiles.names import Naming, Rotated
 from luxima_retention.stores.logfiles.rules import Every, Schedule
 from luxima_retention.stores.logfiles.safe import Directory, UnfitError, matches, name_matches, told
 
 if TYPE_CHECKING:
-    from luxima_retention.settings import RotationSetSettings, RotationSettings
+    from luxima_retention.config.settings import RotationSetSettings, RotationSettings
 
 _AGO = {"now": timedelta(0), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 _WILD = re.compile(r"[*?\[]")

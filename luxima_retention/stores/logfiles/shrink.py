@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from luxima_retention.errors import RetentionError, StoreError
-from luxima_retention.failpoints import failpoint
+from luxima_retention.core.errors import RetentionError, StoreError
+from luxima_retention.io.failpoints import failpoint
 from luxima_retention.stores.logfiles import codecs
 from luxima_retention.stores.logfiles.moving import temporary
 from luxima_retention.stores.logfiles.outcome import ENTRY

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, tzinfo
 
-from luxima_retention.errors import StoreError
-from luxima_retention.failpoints import failpoint
+from luxima_retention.core.errors import StoreError
+from luxima_retention.io.failpoints import failpoint
 from luxima_retention.stores.logfiles.safe import OWN, Attributes, BusyError, Directory, told, write
 
 #: beside the logs, where ``rotation.state_file`` is empty

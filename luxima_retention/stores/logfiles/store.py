@@ -15,23 +15,23 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 
-from luxima_retention.clock import Clock, iso
-from luxima_retention.errors import StoreError
-from luxima_retention.plan import (
+from luxima_retention.core.clock import Clock, iso
+from luxima_retention.core.errors import StoreError
+from luxima_retention.core.plan import (
+    Committed,
     Count,
     Explanation,
     Finding,
     Hold,
     Identity,
     Level,
-    Outcome,
-    Part,
     Plan,
     Request,
+    Slice,
     Staged,
     Survey,
 )
-from luxima_retention.stores import Sink, Work
+from luxima_retention.core.protocol import Sink, Work
 from luxima_retention.stores.logfiles.files import Item, held, items
 from luxima_retention.stores.logfiles.identity import acting_as
 from luxima_retention.stores.logfiles.rotate import last_rotation_of
@@ -49,7 +49,7 @@ _BAD = frozenset("*?[")
 
 
 class LogFilesStore:
-    """See :class:`~luxima_retention.stores.Archivable`; one for each set.
+    """See :class:`~luxima_retention.core.protocol.Archivable`; one for each set.
 
     Args:
         log_set: the set.
@@ -185,17 +185,17 @@ class LogFilesStore:
         if place.rotated_in is None:
             if not chosen.create_old_dir:
                 yield _finding(
-                    "old-dir-missing", Level.CANNOT, f"old_dir of {place.directory.path} is missing"
+                    "old-dir-missing", Level.FAILED, f"old_dir of {place.directory.path} is missing"
                 )
             return
         try:
             same = place.rotated_in.key == place.directory.key
             place.rotated_in.check_safe(trusted=self.set.trusts if same else self.set.trusts_old_dir)
         except UnfitError as error:
-            yield _finding(error.rule, Level.CANNOT, error.message, error.hint)
+            yield _finding(error.rule, Level.FAILED, error.message, error.hint)
         if not self._read_only and (why := place.rotated_in.not_writable()):
             yield _finding(
-                "read-only", Level.CANNOT, why, "mount it for writing, or give this process the right"
+                "read-only", Level.FAILED, why, "mount it for writing, or give this process the right"
             )
 
     def _unreached(self, places: Sequence[Place]) -> Iterator[Finding]:
@@ -206,7 +206,7 @@ class LogFilesStore:
             if not any(pattern in place.patterns for place in places):
                 yield _finding(
                     "missing",
-                    Level.CANNOT,
+                    Level.FAILED,
                     f"no directory of {pattern} is there",
                     "mount it, or set missing_ok",
                 )
@@ -275,7 +275,7 @@ class _Sums:
     oldest: datetime | None = None
     oldest_expired: datetime | None = None
     newest: datetime | None = None
-    parts: list[Part] = field(default_factory=list)
+    parts: list[Slice] = field(default_factory=list)
 
     def add(self, item: Item, request: Request, now: datetime) -> None:
         self.population += 1
@@ -297,7 +297,7 @@ class _Sums:
         """The share of one directory."""
         count = self.expired - before[0]
         if count:
-            self.parts.append(Part(name=name, items=count, size_bytes=self.expired_bytes - before[1]))
+            self.parts.append(Slice(name=name, items=count, size_bytes=self.expired_bytes - before[1]))
 
 
 def _end_of_batch(expired: Sequence[Item], start: int, most: int) -> int:
@@ -312,7 +312,7 @@ def _end_of_batch(expired: Sequence[Item], start: int, most: int) -> int:
 
 
 class _Batch:
-    """See :class:`~luxima_retention.stores.Batch`."""
+    """See :class:`~luxima_retention.core.protocol.Batch`."""
 
     def __init__(
         self, store: LogFilesStore, plan: Plan, holds: tuple[Hold, ...], candidates: Sequence[Item]
@@ -350,7 +350,7 @@ class _Batch:
             digest=hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest(),
         )
 
-    def commit(self) -> Outcome:
+    def commit(self) -> Committed:
         """Remove them; each is looked at once more."""
         gone, size, failures = 0, 0, []
         with self._store.acting():
@@ -366,7 +366,7 @@ class _Batch:
                 size += item.file.size
             for directory in {item.directory for item in self._going}:
                 directory.sync()
-        return Outcome(items=gone, size_bytes=size, skipped=self._skipped, failures=tuple(failures))
+        return Committed(items=gone, size_bytes=size, skipped=self._skipped, failures=tuple(failures))
 
     def rollback(self) -> None:
         """Nothing is gone before ``commit``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from luxima_retention.plan import Hold
+from luxima_retention.core.plan import Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

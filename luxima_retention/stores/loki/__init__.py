@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from luxima_retention.clock import Clock
-    from luxima_retention.settings import LokiSettings
-    from luxima_retention.stores import Surveyable
+    from luxima_retention.config.settings import LokiSettings
+    from luxima_retention.core.clock import Clock
+    from luxima_retention.core.protocol import Surveyable
     from luxima_retention.stores.loki.owner import Loki
     from luxima_retention.stores.loki.scan import Layout
     from luxima_retention.stores.loki.store import Rules
@@ -27,7 +27,7 @@ def open_loki(
         StoreError: Loki's configuration cannot be read.
         ConfigurationError: ``loki.state_url`` names no place.
     """
-    from luxima_retention.places import Access, open_place
+    from luxima_retention.io.objects import Access, open_objects
     from luxima_retention.stores.loki.bucket import Buckets, WritableBuckets
     from luxima_retention.stores.loki.owner import CompactorStore, Loki, findings
     from luxima_retention.stores.loki.store import LokiStore
@@ -48,7 +48,7 @@ def open_loki(
         return CompactorStore(loki, buckets)
     return LokiStore(
         buckets,
-        open_place(settings.state_url or _state_url(settings), access),
+        open_objects(settings.state_url or _state_url(settings), access),
         _layout(settings),
         _rules(settings, loki, sweep=sweep, shard=shard),
         clock=clock,

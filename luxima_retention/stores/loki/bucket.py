@@ -15,9 +15,9 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
-from luxima_retention.errors import StoreError
-from luxima_retention.failpoints import failpoint
-from luxima_retention.places import Access, listing
+from luxima_retention.core.errors import StoreError
+from luxima_retention.io.failpoints import failpoint
+from luxima_retention.io.objects import Access, listing
 
 _BLOCK = 1024 * 1024
 #: keys of one DeleteObjects request
@@ -68,7 +68,7 @@ class Buckets:
     @cached_property
     def client(self) -> Any:
         """The client; made at first use."""
-        from luxima_retention.places import s3_client
+        from luxima_retention.io.objects import s3_client
 
         return s3_client(self._access)
 

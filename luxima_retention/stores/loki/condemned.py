@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from luxima_retention.clock import iso, parse_iso
-from luxima_retention.errors import StoreError
-from luxima_retention.places import Place, put
+from luxima_retention.core.clock import iso, parse_iso
+from luxima_retention.core.errors import StoreError
+from luxima_retention.io.objects import ObjectStore, put
 from luxima_retention.stores.loki.keys import parse_chunk
 
 _PREFIX = "condemned/"
@@ -43,7 +43,7 @@ def name_of(what: str, run_id: str, keys: Iterable[str]) -> str:
     return f"{_PREFIX}{what}-{run_id}-{digest[:8]}.json"
 
 
-def write(place: Place, item: Condemned) -> None:
+def write(place: ObjectStore, item: Condemned) -> None:
     """Store a list, durably; one of the same name is replaced.
 
     Raises:
@@ -53,7 +53,7 @@ def write(place: Place, item: Condemned) -> None:
     put(place, item.name, json.dumps(members, separators=(",", ":")).encode())
 
 
-def read(place: Place, now_ms: int) -> Iterator[Condemned]:
+def read(place: ObjectStore, now_ms: int) -> Iterator[Condemned]:
     """Every list.
 
     Args:

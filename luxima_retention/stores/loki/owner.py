@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from luxima_retention.errors import StoreError
-from luxima_retention.plan import Finding, Identity, Level, Request, Survey
+from luxima_retention.core.errors import StoreError
+from luxima_retention.core.plan import Finding, Identity, Level, Request, Survey
 from luxima_retention.stores.loki.bucket import Buckets
 
 _TIMEOUT = 10
@@ -143,7 +143,7 @@ class Loki:
 
 
 class CompactorStore:
-    """A bucket that Loki's own compactor empties; :class:`~luxima_retention.stores.Surveyable` only.
+    """A bucket that Loki's own compactor empties; :class:`~luxima_retention.core.protocol.Surveyable` only.
 
     Args:
         loki: whose compactor it is.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
 
-from luxima_retention.plan import Hold
+from luxima_retention.core.plan import Hold
 from luxima_retention.stores.loki.bucket import Buckets, Object
 from luxima_retention.stores.loki.condemned import Condemned
 from luxima_retention.stores.loki.keys import (

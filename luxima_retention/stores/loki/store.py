@@ -12,26 +12,26 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from luxima_retention.clock import Clock, iso
-from luxima_retention.errors import StoreError
-from luxima_retention.failpoints import failpoint
-from luxima_retention.places import Place
-from luxima_retention.plan import (
+from luxima_retention.core.clock import Clock, iso
+from luxima_retention.core.errors import StoreError
+from luxima_retention.core.plan import (
+    Committed,
     Count,
     Explanation,
     Finding,
     Hold,
     Identity,
     Level,
-    Outcome,
-    Part,
     Pending,
     Plan,
     Request,
+    Slice,
     Staged,
     Survey,
 )
-from luxima_retention.stores import Batch, Sink, Work
+from luxima_retention.core.protocol import Batch, Sink, Work
+from luxima_retention.io.failpoints import failpoint
+from luxima_retention.io.objects import ObjectStore
 from luxima_retention.stores.loki import condemned as lists
 from luxima_retention.stores.loki.bucket import BATCH, Buckets, WritableBuckets
 from luxima_retention.stores.loki.condemned import Condemned
@@ -84,7 +84,7 @@ class Rules:
 
 
 class LokiStore:
-    """See :class:`~luxima_retention.stores.Expirable`.
+    """See :class:`~luxima_retention.core.protocol.Expirable`.
 
     Args:
         buckets: of Loki; writable ones for a real run.
@@ -99,7 +99,7 @@ class LokiStore:
     def __init__(
         self,
         buckets: Buckets,
-        place: Place,
+        place: ObjectStore,
         layout: Layout,
         rules: Rules,
         *,
@@ -384,10 +384,10 @@ class TableBatch:
             self._held, self.items = self.items, 0
         return Staged(items=self.items, first=oldest_of(chunks), last=newest_of(chunks))
 
-    def commit(self) -> Outcome:
+    def commit(self) -> Committed:
         """The list first: killed after it, the next run finds the table, and condemns its chunks anew."""
         if not self.items:
-            return Outcome(items=0, skipped={"hold": self._held} if self._held else {})
+            return Committed(items=0, skipped={"hold": self._held} if self._held else {})
         store = self._store
         if self._chunks:
             item = Condemned(
@@ -403,7 +403,7 @@ class TableBatch:
         failures = _writable(store).delete(keys)
         failpoint("loki.after_table")
         gone = sum(key not in failures for key in keys)
-        return Outcome(items=gone, pending=self.items - len(keys), failures=tuple(failures.values()))
+        return Committed(items=gone, pending=self.items - len(keys), failures=tuple(failures.values()))
 
     def rollback(self) -> None:
         """Before ``commit`` nothing has happened."""
@@ -442,7 +442,7 @@ class ChunkBatch:
         self._keys = [chunk.key for chunk in free]
         return Staged(items=len(free), first=oldest_of(free), last=newest_of(free))
 
-    def commit(self) -> Outcome:
+    def commit(self) -> Committed:
         """Destroy them; the list stays as long as anything that it names does."""
         failures = _writable(self._store).delete(self._keys)
         failpoint("loki.after_chunks")
@@ -450,7 +450,7 @@ class ChunkBatch:
         if self._last:
             self._shorten()
         failpoint("loki.after_list_is_gone")
-        return Outcome(
+        return Committed(
             items=len(self._keys) - len(failures),
             skipped={"hold": self._held} if self._held else {},
             failures=tuple(failures.values()),
@@ -485,21 +485,21 @@ class OrphanBatch:
         self._keys = [chunk.key for chunk in chunks]
         return Staged(items=len(self._keys), first=oldest_of(chunks), last=newest_of(chunks))
 
-    def commit(self) -> Outcome:
+    def commit(self) -> Committed:
         """Put them on a list; where no Loki reads, destroy them."""
         store = self._store
         if not self._keys:
-            return Outcome(items=0)
+            return Committed(items=0)
         if store.rules.offline:
             failures = _writable(store).delete(self._keys)
-            return Outcome(items=len(self._keys) - len(failures), failures=tuple(failures.values()))
+            return Committed(items=len(self._keys) - len(failures), failures=tuple(failures.values()))
         item = Condemned(
             name=lists.name_of("sweep", self._work.run_id, self._keys),
             due=store.rules.due(store.now()),
             keys=tuple(self._keys),
         )
         lists.write(store.place, item)
-        return Outcome(items=0, pending=len(self._keys))
+        return Committed(items=0, pending=len(self._keys))
 
     def rollback(self) -> None:
         """Before ``commit`` nothing has happened."""
@@ -551,7 +551,7 @@ def _bytes(found: Scan) -> Count:
     return Count(value=1024 * kib, exact=False)
 
 
-def _parts(found: Scan) -> Iterator[Part]:
+def _parts(found: Scan) -> Iterator[Slice]:
     """Per tenant and day, for people."""
     sums: dict[tuple[str, int], list[int]] = {}
     for going in found.condemned.values():
@@ -562,7 +562,7 @@ def _parts(found: Scan) -> Iterator[Part]:
             entry[2] = max(entry[2], chunk.end)
     for (tenant, day), (items, size, newest) in sorted(sums.items()):
         name = f"{tenant} {instant(day * DAY_MS):%Y-%m-%d}"
-        yield Part(name=name, items=items, size_bytes=size, newest=instant(newest))
+        yield Slice(name=name, items=items, size_bytes=size, newest=instant(newest))
 
 
 def _dangling_findings(missing: list[str]) -> Iterable[Finding]:
@@ -570,7 +570,7 @@ def _dangling_findings(missing: list[str]) -> Iterable[Finding]:
         names = ", ".join(missing[:_SHOWN])
         yield Finding(
             code="dangling-references",
-            level=Level.CANNOT,
+            level=Level.FAILED,
             message=f"{len(missing)} chunks that retained index tables name are not in the bucket: {names}",
             hint="something else deletes chunks here: look at lifecycle rules and other jobs before going on",
         )

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from luxima_retention.errors import StoreError
+from luxima_retention.core.errors import StoreError
 
 _MAGIC = 0xBAAAD700
 _HEADER = 5

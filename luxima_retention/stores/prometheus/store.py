@@ -14,16 +14,16 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from luxima_retention.clock import iso, parse_iso
-from luxima_retention.errors import ConfigurationError, StoreError
-from luxima_retention.plan import Finding, Identity, Level, Request, Survey
+from luxima_retention.core.clock import iso, parse_iso
+from luxima_retention.core.errors import ConfigurationError, StoreError
+from luxima_retention.core.plan import Finding, Identity, Level, Request, Survey
 from luxima_retention.stores.prometheus import reading
-from luxima_retention.stores.prometheus.verdict import Facts, Mode, Verdict, in_force, judge
+from luxima_retention.stores.prometheus.verdict import Compliance, Facts, Mode, in_force, judge
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
 
-    from luxima_retention.settings import PrometheusSettings
+    from luxima_retention.config.settings import PrometheusSettings
 
 _T = TypeVar("_T")
 #: Bytes of one answer; a scrape of a large server's own metrics is well below one MiB.
@@ -157,7 +157,7 @@ class PrometheusStore:
             return Identity(kind="prometheus", target=self.url, fingerprint=facts.product)
         return self.identity()
 
-    def _finding(self, verdict: Verdict) -> Finding:
+    def _finding(self, verdict: Compliance) -> Finding:
         return Finding(
             code=verdict.code,
             level=verdict.level,
@@ -326,7 +326,7 @@ def _cause(error: BaseException) -> str:
     return "the connection failed" if isinstance(error, Unreachable) else type(error).__name__
 
 
-def _evidence(facts: Facts, verdict: Verdict, said: str) -> Mapping[str, str | int]:
+def _evidence(facts: Facts, verdict: Compliance, said: str) -> Mapping[str, str | int]:
     """The figures behind a verdict, small enough for ledger and report."""
     limit = in_force(facts)
     shown: dict[str, str | int | None] = {

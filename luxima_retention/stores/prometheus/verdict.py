@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from luxima_retention.clock import iso
-from luxima_retention.plan import Level
+from luxima_retention.core.clock import iso
+from luxima_retention.core.plan import Level
 from luxima_retention.stores.prometheus.reading import Limits, Metrics
 
 DAY = 86_400
@@ -91,7 +91,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Compliance:
     """What follows from the facts.
 
     Args:
@@ -135,7 +135,7 @@ class _Case:
         return oldest is not None and _age(self.facts, oldest) >= self.seconds
 
 
-def judge(facts: Facts, days: int, mode: Mode) -> Verdict:
+def judge(facts: Facts, days: int, mode: Mode) -> Compliance:
     """The verdict: the first of the rules that applies, from what the settings say to what is there."""
     if facts.product != "Prometheus":
         return _unsupported(facts)
@@ -174,13 +174,13 @@ def block_seconds(limit: Limits) -> float:
     return min(max(limit.seconds / 10, 2 * 3600), LARGEST_BLOCK)
 
 
-def _too_short(case: _Case) -> Verdict | None:
+def _too_short(case: _Case) -> Compliance | None:
     limit = case.limit.seconds
     if not case.keeps or limit is None or limit >= case.seconds:
         return None
     default = not case.facts.file and case.facts.flags.get("storage.tsdb.retention.time") == "0s"
     origin = ", the default, because no limit is set" if default else ""
-    return Verdict(
+    return Compliance(
         code=Code.TOO_SHORT,
         level=Level.DRIFT,
         sentence=f"samples go after {_days(limit)}{origin}; the policy says {_days(case.seconds)}",
@@ -188,7 +188,7 @@ def _too_short(case: _Case) -> Verdict | None:
     )
 
 
-def _too_long(case: _Case) -> Verdict | None:
+def _too_long(case: _Case) -> Compliance | None:
     limit = case.limit.seconds
     size_decides = limit is None and case.limit.size and case.keeps and not has_unit_bug(case.facts)
     if not case.ends or size_decides:
@@ -197,7 +197,7 @@ def _too_long(case: _Case) -> Verdict | None:
     if limit is not None and limit <= allowed:
         return None
     kept = f"samples stay {_days(limit)}" if limit is not None else "no sample ever goes for its age"
-    return Verdict(
+    return Compliance(
         code=Code.TOO_LONG,
         level=Level.DRIFT,
         sentence=f"{kept}{_contradiction(case)}; the policy says {_days(case.seconds)}",
@@ -213,7 +213,7 @@ def _contradiction(case: _Case) -> str:
     return f", although its runtime page says {_days(stated)}"
 
 
-def _size_only(case: _Case) -> Verdict | None:
+def _size_only(case: _Case) -> Compliance | None:
     if not case.keeps or case.limit.size is None or case.limit.seconds is not None:
         return None
     return _size_bound(
@@ -221,7 +221,7 @@ def _size_only(case: _Case) -> Verdict | None:
     )
 
 
-def _size_reached(case: _Case) -> Verdict | None:
+def _size_reached(case: _Case) -> Compliance | None:
     removed = case.facts.metrics.values.get("prometheus_tsdb_size_retentions_total", 0)
     oldest = case.facts.oldest
     if not case.keeps or case.limit.size is None or case.reached or not removed or oldest is None:
@@ -230,7 +230,7 @@ def _size_reached(case: _Case) -> Verdict | None:
     return _size_bound(case, f"the size limit of {case.limit.size} has removed blocks: {age} are left")
 
 
-def _size_ahead(case: _Case) -> Verdict | None:
+def _size_ahead(case: _Case) -> Compliance | None:
     """Whether the size limit will be reached first, at the rate of what is stored now."""
     values = case.facts.metrics.values
     room = values.get("prometheus_tsdb_retention_limit_bytes", 0)
@@ -245,8 +245,8 @@ def _size_ahead(case: _Case) -> Verdict | None:
     return _size_bound(case, f"at today's rate the size limit of {case.limit.size} holds {_days(lasts)}")
 
 
-def _size_bound(case: _Case, sentence: str) -> Verdict:
-    return Verdict(
+def _size_bound(case: _Case, sentence: str) -> Compliance:
+    return Compliance(
         code=Code.SIZE_BOUND,
         level=Level.DRIFT,
         sentence=f"{sentence}; the policy says {_days(case.seconds)}",
@@ -254,7 +254,7 @@ def _size_bound(case: _Case, sentence: str) -> Verdict:
     )
 
 
-def _too_old(case: _Case) -> Verdict | None:
+def _too_old(case: _Case) -> Compliance | None:
     """Samples that should have gone are there: the promise is broken, whatever the settings say."""
     oldest, newest = case.facts.oldest, case.facts.newest
     if not case.ends or oldest is None:
@@ -265,7 +265,7 @@ def _too_old(case: _Case) -> Verdict | None:
         return None
     silent = newest is not None and _age(case.facts, newest) > DAY
     stopped = f"; nothing was stored since {iso(newest)}, so nothing expires" if silent and newest else ""
-    return Verdict(
+    return Compliance(
         code=Code.TOO_LONG,
         level=Level.DRIFT,
         sentence=f"its oldest sample is of {iso(oldest)}, older than {_days(allowed)}{stopped}",
@@ -273,7 +273,7 @@ def _too_old(case: _Case) -> Verdict | None:
     )
 
 
-def _lost(case: _Case) -> Verdict | None:
+def _lost(case: _Case) -> Compliance | None:
     """A server that has run for longer than the period, and holds less: something removed samples.
 
     A time in the configuration file may have been raised at a reload, so such a server is merely young.
@@ -284,7 +284,7 @@ def _lost(case: _Case) -> Verdict | None:
     run = _age(facts, facts.started)
     if run <= case.seconds + block_seconds(case.limit):
         return None
-    return Verdict(
+    return Compliance(
         code=Code.TOO_SHORT,
         level=Level.DRIFT,
         sentence=f"it has run for {_days(run)}, but its oldest sample is of {iso(facts.oldest)}",
@@ -292,14 +292,14 @@ def _lost(case: _Case) -> Verdict | None:
     )
 
 
-def _young(case: _Case) -> Verdict | None:
+def _young(case: _Case) -> Compliance | None:
     if not case.keeps or case.reached:
         return None
     oldest = case.facts.oldest
     since = oldest or case.facts.now
     provable = since + timedelta(seconds=case.seconds)
     has = f"its oldest sample is of {iso(oldest)}" if oldest else "it holds no sample yet"
-    return Verdict(
+    return Compliance(
         code=Code.NOT_YET,
         level=Level.INFO if oldest and not case.limit.size else Level.WARNING,
         sentence=f"its limit fits the policy, but {has}{_and_size(case)}: provable from {iso(provable)}",
@@ -312,12 +312,12 @@ def _and_size(case: _Case) -> str:
     return f", and a size limit of {case.limit.size} may be reached first" if case.limit.size else ""
 
 
-def _compliant(case: _Case) -> Verdict:
+def _compliant(case: _Case) -> Compliance:
     limit, oldest = case.limit.seconds, case.facts.oldest
     kept = f"samples go after {_days(limit)}" if limit is not None else "no sample goes for its age"
     there = f", the oldest is of {iso(oldest)}" if oldest else ""
     bug = has_unit_bug(case.facts)
-    return Verdict(
+    return Compliance(
         code=Code.COMPLIANT,
         level=Level.WARNING if bug else Level.INFO,
         sentence=f"{kept}{_contradiction(case)}{there}; the policy says {_days(case.seconds)} ({case.mode})",
@@ -325,21 +325,21 @@ def _compliant(case: _Case) -> Verdict:
     )
 
 
-def _agent() -> Verdict:
-    return Verdict(
+def _agent() -> Compliance:
+    return Compliance(
         code=Code.AGENT,
-        level=Level.CANNOT,
+        level=Level.FAILED,
         sentence="it runs as an agent, which keeps no samples; retention is the remote store's",
         hint="name the servers that receive its remote write in prometheus.urls",
     )
 
 
-def _unsupported(facts: Facts) -> Verdict:
+def _unsupported(facts: Facts) -> Compliance:
     period = facts.metrics.retention_period
     says = f", whose retentionPeriod is {period}" if period else ""
-    return Verdict(
+    return Compliance(
         code=Code.UNSUPPORTED,
-        level=Level.CANNOT,
+        level=Level.FAILED,
         sentence=f"{facts.product} answers here{says}: its retention cannot be checked this way",
         hint="name each Prometheus server itself in prometheus.urls, not the query layer in front of it",
     )
@@ -373,7 +373,7 @@ def _days(seconds: float) -> str:
     return f"{days} day" if days == "1" else f"{days} days"
 
 
-_Rule = Callable[[_Case], Verdict | None]
+_Rule = Callable[[_Case], Compliance | None]
 _RULES: tuple[_Rule, ...] = (
     _too_short,
     _too_long,

@@ -1,0 +1,1 @@
+"""What is decided: values, plan, guards, proof, results, errors, clock. Imports nothing of ours; no I/O."""

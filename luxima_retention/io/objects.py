@@ -1,0 +1,493 @@
+"""Directories and buckets that take whole objects: archives and the anchors of the ledger.
+
+Every method raises :class:`~luxima_retention.core.errors.StoreError` with the place in its sentence.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import os
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
+
+from luxima_retention.core.errors import ConfigurationError, StoreError
+
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_s3 import S3Client
+
+_BLOCK = 1024 * 1024
+#: S3 takes parts of at least 5 MiB, and at most 10,000 of them
+_PART = 8 * 1024 * 1024
+_IN_FLIGHT = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An object as a listing shows it: its name below the place, bytes, and when it was written."""
+
+    name: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """S3 Object Lock for an object: ``GOVERNANCE`` or ``COMPLIANCE``, and until when (UTC)."""
+
+    mode: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How a bucket is reached; empty values leave the choice to the AWS defaults."""
+
+    endpoint_url: str = ""
+    region: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = ""
+
+
+class Upload(Protocol):
+    """One object on its way. It exists only once ``finish`` has returned."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes; blocks when the place is slower."""
+
+    def finish(self) -> str | None:
+        """Make the object visible, durably; the version where the place keeps versions."""
+
+    def abort(self) -> None:
+        """Leave nothing behind. Safe to call at any time, also after ``finish``."""
+
+
+class ObjectStore(Protocol):
+    """A directory or a bucket's prefix."""
+
+    url: str
+
+    def upload(self, name: str, lock: Lock | None = None) -> Upload:
+        """Begin an object; one of the same name is replaced, or becomes an older version."""
+
+    def read(self, name: str, version: str | None = None) -> Iterator[bytes]:
+        """The object's bytes in blocks, from the place itself."""
+
+    def stored(self, prefix: str) -> Iterator[Stored]:
+        """Every object whose name begins with ``prefix``, by name."""
+
+    def versions(self, prefix: str) -> Iterator[tuple[str, str | None]]:
+        """Name and version of everything that was ever written there and still exists."""
+
+    def delete(self, name: str) -> None:
+        """Destroy the object, in all its versions; a lock that forbids it is an error."""
+
+    def hold(self, name: str, *, on: bool) -> bool:
+        """Set or lift the store's own legal hold; false where the place has none."""
+
+
+def open_objects(url: str, access: Access | None = None) -> ObjectStore:
+    """The place that ``url`` names: ``file:///directory`` or ``s3://bucket/prefix``.
+
+    Raises:
+        ConfigurationError: the URL names neither.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file" and not parts.netloc and parts.path not in {"", "/"}:
+        return DirectoryPlace(Path(unquote(parts.path)))
+    if parts.scheme == "s3" and parts.netloc:
+        return BucketPlace(parts.netloc, parts.path.strip("/"), access or Access())
+    raise ConfigurationError(f"{url!r} names no place", "write file:///directory or s3://bucket/prefix")
+
+
+def put(place: ObjectStore, name: str, data: bytes, lock: Lock | None = None) -> str | None:
+    """Write a small object; the version where the place keeps versions."""
+    upload = place.upload(name, lock)
+    try:
+        upload.write(data)
+        return upload.finish()
+    except BaseException:
+        upload.abort()
+        raise
+
+
+class DirectoryPlace:
+    """A directory. It must be there: an unmounted volume is not an empty place."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.url = directory.as_uri()
+
+    def upload(self, name: str, lock: Lock | None = None) -> Upload:
+        """See :class:`ObjectStore`."""
+        if lock is not None:
+            raise ConfigurationError(f"{self.url} has no Object Lock", "set it to off, or use an s3:// place")
+        with self._errors():
+            return _FileUpload(self._path(name))
+
+    def read(self, name: str, version: str | None = None) -> Iterator[bytes]:  # noqa: ARG002 - it keeps none
+        """See :class:`ObjectStore`."""
+        with self._errors(), self._path(name).open("rb") as file:
+            while block := file.read(_BLOCK):
+                yield block
+
+    def stored(self, prefix: str) -> Iterator[Stored]:
+        """See :class:`ObjectStore`."""
+        with self._errors():
+            for path in _walk(self.directory / prefix.rpartition("/")[0]):
+                if path.relative_to(self.directory).as_posix().startswith(prefix):
+                    yield self._stored(path)
+
+    def versions(self, prefix: str) -> Iterator[tuple[str, str | None]]:
+        """See :class:`ObjectStore`."""
+        return ((stored.name, None) for stored in self.stored(prefix))
+
+    def delete(self, name: str) -> None:
+        """See :class:`ObjectStore`."""
+        with self._errors():
+            path = self._path(name)
+            path.unlink(missing_ok=True)
+            _sync_directory(path.parent)
+
+    def hold(self, name: str, *, on: bool) -> bool:  # noqa: ARG002 - a directory knows no holds
+        """See :class:`ObjectStore`."""
+        return False
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        with _file_errors(self.url):
+            if not self.directory.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, "it is not there, or no directory")
+            yield
+
+    def _path(self, name: str) -> Path:
+        if ".." in Path(name).parts:
+            raise StoreError(f"{name!r} leaves {self.url}")
+        return self.directory / name
+
+    def _stored(self, path: Path) -> Stored:
+        facts = path.stat()
+        return Stored(
+            name=path.relative_to(self.directory).as_posix(),
+            size=facts.st_size,
+            modified=datetime.fromtimestamp(facts.st_mtime, UTC),
+        )
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    """Every finished file below ``top``, by name; a directory that cannot be listed is an error."""
+    if not top.exists():
+        return
+    for entry in sorted(os.scandir(top), key=lambda entry: entry.name):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path))
+        elif entry.is_file(follow_symlinks=False) and not entry.name.endswith(".partial"):
+            yield Path(entry.path)
+
+
+class _FileUpload:
+    """Writes beside the final name, syncs, then moves it there: the name never holds half an object."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+        self._file: BinaryIO = self._partial.open("xb", buffering=0)
+        self._finished = False
+
+    def write(self, data: bytes) -> None:
+        with _file_errors(str(self._path)):
+            view = memoryview(data)
+            while view:
+                view = view[self._file.write(view) :]
+
+    def finish(self) -> str | None:
+        with _file_errors(str(self._path)):
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._partial.replace(self._path)
+            self._finished = True
+            _sync_directory(self._path.parent)
+        return None
+
+    def abort(self) -> None:
+        self._file.close()
+        with suppress(FileNotFoundError):
+            self._partial.unlink()
+        if self._finished:
+            self._path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _file_errors(where: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{where} cannot be used: {error.strerror or error}",
+            "check that the volume is mounted, the directory's rights and its free space",
+        ) from error
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class BucketPlace:
+    """A prefix of an S3 bucket. Bypassing a governance lock is never asked for."""
+
+    def __init__(self, bucket: str, prefix: str, access: Access) -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix}/" if prefix else ""
+        self.url = f"s3://{bucket}/{prefix}"
+        self._access = access
+        self._made: S3Client | None = None
+
+    @property
+    def client(self) -> S3Client:
+        """The S3 client, made at first use."""
+        if self._made is None:
+            self._made = s3_client(self._access)
+        return self._made
+
+    def upload(self, name: str, lock: Lock | None = None) -> Upload:
+        """See :class:`ObjectStore`."""
+        return _BucketUpload(self, self.prefix + name, lock)
+
+    def read(self, name: str, version: str | None = None) -> Iterator[bytes]:
+        """See :class:`ObjectStore`."""
+        which: dict[str, Any] = {"VersionId": version} if version else {}
+        with self.errors(name):
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + name, **which)
+            yield from answer["Body"].iter_chunks(_BLOCK)
+
+    def stored(self, prefix: str) -> Iterator[Stored]:
+        """See :class:`ObjectStore`."""
+        with self.errors(prefix):
+            for page in listing(self.client, "list_objects_v2", self.bucket, self.prefix + prefix):
+                for item in page.get("Contents", ()):
+                    yield Stored(
+                        name=item["Key"].removeprefix(self.prefix),
+                        size=item["Size"],
+                        modified=item["LastModified"].astimezone(UTC),
+                    )
+
+    def delete(self, name: str) -> None:
+        """See :class:`ObjectStore`."""
+        key = self.prefix + name
+        with self.errors(name):
+            if "Status" not in self.client.get_bucket_versioning(Bucket=self.bucket):
+                self.client.delete_object(Bucket=self.bucket, Key=key)
+                return
+            for item in self._versions(key):
+                if item["Key"] == key:
+                    self.client.delete_object(Bucket=self.bucket, Key=key, VersionId=item["VersionId"])
+
+    def versions(self, prefix: str) -> Iterator[tuple[str, str | None]]:
+        """See :class:`ObjectStore`."""
+        with self.errors(prefix):
+            if "Status" not in self.client.get_bucket_versioning(Bucket=self.bucket):
+                yield from ((stored.name, None) for stored in self.stored(prefix))
+                return
+            for item in self._versions(self.prefix + prefix, markers=False):
+                yield item["Key"].removeprefix(self.prefix), item["VersionId"]
+
+    def hold(self, name: str, *, on: bool) -> bool:
+        """See :class:`ObjectStore`."""
+        with self.errors(name):
+            self.client.put_object_legal_hold(
+                Bucket=self.bucket, Key=self.prefix + name, LegalHold={"Status": "ON" if on else "OFF"}
+            )
+        return True
+
+    def _versions(self, prefix: str, *, markers: bool = True) -> list[Any]:
+        """Every version of the keys that begin like this, and the markers that hide some."""
+        return [
+            item
+            for page in listing(self.client, "list_object_versions", self.bucket, prefix)
+            for item in (*page.get("Versions", ()), *(page.get("DeleteMarkers", ()) if markers else ()))
+        ]
+
+    @contextmanager
+    def errors(self, name: str) -> Iterator[None]:
+        """Turn what the S3 client raises into our sentence; ``name`` with or without the prefix."""
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+
+        where = f"s3://{self.bucket}/{self.prefix}{name.removeprefix(self.prefix)}"
+        try:
+            yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "unknown error")
+            raise StoreError(f"{where}: S3 answered {code}", _HINTS.get(code)) from error
+        except (BotoCoreError, ResponseParserError) as error:
+            raise StoreError(f"{where}: {error}", "check the endpoint and its credentials") from error
+
+
+_HINTS = {
+    "AccessDenied": "the key needs PutObject, GetObject, ListBucket; a locked object stays until its date",
+    "NoSuchBucket": "create the bucket, with Object Lock where that is configured",
+    "InvalidRequest": "Object Lock must have been enabled when the bucket was made",
+}
+
+
+class _BucketUpload:
+    """One request for a small object, a multipart upload with few parts in flight for a larger one."""
+
+    def __init__(self, place: BucketPlace, key: str, lock: Lock | None) -> None:
+        self._place = place
+        self._name = key.removeprefix(place.prefix)
+        self._where: dict[str, Any] = {"Bucket": place.bucket, "Key": key}
+        self._lock: dict[str, Any] = (
+            {"ObjectLockMode": lock.mode, "ObjectLockRetainUntilDate": lock.until} if lock else {}
+        )
+        self._buffer = bytearray()
+        self._upload_id: str | None = None
+        self._parts: list[dict[str, Any]] = []
+        self._running: deque[Future[dict[str, Any]]] = deque()
+        self._pool: ThreadPoolExecutor | None = None
+        self._version: str | None = None
+        self._finished = False
+
+    def write(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= _PART:
+            self._send(bytes(self._buffer[:_PART]))
+            del self._buffer[:_PART]
+
+    def finish(self) -> str | None:
+        with self._place.errors(self._name):
+            self._version = self._put() if self._upload_id is None else self._complete()
+        self._finished = True
+        self._shut()
+        return self._version
+
+    def abort(self) -> None:
+        self._shut()
+        with self._place.errors(self._name):
+            if self._finished:
+                which: dict[str, Any] = {"VersionId": self._version} if self._version else {}
+                self._place.client.delete_object(**self._where, **which)
+            elif self._upload_id is not None:
+                self._place.client.abort_multipart_upload(**self._where, UploadId=self._upload_id)
+                self._upload_id = None
+
+    def _put(self) -> str | None:
+        body = bytes(self._buffer)
+        answer = self._place.client.put_object(**self._where, **self._lock, Body=body, ContentMD5=_md5(body))
+        return answer.get("VersionId")
+
+    def _send(self, data: bytes) -> None:
+        """Start uploading one part; waits when enough are on their way."""
+        with self._place.errors(self._name):
+            if self._pool is None:
+                answer = self._place.client.create_multipart_upload(**self._where, **self._lock)
+                self._upload_id = answer["UploadId"]
+                self._pool = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="archive-upload")
+            number = len(self._parts) + len(self._running) + 1
+            self._running.append(self._pool.submit(self._part, number, data))
+            if len(self._running) > _IN_FLIGHT:
+                self._parts.append(self._running.popleft().result())
+
+    def _part(self, number: int, data: bytes) -> dict[str, Any]:
+        answer = self._place.client.upload_part(
+            **self._where, UploadId=self._upload_id or "", PartNumber=number, Body=data, ContentMD5=_md5(data)
+        )
+        return {"ETag": answer["ETag"], "PartNumber": number}
+
+    def _complete(self) -> str | None:
+        if self._buffer:
+            self._send(bytes(self._buffer))
+        while self._running:
+            self._parts.append(self._running.popleft().result())
+        parts: Any = {"Parts": self._parts}
+        answer = self._place.client.complete_multipart_upload(
+            **self._where, UploadId=self._upload_id or "", MultipartUpload=parts
+        )
+        return answer.get("VersionId")
+
+    def _shut(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+
+def _md5(data: bytes) -> str:
+    """What a bucket with Object Lock wants to see with each request."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+def listing(client: Any, kind: str, bucket: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
+    """The pages of a listing: ``list_objects_v2`` or ``list_object_versions``.
+
+    Raises:
+        StoreError: a page is none, or breaks off: what is missing must not look like an empty bucket.
+    """
+    following = {"list_objects_v2": "NextContinuationToken", "list_object_versions": "NextKeyMarker"}[kind]
+    for page in client.get_paginator(kind).paginate(Bucket=bucket, Prefix=prefix, **more):
+        if "IsTruncated" not in page or (page["IsTruncated"] and not page.get(following)):
+            raise StoreError(
+                f"the listing of s3://{bucket}/{prefix} is not whole: a page without an end or a next one",
+                "look at what answers at the endpoint: a proxy may be in the way",
+            )
+        yield page
+
+
+@cache
+def _session() -> boto3.Session:
+    """Like boto3's own, but with a parser of instants that takes a quarter of a listing's time, not most."""
+    import boto3
+    from botocore.session import get_session
+
+    core = get_session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_instant)
+    return boto3.Session(botocore_session=core)
+
+
+def _instant(value: Any) -> datetime:
+    """``2026-11-25T21:47:14.123Z`` as listings write it; other forms as botocore reads them."""
+    from botocore.utils import parse_timestamp
+
+    if isinstance(value, str) and value.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
+    found: datetime = parse_timestamp(value)
+    return found
+
+
+def s3_client(access: Access) -> S3Client:
+    """A client of S3, or of a service like it, with bounded waits and retries."""
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=10,
+        read_timeout=60,
+        retries={"mode": "standard", "max_attempts": 5},
+        # Not every S3 service knows the newer checksums; what is written is read back and hashed anyway.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path"} if access.endpoint_url else {},
+    )
+    return _session().client(
+        "s3",
+        endpoint_url=access.endpoint_url or None,
+        region_name=access.region or None,
+        aws_access_key_id=access.access_key_id or None,
+        aws_secret_access_key=access.secret_access_key or None,
+        config=config,
+    )

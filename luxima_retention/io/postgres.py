@@ -1,0 +1,183 @@
+"""Connections to PostgreSQL, the same way for the stores, the ledger, the lease and the holds.
+
+Nothing is set by start-up options, which poolers refuse: what a transaction needs it sets itself
+(``SET LOCAL``). Statements are never prepared on the server, which poolers in transaction mode forget.
+What a role or a database sets for everybody (DateStyle, isolation, encoding) must not change what we read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from luxima_retention.core.errors import (
+    ConfigurationError,
+    GuardRefused,
+    LeaseLost,
+    RetentionError,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    import psycopg
+    from pydantic import SecretStr
+
+#: What the batch functions raise (``sql/templates/prune.sql``).
+LEASE_LOST = "LX001"
+REFUSED = "LX002"
+NOT_MIGRATED = "LX003"
+
+_CONNECT_SECONDS = 10
+_OPTIONS = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+#: Settings of a session that change how values read; the server reports them, so looking costs nothing, and
+#: poolers keep them apart for each client.
+_READING = {"DateStyle": "ISO, YMD", "TimeZone": "UTC", "standard_conforming_strings": "on"}
+#: PostgreSQL's instants reach from 4713 BC to 294276; Python's do not. Beyond them these stand in.
+EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+
+
+def connect(
+    dsn: SecretStr | str, *, purpose: str, read_only: bool = False, setting: str = "database.dsn"
+) -> psycopg.Connection[Any]:
+    """Connect; transactions begin by themselves, and are ``READ ONLY`` with ``read_only``.
+
+    Args:
+        dsn: a connection string of libpq, as key=value or as URI.
+        purpose: what for, in ``application_name``: ``luxima-retention/<purpose>``.
+        read_only: the server refuses every write (SQLSTATE 25006).
+        setting: the option that the hint names.
+
+    Raises:
+        ConfigurationError: the text is no connection string; it is not repeated, it may hold a password.
+        StoreError: the server does not answer, or refuses.
+    """
+    import psycopg
+
+    text = dsn if isinstance(dsn, str) else dsn.get_secret_value()
+    values: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, **_OPTIONS, **_parsed(text, setting)}
+    values |= {"application_name": f"luxima-retention/{purpose}", "client_encoding": "UTF8"}
+    try:
+        connection = psycopg.connect(**values)
+        _settle(connection)
+    except psycopg.OperationalError as error:
+        raise StoreError(
+            f"no connection to PostgreSQL at {_where(values)}: {_first_line(error)}",
+            f"check {setting}, and that the server lets this role in from here",
+        ) from None
+    connection.prepare_threshold = None
+    connection.read_only = read_only or None
+    # A statement must see what was committed before it began, above all the holds, whatever the default is.
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    _read_every_instant(connection)
+    return connection
+
+
+def nearest(text: str) -> datetime:
+    """What stands in for an instant, as PostgreSQL writes it, that Python has no value for."""
+    return EARLIEST if text.startswith("-") or text.endswith("BC") else LATEST
+
+
+def _settle(connection: psycopg.Connection[Any]) -> None:
+    """Make values read the same, whatever role and database set; mostly there is nothing to do."""
+    said = connection.info.parameter_status
+    wrong = {name: value for name, value in _READING.items() if said(name) != value}
+    if wrong:
+        connection.autocommit = True
+        for name, value in wrong.items():
+            connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
+        connection.autocommit = False
+
+
+def _read_every_instant(connection: psycopg.Connection[Any]) -> None:
+    """Read an instant that Python has no value for as the earliest or the latest one."""
+    import psycopg
+    from psycopg.types.datetime import TimestamptzLoader
+
+    class Loader(TimestamptzLoader):
+        def load(self, data: Any) -> datetime:
+            try:
+                return super().load(data)
+            except psycopg.DataError:
+                return nearest(bytes(data).decode())
+
+    connection.adapters.register_loader("timestamptz", Loader)
+
+
+def _parsed(dsn: str, setting: str) -> dict[str, Any]:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        return conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        # libpq quotes the text, and so the password, in its message.
+        raise ConfigurationError(
+            f"{setting} is no connection string of PostgreSQL",
+            f"write {setting} as postgresql://role@host:5432/database or as host=… dbname=…",
+        ) from None
+
+
+def _where(values: dict[str, Any]) -> str:
+    host = values.get("host") or values.get("hostaddr") or "the local socket"
+    return f"{host}:{values.get('port') or 5432}/{values.get('dbname') or values.get('user') or ''}"
+
+
+def _first_line(error: psycopg.Error) -> str:
+    """What the server said, or the last of libpq's sentences, whose explanations are indented."""
+    if error.diag.message_primary:
+        return error.diag.message_primary
+    lines = [line for line in str(error).strip().splitlines() if not line[:1].isspace()]
+    return lines[-1].removesuffix(".") if lines else type(error).__name__
+
+
+@contextmanager
+def errors(sentence: str) -> Iterator[None]:
+    """Turn what PostgreSQL refuses inside into one of our errors: ``sentence: what it said``.
+
+    Raises:
+        LeaseLost: a batch function found another fencing token.
+        GuardRefused: a batch function refused: floor, cap, missing holds.
+        ConfigurationError: a value that was given is no text.
+        StoreError: anything else.
+    """
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translated(sentence, error) from error
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"{error.object!a} is no text in UTF-8", "correct the bytes of it"
+        ) from error
+
+
+def translated(sentence: str, error: psycopg.Error) -> RetentionError:
+    """The error that stands for what PostgreSQL said, with the hint that its SQLSTATE asks for."""
+    state = error.sqlstate or "08006"
+    kind = {LEASE_LOST: LeaseLost, REFUSED: GuardRefused}.get(state, StoreError)
+    return kind(f"{sentence}: {_first_line(error)}", error.diag.message_hint or _hints().get(state))
+
+
+@cache
+def _hints() -> dict[str, str]:
+    migrate = "run `luxima-retention migrate` with the owner's connection"
+    return {
+        "08006": "check that the server runs and is reachable",
+        "25006": "the server is read-only: name the primary, not a standby; look at its free disk space, and"
+        " whether role or database set default_transaction_read_only",
+        "3F000": migrate,
+        "42703": migrate,
+        "42501": f"{migrate}; a table under row-level security needs an owner with BYPASSRLS",
+        "42704": migrate,
+        "42883": migrate,
+        "42P01": migrate,
+        NOT_MIGRATED: migrate,
+        "53100": "the server's disk is full: deleting writes WAL before it gives anything back",
+        "55P03": "another session holds a lock on the table; the next run tries again",
+        "57014": "raise pace.statement_timeout, or the statement_timeout that the role or the database sets",
+    }

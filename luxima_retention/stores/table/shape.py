@@ -1,0 +1,181 @@
+"""How a table is made, by its settings and the catalogue: what its functions are written for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from luxima_retention.core.errors import ConfigurationError
+from luxima_retention.io.postgres import errors
+from luxima_retention.io.sqlfiles import named
+from luxima_retention.stores.table.sql import Shape, identifier
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from luxima_retention.config.settings import TableSettings
+
+_WITHOUT_ZONE = {"timestamp without time zone", "date"}
+#: schemas whose tables are nobody's records
+_OURS = {"retention", "retention_trash", "pg_catalog", "information_schema", "pg_toast"}
+_TIMES = {"timestamp with time zone", *_WITHOUT_ZONE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableTarget:
+    """A table that a policy empties.
+
+    Args:
+        policy: its name.
+        table: its settings.
+        floor_days: the youngest age that may ever be deleted: the policy's own period.
+        register: whether the hold register lies in this database.
+        rest_role: the role that PostgREST calls the functions with; empty for none.
+    """
+
+    policy: str
+    table: TableSettings
+    floor_days: int
+    register: bool
+    rest_role: str = ""
+
+
+def plain_path(connection: psycopg.Connection[Any]) -> None:
+    """Look names up in ``pg_catalog`` alone for this transaction, and take as long as it takes."""
+    connection.execute(_sql("plain_path").encode())
+
+
+def _sql(name: str) -> str:
+    return named("queries/migrate.sql")[name]
+
+
+def _row(connection: psycopg.Connection[Any], name: str, **values: Any) -> tuple[Any, ...] | None:
+    return connection.execute(_sql(name).encode(), values).fetchone()
+
+
+def look(
+    connection: psycopg.Connection[Any], target: TableTarget, strategy: str | None = None
+) -> tuple[int, Shape]:
+    """The table's oid and shape, by its settings and the catalogue.
+
+    Args:
+        connection: in a transaction, whose search_path and statement timeout are set for it.
+        target: the table and its policy.
+        strategy: that migrate has chosen before; ``None`` chooses.
+
+    Raises:
+        ConfigurationError: it is not there, is no table, or lacks a column, a zone or a key.
+    """
+    settings = target.table
+    quoted = identifier(settings.table).as_string(None)
+    plain_path(connection)
+    relation = _row(connection, "relation", table=quoted)
+    if relation is None:
+        raise ConfigurationError(
+            f"there is no table {settings.table}", "name it in the settings, or grant USAGE on its schema"
+        )
+    if settings.table.partition(".")[0] in _OURS:
+        raise ConfigurationError(
+            f"{settings.table} is the suite's own or PostgreSQL's", "name a table of yours"
+        )
+    if relation[1] not in {"r", "p"}:
+        raise ConfigurationError(f"{settings.table} is no table (relkind {relation[1]})", "name a table")
+    if relation[2]:
+        raise ConfigurationError(
+            f"{relation[2]} inherits from {settings.table}, and its rows would go with it",
+            "ALTER TABLE … NO INHERIT, or make them partitions",
+        )
+    rows = connection.execute(_sql("columns").encode(), {"table": quoted}).fetchall()
+    columns = {name: kind for name, kind, _ in rows}
+    ordered = {name for name, _, walkable in rows if walkable}
+    time_type = _time_type(settings, columns)
+    return relation[0], Shape(
+        table=settings.table,
+        policy=target.policy,
+        time_column=settings.time_column,
+        time_type=time_type,
+        time_zone=settings.time_zone if time_type in _WITHOUT_ZONE else None,
+        key=tuple((name, _kind(settings, columns, name)) for name in settings.key_columns),
+        tenant_column=_mapped(settings, columns, settings.tenant_column),
+        subject_column=_mapped(settings, columns, settings.subject_column),
+        strategy=strategy or _strategy(connection, settings, quoted, relation[1], ordered),
+        register=target.register,
+        uuids=tuple(
+            name for name in (settings.tenant_column, settings.subject_column) if columns.get(name) == "uuid"
+        ),
+    )
+
+
+def _kind(settings: TableSettings, columns: Mapping[str, str], name: str) -> str:
+    if name not in columns:
+        raise ConfigurationError(
+            f"{settings.table} has no column {name}", f"it has {', '.join(columns)}; name another"
+        )
+    return columns[name]
+
+
+def _mapped(settings: TableSettings, columns: Mapping[str, str], name: str) -> str | None:
+    if name:
+        _kind(settings, columns, name)
+    return name or None
+
+
+def _time_type(settings: TableSettings, columns: Mapping[str, str]) -> str:
+    kind = _kind(settings, columns, settings.time_column)
+    named_column = f"{settings.table}.{settings.time_column}"
+    if kind not in _TIMES:
+        raise ConfigurationError(
+            f"{named_column} is of type {kind}, not an instant", "name another time_column"
+        )
+    if kind in _WITHOUT_ZONE and not settings.time_zone:
+        raise ConfigurationError(
+            f"{named_column} has no time zone, so its age is not known",
+            "set time_zone to the zone it is written in",
+        )
+    return kind
+
+
+def _strategy(
+    connection: psycopg.Connection[Any], settings: TableSettings, quoted: str, relkind: str, ordered: set[str]
+) -> str:
+    keys = [set(row[0]) for row in connection.execute(_sql("unique_keys").encode(), {"table": quoted})]
+    indexes = _row(connection, "time_indexes", table=quoted, column=settings.time_column)
+    indexed = bool(indexes and indexes[0])
+    if settings.strategy == "keyset" and not indexed:
+        raise ConfigurationError(
+            f"{settings.table} has no index that begins with {settings.time_column}",
+            "create one, or set strategy = tid_range",
+        )
+    by_catalogue = settings.strategy in {"auto", "partition_drop"}
+    loose = [name for name in settings.key_columns if name not in ordered]
+    walkable = indexed and not (loose and relkind == "r")
+    chosen = ("keyset" if walkable else "tid_range") if by_catalogue else settings.strategy
+    if chosen == "tid_range" and relkind == "p":
+        raise ConfigurationError(
+            f"{settings.table} is partitioned and has no index that begins with {settings.time_column}",
+            "create one: a pass over pages works on plain tables only",
+        )
+    if chosen == "keyset" and loose:
+        raise ConfigurationError(
+            f"{settings.table} cannot be walked in the order of {', '.join(loose)}: it may be NULL, or its"
+            " type brings an order of its own",
+            "declare it NOT NULL, name other key_columns, or set strategy = tid_range on a plain table",
+        )
+    if chosen == "keyset" and not any(key <= {settings.time_column, *settings.key_columns} for key in keys):
+        raise ConfigurationError(
+            f"no unique key of {settings.table} lies within {', '.join(settings.key_columns)}",
+            "set key_columns to its primary key",
+        )
+    return chosen
+
+
+def shape_of(connection: psycopg.Connection[Any], target: TableTarget, strategy: str | None = None) -> Shape:
+    """The table's shape, for the job.
+
+    Raises:
+        ConfigurationError: as :func:`look`.
+        StoreError: PostgreSQL refuses.
+    """
+    with errors(f"{target.table.table} cannot be looked at"):
+        return look(connection, target, strategy)[1]

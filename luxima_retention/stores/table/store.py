@@ -1,0 +1,548 @@
+"""A table in PostgreSQL: surveyed and emptied through the functions that ``migrate`` has made for it.
+
+Each batch is one transaction: it deletes, moves the cursor and, where the ledger shares the database, takes
+the ledger's entry. Batches are sized by time, and wait for standbys, slots, WAL budget and duty cycle.
+Facts about PostgreSQL: its documentation, "Explicit Locking", "Row Security Policies", "COPY".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from luxima_retention.core.clock import iso
+from luxima_retention.core.errors import StoreError
+from luxima_retention.core.plan import (
+    Committed,
+    Count,
+    Explanation,
+    Finding,
+    Hold,
+    Identity,
+    Plan,
+    Request,
+    Staged,
+    Survey,
+)
+from luxima_retention.core.protocol import Sink, Work
+from luxima_retention.core.tablenames import function_name, key_values
+from luxima_retention.evidence.ledger.postgres import database_fingerprint
+from luxima_retention.io.failpoints import failpoint
+from luxima_retention.io.postgres import connect, errors
+from luxima_retention.io.sqlfiles import named
+from luxima_retention.stores.table import shape
+from luxima_retention.stores.table import sql as tablesql
+from luxima_retention.stores.table.findings import Known, Traits, findings
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from luxima_retention.config.settings import PaceSettings
+
+_FIRST_BATCH = 1000
+_SMALLEST_BATCH = 100
+_ATTEMPTS = 7
+#: lock timeout, statement timeout, deadlock, serialization failure: rolled back, and may be repeated
+_AGAIN = {"55P03", "57014", "40P01", "40001"}
+_POLL_SECONDS = 1.0
+#: measured on rows of 240 bytes with two indexes; for the forecast only
+_WAL_PER_ROW = 350
+_ROWS_PER_SECOND = 200_000
+
+
+class TableStore:
+    """See :class:`~luxima_retention.core.protocol.Archivable`.
+
+    Args:
+        dsn: of the database, as the job's role.
+        target: the table and its policy.
+        pace: how gently it is emptied.
+        read_only: for a dry run; the server refuses every write.
+        setting: the option that holds ``dsn``, for hints.
+    """
+
+    archive_format = "csv"
+
+    def __init__(
+        self,
+        dsn: str,
+        target: shape.TableTarget,
+        pace: PaceSettings,
+        *,
+        read_only: bool,
+        setting: str = "database.dsn",
+    ) -> None:
+        self._target = target
+        self._pace = pace
+        self.name = target.table.table
+        self._quoted = tablesql.identifier(self.name).as_string(None)
+        self._functions = {
+            name: f"retention.{name}_{function_name(self.name)}" for name in ("survey", "explain", "prune")
+        }
+        self.connection = connect(dsn, purpose=target.policy, read_only=read_only, setting=setting)
+
+    def identity(self) -> Identity:
+        """The table, in the database that it names itself; a physical clone names itself the same."""
+        with errors(f"{self.name} does not say which table it is"):
+            relation = self._one("relation", table=self._quoted)[0]
+            database = database_fingerprint(self.connection)
+            self.connection.rollback()
+        return Identity(kind="postgresql", target=self.name, fingerprint=f"{database}/{relation}")
+
+    def clock(self) -> datetime:
+        """The server's clock."""
+        with errors("the server does not tell its time"):
+            now: datetime = self._one("clock")[0]
+            self.connection.rollback()
+        return now
+
+    @property
+    def patience(self) -> str:
+        """How long a lock is waited for outside of batches: as long as a batch may take."""
+        return _ms(self._pace.statement_timeout)
+
+    def preflight(self, request: Request) -> tuple[Finding, ...]:
+        """Everything that would keep a run from working or make it hurt, each in a sentence."""
+        with errors(f"{self.name} cannot be examined"):
+            traits = self._traits()
+        return findings(self._target, self._known, traits, request)
+
+    def survey(self, request: Request) -> Survey:
+        """The facts, in one statement and so in one snapshot."""
+        identity, now = self.identity(), self.clock()
+        values = {"p_cutoff": request.cutoff, "p_holds": holds_json(request.holds)}
+        with errors(f"{self.name} cannot be surveyed"):
+            self._row("counting", lock_timeout=self.patience)
+            row = self._ask("survey", lambda: tablesql.survey_query(self.shape), values)
+            query = self._survey_text()
+            self.connection.rollback()
+        if row is None:
+            raise StoreError(f"the survey of {self.name} returned no row")
+        expired = int(row["expired"])
+        return Survey(
+            identity=identity,
+            store_clock=now,
+            expired=expired,
+            population=Count(value=int(row["population"]), exact=bool(row["population_exact"])),
+            held=int(row["held"]),
+            undated=int(row["undated"]),
+            future=int(row["future"]),
+            oldest=row["oldest"],
+            oldest_expired=row["oldest_expired"],
+            newest=row["newest"],
+            expired_bytes=Count(value=int(row["expired_bytes"]), exact=False),
+            forecast=self._forecast(expired, int(row["expired_bytes"])),
+            evidence={
+                "strategy": self._known.strategy if self._known else "before migrate",
+                "query": query,
+                "query_sha256": hashlib.sha256(query.encode()).hexdigest(),
+            },
+        )
+
+    def _survey_text(self) -> str:
+        """The query behind the figures, with its parameters ``p_cutoff`` and ``p_holds``."""
+        if not self._known:
+            return str(tablesql.survey_query(self.shape).as_string(self.connection))
+        function = tablesql.identifier(self._functions["survey"]).as_string(None)
+        return str(self._one("survey_text", survey=f"{function}(timestamptz,jsonb)")[0])
+
+    def batches(self, plan: Plan, work: Work) -> Iterator[TableBatch]:
+        """Oldest first by the index, or page by page; the journal's cursor makes a resumed run go on.
+
+        What others move behind the walk, or add there in place of what they deleted, is found by another
+        one; a walk that deletes nothing is the last.
+        """
+        left, walked, sizes = plan.items, 0, Sizes(self._pace)
+        while left > 0 and not work.stopping():
+            waited = self._throttled(work)
+            if work.stopping():
+                return
+            batch = TableBatch(self, plan, work, min(sizes.rows, left), waited)
+            yield batch
+            if batch.outcome is None:
+                return
+            left -= batch.outcome.items
+            walked += batch.outcome.items
+            if batch.done:
+                if not walked:
+                    return
+                walked = 0
+            sizes.measured(batch.seconds, batch.limit)
+            self._rest(batch, work)
+
+    def explain(self, item: str, request: Request) -> Explanation:
+        """Why one row goes or stays; ``item`` is its key, several columns as a line of CSV.
+
+        Raises:
+            ConfigurationError: ``item`` is no key of this table.
+        """
+        values = {
+            "p_key": key_values(self.name, self._target.table.key_columns, item),
+            "p_cutoff": request.cutoff,
+            "p_holds": holds_json(request.holds),
+        }
+        with errors(f"row {item!r} of {self.name} cannot be explained"):
+            row = self._ask("explain", lambda: tablesql.explain_query(self.shape), values)
+            self.connection.rollback()
+        return explanation(item, row, request, self.clock())
+
+    def archive_schema(self) -> tuple[tuple[str, str], ...]:
+        """Name and type of each column."""
+        with errors(f"the columns of {self.name} cannot be read"):
+            shape.plain_path(self.connection)
+            rows = self.connection.execute(_sql("columns"), {"table": self._quoted}).fetchall()
+            self.connection.rollback()
+        return tuple((name, kind) for name, kind in rows)
+
+    def close(self) -> None:
+        """Close the connection; may be called twice."""
+        self.connection.close()
+
+    # --- what batches need ------------------------------------------------------------------------------
+
+    def begin(self, work: Work) -> None:
+        """Begin a batch's transaction, with its limits set for it alone."""
+        pace = self._pace
+        values = {"lock_timeout": _ms(pace.lock_timeout), "statement_timeout": _ms(pace.statement_timeout)}
+        self.connection.rollback()
+        self.connection.execute(_sql("local"), values)
+        self.connection.execute(_sql("immediate"))
+        failpoint("table.before_delete")
+        del work
+
+    def delete(self, plan: Plan, work: Work, limit: int, sink: Sink | None) -> None:
+        """Call the batch function; its rows go to ``sink`` as CSV."""
+        values = {
+            "run": work.run_id,
+            "token": work.token,
+            "cutoff": plan.cutoff,
+            "limit": limit,
+            "holds": holds_json(work.holds()),
+        }
+        if sink is None:
+            self.connection.execute(self._statement("prune"), values)
+            return
+        copy_rows(self.connection, self._statement("prune_rows"), values, sink)
+
+    def journal(self) -> tuple[int, datetime | None, datetime | None, bool]:
+        """What the batch function wrote of its batch: rows, first and last instant, whether it was all."""
+        items, first, last, done = self._one("journal", target=self.name)
+        return int(items), first, last, bool(done)
+
+    def wal_position(self) -> str:
+        """Where the server's WAL stands."""
+        return str(self._one("wal")[0])
+
+    def wal_since(self, position: str) -> int:
+        """Bytes of WAL since ``position``, other sessions' included."""
+        return int(self._one("wal_since", since=position)[0])
+
+    def _throttled(self, work: Work) -> dict[str, int]:
+        """Wait while a standby or a slot is in need; reason → milliseconds."""
+        waited: dict[str, int] = {}
+        while (reason := self._in_need()) and not work.stopping():
+            work.wait(_POLL_SECONDS)
+            waited[reason] = waited.get(reason, 0) + round(_POLL_SECONDS * 1000)
+        return waited
+
+    def _in_need(self) -> str | None:
+        with errors("replication cannot be watched"):
+            lag, headroom = self._one("lag")[0], self._one("headroom")[0]
+            self.connection.rollback()
+        if lag is not None and lag > self._pace.max_replica_lag.total_seconds():
+            return "replica-lag"
+        if headroom is not None and headroom < self._pace.min_slot_headroom_mib * 1024 * 1024:
+            return "slot-headroom"
+        return None
+
+    def _rest(self, batch: TableBatch, work: Work) -> None:
+        """Pause after a batch, for the duty cycle and for the WAL budget; told by the next batch."""
+        pace = self._pace
+        duty = batch.seconds * (1 / pace.duty_cycle - 1)
+        budget = pace.max_wal_mib_per_minute * 1024 * 1024
+        wal = batch.wal_bytes * 60 / budget - batch.seconds if budget else 0.0
+        seconds = max(duty, wal)
+        if seconds > 0:
+            work.wait(seconds)
+            self._rested["wal-budget" if wal > duty else "duty-cycle"] = round(seconds * 1000)
+
+    @cached_property
+    def _rested(self) -> dict[str, int]:
+        return {}
+
+    def rested(self) -> dict[str, int]:
+        """Reason → milliseconds of the pause before this batch; told once."""
+        told = dict(self._rested)
+        self._rested.clear()
+        return told
+
+    # --- the catalogue ----------------------------------------------------------------------------------
+
+    @cached_property
+    def shape(self) -> tablesql.Shape:
+        """How the table is made."""
+        strategy = self._known.strategy if self._known else None
+        return shape.shape_of(self.connection, self._target, strategy)
+
+    @cached_property
+    def _known(self) -> Known | None:
+        """What migrate wrote about this table; ``None`` before it ran."""
+        with errors(f"what migrate knows of {self.name} cannot be read"):
+            there, _, digest = self._one("functions", prune=self._signature)
+            row = self._row("target", target=self.name) if there else None
+            self.connection.rollback()
+        return replace(Known(*row), digest=digest) if row else None
+
+    @property
+    def _signature(self) -> str:
+        return f"{self._functions['prune']}(uuid,bigint,timestamptz,integer,jsonb,boolean)"
+
+    def _traits(self) -> Traits:
+        names = {"table": self._quoted, "prune": self._signature, "column": self._target.table.time_column}
+        row = self._row("traits", **names)
+        if row is None:
+            raise StoreError(f"there is no table {self.name}, or this role may not see it")
+        self.connection.commit()  # a pooler may give another server connection from here on
+        pooled = self._one("traits", **names)[1] != row[1]
+        traits = Traits(
+            standby=row[0],
+            pooled=pooled,
+            filtered=row[2],
+            may_delete=row[3],
+            may_truncate=row[4],
+            may_select=row[5],
+            indexed=row[6],
+            blind=row[7],
+            version=row[8],
+            may_call=bool(self._one("functions", prune=self._signature)[1]),
+            references=tuple(self.connection.execute(_sql("references"), names).fetchall()),
+            triggers=tuple(found[0] for found in self.connection.execute(_sql("triggers"), names)),
+            rules=tuple(found[0] for found in self.connection.execute(_sql("rules"), names)),
+            digest=self.shape.digest,
+        )
+        self.connection.rollback()
+        return traits
+
+    def _ask(
+        self, name: str, query: Callable[[], Any], values: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """One row from the table's function, or before migrate from the same text as a query."""
+        from psycopg.rows import dict_row
+
+        statement = self._statement(name) if self._known else query()
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement, values).fetchone()
+
+    def _statement(self, name: str) -> Any:
+        from psycopg import sql
+
+        names = {key: tablesql.identifier(function) for key, function in self._functions.items()}
+        return sql.SQL(named("queries/table.sql")[name]).format(**names)
+
+    def _row(self, name: str, **values: Any) -> tuple[Any, ...] | None:
+        return self.connection.execute(_sql(name), values).fetchone()
+
+    def _one(self, name: str, **values: Any) -> tuple[Any, ...]:
+        row = self._row(name, **values)
+        if row is None:
+            raise StoreError(f"{self.name}: the database answers {name} with no row")
+        return row
+
+    def _forecast(self, expired: int, size: int) -> dict[str, int]:
+        rows = min(self._pace.max_batch_rows, round(_ROWS_PER_SECOND * self._pace.batch_seconds))
+        return {
+            "batches": -(-expired // rows),
+            "seconds": round(expired / _ROWS_PER_SECOND / self._pace.duty_cycle),
+            "wal_bytes": expired * _WAL_PER_ROW,
+            "reusable_bytes": size,
+        }
+
+
+def copy_rows(
+    connection: psycopg.Connection[Any], statement: Any, values: Mapping[str, Any], sink: Sink
+) -> None:
+    """Stream a COPY; its header is held back until the first row, so no rows are no bytes."""
+    header = b""
+    with connection.cursor() as cursor, cursor.copy(statement, values or None) as copy:
+        for number, block in enumerate(copy):
+            if number == 0:
+                header = bytes(block)
+                continue
+            if number == 1:
+                sink.write(header)
+            sink.write(bytes(block))
+
+
+class Sizes:
+    """How many rows the next batch takes: as many as its time allows."""
+
+    def __init__(self, pace: PaceSettings) -> None:
+        self._pace = pace
+        self.rows = min(_FIRST_BATCH, pace.max_batch_rows)
+
+    def measured(self, seconds: float, limit: int) -> None:
+        """Size the next batch by how long one of ``limit`` rows took; twice or half as many at most."""
+        factor = min(max(self._pace.batch_seconds / max(seconds, 0.001), 0.5), 2.0)
+        smallest = min(_SMALLEST_BATCH, self._pace.max_batch_rows)
+        self.rows = min(max(round(limit * factor), smallest), self._pace.max_batch_rows)
+
+
+class TableBatch:
+    """One transaction; see :class:`~luxima_retention.core.protocol.Batch`.
+
+    Attributes:
+        limit: rows that it may take; halved by each attempt that ran into a timeout.
+        outcome: after ``commit``.
+        done: whether nothing expired was left behind it.
+        seconds: that deleting and committing took.
+        wal_bytes: written meanwhile.
+    """
+
+    def __init__(
+        self, store: TableStore, plan: Plan, work: Work, limit: int, waited: Mapping[str, int]
+    ) -> None:
+        self._store = store
+        self._plan = plan
+        self._work = work
+        self._waited = dict(waited)
+        self.limit = limit
+        self.outcome: Committed | None = None
+        self.done = False
+        self.seconds = 0.0
+        self.wal_bytes = 0
+        self._items = 0
+        self._open = False
+
+    def stage(self, sink: Sink | None) -> Staged:
+        """Delete inside the transaction that ``commit`` ends.
+
+        Raises:
+            LeaseLost: another run has the lease.
+            GuardRefused: the function refused: floor, holds.
+            StoreError: PostgreSQL refused, or timeouts did not end.
+        """
+        begun = time.monotonic()
+        position = self._deleted(sink)
+        failpoint("table.after_delete")
+        with errors(f"the journal of {self._store.name} cannot be read"):
+            self._items, first, last, self.done = self._store.journal()
+            self.wal_bytes = self._store.wal_since(position)
+        self.seconds = time.monotonic() - begun
+        waits = {**self._waited, **self._store.rested()}
+        return Staged(
+            items=self._items,
+            first=first if self._items else None,
+            last=last if self._items else None,
+            connection=self._store.connection,
+            metrics={
+                "wal_bytes": self.wal_bytes,
+                **{f"wait_ms.{reason}": value for reason, value in waits.items()},
+            },
+        )
+
+    def commit(self) -> Committed:
+        """Make deletion, cursor and whatever the engine wrote beside them final."""
+        begun = time.monotonic()
+        with errors(f"batch of {self._store.name}: the commit failed, what it did is not known"):
+            failpoint("table.before_commit")
+            self._store.connection.commit()
+        self._open = False
+        failpoint("table.after_commit")
+        self.seconds += time.monotonic() - begun
+        self.outcome = Committed(items=self._items)
+        return self.outcome
+
+    def rollback(self) -> None:
+        """Leave everything as it was."""
+        if self._open and not self._store.connection.closed:
+            self._store.connection.rollback()
+        self._open = False
+
+    def _deleted(self, sink: Sink | None) -> str:
+        """Delete, as often as timeouts ask for it; the WAL position before."""
+        import psycopg
+
+        for attempt in range(1, _ATTEMPTS + 1):
+            self._open = True
+            try:
+                with errors(f"a batch of {self._store.name} failed"):
+                    self._store.begin(self._work)
+                    position = self._store.wal_position()
+                    self._store.delete(self._plan, self._work, self.limit, sink)
+            except StoreError as error:
+                cause = error.__cause__
+                self.rollback()
+                again = isinstance(cause, psycopg.Error) and cause.sqlstate in _AGAIN
+                if not again or attempt == _ATTEMPTS or self._work.stopping():
+                    raise
+                self._back_off(attempt)
+            else:
+                return position
+        raise StoreError(f"a batch of {self._store.name} failed {_ATTEMPTS} times")
+
+    def _back_off(self, attempt: int) -> None:
+        """Half as many rows after a growing pause; the jitter keeps two sessions out of step."""
+        self.limit = max(1, self.limit // 2)
+        seconds = min(30.0, 0.2 * 2**attempt) * (0.5 + random.random() / 2)  # noqa: S311 - no secret
+        self._work.wait(seconds)
+        self._waited["timeout"] = self._waited.get("timeout", 0) + round(seconds * 1000)
+
+
+def _sql(name: str) -> bytes:
+    return named("queries/table.sql")[name].encode()
+
+
+def _ms(duration: timedelta) -> str:
+    return f"{round(duration.total_seconds() * 1000)}ms"
+
+
+def holds_json(holds: tuple[Hold, ...]) -> str:
+    """Holds as the functions take them."""
+    return json.dumps(
+        [
+            {
+                "hold_id": hold.hold_id,
+                "tenant": hold.tenant,
+                "subject": hold.subject,
+                "start_at": iso(hold.start) if hold.start else None,
+                "end_at": iso(hold.end) if hold.end else None,
+            }
+            for hold in holds
+        ]
+    )
+
+
+def explanation(item: str, row: Mapping[str, Any] | None, request: Request, now: datetime) -> Explanation:
+    """The verdict about one row. Pure."""
+    if row is None:
+        return Explanation(item=item, verdict="absent", rule="absent", sentence="there is no such row")
+    dated: datetime | None = row["dated"]
+    verdict, rule = "stays", "undated"
+    sentence, due = "it has no date: it is never touched", None
+    if dated is not None:
+        verdict, rule, sentence = _dated(dated, row["held_by"], request, now)
+        due = first_due(dated, request.retention_days) if rule in {"younger", "expired"} else None
+    return Explanation(item=item, verdict=verdict, rule=rule, sentence=sentence, dated=dated, due=due)
+
+
+def _dated(dated: datetime, held_by: str | None, request: Request, now: datetime) -> tuple[str, str, str]:
+    if dated > now:
+        return "stays", "future", "it is dated in the future: it is never touched"
+    if dated >= request.cutoff:
+        return "stays", "younger", f"it is not older than the cutoff {iso(request.cutoff)}"
+    if held_by:
+        return "stays", "hold", f"expired, but kept by hold {held_by}"
+    return "goes", "expired", f"dated before {iso(request.cutoff)}"
+
+
+def first_due(dated: datetime, retention_days: int) -> datetime:
+    """The start of the first UTC day on which a cutoff lies behind ``dated``."""
+    day = dated.replace(hour=0, minute=0, second=0, microsecond=0)
+    return day + timedelta(days=retention_days + 1)
