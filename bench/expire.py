@@ -30,11 +30,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import google_crc32c
 
-from luxima_retention.config.settings import LokiSettings
 from luxima_retention.core.plan import Request, decide
 from luxima_retention.core.protocol import Expirable, Work
+from luxima_retention.io.objects import Access
 from luxima_retention.stores.loki import open_loki
 from luxima_retention.stores.loki.keys import DAY_MS, Chunk, milliseconds, parse_chunk
+from luxima_retention.stores.loki.options import LokiPolicy
 from tests.servers.s3 import S3Server
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
@@ -123,17 +124,21 @@ class Bench:
     def ours(self, *, sweep: bool = False) -> dict[str, Any]:
         """Survey, both phases, and the proof: what a run does."""
         server = self.server
-        settings = LokiSettings(
+        settings = LokiPolicy(
+            kind="loki",
+            retention_days=30,
             buckets=(BUCKET,),
-            endpoint_url=server.endpoint_url,
-            region=server.region,
-            access_key_id=server.access_key,  # type: ignore[arg-type]  # made secret by the model
-            secret_access_key=server.secret_key,  # type: ignore[arg-type]
             offline=True,
             min_object_age=timedelta(0),
         )
+        access = Access(
+            endpoint_url=server.endpoint_url,
+            region=server.region,
+            access_key_id=server.access_key,
+            secret_access_key=server.secret_key,
+        )
         begun, cpu = time.monotonic(), time.process_time()
-        store = open_loki(settings, clock=lambda: NOW, read_only=False, sweep=sweep)
+        store = open_loki(settings, access, clock=lambda: NOW, read_only=False, sweep=sweep)
         if not isinstance(store, Expirable):
             raise SystemExit("the store only checks")
         requests: Counter[str] = Counter()

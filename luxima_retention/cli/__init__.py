@@ -56,8 +56,9 @@ class Context:
     def configuration(self) -> Configuration:
         """The settings with their origins."""
         from luxima_retention.config.sources import load
+        from luxima_retention.stores.registry import options
 
-        return load(self.config)
+        return load(self.config, options())
 
     @property
     def settings(self) -> Settings:

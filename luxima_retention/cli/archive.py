@@ -162,7 +162,7 @@ def _archive(context: click.Context) -> Archive:
     from luxima_retention.core.errors import ConfigurationError
     from luxima_retention.evidence.archive import open_archive
 
-    archive = open_archive(context.obj.settings.archive)
+    archive = open_archive(context.obj.settings)
     if archive is None:
         raise ConfigurationError("no archive is configured", "set archive.url and archive.retention_days")
     return archive

@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from luxima_retention.config.matrix import BY_NAME
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from luxima_retention.cli import Context
@@ -20,7 +19,35 @@ if TYPE_CHECKING:
 output_option = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result on stdout."
 )
-policy_type = click.Choice(list(BY_NAME))
+
+
+class PolicyName(click.ParamType[str]):
+    """A policy of the settings: ``audit-logs`` or ``audit_logs``; which there are, the settings say."""
+
+    name = "POLICY"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 - theirs
+        """See :class:`click.ParamType`."""
+        return str(value).lower().replace("_", "-")
+
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002 - theirs
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """The policies in force; none where the settings cannot be read."""
+        from luxima_retention.cli import Context
+        from luxima_retention.core.errors import RetentionError
+
+        try:
+            names = list((ctx.obj or Context()).settings.policies)
+        except RetentionError:
+            return []
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+policy_type = PolicyName()
 
 
 class Instant(click.ParamType[datetime]):

@@ -11,7 +11,7 @@ from luxima_retention.cli.common import output_option, policy_type
 
 if TYPE_CHECKING:
     from luxima_retention.core.plan import Explanation, Hold
-    from luxima_retention.run.engine import Target
+    from luxima_retention.stores.kind import Target
 
 
 @click.command("explain")
@@ -26,13 +26,15 @@ def command(context: click.Context, policy: str, item: str, output: str) -> int:
     """
     from luxima_retention.core.clock import iso
     from luxima_retention.core.errors import ConfigurationError, ExitCode
-    from luxima_retention.run.job import Opening, load
+    from luxima_retention.run.runner import policy_config
+    from luxima_retention.stores.kind import Opening
+    from luxima_retention.stores.registry import kind_of
 
-    job = load(policy)
-    targets = job.targets(context.obj.settings, Opening())
-    if not targets:
-        raise ConfigurationError(f"{policy} has no store", f"set {job.missing}")
-    days = getattr(context.obj.settings.policies, policy.replace("-", "_")).retention_days
+    config = policy_config(context.obj.settings, policy)
+    kind, days = kind_of(config), config.options.retention_days
+    if missing := kind.missing(config):
+        raise ConfigurationError(f"{policy} has no store", f"set {missing}")
+    targets = kind.targets(config, Opening())
     holds = tuple(hold for hold in context.obj.holds() if hold.covers(policy))
     found = _first_found(targets, item, policy, days, holds)
     if output == "json":

@@ -177,14 +177,14 @@ def _covered(settings: Settings, hold: Hold) -> Iterator[tuple[str, frozenset[st
     A policy that the hold names is checked whether it is configured or not; one that is only checked,
     never deleted from, has nothing to hold.
     """
-    from luxima_retention.config.matrix import MATRIX
-    from luxima_retention.run.job import Opening, load
+    from luxima_retention.stores.registry import kind_of
 
-    for policy in MATRIX:
-        job = load(policy.name)
-        deletes = policy.disposition != "check only" and bool(job.targets(settings, Opening()))
-        if hold.policy == policy.name or (hold.policy is None and deletes):
-            yield policy.name, job.dimensions(settings)
+    for name in settings.policies:
+        policy = settings.policy(name)
+        kind = kind_of(policy)
+        deletes = not kind.checks_only and kind.missing(policy) is None
+        if hold.policy == name or (hold.policy is None and deletes):
+            yield name, kind.dimensions(policy)
 
 
 def _words(hold: Hold) -> str:

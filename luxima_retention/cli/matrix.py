@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +12,6 @@ import click
 from luxima_retention.cli.common import output_option
 
 if TYPE_CHECKING:
-    from luxima_retention.config.matrix import PolicyDefault
     from luxima_retention.config.sources import Configuration
 
 
@@ -18,73 +19,107 @@ if TYPE_CHECKING:
 @output_option
 @click.pass_context
 def command(context: click.Context, output: str) -> None:
-    """Print the matrix in force, and where each value came from."""
-    from luxima_retention.config.matrix import MATRIX
+    """Print the matrix in force: periods, stores, dispositions, next runs, and where each value came from."""
+    from luxima_retention.core.clock import system_clock
 
     configuration = context.obj.configuration
-    rows = [_row(configuration, policy) for policy in MATRIX]
+    now = system_clock()
+    rows = [_row(configuration, name, now) for name in configuration.settings.policies]
     if output == "json":
         file = str(configuration.file) if configuration.file else None
         click.echo(json.dumps({"version": 1, "file": file, "policies": rows}, indent=2))
     else:
-        _print(rows, configuration)
+        for line in _lines(rows, configuration):
+            click.echo(line)
 
 
-def _row(configuration: Configuration, policy: PolicyDefault) -> dict[str, Any]:
-    from luxima_retention.core.durations import spelled
-    from luxima_retention.run.job import Opening, load
+def _row(configuration: Configuration, name: str, now: datetime) -> dict[str, Any]:
+    from luxima_retention.core.clock import iso
+    from luxima_retention.run.runner import about, archives
+    from luxima_retention.run.schedule import bound, next_run
+    from luxima_retention.stores.registry import kind_of
 
-    chosen = getattr(configuration.settings.policies, policy.key)
-    job = load(policy.name)
-    values = chosen.model_dump(mode="json")
-    values |= {name: spelled(getattr(chosen, name)) for name in ("max_silence", "every")}
+    policy = configuration.settings.policy(name)
+    missing, said, following = kind_of(policy).missing(policy), about(policy), next_run(policy, now)
     return {
-        "policy": policy.name,
-        "log_type": policy.log_type,
-        "storage": policy.storage,
-        "job": policy.job,
-        "disposition": policy.disposition,
-        "configured": bool(job.targets(configuration.settings, Opening())),
-        "missing": job.missing,
+        "policy": name,
+        "kind": said.kind,
+        "log_type": said.log_type,
+        "retention_days": policy.options.retention_days,
+        "storage": said.storage,
+        "disposition": said.disposition,
+        "archives": archives(policy),
+        "basis": said.basis,
+        "owner": said.owner,
+        "review_by": said.review_by,
+        "schedule": said.schedule,
+        "next_run": iso(following) if following and not missing else None,
+        "bound_seconds": int(bound(policy).total_seconds()) if said.schedule else None,
+        "missing": missing,
         "values": {
-            name: {"value": value, "origin": _origin(configuration, policy.key, name)}
-            for name, value in values.items()
+            key: {"value": value, "origin": configuration.origin(f"policies.{name}.{key}")}
+            for key, value in _values(policy.options).items()
         },
     }
 
 
-def _origin(configuration: Configuration, key: str, name: str) -> str:
-    origin = configuration.origin(f"policies.{key}.{name}")
-    return "matrix" if origin == "default" and name in _OF_THE_MATRIX else origin
+def _values(options: Any) -> dict[str, Any]:
+    from luxima_retention.core.durations import spelled
+
+    values: dict[str, Any] = options.model_dump(mode="json")
+    return {**values, "max_silence": spelled(options.max_silence)}
 
 
-_OF_THE_MATRIX = frozenset({"retention_days", "max_silence", "min_remaining"})
-
-
-def _print(rows: list[dict[str, Any]], configuration: Configuration) -> None:
-    from rich.table import Table
-
-    from luxima_retention.cli.render import console
-
-    out = console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("policy", "keeps", "from", "storage", "disposition", "configured"):
-        table.add_column(name, no_wrap=True)
+def _lines(rows: list[dict[str, Any]], configuration: Configuration) -> Iterator[str]:
+    """One block for each policy, within 80 columns where its names are."""
     for row in rows:
-        days = row["values"]["retention_days"]
-        configured = "yes" if row["configured"] else f"no: set {row['missing']}"
-        table.add_row(
-            row["policy"],
-            f"{days['value']} d",
-            days["origin"],
-            row["storage"],
-            row["disposition"],
-            configured,
-        )
-    out.print(table)
-    out.print(f"\nsettings file: {configuration.file or 'none'}")
-    for row in rows:
-        for name, item in row["values"].items():
-            if name != "retention_days" and item["origin"] not in {"default", "matrix"}:
-                key = row["policy"].replace("-", "_")
-                out.print(f"policies.{key}.{name} = {item['value']} ({item['origin']})")
+        yield from _block(row)
+        yield from _set_by_somebody(row)
+        yield ""
+    yield f"settings file: {configuration.file or 'none'}"
+
+
+def _block(row: dict[str, Any]) -> Iterator[str]:
+    from luxima_retention.cli.render import both_zones
+
+    days = row["values"]["retention_days"]
+    yield f"{row['policy']}: {row['log_type']}, {days['value']} days ({days['origin']})"
+    yield f"  store        {row['storage']}"
+    yield f"  at the end   {row['disposition']}{_why(row)}"
+    if row["basis"]:
+        yield f"  basis        {row['basis']}"
+    owner = ", ".join(filter(None, (row["owner"], row["review_by"] and f"review by {row['review_by']}")))
+    if owner:
+        yield f"  owner        {owner}"
+    if row["missing"]:
+        yield f"  not configured: set {row['missing']}"
+    elif row["next_run"]:
+        yield f"  next run     {both_zones(datetime.fromisoformat(row['next_run']))} ({row['schedule']})"
+        yield f"  oldest ever  {_days(row)}: period, rounding to a day, and the time between runs"
+    else:
+        yield "  next run     none: it has no schedule"
+
+
+def _why(row: dict[str, Any]) -> str:
+    """Why records go without an archive, where the kind could have one."""
+    if row["disposition"] != "destroy":
+        return ""
+    return "; archive = off" if row["values"]["archive"]["value"] == "off" else "; no archive is configured"
+
+
+def _days(row: dict[str, Any]) -> str:
+    from datetime import timedelta
+
+    from luxima_retention.core.durations import in_words
+
+    return in_words(timedelta(days=row["retention_days"], seconds=row["bound_seconds"]))
+
+
+def _set_by_somebody(row: dict[str, Any]) -> Iterator[str]:
+    """Values that are not defaults, with their origin; secrets stay hidden."""
+    shown = {"retention_days", "basis", "owner", "review_by", "kind", "log_type", "schedule"}
+    for key, item in row["values"].items():
+        if key not in shown and item["origin"] != "default":
+            value = item["value"]
+            told = f"{len(value)} entries" if isinstance(value, (list, dict)) else value
+            yield f"  {key} = {told} ({item['origin']})"

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from luxima_retention.config.settings import Settings
     from luxima_retention.run.migrate import Change
-    from luxima_retention.stores.table.shape import TableTarget
 
 
 @click.command("migrate")
@@ -21,18 +18,19 @@ if TYPE_CHECKING:
 def command(context: click.Context, lower_floor: bool) -> None:
     """Make schema retention, each table's functions with their floor, and the rights of the job's role.
 
-    Uses database.owner_dsn, and supabase.owner_dsn where it is set. Run again after every change of tables
-    or periods; what is in place stays.
+    Uses the owner_dsn of section database, and of each section databases.<name> that has one. Run again
+    after every change of tables or periods; what is in place stays.
     """
     from luxima_retention.core.errors import ConfigurationError
 
     settings = context.obj.settings
-    if not (settings.database.owner_dsn or settings.supabase.owner_dsn):
+    owned = [name for name in ("", *settings.databases) if settings.database_named(name).owner_dsn]
+    if not owned:
         raise ConfigurationError(
             "no owner's connection is configured",
-            "set database.owner_dsn or supabase.owner_dsn, for this command only",
+            "set database.owner_dsn, or owner_dsn of a section databases.<name>, for this command only",
         )
-    changes = [*_database(settings, lower_floor), *_supabase(settings, lower_floor)]
+    changes = [change for name in owned for change in _apply(settings, name, lower_floor)]
     _record(settings, changes)
     for change in changes:
         click.echo(change.sentence)
@@ -40,44 +38,23 @@ def command(context: click.Context, lower_floor: bool) -> None:
         click.echo("everything is in place")
 
 
-def _database(settings: Settings, lower_floor: bool) -> tuple[Change, ...]:
-    from luxima_retention.stores.table.shape import TableTarget
-
-    database = settings.database
-    if database.owner_dsn is None:
-        return ()
-    days = settings.policies.audit_logs.retention_days
-    target = TableTarget(policy="audit-logs", table=settings.audit_log, floor_days=days, register=True)
-    return _apply(database.owner_dsn, "database.owner_dsn", (target,), database.job_role, lower_floor)
-
-
-def _supabase(settings: Settings, lower_floor: bool) -> tuple[Change, ...]:
-    from luxima_retention.stores.table.shape import TableTarget
-
-    supabase = settings.supabase
-    if supabase.owner_dsn is None:
-        return ()
-    targets = tuple(
-        TableTarget(
-            policy="security-events",
-            table=table,
-            floor_days=settings.policies.security_events.retention_days,
-            register=False,
-            rest_role=supabase.rest_role,
-        )
-        for table in supabase.tables
-    )
-    return _apply(supabase.owner_dsn, "supabase.owner_dsn", targets, supabase.job_role, lower_floor)
-
-
-def _apply(
-    dsn: SecretStr, setting: str, targets: tuple[TableTarget, ...], job_role: str, lower_floor: bool
-) -> tuple[Change, ...]:
+def _apply(settings: Settings, name: str, lower_floor: bool) -> tuple[Change, ...]:
+    """Bring one database up to date, with the tables that policies have there."""
     from luxima_retention.io.postgres import connect
     from luxima_retention.run.migrate import migrate
+    from luxima_retention.stores.registry import kind_of
 
-    with connect(dsn, purpose="migrate", setting=setting) as connection:
-        return migrate(connection, targets, job_role=job_role, lower_floors=lower_floor)
+    database = settings.database_named(name)
+    policies = [settings.policy(policy) for policy in settings.policies]
+    targets = [
+        target
+        for policy in policies
+        if kind_of(policy).database(policy) == name
+        for target in kind_of(policy).tables(policy)
+    ]
+    setting = f"databases.{name}.owner_dsn" if name else "database.owner_dsn"
+    with connect(database.owner_dsn or "", purpose="migrate", setting=setting) as connection:
+        return migrate(connection, tuple(targets), job_role=database.job_role, lower_floors=lower_floor)
 
 
 def _record(settings: Settings, changes: list[Change]) -> None:

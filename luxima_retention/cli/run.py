@@ -94,6 +94,7 @@ def command(
         progress=live.progress,
         tell=partial(send, context.obj.settings.telemetry),
     )
+    runner.check_named(context.obj.settings, options)
     with stopper.listening(), live:
         result = runner.run(context.obj.settings, options, hooks)
     if output == "json":

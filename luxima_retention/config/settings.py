@@ -1,134 +1,35 @@
 """Every option, declared once: name, type, default, validation and help.
 
 Sources, first wins: command line flag, ``LUXIMA_…`` environment (nested by ``__``), mounted secret
-files, ``luxima-retention.toml``, defaults. Unknown and duplicate keys are errors.
-``docs/settings.md`` is generated from the descriptions here; a test compares them.
+files, ``luxima-retention.toml``, defaults. Unknown and duplicate keys are errors. The options of a kind of
+policy stand in its ``kind.py``. ``docs/settings.md`` is generated from all of them; a test compares.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any, Generic, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, SerializeAsAny, model_validator
 from pydantic_settings import NoDecode
 
-from luxima_retention.config.cronline import parse as parse_cron
-from luxima_retention.config.matrix import BY_KEY
-from luxima_retention.core.durations import parse_duration
-
-
-class Section(BaseModel):
-    """A table of the settings file: frozen, and a key that it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
-
-
-def _whole(value: object) -> object:
-    """A whole number, or its text; ``true`` and ``1.5`` are no period."""
-    if isinstance(value, (bool, float)) or (isinstance(value, str) and not value.strip().isdecimal()):
-        raise ValueError(f"{value!r} is not a whole number of days")
-    return value
-
-
-Days = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Fraction = Annotated[Decimal, Field(ge=0, le=1)]
-
-
-def _listed(value: object) -> object:
-    """The list that a file gives; from the environment comma separated, or as JSON."""
-    if not isinstance(value, str):
-        return value
-    if value.strip().startswith("["):
-        return json.loads(value)
-    return tuple(filter(None, (item.strip() for item in value.split(","))))
-
-
-def _bucket(value: str) -> str:
-    """As a client of S3 takes it; a service may ask for more."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", value):
-        raise ValueError(f"{value!r} is no name of a bucket")
-    return value
-
-
-Bucket = Annotated[str, AfterValidator(_bucket)]
-
-
-def _check_address(setting: str, url: str) -> None:
-    """``https://host/prefix``, with neither credentials nor a query in it."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"{setting} must begin with http:// or https:// and end with host or path")
-    if parts.username or parts.password:
-        raise ValueError(f"{setting} has credentials in it: they have settings of their own")
-
-
-class PolicySettings(Section):
-    """``policies.<name>``: how long, and what must be true before anything goes."""
-
-    retention_days: Days = Field(description="Whole days that a record is kept; strictly older ones go.")
-    archive: Literal["auto", "required", "off"] = Field(
-        "auto",
-        description="Whether records are archived before they are destroyed; auto does so where an archive"
-        " is configured and the matrix says so.",
-    )
-    max_silence: Annotated[timedelta | None, BeforeValidator(parse_duration)] = Field(
-        description="Age of the newest record from which its producer counts as stalled (guard stale-source);"
-        " off switches it off."
-    )
-    min_remaining: int = Field(
-        ge=0, description="Records that must be left after a run (guard min-remaining)."
-    )
-    max_items: int | None = Field(
-        None, ge=0, description="Records that one run may destroy at most (guard max-items)."
-    )
-    max_fraction: Fraction | None = Field(
-        None, description="Part of all records, 0 to 1, that one run may destroy (guard share)."
-    )
-    every: Annotated[timedelta | None, BeforeValidator(parse_duration)] = Field(
-        timedelta(days=1),
-        description="How often a run is expected; the run after a longer gap writes the missed ones into the"
-        " ledger; off switches it off.",
-    )
-    identity: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
-        (), description="Fingerprints of the stores that may be touched, as doctor prints them; pins them."
-    )
-
-
-class PoliciesSettings(Section):
-    """``policies``: the matrix; what is not written here is the seed's."""
-
-    application_logs: PolicySettings = Field(description="Application logs in Loki.")
-    security_events: PolicySettings = Field(description="Security events in Supabase.")
-    audit_logs: PolicySettings = Field(description="Audit logs in PostgreSQL.")
-    metrics: PolicySettings = Field(description="Metrics in Prometheus.")
-    log_files: PolicySettings = Field(description="Log files of services beside the cluster's stdout.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_matrix(cls, value: object) -> object:
-        if not isinstance(value, Mapping):
-            return value
-        return {**value, **{key: _with_defaults(key, value.get(key, {})) for key in BY_KEY}}
-
-
-def _with_defaults(key: str, value: object) -> object:
-    """A policy's values over those of the matrix."""
-    policy = BY_KEY[key]
-    silence = policy.max_silence_days
-    defaults = {
-        "retention_days": policy.retention_days,
-        "max_silence": "off" if silence is None else f"{silence}d",
-        "min_remaining": policy.min_remaining,
-    }
-    return {**defaults, **value} if isinstance(value, Mapping) else value
+from luxima_retention.config.policies import DEFAULTS, Options, PolicySettings
+from luxima_retention.config.values import (
+    Column,
+    CronExpression,
+    Days,
+    Duration,
+    Fraction,
+    S3Name,
+    Section,
+    Table,
+    address,
+    check_address,
+    listed,
+    zone,
+)
 
 
 class GuardsSettings(Section):
@@ -136,107 +37,12 @@ class GuardsSettings(Section):
 
     max_fraction: Fraction = Field(
         Decimal("0.25"),
-        description="Part of all records that a run may destroy without a word; more where the days since"
-        " the last proved run explain it.",
+        description="Part of all records that a run may destroy without an approval; more where the days"
+        " since the last proved run explain it.",
     )
     max_clock_skew: Duration = Field(
         timedelta(seconds=60), description="Difference between this machine's clock and a store's."
     )
-
-
-def _day(value: object) -> object:
-    """``2026-11-03`` as TOML or the environment gives it."""
-    return date.fromisoformat(value) if isinstance(value, str) else value
-
-
-def _json(value: object) -> object:
-    """A table or list of tables; from the environment as JSON."""
-    return json.loads(value) if isinstance(value, str) else value
-
-
-class LokiPeriodSettings(Section):
-    """One entry of Loki's own ``schema_config``."""
-
-    start: Annotated[date, BeforeValidator(_day)] = Field(
-        description="First day of the period, as ``from`` in Loki's schema_config."
-    )
-    store: Literal["tsdb", "boltdb-shipper"] = Field("tsdb", description="Index store of the period.")
-    schema_version: int = Field(13, ge=9, le=13, description="Schema: 9 to 13.")
-    prefix: str = Field("index_", min_length=1, description="Prefix of the names of index tables.")
-
-
-class LokiSettings(Section):
-    """``loki``: the S3 buckets that hold Loki's chunks and index."""
-
-    buckets: Annotated[tuple[Bucket, ...], NoDecode, BeforeValidator(_listed)] = Field(
-        (), description="Buckets of all schema periods, as in Loki's bucketnames and named stores."
-    )
-    endpoint_url: str = Field("", description="Address of an S3 service other than AWS.")
-    region: str = Field("", description="Region of the buckets; empty leaves it to the AWS defaults.")
-    access_key_id: SecretStr | None = Field(
-        None, description="Access key; empty leaves it to the AWS defaults."
-    )
-    secret_access_key: SecretStr | None = Field(None, description="Secret of loki.access_key_id.")
-    object_prefix: str = Field("", description="Loki's object_prefix or storage_prefix.")
-    chunk_delimiter: str = Field(
-        ":",
-        pattern=r"^[^0-9a-f/]$",
-        description="Loki's chunk_delimiter: the character that stands for colons in keys; no digit of their"
-        " numbers, and no slash.",
-    )
-    index_path: str = Field("index/", pattern=r"^[^/].*/$", description="Loki's path_prefix of index tables.")
-    periods: Annotated[tuple[LokiPeriodSettings, ...], NoDecode, BeforeValidator(_json)] = Field(
-        (LokiPeriodSettings(start=date(2020, 1, 1)),),
-        min_length=1,
-        description="Loki's schema_config: start, store, schema_version, prefix of each period; JSON in the"
-        " environment.",
-    )
-    tenant_days: Annotated[dict[str, Days], NoDecode, BeforeValidator(_json)] = Field(
-        {}, description="Tenants that keep their logs longer than the policy: days by tenant."
-    )
-    url: str = Field("", description="Address of Loki, best of its compactor, to read its configuration.")
-    offline: bool = Field(
-        False,
-        description="No Loki reads these buckets: both phases run at once. Refused when loki.url answers.",
-    )
-    grace: Annotated[timedelta | None, BeforeValidator(parse_duration)] = Field(
-        None,
-        description="Time between an index table and its chunks, at least 2h; off computes it from Loki's own"
-        " settings.",
-    )
-    min_object_age: Duration = Field(
-        timedelta(hours=24), description="Chunks that were uploaded more recently are left alone."
-    )
-    state_url: str = Field(
-        "",
-        description="Where condemned chunks are listed; default: luxima-retention/loki in the first bucket.",
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.grace is not None and self.grace < timedelta(hours=2):
-            raise ValueError("loki.grace is less than 2h: queries may still read what is about to go")
-        if self.url:
-            _check_address("loki.url", self.url)
-        starts = [period.start for period in self.periods]
-        if starts != sorted(set(starts)):
-            raise ValueError("loki.periods must be in the order of their start, each day once")
-        return self
-
-
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
-
-
-def _identifiers(value: str, parts: int) -> str:
-    """``core.audit_log`` or ``created_at``: names as PostgreSQL takes them, in their own case."""
-    names = value.split(".")
-    if value and (len(names) != parts or not all(_IDENTIFIER.fullmatch(name) for name in names)):
-        raise ValueError(f"{value!r} is not {'schema.table' if parts > 1 else 'a column'}")
-    return value
-
-
-Table = Annotated[str, AfterValidator(lambda value: _identifiers(value, 2))]
-Column = Annotated[str, AfterValidator(lambda value: _identifiers(value, 1))]
 
 
 class TableSettings(Section):
@@ -244,10 +50,10 @@ class TableSettings(Section):
 
     table: Table = Field(description="The table, with its schema: core.audit_log.")
     time_column: Column = Field("created_at", description="Column with the record's own time.")
-    time_zone: Annotated[str, AfterValidator(lambda value: _zone(value) if value else value)] = Field(
+    time_zone: Annotated[str, AfterValidator(lambda value: zone(value) if value else value)] = Field(
         "", description="Zone of a time column that has none, such as UTC; such a column is refused without."
     )
-    key_columns: Annotated[tuple[Column, ...], NoDecode, BeforeValidator(_listed)] = Field(
+    key_columns: Annotated[tuple[Column, ...], NoDecode, BeforeValidator(listed)] = Field(
         ("id",), min_length=1, description="Columns that tell rows apart: a primary or unique key."
     )
     tenant_column: Column = Field("", description="Column that holds by tenant name; empty maps none.")
@@ -256,301 +62,54 @@ class TableSettings(Section):
         "auto",
         description="keyset walks an index on the time column; tid_range passes once over the pages of a"
         " table without one; auto asks the catalogue. partition_drop detaches and drops whole partitions"
-        " (audit_log only; needs database.owner_dsn at each run).",
+        " (only where the suite's own state is in the same database; needs its owner_dsn at each run).",
     )
     undo_window: Duration = Field(
         timedelta(days=7), description="How long a detached partition is kept before it is dropped."
     )
 
 
-def _tables(value: object) -> object:
+def tables_of(value: object) -> tuple[Any, ...]:
     """Tables as a file gives them; from the environment their names, or a JSON list of tables."""
-    value = _listed(value)
-    if isinstance(value, (list, tuple)):
-        return tuple({"table": item} if isinstance(item, str) else item for item in value)
-    return value
+    value = listed(value)
+    if not isinstance(value, (list, tuple)):
+        raise ValueError("tables must be a list of names or of tables")  # noqa: TRY004 - pydantic tells it
+    return tuple({"table": item} if isinstance(item, str) else item for item in value)
 
 
-class SupabaseSettings(Section):
-    """``supabase``: the tables of security events, over a DSN or over HTTPS."""
+class DatabaseSettings(Section):
+    """``database`` and ``databases.<name>``: a PostgreSQL database.
 
-    tables: Annotated[tuple[TableSettings, ...], NoDecode, BeforeValidator(_tables)] = Field(
-        (),
-        description="Tables of security events, such as app.security_events or auth.audit_log_entries; each a"
-        " name, or a table of its own with the settings of audit_log.",
-    )
+    ``database`` holds ledger, holds and leases, and is the connection of each policy that names none.
+    """
+
     dsn: SecretStr | None = Field(
-        None, description="Connection string of the job's role: the server itself or a session pooler."
+        None, description="Connection string of the job's role: postgresql://role@host:5432/database."
     )
     owner_dsn: SecretStr | None = Field(
-        None, description="Connection string of the tables' owner there, for migrate only."
+        None,
+        description="Connection string of an owner of the tables, for migrate, and for detaching partitions.",
     )
     job_role: Column = Field(
-        "luxima_retention", description="Role of supabase.dsn; migrate gives it its rights."
-    )
-    url: str = Field(
-        "", description="Address of PostgREST, https://REF.supabase.co/rest/v1, where no DSN can be reached."
-    )
-    key: SecretStr | None = Field(
-        None, description="Secret key (sb_secret_…) or legacy key for supabase.url."
-    )
-    rest_role: Column = Field(
-        "",
-        description="Role that supabase.key stands for; migrate lets it call the functions over PostgREST.",
-    )
-    ca_file: str = Field("", description="PEM file of the CA that signed the certificate of supabase.url.")
-    timeout: float = Field(30.0, gt=0, le=300, description="Seconds to wait for an answer of supabase.url.")
-    project_ref: str = Field("", description="Reference of the project, to ask the platform what it keeps.")
-    management_token: SecretStr | None = Field(
-        None, description="Access token of the Management API that may read the project."
+        "luxima_retention", description="Role that the job logs in as; migrate gives it its rights."
     )
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.dsn and self.url:
-            raise ValueError("supabase takes one transport: dsn or url")
-        if (self.dsn or self.url) and not self.tables:
-            raise ValueError("supabase.tables names no table to trim")
-        if self.url:
-            _check_address("supabase.url", self.url)
-            if self.key is None:
-                raise ValueError("supabase.key is required with supabase.url")
-        if bool(self.project_ref) != bool(self.management_token):
-            raise ValueError("supabase.project_ref and supabase.management_token go together")
-        return self
 
+class S3Settings(Section):
+    """``s3.<name>``: an S3 service and who asks it; ``s3.default`` is that of whatever names none."""
 
-class PrometheusSettings(Section):
-    """``prometheus``: the replicas whose retention is checked."""
-
-    urls: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
-        (), description="Addresses of the Prometheus servers, each replica by itself, with its path prefix."
+    endpoint_url: Annotated[str, AfterValidator(address)] = Field(
+        "", description="Address of an S3 service other than AWS."
     )
-    mode: Literal["minimum", "maximum", "exact"] = Field(
-        "exact",
-        description="What the period promises: minimum (nothing younger goes), maximum (nothing older"
-        " stays) or exact (both, give or take one block).",
+    region: str = Field("", description="Region of the buckets; empty leaves it to the AWS defaults.")
+    access_key_id: SecretStr | None = Field(
+        None, description="Access key; empty leaves it to the AWS defaults."
     )
-    username: str = Field("", description="User name for basic authentication.")
-    password: SecretStr | None = Field(None, description="Password of prometheus.username.")
-    password_file: str = Field(
-        "", description="File with the password of prometheus.username, read for each request."
+    secret_access_key: SecretStr | None = Field(None, description="Secret of access_key_id.")
+    addressing_style: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Where the bucket stands in URLs; auto is path with an endpoint_url."
     )
-    bearer_token: SecretStr | None = Field(None, description="Bearer token, when no user name is set.")
-    bearer_token_file: str = Field(
-        "", description="File with the bearer token, read for each request; it may be rotated."
-    )
-    ca_file: str = Field("", description="PEM file of the CA that signed the servers' certificates.")
-    timeout: float = Field(
-        10.0, gt=0, le=300, description="Seconds to wait for a connection and for each further byte."
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        for url in self.urls:
-            _check_address("prometheus.urls", url)
-        if bool(self.username) != bool(self.password or self.password_file):
-            raise ValueError("prometheus.username and prometheus.password (or password_file) go together")
-        given = (self.password, self.password_file, self.bearer_token, self.bearer_token_file)
-        if sum(map(bool, given)) > 1:
-            raise ValueError(
-                "prometheus takes one of password, password_file, bearer_token, bearer_token_file"
-            )
-        return self
-
-
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{value!r} is no time zone: write Asia/Jakarta or UTC") from None
-    return value
-
-
-def _zone_or_local(value: str) -> str:
-    return value if value == "local" else _zone(value)
-
-
-_BYTES = re.compile(r"(\d+)\s*(|k|M|G)i?B?")
-
-
-def _bytes(value: object) -> object:
-    """``512``, ``100k``, ``10M``, ``1G``: powers of 1024."""
-    if not isinstance(value, str):
-        return value
-    match = _BYTES.fullmatch(value.strip())
-    if match is None:
-        raise ValueError(f"{value!r} is not a size: write 512, 100k, 10M or 1G")
-    return int(match[1]) * 1024 ** ("", "k", "M", "G").index(match[2])
-
-
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
-Mode = Annotated[str, Field(pattern=r"^([0-7]{3,4})?$")]
-
-
-class RotationHookSettings(Section):
-    """Something to do around a rotation: a signal, a request or a program; one of them."""
-
-    pid_file: str = Field("", description="File with the number of the process that gets the signal.")
-    signal: str = Field("HUP", pattern=r"^[A-Z0-9]+$", description="The signal for pid_file: HUP, USR1.")
-    url: str = Field("", description="Address that gets a POST with the paths as JSON.")
-    run: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_json)] = Field(
-        (),
-        description="A program with its arguments, never a shell; {path} and {rotated} as whole arguments are"
-        " the log and what it became.",
-    )
-    timeout: Duration = Field(timedelta(seconds=60), description="How long the hook may take.")
-    tolerate: Literal["nothing", "missing", "failure"] = Field(
-        "nothing",
-        description="What is no failure of the rotation: missing, a pid_file that is not there; failure,"
-        " anything, which is told.",
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if sum(map(bool, (self.pid_file, self.url, self.run))) != 1:
-            raise ValueError("a hook is one of pid_file, url and run")
-        if self.url:
-            _check_address("url", self.url)
-        return self
-
-
-Hooks = Annotated[tuple[RotationHookSettings, ...], BeforeValidator(_json)]
-
-
-def _date_format(value: str) -> str:
-    """Specifiers that names can be read back by, and no directory."""
-    unknown = [
-        found for found in re.findall(r"%(.?)", value) if found not in "YmdHMSGVUWuwygjsz" or not found
-    ]
-    if unknown or "/" in value or "%" not in value:
-        raise ValueError(f"{value!r} is no format of dates in names: use %Y %m %d %H %M %S %s")
-    return value
-
-
-class RotationSetSettings(Section):
-    """``rotation.sets.<name>``: log files that rotate alike."""
-
-    paths: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
-        min_length=1, description="Patterns of absolute paths: /var/log/api/*.log."
-    )
-    every: Literal["hourly", "daily", "weekly", "monthly", "yearly", "size"] = Field(
-        "weekly", description="How often; size looks at the size alone."
-    )
-    weekday: int = Field(
-        0, ge=0, le=7, description="Day of weekly: 0 is Sunday, 6 Saturday, 7 every seven days."
-    )
-    month_day: int = Field(
-        0, ge=0, le=31, description="Day of monthly; 31 is the last one, 0 the first run in a month."
-    )
-    size: Bytes = Field(1024 * 1024, description="Size from which a log rotates where every = size.")
-    min_size: Bytes = Field(0, description="A log that is due waits below this size.")
-    max_size: Bytes = Field(0, description="A log rotates early above this size; 0 is off.")
-    min_age_days: int = Field(0, ge=0, description="A log that is due waits while its last write is younger.")
-    rotate_empty: bool = Field(False, description="Whether empty logs rotate.")
-    first_run: Literal["age", "rotate", "wait"] = Field(
-        "age",
-        description="A log without any state: age counts from the date in its first line, rotate rotates it"
-        " at once, wait starts its clock now.",
-    )
-    keep: int | None = Field(
-        None,
-        ge=0,
-        description="Rotated files that stay of each log; none leaves it to the policy's period. Files that"
-        " go by it go before their period.",
-    )
-    max_age_days: int | None = Field(
-        None, ge=0, description="Rotated files whose last write is older go at any run; none is off."
-    )
-    method: Literal["rename", "copy", "copytruncate", "renamecopy"] = Field(
-        "rename",
-        description="rename loses nothing once the writer reopens; copytruncate loses what is written between"
-        " copy and truncation; renamecopy reaches another device; copy leaves the log.",
-    )
-    dated: bool = Field(True, description="Rotated files carry a date; else a number.")
-    date_format: Annotated[str, AfterValidator(_date_format)] = Field(
-        "-%Y%m%d", description="The date in names, as strftime writes it."
-    )
-    date_ago: Literal["now", "hour", "day"] = Field(
-        "now", description="What the date in names is counted back by."
-    )
-    extension: str = Field("", pattern=r"^[^/]*$", description="Kept at the end of rotated names: .log.")
-    add_extension: str = Field("", pattern=r"^[^/]*$", description="Put at the end of rotated names.")
-    start: int = Field(1, ge=0, description="The first number of files without a date.")
-    create: bool = Field(True, description="Whether an empty log is made in place of the one renamed.")
-    create_mode: Mode = Field("", description="Its mode, in octal; empty takes the old log's.")
-    create_owner: str = Field("", description="Its owner; empty takes the old log's.")
-    create_group: str = Field("", description="Its group; empty takes the old log's.")
-    old_dir: str = Field("", description="Directory of rotated files, from the log's own; empty is that one.")
-    create_old_dir: bool = Field(False, description="Whether old_dir is made where it is missing.")
-    old_dir_mode: Mode = Field("0755", description="Its mode then.")
-    old_dir_owner: str = Field("", description="Its owner then.")
-    old_dir_group: str = Field("", description="Its group then.")
-    compress: Literal["zstd", "gzip", "bzip2", "xz", "program", "none"] = Field(
-        "zstd", description="How rotated files are compressed; gzip for zcat."
-    )
-    compress_level: int | None = Field(None, ge=1, le=19, description="Its level; none takes the usual.")
-    compress_extension: str = Field(
-        "", pattern=r"^(\.[^/]+)?$", description="Extension of compressed files; empty takes the usual."
-    )
-    compress_program: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_json)] = Field(
-        (), description="The program of compress = program, from stdin to stdout, with its arguments."
-    )
-    delay_compress: bool = Field(
-        True, description="Leave the newest rotated file plain: a writer or a reader may still have it."
-    )
-    missing_ok: bool = Field(False, description="A path that matches nothing is fine.")
-    allow_hard_links: bool = Field(False, description="Whether files with several names rotate.")
-    ignore_duplicates: bool = Field(
-        False, description="Whether later sets may name logs of this one, and leave them to it."
-    )
-    trust_directory: bool = Field(
-        False,
-        description="Rotate although others may write to the directory; links are still never followed.",
-    )
-    trust_old_dir: bool = Field(False, description="Rotate although others may write to old_dir.")
-    user: str = Field("", description="User that the set is worked on as, when run by root.")
-    group: str = Field("", description="Group of user; empty takes the user's.")
-    shared_hooks: bool = Field(False, description="Run before and after once for the whole set.")
-    first: Hooks = Field((), description="Hooks before the first log of the set, if any rotates.")
-    before: Hooks = Field((), description="Hooks before a log rotates.")
-    after: Hooks = Field((), description="Hooks after a log was rotated: the writer reopens its log.")
-    before_removal: Hooks = Field((), description="Hooks before rotated files go by keep or max_age_days.")
-    last: Hooks = Field((), description="Hooks after the last log of the set, if any rotated.")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if wrong := [path for path in self.paths if not path.startswith("/") or "\0" in path]:
-            raise ValueError(f"paths names {wrong[0]!r}: it must begin with /")
-        if (self.compress == "program") != bool(self.compress_program):
-            raise ValueError("compress = program and compress_program go together")
-        if self.compress == "program" and not self.compress_extension:
-            raise ValueError("compress = program needs compress_extension")
-        if self.group and not self.user:
-            raise ValueError("group is that of user: set user as well")
-        return self
-
-
-class RotationSettings(Section):
-    """``rotation``: sets of log files beside the cluster's stdout."""
-
-    sets: Annotated[dict[str, RotationSetSettings], NoDecode, BeforeValidator(_json)] = Field(
-        {}, description="The sets, each a table rotation.sets.<name>; as JSON in the environment."
-    )
-    time_zone: Annotated[str, AfterValidator(_zone_or_local)] = Field(
-        "Asia/Jakarta",
-        description="Zone in which days begin, and of the dates in names; local is the machine's, by TZ or"
-        " /etc/localtime.",
-    )
-    state_file: str = Field(
-        "", description="One file for all that names do not tell; empty keeps one beside the logs."
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.state_file and not self.state_file.startswith("/"):
-            raise ValueError(f"rotation.state_file is {self.state_file!r}: it must begin with /")
-        return self
+    ca_file: str = Field("", description="PEM file of the CA that signed the service's certificate.")
 
 
 class ArchiveSettings(Section):
@@ -560,12 +119,7 @@ class ArchiveSettings(Section):
     retention_days: Days | None = Field(
         None, description="Days that an archive is kept after it was written; required with archive.url."
     )
-    endpoint_url: str = Field("", description="Address of an S3 service other than AWS.")
-    region: str = Field("", description="Region of the S3 bucket; empty leaves it to the AWS defaults.")
-    access_key_id: SecretStr | None = Field(
-        None, description="Access key for the archive's bucket; empty leaves it to the AWS defaults."
-    )
-    secret_access_key: SecretStr | None = Field(None, description="Secret of archive.access_key_id.")
+    s3: S3Name = Field("", description="Name of the connection to an s3:// URL; empty is s3.default.")
     object_lock: Literal["off", "governance", "compliance"] = Field(
         "off", description="S3 Object Lock that each archived object gets until its retention ends."
     )
@@ -599,17 +153,10 @@ class LedgerSettings(Section):
     public_key: str = Field(
         "", description="The verifier key (origin+id+key) that checkpoints must be signed with; pins it."
     )
-    anchors: tuple[str, ...] = Field(
+    anchors: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
         (), description="Places that keep each checkpoint: file:///directory or s3://bucket/prefix."
     )
-    endpoint_url: str = Field("", description="Address of an S3 service other than AWS, for anchors.")
-    region: str = Field(
-        "", description="Region of the anchors' buckets; empty leaves it to the AWS defaults."
-    )
-    access_key_id: SecretStr | None = Field(
-        None, description="Access key for the anchors' buckets; empty leaves it to the AWS defaults."
-    )
-    secret_access_key: SecretStr | None = Field(None, description="Secret of ledger.access_key_id.")
+    s3: S3Name = Field("", description="Name of the connection to s3:// anchors; empty is s3.default.")
     anchor_lock_days: int = Field(
         0, ge=0, description="Days of S3 Object Lock (compliance) on an anchored checkpoint; 0 is none."
     )
@@ -621,26 +168,6 @@ class LedgerSettings(Section):
         if wrong := [url for url in self.anchors if not url.startswith(("s3://", "file:///"))]:
             raise ValueError(f"ledger.anchors names {wrong[0]!r}: it must begin with s3:// or file:///")
         return self
-
-
-class DatabaseSettings(Section):
-    """``database``: PostgreSQL with schema ``retention``: ledger, holds, leases; and the audit log."""
-
-    dsn: SecretStr | None = Field(
-        None, description="Connection string of the job's role: postgresql://role@host:5432/database."
-    )
-    owner_dsn: SecretStr | None = Field(
-        None, description="Connection string of an owner, for migrate, and for detaching partitions."
-    )
-    job_role: Column = Field(
-        "luxima_retention", description="Role that the job logs in as; migrate gives it its rights."
-    )
-
-
-class AuditLogSettings(TableSettings):
-    """``audit_log``: the table of audit logs in ``database.dsn``."""
-
-    table: Table = Field("core.audit_log", description="The table, with its schema.")
 
 
 class PaceSettings(Section):
@@ -668,38 +195,18 @@ class PaceSettings(Section):
     )
 
 
-def _expression(value: str) -> str:
-    """A cron expression, or nothing."""
-    if value:
-        parse_cron(value)
-    return value
-
-
-CronExpression = Annotated[str, AfterValidator(_expression)]
-
-
 class ScheduleSettings(Section):
-    """``schedule``: when everything runs; the daemon reads it, CronJobs and crontab say the same."""
+    """``schedule``: what holds for all times; each policy has its own."""
 
-    time_zone: Annotated[str, AfterValidator(_zone)] = Field(
-        "Asia/Jakarta", description="Zone of all the times here."
-    )
-    log_files: CronExpression = Field(
-        "7 1 * * *", description="When log-files runs, as a cron expression; empty never starts it."
-    )
-    audit_logs: CronExpression = Field("17 2 * * *", description="The same of audit-logs.")
-    security_events: CronExpression = Field("37 2 * * *", description="The same of security-events.")
-    application_logs: CronExpression = Field("57 2 * * *", description="The same of application-logs.")
-    metrics: CronExpression = Field("47 3 * * *", description="The same of metrics.")
-    application_logs_sweep: CronExpression = Field(
-        "23 4 * * sun", description="The same of application-logs with --sweep."
+    time_zone: Annotated[str, AfterValidator(zone)] = Field(
+        "Asia/Jakarta", description="Zone of all cron expressions."
     )
     archive_expire: CronExpression = Field(
-        "43 5 * * sun",
+        "43 8 * * sun",
         description="When archives go whose own retention is over; never while archive.url is empty.",
     )
     report: CronExpression = Field(
-        "37 5 1 * *",
+        "37 8 1 * *",
         description="When the report about the month before goes to report.url; never while that is empty.",
     )
     max_runtime: Duration = Field(timedelta(minutes=50), description="Time budget of each run.")
@@ -717,9 +224,9 @@ class ReportSettings(Section):
 
     url: str = Field(
         "",
-        description="Place of reports written without -o: s3://bucket/prefix or file:///directory; a bucket"
-        " is reached as ledger.anchors are.",
+        description="Place of reports written without -o: s3://bucket/prefix or file:///directory.",
     )
+    s3: S3Name = Field("", description="Name of the connection to an s3:// URL; empty is s3.default.")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -741,24 +248,69 @@ class TelemetrySettings(Section):
     def _complete(self) -> Self:
         for name in ("pushgateway_url", "otlp_url"):
             if url := getattr(self, name):
-                _check_address(f"telemetry.{name}", url)
+                check_address(f"telemetry.{name}", url)
         return self
 
 
 class Settings(Section):
     """Every section. :func:`luxima_retention.config.sources.load` fills it."""
 
-    policies: PoliciesSettings = Field(description="The retention matrix.")
+    policies: dict[str, SerializeAsAny[PolicySettings]] = Field(description="The retention matrix.")
     guards: GuardsSettings = Field(default_factory=GuardsSettings, description="Limits of the guards.")
     database: DatabaseSettings = Field(default_factory=DatabaseSettings, description="PostgreSQL.")
-    audit_log: AuditLogSettings = Field(default_factory=AuditLogSettings, description="The audit log.")
+    databases: dict[str, DatabaseSettings] = Field({}, description="Further databases, by name.")
+    s3: dict[str, S3Settings] = Field({}, description="S3 services, by name.")
     pace: PaceSettings = Field(default_factory=PaceSettings, description="How gently tables are emptied.")
-    loki: LokiSettings = Field(default_factory=LokiSettings, description="Loki's buckets.")
-    supabase: SupabaseSettings = Field(default_factory=SupabaseSettings, description="Supabase.")
-    prometheus: PrometheusSettings = Field(default_factory=PrometheusSettings, description="Prometheus.")
-    rotation: RotationSettings = Field(default_factory=RotationSettings, description="Log files.")
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Metrics and traces.")
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="The ledger.")
     report: ReportSettings = Field(default_factory=ReportSettings, description="Reports.")
-    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings, description="When each policy runs.")
+    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings, description="Times.")
+
+    @model_validator(mode="after")
+    def _connections_are_there(self) -> Self:
+        """A connection that is named must be written; without the seed's own its policy is not configured."""
+        users = [("archive", self.archive), ("ledger", self.ledger), ("report", self.report)]
+        users += [(f"policies.{name}", policy) for name, policy in self.policies.items()]
+        for user, section in users:
+            s3, database = getattr(section, "s3", ""), getattr(section, "database", "")
+            if s3 and s3 not in self.s3:
+                raise ValueError(f"{user}.s3 names {s3!r}, and there is no section s3.{s3}")
+            unwritten = database and database not in self.databases
+            if unwritten and DEFAULTS.get(user.removeprefix("policies."), {}).get("database") != database:
+                raise ValueError(
+                    f"{user}.database names {database!r}, and there is no section databases.{database}"
+                )
+        return self
+
+    def policy(self, name: str) -> PolicyConfig[PolicySettings]:
+        """One policy with its options; ``name`` is one of ``policies``."""
+        return PolicyConfig(name=name, options=self.policies[name], settings=self)
+
+    def database_named(self, name: str) -> DatabaseSettings:
+        """The connection of this name; empty is ``database``; one that is not written has no DSN."""
+        return self.databases.get(name, DatabaseSettings()) if name else self.database
+
+    def s3_named(self, name: str) -> S3Settings:
+        """The connection of this name; empty is ``s3.default``, or what the AWS defaults say."""
+        return self.s3.get(name or "default", S3Settings())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyConfig(Generic[Options]):
+    """One policy in force, with the settings around it.
+
+    Args:
+        name: ``audit-logs``, hyphens and lower case.
+        options: validated, of the policy's kind.
+        settings: all settings, for connections and what holds for every policy.
+    """
+
+    name: str
+    options: Options
+    settings: Settings
+
+    @property
+    def setting(self) -> str:
+        """Where its options stand: ``policies.audit-logs``."""
+        return f"policies.{self.name}"

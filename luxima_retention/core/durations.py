@@ -36,3 +36,9 @@ def spelled(value: object) -> str:
         if seconds and seconds % length == 0:
             return f"{seconds // length}{unit}"
     return f"{seconds}s"
+
+
+def in_words(duration: timedelta) -> str:
+    """``31 d 7 h``: whole hours, rounded up."""
+    days, hours = divmod(-(-int(duration.total_seconds()) // 3600), 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"

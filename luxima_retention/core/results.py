@@ -148,6 +148,34 @@ class TargetResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a policy is, for people: shown in matrix, report and minutes.
+
+    Args:
+        kind: of its store.
+        log_type: what the records are.
+        storage: where they are.
+        disposition: what happens at the end of the period.
+        basis, owner: why this period, and who answers for it.
+        review_by: ISO day by which somebody reviews it; empty for none.
+        schedule: cron expression of its runs.
+        method: how records are destroyed, by language.
+        rules: names of the cited rules that may concern it.
+    """
+
+    kind: str = ""
+    log_type: str = ""
+    storage: str = ""
+    disposition: str = ""
+    basis: str = ""
+    owner: str = ""
+    review_by: str = ""
+    schedule: str = ""
+    method: Mapping[str, str] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyResult:
     """What happened to one policy.
 
@@ -159,6 +187,7 @@ class PolicyResult:
         sentence: for people, where no target speaks.
         hint: what would change it.
         operation: what was done besides the five steps, such as a rotation.
+        about: what the policy is.
     """
 
     policy: str
@@ -169,6 +198,7 @@ class PolicyResult:
     hint: str | None = None
     targets: tuple[TargetResult, ...] = ()
     operation: Operation | None = None
+    about: About = field(default_factory=About)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,12 +285,26 @@ def _policy(policy: PolicyResult) -> dict[str, Any]:
     return {
         "policy": policy.policy,
         "retention_days": policy.retention_days,
+        "about": _about(policy.about),
         "outcome": str(policy.outcome),
         "exit_code": int(policy.exit_code),
         "sentence": policy.sentence,
         "hint": policy.hint,
         "operation": _operation(policy.operation) if policy.operation else None,
         "targets": [_target(target) for target in policy.targets],
+    }
+
+
+def _about(about: About) -> dict[str, Any]:
+    return {
+        "kind": about.kind,
+        "log_type": about.log_type,
+        "storage": about.storage,
+        "disposition": about.disposition,
+        "basis": about.basis,
+        "owner": about.owner,
+        "review_by": about.review_by,
+        "schedule": about.schedule,
     }
 
 

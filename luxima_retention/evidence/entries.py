@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from luxima_retention.core.clock import iso
@@ -31,15 +31,17 @@ def started(plan: Plan, run_id: str, verdicts: Iterable[GuardResult], archive: s
     }
 
 
-def missed(last: datetime, now: datetime, every: timedelta) -> dict[str, Any] | None:
-    """``slot.missed``: how many runs did not take place since the last one; ``None`` for none.
-
-    A run that comes half a period late or early is not a missed one.
-    """
-    slots = int((now - last) / every - 0.5)
-    if slots < 1:
+def missed(times: Sequence[datetime], since: datetime | None, slot: str = "") -> dict[str, Any] | None:
+    """``slot.missed``: the scheduled times that no run served; ``None`` for none."""
+    if not times:
         return None
-    return {"missed": slots, "since": iso(last), "every_seconds": int(every.total_seconds())}
+    return {
+        "missed": len(times),
+        "since": _instant(since),
+        "slot": slot,
+        "first": iso(times[0]),
+        "last": iso(times[-1]),
+    }
 
 
 def resumed(plan: Plan, run: OpenRun) -> dict[str, Any]:

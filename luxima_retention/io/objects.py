@@ -58,6 +58,8 @@ class Access:
     region: str = ""
     access_key_id: str = ""
     secret_access_key: str = ""
+    addressing_style: str = "auto"
+    ca_file: str = ""
 
 
 class Upload(Protocol):
@@ -481,7 +483,7 @@ def s3_client(access: Access) -> S3Client:
         # Not every S3 service knows the newer checksums; what is written is read back and hashed anyway.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        s3={"addressing_style": "path"} if access.endpoint_url else {},
+        s3={"addressing_style": _addressing(access)},
     )
     return _session().client(
         "s3",
@@ -489,5 +491,12 @@ def s3_client(access: Access) -> S3Client:
         region_name=access.region or None,
         aws_access_key_id=access.access_key_id or None,
         aws_secret_access_key=access.secret_access_key or None,
+        verify=access.ca_file or None,
         config=config,
     )
+
+
+def _addressing(access: Access) -> Any:
+    """Services of one's own seldom have a name for each bucket."""
+    by_itself = access.addressing_style == "auto" and access.endpoint_url
+    return "path" if by_itself else access.addressing_style

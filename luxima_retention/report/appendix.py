@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from luxima_retention.config.matrix import BY_NAME
 from luxima_retention.report.model import Report
 from luxima_retention.report.texts import TEXTS, text
 
@@ -171,7 +170,7 @@ def spans(seqs: Iterable[int]) -> str:
 def _by_week(report: Report) -> Iterator[Row]:
     """A row for each policy of each week."""
     for week in report.weeks:
-        for policy in BY_NAME:
+        for policy in report.policies:
             if counts := week["policies"].get(policy):
                 yield {"week": f"{week['week']} ({week['monday']})", "policy": policy, **counts}
 

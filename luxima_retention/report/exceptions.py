@@ -5,17 +5,15 @@ Texts in both languages stand under ``exception <code>``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from luxima_retention.config.matrix import BY_NAME
 from luxima_retention.core.results import Outcome
 
 Row = dict[str, Any]
 
 #: exit codes of fault, failed verification and drift: not compliant
 FAILED = frozenset({1, 6, 8})
-_ORDER = {name: number for number, name in enumerate(BY_NAME)}
 
 
 def found(
@@ -24,6 +22,8 @@ def found(
     resumed: Iterable[Row],
     guards: Iterable[Row],
     archives: Iterable[Row] = (),
+    *,
+    order: Sequence[str] = (),
 ) -> list[Row]:
     """Every exception: what is not compliant first, then in the order of the matrix."""
     told = (
@@ -33,9 +33,10 @@ def found(
         *_of_guards(guards),
         *_of_archives(archives),
     )
+    places = {name: number for number, name in enumerate(order)}
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for item in told:
-        key = (not item["failed"], _ORDER.get(item["policy"] or "", len(_ORDER)), *_names(item))
+        key = (not item["failed"], places.get(item["policy"] or "", len(places)), *_names(item))
         groups.setdefault(key, []).append(item)
     return [_together(groups[key]) for key in sorted(groups)]
 

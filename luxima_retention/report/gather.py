@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from luxima_retention.config.matrix import BY_NAME
+from luxima_retention.config.cronline import passed, previous
 from luxima_retention.core.clock import Clock, system_clock
 from luxima_retention.core.errors import ExitCode, RetentionError, StoreError, TamperingFound
 from luxima_retention.core.results import PolicyResult, RunResult
 from luxima_retention.report.model import LedgerState, Report, Terms, build
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import Settings
+    from luxima_retention.config.settings import PolicyConfig, Settings
     from luxima_retention.evidence.ledger import Entry, Ledger
 
 #: a run is expected this often where the settings expect none
@@ -58,7 +60,7 @@ def _verified(settings: Settings, ledger: Ledger) -> tuple[LedgerState, Retentio
     """What verification showed, or why it failed."""
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key, verify
 
-    anchors = open_anchors(settings.ledger)
+    anchors = open_anchors(settings)
     named = tuple(anchor.url for anchor in anchors)
     pinned = bool(settings.ledger.public_key)
     try:
@@ -101,14 +103,13 @@ def _survey(settings: Settings, clock: Clock) -> RunResult:
     """A dry run over every policy; one that cannot even begin is told by each policy."""
     from luxima_retention.run import runner
     from luxima_retention.run.engine import failed
-    from luxima_retention.run.job import load
 
     hooks = runner.Hooks(clock=clock)
     options = runner.Options(dry_run=True)
     try:
         return runner.run(settings, options, hooks)
     except (StoreError, TamperingFound) as error:
-        policies = [runner.policy_of(settings, options, load(name)) for name in BY_NAME]
+        policies = [runner.policy_of(settings.policy(name), options) for name in settings.policies]
         return RunResult(
             now=clock(), dry_run=True, policies=tuple(failed(policy, error) for policy in policies)
         )
@@ -127,7 +128,7 @@ def _late(settings: Settings, survey: RunResult) -> RunResult | None:
             options = runner.Options(
                 policies=(policy.policy,),
                 dry_run=True,
-                as_of=survey.now - _interval(settings, policy.policy) - settings.schedule.grace,
+                as_of=_last_due(settings, policy.policy, survey.now),
             )
             try:
                 asked += runner.run(settings, options, runner.Hooks(clock=lambda: survey.now)).policies
@@ -136,20 +137,30 @@ def _late(settings: Settings, survey: RunResult) -> RunResult | None:
     return RunResult(now=survey.now, dry_run=True, policies=tuple(asked)) if asked else None
 
 
-def _interval(settings: Settings, policy: str) -> timedelta:
-    every: timedelta | None = getattr(settings.policies, BY_NAME[policy].key).every
-    return every or _DAILY
+def _last_due(settings: Settings, name: str, now: datetime) -> datetime:
+    """When the last run should have taken place that is no longer merely late."""
+    policy = settings.policy(name)
+    if not policy.options.schedule:
+        return now - _DAILY - settings.schedule.grace
+    due = now - settings.schedule.grace
+    zone = ZoneInfo(settings.schedule.time_zone)
+    return previous(policy.options.schedule, zone, due)
 
 
 def _terms(settings: Settings) -> Terms:
-    days = settings.archive.retention_days if settings.archive.url else None
-    chosen = {name: getattr(settings.policies, default.key) for name, default in BY_NAME.items()}
+    from luxima_retention.run.runner import archives
+
+    days = settings.archive.retention_days
+    policies = [settings.policy(name) for name in settings.policies]
     return Terms(
-        every={name: policy.every for name, policy in chosen.items()},
-        archived={
-            name: days
-            for name, policy in chosen.items()
-            if days
-            and (policy.archive == "required" or (policy.archive == "auto" and BY_NAME[name].may_archive))
-        },
+        slots={policy.name: partial(_slots, policy) for policy in policies},
+        archived={policy.name: days for policy in policies if days and archives(policy)},
     )
+
+
+def _slots(policy: PolicyConfig[Any], after: datetime, until: datetime) -> tuple[datetime, ...]:
+    """The times of the policy's runs after one instant, up to another; a run may be late by the grace."""
+    expression, schedule = policy.options.schedule, policy.settings.schedule
+    if not expression:
+        return ()
+    return tuple(passed(expression, ZoneInfo(schedule.time_zone), after, until - schedule.grace))

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from luxima_retention.config.matrix import BY_NAME
 from luxima_retention.core.clock import iso
 from luxima_retention.core.plan import Pending, Survey
 from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
@@ -52,13 +51,16 @@ def _expired(late: RunResult) -> Mapping[TargetKey, int]:
 
 def _row(policy: PolicyResult, target: TargetResult, now: datetime, late: int | None) -> Row:
     """One row; what was not surveyed is ``None``, never nought."""
-    default, survey = BY_NAME.get(policy.policy), target.survey
+    about, survey = policy.about, target.survey
     expired = survey.expired if survey and target.plan else None
     told: Row = {
         "at": iso(now),
         "policy": policy.policy,
-        "log_type": default.log_type if default else policy.policy,
-        "storage": default.storage if default else "",
+        "log_type": about.log_type or policy.policy,
+        "storage": about.storage,
+        "disposition": about.disposition,
+        "basis": about.basis,
+        "owner": about.owner,
         "target": target.target,
         "retention_days": policy.retention_days,
         "outcome": str(target.outcome),

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from luxima_retention import __version__
 from luxima_retention.core.clock import parse_iso
-from luxima_retention.report.minutes_texts import CONDITIONS, FACTS, METHODS, OUTCOMES, SIGNERS, TEXTS, Text
+from luxima_retention.report.minutes_texts import CONDITIONS, FACTS, METHOD, OUTCOMES, SIGNERS, TEXTS, Text
 from luxima_retention.report.model import Report
 
 _WIB = ZoneInfo("Asia/Jakarta")
@@ -95,7 +95,7 @@ def minutes(report: Report) -> Minutes:
         warning=_warning(report),
         opening=(TEXTS["opening"] if runs else TEXTS["nothing"],),
         facts=_facts(report, runs),
-        summary=_summary(runs),
+        summary=_summary(runs, report.methods),
         conditions=_conditions(report) if runs else (),
         remarks=_remarks(report, runs),
         signatures=_signatures() if runs and not report.ledger_error else (),
@@ -177,7 +177,7 @@ def _dated_day(instant: datetime) -> Text:
     )
 
 
-def _summary(runs: Iterable[Mapping[str, Any]]) -> Table:
+def _summary(runs: Iterable[Mapping[str, Any]], methods: Mapping[str, Mapping[str, str]]) -> Table:
     stores: dict[tuple[str, str, bool], list[Mapping[str, Any]]] = {}
     for run in runs:
         key = run["policy"] or "", run["target"] or "", run["kind"] == "rotation"
@@ -186,11 +186,19 @@ def _summary(runs: Iterable[Mapping[str, Any]]) -> Table:
     return Table(
         caption=TEXTS["summary"],
         columns=tuple(TEXTS[name] for name in columns),
-        rows=tuple(_summed(policy, target, found) for (policy, target, _), found in sorted(stores.items())),
+        rows=tuple(
+            _summed(policy, target, found, methods) for (policy, target, _), found in sorted(stores.items())
+        ),
     )
 
 
-def _summed(policy: str, target: str, runs: list[Mapping[str, Any]]) -> tuple[Text, ...]:
+def _method(told: Mapping[str, str] | None) -> Text:
+    return Text(id=told["id"], en=told["en"]) if told else METHOD
+
+
+def _summed(
+    policy: str, target: str, runs: list[Mapping[str, Any]], methods: Mapping[str, Mapping[str, str]]
+) -> tuple[Text, ...]:
     rotated = any(run["kind"] == "rotation" for run in runs)
     days = {run["retention_days"] for run in runs if run.get("retention_days")}
     told = ", ".join(str(day) for day in sorted(days, reverse=True))
@@ -201,7 +209,7 @@ def _summed(policy: str, target: str, runs: list[Mapping[str, Any]]) -> tuple[Te
         TEXTS["rotation rule"] if rotated else _filled(basis, days=told) if told else _same(None),
         _span(runs),
         _figure(sum(run["destroyed"] for run in runs)),
-        METHODS.get(policy, METHODS[""]),
+        _method(methods.get(policy)),
         _archive(runs),
     )
 

@@ -160,21 +160,7 @@ CONDITIONS = {
     ),
 }
 
-METHODS = {
-    "application-logs": Text(
-        "Penghapusan objek S3 beserta indeksnya", "Deletion of S3 objects and their index"
-    ),
-    "security-events": Text(
-        "Penghapusan baris atau partisi basis data, bertahap",
-        "Deletion of database rows or partitions, in batches",
-    ),
-    "audit-logs": Text(
-        "Penghapusan baris atau partisi basis data, bertahap",
-        "Deletion of database rows or partitions, in batches",
-    ),
-    "log-files": Text("Penghapusan berkas", "Deletion of files"),
-    "": Text("Penghapusan logis", "Logical deletion"),
-}
+METHOD = Text("Penghapusan logis", "Logical deletion")
 
 SIGNERS = (
     Text("Pejabat yang melaksanakan pemusnahan", "Officer who carried out the destruction"),

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from luxima_retention import __version__
-from luxima_retention.config.matrix import BY_NAME
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import RetentionError
 from luxima_retention.core.results import Outcome, RunResult
-from luxima_retention.evidence.entries import missed
 from luxima_retention.evidence.ledger import Entry
 from luxima_retention.report import matrix_rows, rules
 from luxima_retention.report.exceptions import found
@@ -65,16 +63,20 @@ class LedgerState:
         return "luxima-retention ledger verify" + (f" --key '{self.key}'" if self.key else "")
 
 
+#: the scheduled times after one instant, up to another
+Slots = Callable[[datetime, datetime], Sequence[datetime]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What the settings say about times.
 
     Args:
-        every: policy → how often a run is expected; ``None`` expects none.
+        slots: policy → the scheduled times of its runs after one instant, up to another.
         archived: policy → days that its archive is kept; policies without one are not in it.
     """
 
-    every: Mapping[str, timedelta | None] = field(default_factory=dict)
+    slots: Mapping[str, Slots] = field(default_factory=dict)
     archived: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -99,6 +101,7 @@ class Report:
         archives: written, restored and expired.
         clocks: the largest skew for each store.
         rules: each well-known rule against the matrix; see :mod:`.rules`.
+        methods: policy → how its records are destroyed, by language; in the order of the matrix.
     """
 
     start: datetime
@@ -117,6 +120,12 @@ class Report:
     archives: tuple[Row, ...] = ()
     clocks: tuple[Row, ...] = ()
     rules: tuple[Row, ...] = ()
+    methods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The policies in the order of the matrix, then those that only the ledger knows."""
+        return tuple(dict.fromkeys((*self.methods, *(row["policy"] or "" for row in self.runs))))
 
     @property
     def verdict(self) -> Verdict:
@@ -218,6 +227,7 @@ def build(
     until = min(end, survey.now)
     population = (*told.runs(), *_silent(stores, told, terms, until))
     runs = tuple(filter(None, (_within(row, start) for row in population)))
+    order = tuple(policy.policy for policy in survey.policies)
     return Report(
         start=start,
         end=end,
@@ -228,7 +238,7 @@ def build(
         runs=runs,
         exceptions=tuple(
             _sentenced(item, begun=told.begun)
-            for item in found(stores, runs, told.resumed, told.guards, told.archives())
+            for item in found(stores, runs, told.resumed, told.guards, told.archives(), order=order)
         ),
         begun=told.begun,
         ledger=ledger,
@@ -237,8 +247,14 @@ def build(
         holds=told.holds(),
         archives=told.archives(),
         clocks=tuple(_clocks(stores, told)),
-        rules=tuple(rules.compared({row["policy"]: row["retention_days"] for row in stores}, terms.archived)),
+        rules=tuple(rules.compared(_concerned(survey), terms.archived)),
+        methods={policy.policy: policy.about.method for policy in survey.policies},
     )
+
+
+def _concerned(survey: RunResult) -> dict[str, tuple[int, tuple[str, ...]]]:
+    """Policy → its period, and the rules that may concern it."""
+    return {policy.policy: (policy.retention_days, policy.about.rules) for policy in survey.policies}
 
 
 def _read(entries: Iterable[Entry], told: Told, size: int | None) -> str | None:
@@ -262,24 +278,27 @@ def _silent(stores: Iterable[Row], told: Told, terms: Terms, until: datetime) ->
         if row["outcome"] not in {Outcome.NOT_CONFIGURED, Outcome.NOT_APPLICABLE}:
             answered = [row["target"]] if row["skew_seconds"] is not None else []
             targets[row["policy"]] = targets.get(row["policy"], []) + answered
-    for policy in (name for name in BY_NAME if told.begun and name in targets):
-        every = terms.every.get(policy)
-        whole = _gap(policy, None, told.last_slot.get(policy), every, until)
+    for policy in targets if told.begun else ():
+        slots = terms.slots.get(policy, _none)
+        whole = _gap(policy, None, told.last_slot.get(policy), slots, until)
         lasts = ((target, told.last_of.get((policy, target))) for target in targets[policy])
-        of_targets = (_gap(policy, target, last, every, until) for target, last in lasts)
+        of_targets = (_gap(policy, target, last, slots, until) for target, last in lasts)
         yield from filter(None, of_targets if whole is None else (whole,))
 
 
-def _gap(
-    policy: str, target: str | None, last: datetime | None, every: timedelta | None, until: datetime
-) -> Row | None:
+def _gap(policy: str, target: str | None, last: datetime | None, slots: Slots, until: datetime) -> Row | None:
     """The runs that were due since the last one; ``None`` where none was."""
     row = dict.fromkeys(_RUN) | _NO_RUN | {"at": iso(until), "policy": policy, "target": target}
     if last is None:
         return row | {"kind": "never"}
-    if every is None or (gap := missed(last, until, every)) is None:
+    due = slots(last, until)
+    if not due:
         return None
-    return row | {"kind": "slot.missed", "missed": gap["missed"], "since": gap["since"]}
+    return row | {"kind": "slot.missed", "missed": len(due), "since": iso(last)}
+
+
+def _none(_after: datetime, _until: datetime) -> Sequence[datetime]:
+    return ()
 
 
 def _within(row: Row, start: datetime) -> Row | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from luxima_retention.config.matrix import BY_NAME
 from luxima_retention.report.model import Report
 from luxima_retention.report.texts import number, text
 
@@ -178,7 +177,7 @@ def clashes(report: Report, lang: str) -> str:
 def strips(report: Report, lang: str) -> Iterator[Strip]:
     """A strip for each policy that took part in any week."""
     names = {name for week in report.weeks for name in week["policies"]}
-    return (_strip(report, name, lang) for name in BY_NAME if name in names)
+    return (_strip(report, name, lang) for name in report.policies if name in names)
 
 
 def _strip(report: Report, policy: str, lang: str) -> Strip:

@@ -19,8 +19,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_AUDIT = ("application-logs", "security-events", "audit-logs")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -30,42 +28,41 @@ class Rule:
         name: for programs; texts in both languages stand under ``rule <name>``.
         cites: instrument and place in it.
         days: the least that it asks for; ``None`` where it names no number.
-        policies: those of the matrix that it may concern.
         archived: whether an archive counts.
     """
 
     name: str
     cites: str
     days: int | None
-    policies: tuple[str, ...]
     archived: bool = True
 
 
 RULES = (
-    Rule(name="pci-history", cites="PCI DSS v4.0.1, 10.5.1", days=365, policies=_AUDIT),
-    Rule(name="pci-at-hand", cites="PCI DSS v4.0.1, 10.5.1", days=92, policies=_AUDIT, archived=False),
-    Rule(name="pmse-trade", cites="PP 80/2019 (PMSE), 25", days=1826, policies=("audit-logs",)),
-    Rule(name="pmse-money", cites="PP 80/2019 (PMSE), 25", days=3653, policies=("audit-logs",)),
-    Rule(
-        name="cnil-logs", cites="CNIL, journalisation", days=184, policies=("security-events", "audit-logs")
-    ),
-    Rule(name="pdp-end", cites="UU 27/2022 (PDP), 42-44", days=None, policies=()),
-    Rule(name="pse-show", cites="PP 71/2019 (PSE), 4", days=None, policies=()),
+    Rule(name="pci-history", cites="PCI DSS v4.0.1, 10.5.1", days=365),
+    Rule(name="pci-at-hand", cites="PCI DSS v4.0.1, 10.5.1", days=92, archived=False),
+    Rule(name="pmse-trade", cites="PP 80/2019 (PMSE), 25", days=1826),
+    Rule(name="pmse-money", cites="PP 80/2019 (PMSE), 25", days=3653),
+    Rule(name="cnil-logs", cites="CNIL, journalisation", days=184),
+    Rule(name="pdp-end", cites="UU 27/2022 (PDP), 42-44", days=None),
+    Rule(name="pse-show", cites="PP 71/2019 (PSE), 4", days=None),
 )
 
 
-def compared(days: Mapping[str, int], archived: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+def compared(
+    policies: Mapping[str, tuple[int, tuple[str, ...]]], archived: Mapping[str, int]
+) -> Iterator[dict[str, Any]]:
     """Each rule against each policy of the matrix that it may concern.
 
     Args:
-        days: policy → retention in force.
+        policies: policy → its period in days, and the names of the rules that may concern it.
         archived: policy → days that its archive is kept; policies without an archive are not in it.
     """
     for rule in RULES:
         told = {"rule": rule.name, "cites": rule.cites, "asks_days": rule.days}
         if rule.days is None:
             yield {**told, "policy": None, "kept_days": None, "clash": None}
-        for policy in rule.policies:
-            if policy in days and rule.days is not None:
-                kept = days[policy] + (archived.get(policy, 0) if rule.archived else 0)
+            continue
+        for policy, (days, concerning) in policies.items():
+            if rule.name in concerning:
+                kept = days + (archived.get(policy, 0) if rule.archived else 0)
                 yield {**told, "policy": policy, "kept_days": kept, "clash": kept < rule.days}

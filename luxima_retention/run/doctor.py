@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from luxima_retention.config.matrix import BY_NAME, MATRIX
 from luxima_retention.core.clock import Clock, iso
 from luxima_retention.core.errors import ExitCode, RetentionError
 from luxima_retention.core.plan import Finding, Hold, Level, Request, conservative_now, cutoff_at
 from luxima_retention.evidence.holds import in_force
 from luxima_retention.evidence.ledger.checkpoint import open_anchors, open_signer
-from luxima_retention.run.job import Job, Opening, load
 from luxima_retention.run.state import State, open_state
+from luxima_retention.stores.kind import Opening
+from luxima_retention.stores.registry import kind_of
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import Settings
+    from luxima_retention.config.settings import PolicyConfig, Settings
     from luxima_retention.core.protocol import Surveyable
 
 
@@ -49,8 +49,8 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Check]:
         yield from _guarded("checkpoints", lambda: _checkpoints(settings))
         yield from _guarded("archive", lambda: _archive(settings))
         holds = _holds(state)
-        for policy in MATRIX:
-            visit = _Visit(settings=settings, job=load(policy.name), clock=clock, holds=holds)
+        for name in settings.policies:
+            visit = _Visit(policy=settings.policy(name), clock=clock, holds=holds)
             yield from visit.checks()
     finally:
         if state is not None:
@@ -113,7 +113,7 @@ def _checkpoints(settings: Settings) -> Iterator[Check]:
         yield Check(subject="checkpoints", level=Level.WARNING, message="the ledger is not signed", hint=hint)
         return
     yield _good("checkpoints", f"signed with {signer.key}")
-    for anchor in open_anchors(settings.ledger):
+    for anchor in open_anchors(settings):
         count = sum(1 for _ in anchor.checkpoints())
         yield _good("checkpoints", f"anchor {anchor.url} holds {count}")
 
@@ -121,7 +121,7 @@ def _checkpoints(settings: Settings) -> Iterator[Check]:
 def _archive(settings: Settings) -> Iterator[Check]:
     from luxima_retention.evidence.archive import open_archive
 
-    archive = open_archive(settings.archive)
+    archive = open_archive(settings)
     if archive is None:
         yield _good("archive", "none is configured")
         return
@@ -133,29 +133,30 @@ def _archive(settings: Settings) -> Iterator[Check]:
 class _Visit:
     """One policy's turn."""
 
-    settings: Settings
-    job: Job
+    policy: PolicyConfig[Any]
     clock: Clock
     holds: tuple[Hold, ...]
 
     def checks(self) -> Iterator[Check]:
-        targets = self.job.targets(self.settings, Opening(clock=self.clock))
-        if not targets:
+        kind, name = kind_of(self.policy), self.policy.name
+        missing = kind.missing(self.policy)
+        if missing:
             yield Check(
-                subject=self.job.policy,
+                subject=name,
                 level=Level.WARNING,
                 message="not configured: nothing is kept or deleted by this policy",
-                hint=f"set {self.job.missing}",
+                hint=f"set {missing}",
             )
-        for name, opener in targets:
-            subject = f"{self.job.policy} {name}"
+            return
+        for target, opener in kind.targets(self.policy, Opening(clock=self.clock)):
+            subject = f"{name} {target}"
             yield from _guarded(subject, partial(self._target, subject, opener))
 
     def _target(self, subject: str, opener: Callable[[], Surveyable]) -> Iterator[Check]:
         now, store = self.clock(), opener()
         try:
             yield _good(subject, f"reached, identity {store.identity().fingerprint}")
-            yield _clock(subject, self.settings, now, store.clock())
+            yield _clock(subject, self.policy.settings, now, store.clock())
             request = self._request(store, now)
             findings = (*store.preflight(request), *store.survey(request).findings)
             yield from (_finding(subject, finding) for finding in dict.fromkeys(findings))
@@ -163,8 +164,7 @@ class _Visit:
             store.close()
 
     def _request(self, store: Surveyable, now: datetime) -> Request:
-        policy = self.job.policy
-        days = getattr(self.settings.policies, BY_NAME[policy].key).retention_days
+        policy, days = self.policy.name, self.policy.options.retention_days
         present, _ = conservative_now(now, store.clock(), None)
         holds = tuple(hold for hold in self.holds if hold.covers(policy))
         cutoff = cutoff_at(days, present)

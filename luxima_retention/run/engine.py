@@ -11,9 +11,10 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
+from luxima_retention.config.cronline import passed
 from luxima_retention.core.clock import Clock, system_clock
 from luxima_retention.core.errors import (
     ExitCode,
@@ -55,13 +56,11 @@ from luxima_retention.evidence.holds import in_force
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.run.act import Action
 from luxima_retention.run.planfile import Approved, beyond
+from luxima_retention.stores.kind import Target
 
 if TYPE_CHECKING:
     from luxima_retention.run.lease import Lease
     from luxima_retention.run.state import State
-
-#: The name of a target, and what opens its store.
-Target = tuple[str, Callable[[], Surveyable]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +72,8 @@ class Policy:
         retention_days: whole days.
         archive: ``auto``, ``required`` or ``off``.
         may_archive: whether ``auto`` archives once an archive is configured.
-        every: how often a run is expected; ``None`` expects none.
+        schedule: cron expression of its runs, in ``zone``; empty expects none.
+        grace: how late a run may be and still be on time.
         lease: name of its lease, where parts of its work may run side by side; empty for its own name.
         ledgerless: whether it has work that needs no ledger, so that a run may do without one until
             something has expired.
@@ -84,7 +84,9 @@ class Policy:
     retention_days: int
     archive: str = "auto"
     may_archive: bool = False
-    every: timedelta | None = None
+    schedule: str = ""
+    zone: tzinfo = UTC
+    grace: timedelta = timedelta(hours=1)
     lease: str = ""
     ledgerless: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -175,13 +177,21 @@ def _carry_out(walks: list[_Walk], environment: Environment) -> None:
 def _record_missed(policy: Policy, environment: Environment) -> None:
     """Write the runs that did not take place since the last one; a ledger that cannot is for the guards."""
     state = environment.state
-    if environment.dry_run or state is None or policy.every is None or not _readable(state):
+    if environment.dry_run or state is None or not policy.schedule or not _readable(state):
         return
     last = state.ledger.newest(kinds=_SLOTS, policy=policy.name)
-    body = entries.missed(last.at, environment.now, policy.every) if last else None
+    body = _missed_since(policy, last.at, environment.now) if last else None
     if body:
         state.ledger.append("slot.missed", body, policy=policy.name, at=environment.now)
         environment.say("slot.missed", policy=policy.name, missed=body["missed"])
+
+
+def _missed_since(policy: Policy, last: datetime, now: datetime) -> dict[str, Any] | None:
+    """The times between the last run and this one that nothing served."""
+    due = list(passed(policy.schedule, policy.zone, last, now))
+    # This run serves the newest one, if it is not too late for it.
+    served = due and now - due[-1] <= policy.grace
+    return entries.missed(due[:-1] if served else due, last)
 
 
 #: entries that tell that a run took place

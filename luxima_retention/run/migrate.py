@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from luxima_retention.core.errors import ConfigurationError, TamperingFound
 from luxima_retention.io.postgres import errors
 from luxima_retention.io.sqlfiles import load, named, names
-from luxima_retention.stores.table.shape import TableTarget, look, plain_path
+from luxima_retention.stores.kind import TableTarget
+from luxima_retention.stores.table.shape import look, plain_path
 from luxima_retention.stores.table.sql import Shape, dropped, functions, rest
 
 if TYPE_CHECKING:

@@ -9,17 +9,21 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from luxima_retention.config.matrix import BY_NAME, MATRIX
+from luxima_retention.config.policies import PolicySettings, policy_name
+from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.core.clock import Clock, system_clock
 from luxima_retention.core.errors import ConfigurationError, ExitCode, RetentionError
 from luxima_retention.core.guards import Limits
-from luxima_retention.core.results import Outcome, PolicyResult, RunResult, preceded
+from luxima_retention.core.results import About, Outcome, PolicyResult, RunResult, preceded
 from luxima_retention.evidence.archive import open_archive
+from luxima_retention.evidence.holds import readable_holds
 from luxima_retention.run import planfile
 from luxima_retention.run.engine import Environment, Policy, failed, run_policy
-from luxima_retention.run.job import Job, Opening, load
 from luxima_retention.run.state import State, mirror_holds, open_state
+from luxima_retention.stores.kind import Opening, Surroundings
+from luxima_retention.stores.registry import kind_of
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
@@ -37,7 +41,7 @@ class Options:
         save_plan, plan: files of approved plans.
         max_items, max_fraction, min_remaining, max_silence: values named for the guards of this run.
         max_runtime: time budget of the whole run.
-        shard, sweep, rotate_now: see :class:`~luxima_retention.run.job.Opening`.
+        shard, sweep, rotate_now: see :class:`~luxima_retention.stores.kind.Opening`.
     """
 
     policies: tuple[str, ...] = ()
@@ -86,7 +90,7 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
             dry_run=options.dry_run,
             as_of=options.as_of,
             state=state,
-            archive=open_archive(settings.archive),
+            archive=open_archive(settings),
             approved=approved,
             deadline=time.monotonic() + options.max_runtime.total_seconds() if options.max_runtime else None,
             confirm=hooks.confirm,
@@ -109,8 +113,6 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
 
 
 def _check(options: Options, now: datetime) -> None:
-    if unknown := [name for name in options.policies if name not in BY_NAME]:
-        raise ConfigurationError(f"there is no policy {unknown[0]}", f"policies are {', '.join(BY_NAME)}")
     if options.as_of is not None and options.as_of > now:
         raise ConfigurationError(
             f"--as-of {options.as_of.isoformat()} is in the future", "name an instant in the past"
@@ -121,116 +123,217 @@ def _check(options: Options, now: datetime) -> None:
         raise ConfigurationError("a saved plan has its own cutoff", "leave out either --plan or --as-of")
 
 
+def check_named(settings: Settings, options: Options) -> None:
+    """A policy that somebody names is there and configured, and knows the flags; without names one is.
+
+    Raises:
+        ConfigurationError: it is not; nothing was begun.
+    """
+    named = [policy_config(settings, name) for name in options.policies]
+    missing = [(policy, kind_of(policy).missing(policy)) for policy in named]
+    if unset := [(policy, setting) for policy, setting in missing if setting]:
+        raise ConfigurationError(
+            f"{unset[0][0].name} is not configured: {unset[0][1]} is not set",
+            f"set {unset[0][1]}; a misspelt name in the environment leaves it unset",
+        )
+    if not named and not configured(settings):
+        raise ConfigurationError(
+            "no policy is configured",
+            "set database.dsn, or see `luxima-retention matrix` for what is missing",
+        )
+    for flag, given in (("sweep", options.sweep), ("rotate_now", options.rotate_now)):
+        if given and named and not any(flag in kind_of(policy).run_options for policy in named):
+            raise ConfigurationError(
+                f"--{flag.replace('_', '-')} means nothing to {', '.join(policy.name for policy in named)}",
+                "leave it out, or name a policy that knows it",
+            )
+
+
+def policy_config(settings: Settings, name: str) -> PolicyConfig[PolicySettings]:
+    """The policy of this name, hyphens and underscores being equal.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    known = policy_name(name)
+    if known not in settings.policies:
+        raise ConfigurationError(f"there is no policy {name}", f"policies are {', '.join(settings.policies)}")
+    return settings.policy(known)
+
+
+def configured(settings: Settings) -> tuple[str, ...]:
+    """The names of the policies that have a store."""
+    policies = (settings.policy(name) for name in settings.policies)
+    return tuple(policy.name for policy in policies if kind_of(policy).missing(policy) is None)
+
+
 def _run_all(
     settings: Settings, options: Options, environment: Environment, approved: Mapping[str, Any] | None
 ) -> RunResult:
-    names = options.policies or tuple(approved or ()) or tuple(policy.name for policy in MATRIX)
-    results = [_run_one(settings, options, environment, name) for name in dict.fromkeys(names)]
+    names = options.policies or tuple(approved or ()) or tuple(settings.policies)
+    policies = {policy.name: policy for policy in (policy_config(settings, name) for name in names)}
+    results = [_run_one(policy, options, environment) for policy in policies.values()]
     return RunResult(
         now=environment.now, dry_run=options.dry_run, as_of=options.as_of, policies=tuple(results)
     )
 
 
-def _run_one(settings: Settings, options: Options, environment: Environment, name: str) -> PolicyResult:
+def _run_one(config: PolicyConfig[Any], options: Options, environment: Environment) -> PolicyResult:
     """One policy; a fault in it does not keep the others from their turn."""
-    job = load(name)
-    policy = policy_of(settings, options, job)
+    kind, policy = kind_of(config), policy_of(config, options)
     try:
-        opening = opening_of(settings, options, policy, environment)
-        targets = job.targets(settings, opening)
-        if not targets:
-            return not_configured(policy, job)
-        operation = job.before(settings, environment, opening) if job.before else None
-        result = run_policy(policy, targets, environment)
-        _record_sweep(name, options, environment, result)
-        return preceded(result, operation) if operation else result
+        missing = kind.missing(config)
+        result = (
+            not_configured(policy, missing) if missing else _applied(config, policy, options, environment)
+        )
     except RetentionError as error:
-        return failed(policy, error)
+        result = failed(policy, error)
     except Exception as error:  # noqa: BLE001 - a fault of ours: reported with exit code 1, others go on
-        environment.say("fault", policy=name, exc_info=error)
-        return PolicyResult(
-            policy=name,
+        environment.say("fault", policy=config.name, exc_info=error)
+        result = PolicyResult(
+            policy=config.name,
             retention_days=policy.retention_days,
             outcome=Outcome.FAULT,
             exit_code=ExitCode.FAULT,
             sentence=f"unexpected fault: {type(error).__name__}",
             hint="run again with --log-level debug and report the traceback",
         )
+    return replace(result, about=about(config))
 
 
-def _record_sweep(name: str, options: Options, environment: Environment, result: PolicyResult) -> None:
-    """Tell the sweep from the daily run of the same policy, for whoever asks when it last took place."""
+def _applied(
+    config: PolicyConfig[Any], policy: Policy, options: Options, environment: Environment
+) -> PolicyResult:
+    """The policy, with what precedes its five steps."""
+    kind, opening = kind_of(config), opening_of(config, options, environment.clock)
+    operation = None
+    if kind.before is not None:
+        operation = kind.before(config, opening, surroundings_of(config.name, environment))
+    result = run_policy(policy, kind.targets(config, opening), environment)
+    _record_sweep(config, options, environment, result)
+    return preceded(result, operation) if operation else result
+
+
+def surroundings_of(policy: str, environment: Environment) -> Surroundings:
+    """What an operation before the five steps works with."""
     state = environment.state
-    if not options.sweep or name != "application-logs" or options.dry_run or state is None:
-        return
-    if result.exit_code in {ExitCode.DONE, ExitCode.REFUSED}:
-        part = "{}/{}".format(*options.shard) if options.shard else None
-        body = {"part": part, "exit_code": int(result.exit_code)}
-        state.ledger.append("sweep.completed", body, policy=name, at=environment.clock())
 
+    def record(kind: str, body: Mapping[str, Any]) -> None:
+        if state is not None:
+            state.ledger.append(kind, body, policy=policy, at=environment.clock())
 
-def opening_of(settings: Settings, options: Options, policy: Policy, environment: Environment) -> Opening:
-    """How this policy's stores are opened."""
-    archives = policy.archive == "required" or (policy.archive == "auto" and policy.may_archive)
-    return Opening(
-        read_only=options.dry_run,
-        archives=archives and bool(settings.archive.url),
-        sweep=options.sweep,
-        shard=options.shard,
-        rotate_now=options.rotate_now,
+    return Surroundings(
+        now=environment.now,
         clock=environment.clock,
+        holds=lambda: readable_holds(state.register if state else None, policy),
+        record=record,
+        stopping=environment.stopping,
     )
 
 
-def not_configured(policy: Policy, job: Job) -> PolicyResult:
+def _record_sweep(
+    config: PolicyConfig[Any], options: Options, environment: Environment, result: PolicyResult
+) -> None:
+    """Tell the sweep from the daily run of the same policy, for whoever asks when it last took place."""
+    state = environment.state
+    if not options.sweep or options.dry_run or state is None:
+        return
+    if "sweep" in kind_of(config).run_options and result.exit_code in {ExitCode.DONE, ExitCode.REFUSED}:
+        part = "{}/{}".format(*options.shard) if options.shard else None
+        body = {"part": part, "exit_code": int(result.exit_code)}
+        state.ledger.append("sweep.completed", body, policy=config.name, at=environment.clock())
+
+
+def archives(config: PolicyConfig[Any]) -> bool:
+    """Whether records of this policy are archived before they are destroyed."""
+    wanted = config.options.archive == "required" or (
+        config.options.archive == "auto" and kind_of(config).archives
+    )
+    return wanted and bool(config.settings.archive.url)
+
+
+def opening_of(config: PolicyConfig[Any], options: Options, clock: Clock) -> Opening:
+    """How this policy's stores are opened."""
+    return Opening(
+        read_only=options.dry_run,
+        archives=archives(config),
+        sweep=options.sweep,
+        shard=options.shard,
+        rotate_now=options.rotate_now,
+        clock=clock,
+    )
+
+
+def about(config: PolicyConfig[Any]) -> About:
+    """What the policy is, for people."""
+    kind, options = kind_of(config), config.options
+    return About(
+        kind=kind.name,
+        log_type=options.log_type or config.name,
+        storage=kind.storage(config),
+        disposition=kind.disposition(archives(config)),
+        basis=options.basis,
+        owner=options.owner,
+        review_by=options.review_by.isoformat() if options.review_by else "",
+        schedule=options.schedule,
+        method=kind.method,
+        rules=kind.rules,
+    )
+
+
+def not_configured(policy: Policy, missing: str) -> PolicyResult:
     """The result of a policy without a store; never compliant."""
     return PolicyResult(
         policy=policy.name,
         retention_days=policy.retention_days,
         outcome=Outcome.NOT_CONFIGURED,
         sentence="no store is configured",
-        hint=f"set {job.missing}",
+        hint=f"set {missing}",
     )
 
 
-def policy_of(settings: Settings, options: Options, job: Job) -> Policy:
+def policy_of(config: PolicyConfig[Any], options: Options) -> Policy:
     """The policy in force: settings, with the values that the command line names on top."""
-    default = BY_NAME[job.policy]
-    chosen = getattr(settings.policies, default.key)
+    chosen, kind = config.options, kind_of(config)
+    guards = config.settings.guards
     silence = chosen.max_silence
     if options.max_silence is not None:
         silence = options.max_silence if isinstance(options.max_silence, timedelta) else None
-    named = {
-        guard: option
-        for guard, option, value in (
-            ("share", f"--max-fraction {options.max_fraction}", options.max_fraction),
-            ("max-items", f"--max-items {options.max_items}", options.max_items),
-            ("min-remaining", f"--min-remaining {options.min_remaining}", options.min_remaining),
-            ("stale-source", f"--max-silence {options.max_silence}", options.max_silence),
-        )
-        if value is not None
-    }
     limits = Limits(
-        share=settings.guards.max_fraction,
+        share=guards.max_fraction,
         max_fraction=_first(options.max_fraction, chosen.max_fraction),
         max_items=_first(options.max_items, chosen.max_items),
         min_remaining=_first(options.min_remaining, chosen.min_remaining),
         max_silence=silence,
-        max_skew=settings.guards.max_clock_skew,
+        max_skew=guards.max_clock_skew,
         fingerprints=chosen.identity,
-        dimensions=job.dimensions(settings),
-        named=named,
+        dimensions=kind.dimensions(config),
+        named=_named(options),
     )
     return Policy(
-        name=job.policy,
+        name=config.name,
         retention_days=chosen.retention_days,
         archive=chosen.archive,
-        may_archive=default.may_archive,
-        every=None if options.shard else chosen.every,
-        lease="{}-{}-of-{}".format(job.policy, *options.shard) if options.shard else "",
-        ledgerless=job.before is not None,
+        may_archive=kind.archives,
+        # A shard is a part of a slot, and tells nothing of the others.
+        schedule="" if options.shard else chosen.schedule,
+        zone=ZoneInfo(config.settings.schedule.time_zone),
+        grace=config.settings.schedule.grace,
+        lease="{}-{}-of-{}".format(config.name, *options.shard) if options.shard else "",
+        ledgerless=kind.before is not None,
         limits=limits,
     )
+
+
+def _named(options: Options) -> dict[str, str]:
+    """Guard → the option through which this run names its limit."""
+    given = (
+        ("share", "--max-fraction", options.max_fraction),
+        ("max-items", "--max-items", options.max_items),
+        ("min-remaining", "--min-remaining", options.min_remaining),
+        ("stale-source", "--max-silence", options.max_silence),
+    )
+    return {guard: f"{flag} {value}" for guard, flag, value in given if value is not None}
 
 
 def _first(named: Any, configured: Any) -> Any:
@@ -254,7 +357,7 @@ def _sealed(result: RunResult, settings: Settings, state: State, now: datetime) 
     try:
         mirror_holds(settings, state)
         signer = open_signer(settings.ledger)
-        made = seal(state.ledger, [signer], open_anchors(settings.ledger), now) if signer else None
+        made = seal(state.ledger, [signer], open_anchors(settings), now) if signer else None
     except RetentionError as error:
         return replace(result, warnings=(error.message,), own_code=error.exit_code)
     if made is None:

@@ -11,38 +11,40 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.base import BaseTrigger
 
-from luxima_retention.config.cronline import CronLine, parse
-from luxima_retention.config.matrix import MATRIX
+from luxima_retention.config.cronline import passed, times
 from luxima_retention.core.clock import Clock, iso, system_clock
 from luxima_retention.core.durations import spelled
 from luxima_retention.core.errors import ConfigurationError, LeaseHeld, LeaseLost, RetentionError
+from luxima_retention.evidence import entries
 from luxima_retention.run.state import State, open_state
+from luxima_retention.stores.registry import kind_of
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import Settings
+    from luxima_retention.config.settings import PolicyConfig, Settings
     from luxima_retention.run.lease import Lease
 
 #: seconds between two looks at the lease
 _TICK = 3.0
 #: seconds without such a look after which the daemon is not healthy
 _STALE = 60.0
+#: runs that are looked at for the longest time between two: more than a year of days
+_SAMPLED = 400
 #: entries that tell that a slot was served, or that it is known to have been missed
 _SERVED = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
-#: the same of the weekly sweep, whose policy runs each day
-_SWEPT = frozenset({"sweep.completed", "sweep.missed"})
 #: the same of archives that went, and of the monthly report
 _ENDED = frozenset({"archive.expired"})
 _SENT = frozenset({"report.sent"})
@@ -53,9 +55,9 @@ class Slot:
     """What is run at which times.
 
     Args:
-        name: the policy's, ``application-logs-sweep``, ``archive-expire`` or ``report``.
+        name: the policy's, the policy's with a suffix, ``archive-expire`` or ``report``.
         policy: what is run; ``None`` for what is of no single policy.
-        line: when.
+        expression: when, as a cron expression.
         zone: of these times.
         arguments: of the command that is started.
         grace: how late a run may still start; ``None``: until the next one is due.
@@ -65,7 +67,7 @@ class Slot:
 
     name: str
     policy: str | None
-    line: CronLine
+    expression: str
     zone: ZoneInfo
     arguments: tuple[str, ...]
     grace: timedelta | None
@@ -74,12 +76,7 @@ class Slot:
 
     def after(self, instant: datetime) -> Iterator[datetime]:
         """The times after ``instant``, without end."""
-        trigger = trigger_of(self)
-        fire = trigger.get_next_fire_time(None, instant + timedelta(microseconds=1))
-        while fire is not None:
-            # An hour that summer time leaves out is told as the clock on the wall shows it.
-            yield fire.astimezone(UTC).astimezone(self.zone)
-            fire = trigger.get_next_fire_time(fire, fire)
+        return times(self.expression, self.zone, instant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,45 +95,80 @@ class Due:
 
 
 def slots(settings: Settings) -> tuple[Slot, ...]:
-    """The slots of these settings; what has no times has none, nor has what lacks its place."""
-    budget = ("--max-runtime", spelled(settings.schedule.max_runtime))
-    found = [_slot(settings, policy.name, policy.name, ("run", policy.name, *budget)) for policy in MATRIX]
-    sweep = ("run", "application-logs", "--sweep", *budget)
-    swept = _slot(settings, "application-logs-sweep", "application-logs", sweep)
-    found.append(swept and replace(swept, served=_SWEPT, missed="sweep.missed"))
-    # These two may start at any hour: what comes late does no harm, and makes up for all that was missed.
-    if settings.archive.url:
-        ended = _slot(settings, "archive-expire", None, ("archive", "expire"))
-        found.append(ended and replace(ended, served=_ENDED, grace=None))
-    if settings.report.url:
-        report = _slot(settings, "report", None, ("report", "--month", "last", "--format", "bundle"))
-        found.append(report and replace(report, served=_SENT, grace=None))
-    return tuple(slot for slot in found if slot is not None)
-
-
-def _slot(settings: Settings, name: str, policy: str | None, arguments: tuple[str, ...]) -> Slot | None:
-    """The slot at the times that the settings give to ``name``; ``None`` if they give none."""
+    """The slots of these settings; what has no times has none, nor has what is not configured."""
+    found = [slot for name in settings.policies for slot in _of_policy(settings, name)]
     schedule = settings.schedule
-    expression = getattr(schedule, name.replace("-", "_"))
-    if not expression:
-        return None
+    # These two may start at any hour: what comes late does no harm, and makes up for all that was missed.
+    if settings.archive.url and schedule.archive_expire:
+        ended = _slot(settings, "archive-expire", schedule.archive_expire, ("archive", "expire"))
+        found.append(replace(ended, served=_ENDED, grace=None))
+    if settings.report.url and schedule.report:
+        words = ("report", "--month", "last", "--format", "bundle")
+        found.append(replace(_slot(settings, "report", schedule.report, words), served=_SENT, grace=None))
+    return tuple(found)
+
+
+def _of_policy(settings: Settings, name: str) -> Iterator[Slot]:
+    """The slot of a policy, and those of its kind's further runs."""
+    policy = settings.policy(name)
+    kind = kind_of(policy)
+    if kind.missing(policy) is not None:
+        return
+    budget = ("--max-runtime", spelled(settings.schedule.max_runtime))
+    if policy.options.schedule:
+        yield replace(_slot(settings, name, policy.options.schedule, ("run", name, *budget)), policy=name)
+    for extra in kind.extra_runs(policy):
+        if extra.schedule:
+            words = ("run", name, *extra.flags, *budget)
+            slot = _slot(settings, f"{name}-{extra.suffix}", extra.schedule, words)
+            served = frozenset({extra.served, extra.missed})
+            yield replace(slot, policy=name, served=served, missed=extra.missed)
+
+
+def _slot(settings: Settings, name: str, expression: str, arguments: tuple[str, ...]) -> Slot:
     return Slot(
         name=name,
-        policy=policy,
-        line=parse(expression),
-        zone=ZoneInfo(schedule.time_zone),
+        policy=None,
+        expression=expression,
+        zone=ZoneInfo(settings.schedule.time_zone),
         arguments=arguments,
-        grace=schedule.grace,
+        grace=settings.schedule.grace,
     )
 
 
-def trigger_of(slot: Slot) -> CronTrigger:
-    """The trigger of a slot. APScheduler counts weekdays from Monday, so it gets them by name."""
-    line = slot.line
-    fields = {
-        name: ",".join(map(str, sorted(getattr(line, name)))) for name in ("minute", "hour", "day", "month")
-    }
-    return CronTrigger(**fields, day_of_week=",".join(line.day_names), second=0, timezone=slot.zone)
+class Trigger(BaseTrigger):  # type: ignore[misc]
+    """The times of a slot, for APScheduler: its own trigger skips a day when summer time begins at night."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        """See :class:`apscheduler.triggers.base.BaseTrigger`; a time that is ``now`` counts."""
+        return next(self._slot.after(previous or now - timedelta(microseconds=1)))
+
+
+def next_run(policy: PolicyConfig[Any], now: datetime) -> datetime | None:
+    """When the policy runs next; ``None`` without a schedule."""
+    if not policy.options.schedule:
+        return None
+    return next(times(policy.options.schedule, ZoneInfo(policy.settings.schedule.time_zone), now))
+
+
+def bound(policy: PolicyConfig[Any]) -> timedelta:
+    """How much longer than its period a record may live while every run takes place on time.
+
+    A record that is dated at the cutoff of one run, the start of a UTC day, waits for the next run: from
+    that start to the next run, and then for the store's own delay.
+    """
+    zone = ZoneInfo(policy.settings.schedule.time_zone)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    runs = list(islice(times(policy.options.schedule, zone, start), _SAMPLED))
+    waits = (following - _day(run) for run, following in pairwise(runs))
+    return max(waits) + kind_of(policy).bound(policy)
+
+
+def _day(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def upcoming(chosen: Sequence[Slot], now: datetime, count: int) -> list[tuple[datetime, Slot]]:
@@ -156,13 +188,9 @@ def due(slot: Slot, last: datetime | None, now: datetime) -> Due:
     """
     if last is None:
         return Due()
-    passed = []
-    for fire in slot.after(last):
-        if fire > now:
-            break
-        passed.append(fire)
-    late = bool(passed) and (slot.grace is None or now - passed[-1] <= slot.grace)
-    return Due(run=late, missed=tuple(passed[:-1] if late else passed), since=last)
+    due_then = list(passed(slot.expression, slot.zone, last, now))
+    late = bool(due_then) and (slot.grace is None or now - due_then[-1] <= slot.grace)
+    return Due(run=late, missed=tuple(due_then[:-1] if late else due_then), since=last)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +224,7 @@ class Daemon:
         self._hooks = hooks
         self._slots = {slot.name: slot for slot in slots(settings)}
         if not self._slots:
-            raise ConfigurationError("nothing is scheduled", "give a policy its times in section schedule")
+            raise ConfigurationError("nothing is scheduled", "configure a policy, and give it a schedule")
         self._lock = threading.Lock()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._ended: dict[str, dict[str, Any]] = {}
@@ -290,7 +318,7 @@ class Daemon:
         for slot in self._slots.values():
             scheduler.add_job(
                 self._run,
-                trigger_of(slot),
+                Trigger(slot),
                 args=[slot.name],
                 id=slot.name,
                 misfire_grace_time=None if slot.grace is None else int(slot.grace.total_seconds()) or 1,
@@ -303,9 +331,10 @@ class Daemon:
         now = self._hooks.clock()
         newest = state.ledger.newest(kinds=slot.served, policy=slot.policy)
         found = due(slot, newest.at if newest else None, now)
-        # A run that starts now writes those of its policy itself; sweeps are known here only.
-        if found.missed and (slot.missed == "sweep.missed" or not found.run):
-            state.ledger.append(slot.missed, _missed(slot, found), policy=slot.policy, at=now)
+        # A run that starts now writes those of its policy itself; of other slots only this daemon knows.
+        body = entries.missed(found.missed, found.since, slot.name)
+        if body and (slot.served is not _SERVED or not found.run):
+            state.ledger.append(slot.missed, body, policy=slot.policy, at=now)
             self._hooks.say("slot.missed", slot=slot.name, missed=len(found.missed))
         if found.run:
             self._hooks.say("slot.late", slot=slot.name, missed=len(found.missed))
@@ -357,20 +386,6 @@ class Daemon:
                 child.terminate()
         for child in children:
             child.wait()
-
-
-def _missed(slot: Slot, found: Due) -> Mapping[str, Any]:
-    """The body of ``slot.missed``, as the engine writes it, with the times themselves; of the sweep's too."""
-    following = next(slot.after(found.missed[0]))
-    between = following - found.missed[0]
-    return {
-        "missed": len(found.missed),
-        "since": iso(found.since) if found.since else None,
-        "every_seconds": int(between.total_seconds()),
-        "slot": slot.name,
-        "first": iso(found.missed[0]),
-        "last": iso(found.missed[-1]),
-    }
 
 
 def _state(settings: Settings) -> State:

@@ -66,7 +66,7 @@ def mirror_holds(settings: Settings, state: State) -> int:
     from luxima_retention.evidence.archive import open_archive
     from luxima_retention.evidence.holds import in_force
 
-    archive = open_archive(settings.archive) if settings.archive.mirror_holds else None
+    archive = open_archive(settings) if settings.archive.mirror_holds else None
     return archive.mirror(in_force(state.register)) if archive else 0
 
 

@@ -21,10 +21,10 @@ def with_archive(run, url):
 
 def s3_archive(run, s3, bucket):
     run.variables |= {
-        "LUXIMA_ARCHIVE__ENDPOINT_URL": s3.endpoint_url,
-        "LUXIMA_ARCHIVE__REGION": "us-east-1",
-        "LUXIMA_ARCHIVE__ACCESS_KEY_ID": s3.access_key,
-        "LUXIMA_ARCHIVE__SECRET_ACCESS_KEY": s3.secret_key,
+        "LUXIMA_S3__DEFAULT__ENDPOINT_URL": s3.endpoint_url,
+        "LUXIMA_S3__DEFAULT__REGION": "us-east-1",
+        "LUXIMA_S3__DEFAULT__ACCESS_KEY_ID": s3.access_key,
+        "LUXIMA_S3__DEFAULT__SECRET_ACCESS_KEY": s3.secret_key,
     }
     return with_archive(run, f"s3://{bucket}/retention")
 
@@ -54,7 +54,7 @@ def test_rows_come_back_from_s3_as_they_were(database, s3, bucket):
 def test_an_archive_that_cannot_be_reached_deletes_nothing(database, s3):
     run = s3_archive(audit_log(database), s3, "archive")
     (port,) = free_ports(1)
-    done = run("run", "audit-logs", LUXIMA_ARCHIVE__ENDPOINT_URL=f"http://127.0.0.1:{port}")
+    done = run("run", "audit-logs", LUXIMA_S3__DEFAULT__ENDPOINT_URL=f"http://127.0.0.1:{port}")
     assert done.returncode == 3, done.stdout
     assert left(database) == 8760
 

@@ -33,13 +33,13 @@ def both(database, postgres):
             for name in ("app.security_events", "app.logins")
         ]
         run.variables |= {
-            "LUXIMA_SUPABASE__DSN": events.login("job"),
-            "LUXIMA_SUPABASE__JOB_ROLE": f"{events.name}_job",
-            "LUXIMA_SUPABASE__TABLES": json.dumps(tables),
+            "LUXIMA_DATABASES__SUPABASE__DSN": events.login("job"),
+            "LUXIMA_DATABASES__SUPABASE__JOB_ROLE": f"{events.name}_job",
+            "LUXIMA_POLICIES__SECURITY_EVENTS__TABLES": json.dumps(tables),
             "LUXIMA_POLICIES__SECURITY_EVENTS__MAX_FRACTION": "0.9",
             "LUXIMA_PACE__MAX_BATCH_ROWS": "200",
         }
-        done = run("migrate", LUXIMA_SUPABASE__OWNER_DSN=events.dsn)
+        done = run("migrate", LUXIMA_DATABASES__SUPABASE__OWNER_DSN=events.dsn)
         assert done.returncode == 0, done.stderr
         yield run, events
 
@@ -92,8 +92,10 @@ def test_doctor_and_dry_run_say_what_is_missing(database, postgres):
         with events.connect() as owner:
             owner.execute(EVENTS.encode())
         run.variables |= {
-            "LUXIMA_SUPABASE__DSN": events.dsn,
-            "LUXIMA_SUPABASE__TABLES": '[{"table": "app.logins", "time_column": "occurred_at"}]',
+            "LUXIMA_DATABASES__SUPABASE__DSN": events.dsn,
+            "LUXIMA_POLICIES__SECURITY_EVENTS__TABLES": json.dumps(
+                [{"table": "app.logins", "time_column": "occurred_at"}]
+            ),
         }
         done = run("doctor")
         assert done.returncode == 4
@@ -102,15 +104,24 @@ def test_doctor_and_dry_run_say_what_is_missing(database, postgres):
         assert (planned.returncode, "would refuse" in planned.stdout) == (0, True)
 
 
+EVENTS_POLICY = "LUXIMA_POLICIES__SECURITY_EVENTS__"
+
+
+def over_https(**values):
+    given = {"KIND": "supabase", "TABLES": "app.a", **values}
+    return {f"{EVENTS_POLICY}{name}": value for name, value in given.items()}
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"LUXIMA_SUPABASE__DSN": "host=x"}, "names no table"),
-        ({"LUXIMA_SUPABASE__DSN": "host=x", "LUXIMA_SUPABASE__URL": "https://x"}, "one transport"),
-        ({"LUXIMA_SUPABASE__URL": "https://x", "LUXIMA_SUPABASE__TABLES": "app.a"}, "key is required"),
-        ({"LUXIMA_SUPABASE__URL": "https://u:p@x", "LUXIMA_SUPABASE__TABLES": "app.a"}, "credentials"),
-        ({"LUXIMA_SUPABASE__PROJECT_REF": "abc"}, "go together"),
-        ({"LUXIMA_SUPABASE__TABLES": "events"}, "schema.table"),
+        ({"LUXIMA_DATABASES__SUPABASE__DSN": "host=x"}, "policies.security-events.tables is not set"),
+        ({f"{EVENTS_POLICY}KIND": "supabase", f"{EVENTS_POLICY}URL": "https://x"}, "names no table"),
+        ({f"{EVENTS_POLICY}URL": "https://x"}, "url (environment) is not a setting"),
+        (over_https(URL="https://x"), "key is required"),
+        (over_https(URL="https://u:p@x"), "credentials"),
+        (over_https(URL="https://x", KEY="k", PROJECT_REF="abc"), "go together"),
+        ({f"{EVENTS_POLICY}TABLES": "events"}, "schema.table"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(variables, said):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from luxima_retention.config.settings import RotationSettings
+from luxima_retention.stores.logfiles.options import LogFilesPolicy
 from luxima_retention.stores.logfiles.outcome import Rotations
 from luxima_retention.stores.logfiles.rotate import rotate
 from luxima_retention.stores.logfiles.sets import LogSet, log_sets
@@ -20,7 +20,9 @@ WEEK = timedelta(days=7)
 def sets(*chosen: dict[str, Any], **rotation: Any) -> tuple[LogSet, ...]:
     """Sets named a, b, …, each from its settings."""
     named = {chr(ord("a") + index): values for index, values in enumerate(chosen)}
-    return log_sets(RotationSettings(sets=named, **{"time_zone": "UTC", **rotation}))
+    return log_sets(
+        LogFilesPolicy(kind="logfiles", retention_days=30, sets=named, **{"time_zone": "UTC", **rotation})
+    )
 
 
 def turned(

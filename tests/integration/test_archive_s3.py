@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from luxima_retention.config.settings import ArchiveSettings
 from luxima_retention.core.errors import ArchiveError, ConfigurationError, StoreError, TamperingFound
 from luxima_retention.core.plan import Hold
 from luxima_retention.evidence.archive import Run, check, open_archive
 from luxima_retention.evidence.archive.restore import restore_table
+from tests.configured import s3_section, settings_of
 from tests.servers.s3 import READER_ACCESS_KEY, READER_SECRET_KEY
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -25,15 +25,9 @@ def archive(s3, bucket):
 
 
 def settings(s3, bucket, **changed):
-    values = {
-        "url": f"s3://{bucket}/retention/archive",
-        "retention_days": 400,
-        "endpoint_url": s3.endpoint_url,
-        "region": s3.region,
-        "access_key_id": s3.access_key,
-        "secret_access_key": s3.secret_key,
-    }
-    return ArchiveSettings(**(values | changed))
+    keys = {name: changed.pop(name) for name in ("access_key_id", "secret_access_key") if name in changed}
+    archive = {"url": f"s3://{bucket}/retention/archive", "retention_days": 400, **changed}
+    return settings_of({"archive": archive, "s3": {"default": s3_section(s3, **keys)}})
 
 
 def run_of(schema=(), form="csv"):

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from luxima_retention.config.settings import LokiSettings
-from luxima_retention.stores.loki import open_loki
 from luxima_retention.stores.loki.keys import DAY_MS, milliseconds, parse_chunk
 from luxima_retention.stores.loki.tsdb_index import read
+from tests.configured import loki_settings, opened_loki
 from tests.servers.command import Command
 from tests.servers.stub import Answer, run_stub
 
@@ -80,13 +79,13 @@ def tables(found):
 def command(s3, bucket, tmp_path):
     return Command(
         variables={
-            "LUXIMA_LOKI__BUCKETS": bucket,
-            "LUXIMA_LOKI__ENDPOINT_URL": s3.endpoint_url,
-            "LUXIMA_LOKI__REGION": "us-east-1",
-            "LUXIMA_LOKI__ACCESS_KEY_ID": s3.access_key,
-            "LUXIMA_LOKI__SECRET_ACCESS_KEY": s3.secret_key,
-            "LUXIMA_LOKI__OFFLINE": "true",
-            "LUXIMA_LOKI__MIN_OBJECT_AGE": "0s",
+            "LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS": bucket,
+            "LUXIMA_S3__DEFAULT__ENDPOINT_URL": s3.endpoint_url,
+            "LUXIMA_S3__DEFAULT__REGION": "us-east-1",
+            "LUXIMA_S3__DEFAULT__ACCESS_KEY_ID": s3.access_key,
+            "LUXIMA_S3__DEFAULT__SECRET_ACCESS_KEY": s3.secret_key,
+            "LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE": "true",
+            "LUXIMA_POLICIES__APPLICATION_LOGS__MIN_OBJECT_AGE": "0s",
             "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger.jsonl"),
             "LUXIMA_POLICIES__APPLICATION_LOGS__MAX_FRACTION": "0.9",
             "LUXIMA_POLICIES__APPLICATION_LOGS__MAX_SILENCE": "off",
@@ -117,7 +116,7 @@ def test_the_index_lists_exactly_the_chunks_in_the_bucket(name):
 @pytest.mark.parametrize("name", ["tsdb-v13-compacted", "tsdb-v13-reuploaded-index", "mixed-v11-v12-v13"])
 def test_what_has_expired_is_gone_and_nothing_else(command, s3_client, bucket, name):
     if name.startswith("mixed"):
-        command.variables |= {"LUXIMA_LOKI__PERIODS": json.dumps(MIXED)}
+        command.variables |= {"LUXIMA_POLICIES__APPLICATION_LOGS__PERIODS": json.dumps(MIXED)}
     load(s3_client, bucket, name)
     before = keys(s3_client, bucket)
     planned = run(command, "--dry-run")
@@ -166,17 +165,6 @@ def test_killed_between_any_two_steps_the_end_is_the_same(command, s3_client, bu
     assert command("ledger", "verify").returncode == 0
 
 
-def settings_of(s3, bucket, **more):
-    return LokiSettings(
-        buckets=(bucket,),
-        endpoint_url=s3.endpoint_url,
-        region="us-east-1",
-        access_key_id=s3.access_key,
-        secret_access_key=s3.secret_key,
-        **more,
-    )
-
-
 def test_phase_two_comes_after_the_grace_period_and_not_while_a_table_is_back(s3, s3_client, bucket):
     """Two daily runs, with a clock of our own."""
     from luxima_retention.core.guards import Limits
@@ -197,7 +185,7 @@ def test_phase_two_comes_after_the_grace_period_and_not_while_a_table_is_back(s3
 
     def daily(now):
         def opened():
-            return open_loki(settings_of(s3, bucket), clock=lambda: now, read_only=False)
+            return opened_loki(loki_settings(s3, bucket), clock=lambda: now, read_only=False)
 
         environment = Environment(now=now, as_of=start, state=state, clock=lambda: now)
         result = run_policy(policy, (("loki", opened),), environment)
@@ -263,7 +251,7 @@ def test_held_logs_stay_with_the_index_that_names_them(command, s3_client, bucke
 def test_a_tenant_that_keeps_longer_keeps_longer(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
     before = keys(s3_client, bucket)
-    run(command, LUXIMA_LOKI__TENANT_DAYS='{"luxima": 60}')
+    run(command, LUXIMA_POLICIES__APPLICATION_LOGS__TENANT_DAYS='{"luxima": 60}')
     left = keys(s3_client, bucket)
     later = CUTOFF_MS - 30 * DAY_MS
     for key in chunks(before):
@@ -274,7 +262,7 @@ def test_a_tenant_that_keeps_longer_keeps_longer(command, s3_client, bucket):
 
 def test_shared_index_files_wait_for_the_longest_period(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-reuploaded-index")
-    run(command, LUXIMA_LOKI__TENANT_DAYS='{"luxima": 60}')
+    run(command, LUXIMA_POLICIES__APPLICATION_LOGS__TENANT_DAYS='{"luxima": 60}')
     left = keys(s3_client, bucket)
     first = (CUTOFF_MS - 30 * DAY_MS) // DAY_MS
     assert min(int(table[-5:]) for table in tables(left)) == first
@@ -327,7 +315,7 @@ def test_an_index_file_that_cannot_be_read_keeps_its_table_and_its_chunks(comman
 def test_a_bucket_that_cannot_be_listed_is_no_empty_bucket(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
     before = keys(s3_client, bucket)
-    done = command("run", "application-logs", LUXIMA_LOKI__SECRET_ACCESS_KEY="wrong-secret")
+    done = command("run", "application-logs", LUXIMA_S3__DEFAULT__SECRET_ACCESS_KEY="wrong-secret")
     assert done.returncode == 3
     assert "wrong-secret" not in done.stdout + done.stderr
     assert keys(s3_client, bucket) == before
@@ -411,7 +399,7 @@ def test_a_storm_of_slow_down_is_sat_out(command, s3, s3_client, bucket):
         return Answer(given.status_code, given.raw.read(), kept)
 
     with run_stub(answer) as stub:
-        done = run(command, LUXIMA_LOKI__ENDPOINT_URL=stub.url)
+        done = run(command, LUXIMA_S3__DEFAULT__ENDPOINT_URL=stub.url)
     assert done["outcome"] == "done"
     left = keys(s3_client, bucket)
     assert chunks(before - left) == expired(before)
@@ -445,7 +433,7 @@ def test_the_rights_that_are_documented_are_those_that_are_used():
 def test_young_objects_are_left_alone_and_counted(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
     before = keys(s3_client, bucket)
-    done = run(command, LUXIMA_LOKI__MIN_OBJECT_AGE="24h")
+    done = run(command, LUXIMA_POLICIES__APPLICATION_LOGS__MIN_OBJECT_AGE="24h")
     assert done["survey"]["locked"] == len(expired(before)) > 400
     assert chunks(keys(s3_client, bucket)) == chunks(before)
 
@@ -481,11 +469,13 @@ def test_where_lokis_compactor_deletes_we_only_check(command, s3_client, bucket,
     load(s3_client, bucket, "tsdb-v13-compacted")
     before = keys(s3_client, bucket)
     command.variables |= {
-        "LUXIMA_LOKI__OFFLINE": "false",
+        "LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE": "false",
         "LUXIMA_POLICIES__APPLICATION_LOGS__RETENTION_DAYS": str(days),
     }
     with serve((DATA / "config-retention-on-720h.yaml").read_text()) as stub:
-        document = command.json("run", "application-logs", code=code, LUXIMA_LOKI__URL=stub.url)
+        document = command.json(
+            "run", "application-logs", code=code, LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url
+        )
     assert document["policies"][0]["targets"][0]["outcome"] == outcome
     assert keys(s3_client, bucket) == before
 
@@ -493,9 +483,11 @@ def test_where_lokis_compactor_deletes_we_only_check(command, s3_client, bucket,
 def test_streams_that_the_compactor_keeps_longer_are_drift(command, s3_client, bucket):
     config = (DATA / "config-retention-on-720h.yaml").read_text()
     stream = "limits_config:\n  retention_stream: [{selector: '{app=\"a\"}', priority: 1, period: 52w}]\n"
-    command.variables["LUXIMA_LOKI__OFFLINE"] = "false"
+    command.variables["LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE"] = "false"
     with serve(config.replace("limits_config:\n", stream)) as stub:
-        document = command.json("run", "application-logs", code=8, LUXIMA_LOKI__URL=stub.url)
+        document = command.json(
+            "run", "application-logs", code=8, LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url
+        )
     target = document["policies"][0]["targets"][0]
     assert target["outcome"] == "drift"
     assert "364 days" in target["sentence"]
@@ -503,9 +495,9 @@ def test_streams_that_the_compactor_keeps_longer_are_drift(command, s3_client, b
 
 @pytest.mark.parametrize("config", ["compactor:\nlimits_config:\n", "[", "ready"])
 def test_what_is_no_configuration_of_loki_is_told(command, s3_client, bucket, config):
-    command.variables["LUXIMA_LOKI__OFFLINE"] = "false"
+    command.variables["LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE"] = "false"
     with serve(config) as stub:
-        done = command("run", "application-logs", LUXIMA_LOKI__URL=stub.url)
+        done = command("run", "application-logs", LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url)
     assert done.returncode == 3
     assert "/config is not" in done.stdout
 
@@ -514,7 +506,9 @@ def test_offline_is_refused_when_loki_answers(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
     before = keys(s3_client, bucket)
     with serve((DATA / "config-retention-off.yaml").read_text()) as stub:
-        done = command("run", "application-logs", "--as-of", AS_OF, LUXIMA_LOKI__URL=stub.url)
+        done = command(
+            "run", "application-logs", "--as-of", AS_OF, LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url
+        )
     assert done.returncode == 4
     assert "not-offline" in done.stdout
     assert keys(s3_client, bucket) == before
@@ -522,7 +516,7 @@ def test_offline_is_refused_when_loki_answers(command, s3_client, bucket):
 
 def test_the_grace_period_comes_from_lokis_own_settings(s3, bucket):
     with serve((DATA / "config-retention-off.yaml").read_text()) as stub:
-        store = open_loki(settings_of(s3, bucket, url=stub.url), clock=lambda: CUTOFF, read_only=True)
+        store = opened_loki(loki_settings(s3, bucket, url=stub.url), clock=lambda: CUTOFF, read_only=True)
     assert store.rules.grace >= timedelta(hours=2)
     store.close()
 

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from luxima_retention.config.settings import LokiSettings
 from luxima_retention.core.guards import Limits
 from luxima_retention.run.engine import Environment, Policy, run_policy
-from luxima_retention.stores.loki import open_loki
 from luxima_retention.stores.loki.keys import DAY_MS, Chunk, milliseconds
+from tests.configured import loki_settings, opened_loki
 from tests.servers.loki_index import index_file
 from tests.unit.test_engine import FakeState
 
@@ -66,15 +65,7 @@ def test_nothing_that_may_still_be_named_goes(s3, s3_client, bucket, seed):
     for key, body in {**dict.fromkeys(chunks, b"lines"), **{key: files[key][1] for key in files}}.items():
         s3_client.put_object(Bucket=bucket, Key=key, Body=body)
     longer = {"b": 30 + LONGER} if seed % 2 else {}
-    settings = LokiSettings(
-        buckets=(bucket,),
-        endpoint_url=s3.endpoint_url,
-        region="us-east-1",
-        access_key_id=s3.access_key,
-        secret_access_key=s3.secret_key,
-        tenant_days=longer,
-        min_object_age=timedelta(0),
-    )
+    settings = loki_settings(s3, bucket, tenant_days=longer, min_object_age="0s")
 
     def present():
         pages = s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
@@ -87,7 +78,7 @@ def test_nothing_that_may_still_be_named_goes(s3, s3_client, bucket, seed):
         before = present()
         seen |= {item.key: now for key in before & files.keys() for item in files[key][0]}
         sweep, moment = rnd.random() < 0.3, now
-        opened = lambda: open_loki(settings, clock=lambda: moment, read_only=False, sweep=sweep)  # noqa: B023, E731
+        opened = lambda: opened_loki(settings, clock=lambda: moment, read_only=False, sweep=sweep)  # noqa: B023, E731
         environment = Environment(now=now, state=state, clock=lambda: moment)  # noqa: B023 - used in this turn
         result = run_policy(POLICY, (("loki", opened),), environment)
         assert int(result.exit_code) in ({0, 3} if sweep else {0}), result.targets[0].sentence

@@ -95,7 +95,7 @@ class Bucket:
         return document["policies"][0]["targets"][0]
 
     def offline(self, *arguments, **more):
-        return self.run(*arguments, LUXIMA_LOKI__OFFLINE="true", **more)
+        return self.run(*arguments, LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE="true", **more)
 
 
 def codes(target):
@@ -106,12 +106,12 @@ def codes(target):
 def loki(s3, s3_client, bucket, tmp_path):
     command = Command(
         variables={
-            "LUXIMA_LOKI__BUCKETS": bucket,
-            "LUXIMA_LOKI__ENDPOINT_URL": s3.endpoint_url,
-            "LUXIMA_LOKI__REGION": "us-east-1",
-            "LUXIMA_LOKI__ACCESS_KEY_ID": s3.access_key,
-            "LUXIMA_LOKI__SECRET_ACCESS_KEY": s3.secret_key,
-            "LUXIMA_LOKI__MIN_OBJECT_AGE": "0s",
+            "LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS": bucket,
+            "LUXIMA_S3__DEFAULT__ENDPOINT_URL": s3.endpoint_url,
+            "LUXIMA_S3__DEFAULT__REGION": "us-east-1",
+            "LUXIMA_S3__DEFAULT__ACCESS_KEY_ID": s3.access_key,
+            "LUXIMA_S3__DEFAULT__SECRET_ACCESS_KEY": s3.secret_key,
+            "LUXIMA_POLICIES__APPLICATION_LOGS__MIN_OBJECT_AGE": "0s",
             "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger.jsonl"),
             "LUXIMA_POLICIES__APPLICATION_LOGS__MAX_FRACTION": "1",
             "LUXIMA_POLICIES__APPLICATION_LOGS__MAX_SILENCE": "off",
@@ -128,9 +128,9 @@ def loki(s3, s3_client, bucket, tmp_path):
 def test_the_delimiter_stands_for_colons_in_chunks_only(loki, prefix, delimiter, index):
     loki.prefix, loki.delimiter, loki.index = prefix, delimiter, index
     loki.command.variables |= {
-        "LUXIMA_LOKI__OBJECT_PREFIX": prefix,
-        "LUXIMA_LOKI__CHUNK_DELIMITER": delimiter,
-        "LUXIMA_LOKI__INDEX_PATH": index,
+        "LUXIMA_POLICIES__APPLICATION_LOGS__OBJECT_PREFIX": prefix,
+        "LUXIMA_POLICIES__APPLICATION_LOGS__CHUNK_DELIMITER": delimiter,
+        "LUXIMA_POLICIES__APPLICATION_LOGS__INDEX_PATH": index,
     }
     loki.usual()
     shared, orphan = chunk(CUT - 2, tenant="a-b_c.d"), chunk(CUT - 9, tenant="e-f")
@@ -144,7 +144,9 @@ def test_the_delimiter_stands_for_colons_in_chunks_only(loki, prefix, delimiter,
 
 @pytest.mark.parametrize("delimiter", ["a", "7", "/", "", "::"])
 def test_a_delimiter_that_cannot_be_told_from_numbers_is_refused(loki, delimiter):
-    done = loki.command("run", "application-logs", LUXIMA_LOKI__CHUNK_DELIMITER=delimiter)
+    done = loki.command(
+        "run", "application-logs", LUXIMA_POLICIES__APPLICATION_LOGS__CHUNK_DELIMITER=delimiter
+    )
     assert done.returncode == 2
     assert "chunk_delimiter" in done.stdout + done.stderr
 
@@ -169,7 +171,7 @@ def test_what_a_late_file_names_waits_a_whole_grace_period_again(loki):
 
 def test_chunks_are_destroyed_on_the_day_on_which_a_longer_tenants_table_expires(loki):
     """The table of a longer period is older than every list, and no sign that a table came back."""
-    loki.command.variables["LUXIMA_LOKI__TENANT_DAYS"] = '{"luxima": 60}'
+    loki.command.variables["LUXIMA_POLICIES__APPLICATION_LOGS__TENANT_DAYS"] = '{"luxima": 60}'
     loki.usual()
     loki.run()
     loki.wait()
@@ -264,7 +266,7 @@ def test_explain_tells_what_a_run_would_do_and_why(loki):
 @pytest.mark.parametrize("arguments", [(), ("--sweep",)])
 def test_what_a_waiting_shared_file_names_stays_with_it(loki, arguments):
     """The table after it goes, and names the same chunk; a query over both days must not meet a hole."""
-    loki.command.variables["LUXIMA_LOKI__TENANT_DAYS"] = '{"luxima": 60}'
+    loki.command.variables["LUXIMA_POLICIES__APPLICATION_LOGS__TENANT_DAYS"] = '{"luxima": 60}'
     across, other = chunk(CUT - 3, 23.5), chunk(CUT - 3, tenant="luxima")
     loki.add(across, other)
     loki.table(CUT - 3, None, [across, other], name="1795-ingester-0-17954")
@@ -313,7 +315,7 @@ def test_a_chunk_from_before_the_first_period_has_a_key_of_the_old_form(loki):
     across = chunk(CUT - 6, 23.5, new=False)
     loki.add(across)
     loki.table(CUT - 5, "acme", [across])
-    assert loki.offline(LUXIMA_LOKI__PERIODS=periods)["done"]["destroyed"] == 2
+    assert loki.offline(LUXIMA_POLICIES__APPLICATION_LOGS__PERIODS=periods)["done"]["destroyed"] == 2
     assert loki.present() == set()
 
 
@@ -321,7 +323,7 @@ def test_periods_that_lead_to_keys_of_the_wrong_form_are_refused(loki):
     loki.usual()
     before = loki.present()
     periods = json.dumps([{"start": "2024-01-01", "schema_version": 11}])
-    refused = loki.offline(code=4, LUXIMA_LOKI__PERIODS=periods)
+    refused = loki.offline(code=4, LUXIMA_POLICIES__APPLICATION_LOGS__PERIODS=periods)
     assert "wrong-key-form" in refused["sentence"]
     assert "loki.periods" in refused["hint"]
     assert loki.present() == before
@@ -334,7 +336,7 @@ def test_an_index_whose_chunks_are_nowhere_is_told(loki):
 
 def test_an_offline_sweep_leaves_young_objects_alone(loki):
     loki.add(OLD)
-    swept = loki.offline("--sweep", LUXIMA_LOKI__MIN_OBJECT_AGE="24h")
+    swept = loki.offline("--sweep", LUXIMA_POLICIES__APPLICATION_LOGS__MIN_OBJECT_AGE="24h")
     assert (swept["outcome"], swept["survey"]["locked"]) == ("nothing_to_do", 1)
     assert loki.present() == {OLD.key}
     assert loki.offline("--sweep")["done"]["destroyed"] == 1
@@ -359,7 +361,7 @@ def test_what_a_delete_marker_hides_is_destroyed_with_the_rest(loki):
 
 def through(loki, tamper):
     """The real service, but for what ``tamper`` answers itself."""
-    endpoint = loki.command.variables["LUXIMA_LOKI__ENDPOINT_URL"]
+    endpoint = loki.command.variables["LUXIMA_S3__DEFAULT__ENDPOINT_URL"]
 
     def answer(method, target, headers, body):
         if (own := tamper(method, target, body)) is not None:
@@ -378,7 +380,7 @@ def through(loki, tamper):
 def test_an_answer_that_is_no_listing_is_no_empty_bucket(loki, page):
     loki.usual()
     with through(loki, lambda _, target, __: page if "list-type=2" in target else None) as stub:
-        stopped = loki.offline(code=3, LUXIMA_LOKI__ENDPOINT_URL=stub.url)
+        stopped = loki.offline(code=3, LUXIMA_S3__DEFAULT__ENDPOINT_URL=stub.url)
     assert "is not whole" in stopped["sentence"]
 
 
@@ -395,12 +397,12 @@ def test_what_the_service_does_not_confirm_stays_on_its_list(loki, entry):
         return None
 
     with through(loki, tamper) as stub:
-        failed = loki.offline(code=3, LUXIMA_LOKI__ENDPOINT_URL=stub.url)
+        failed = loki.offline(code=3, LUXIMA_S3__DEFAULT__ENDPOINT_URL=stub.url)
         assert failed["done"]["destroyed"] == 1
         assert OLD.key in failed["sentence"]
         assert len(loki.lists()) == 1
     moved = "LUXIMA_POLICIES__APPLICATION_LOGS__IDENTITY"
-    pinned = f"{loki.command.variables['LUXIMA_LOKI__ENDPOINT_URL']}/{loki.name}"
+    pinned = f"{loki.command.variables['LUXIMA_S3__DEFAULT__ENDPOINT_URL']}/{loki.name}"
     assert loki.offline(**{moved: pinned})["done"]["destroyed"] == 1
     assert not loki.lists()
 
@@ -418,7 +420,7 @@ def test_lines_that_may_still_arrive_in_expired_tables_are_told(loki, limits, to
     config = f"compactor: {{}}\nlimits_config: {limits}\n{storage}\n"
     loki.usual()
     with run_stub(lambda *_: Answer(body=config.encode())) as stub:
-        done = loki.run(LUXIMA_LOKI__URL=stub.url)
+        done = loki.run(LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url)
     assert ("old-samples" in codes(done)) == told
     (pending,) = done["proof"]["pending"]
     wait = datetime.fromisoformat(pending["due"]) - datetime.now(UTC)

@@ -10,9 +10,9 @@ import pytest
 import requests
 from pydantic import SecretStr, ValidationError
 
-from luxima_retention.config.settings import PrometheusSettings
 from luxima_retention.core.errors import ConfigurationError, ExitCode, StoreError
 from luxima_retention.core.plan import Request, cutoff_at
+from luxima_retention.stores.prometheus.options import PrometheusPolicy
 from luxima_retention.stores.prometheus.store import PrometheusStore, open_prometheus
 from luxima_retention.stores.prometheus.verdict import Mode
 from tests.servers.process import Process, free_ports, listening, scratch, wait_until
@@ -31,7 +31,9 @@ def request(days=60):
 
 def survey(url, *, days=60, mode=Mode.EXACT, **settings):
     """The survey of one replica through the settings, as the job makes it."""
-    (store,) = open_prometheus(PrometheusSettings(urls=(url,), mode=mode, **settings))
+    (store,) = open_prometheus(
+        PrometheusPolicy(kind="prometheus", retention_days=60, urls=(url,), mode=mode, **settings)
+    )
     with closing(store):
         return store.survey(request(days))
 
@@ -100,7 +102,11 @@ def test_what_is_really_there_decides(prometheus_factory, history, flags, ages, 
 
 def test_each_replica_is_asked_by_itself(prometheus_factory):
     servers = [prometheus_factory(TIME + days) for days in ("60d", "15d")]
-    stores = open_prometheus(PrometheusSettings(urls=",".join(server.url for server in servers)))
+    stores = open_prometheus(
+        PrometheusPolicy(
+            kind="prometheus", retention_days=60, urls=",".join(server.url for server in servers)
+        )
+    )
     found = [store.survey(request()) for store in stores]
     assert [item.findings[0].code for item in found] == ["not-yet-provable", "too-short"]
     assert [item.identity.target for item in found] == [server.url for server in servers]
@@ -345,7 +351,13 @@ def test_the_bearer_token_is_read_anew_for_each_request(tmp_path):
     token.write_text("first\n")
     with answering() as stub:
         (store,) = open_prometheus(
-            PrometheusSettings(urls=(stub.url,), bearer_token_file=str(token), timeout=5)
+            PrometheusPolicy(
+                kind="prometheus",
+                retention_days=60,
+                urls=(stub.url,),
+                bearer_token_file=str(token),
+                timeout=5,
+            )
         )
         store.clock()
         token.write_text("second\n")
@@ -355,7 +367,12 @@ def test_the_bearer_token_is_read_anew_for_each_request(tmp_path):
 
 
 def test_a_token_file_that_is_not_there_is_said_at_once(tmp_path):
-    settings = PrometheusSettings(urls=("http://127.0.0.1:9",), bearer_token_file=str(tmp_path / "token"))
+    settings = PrometheusPolicy(
+        kind="prometheus",
+        retention_days=60,
+        urls=("http://127.0.0.1:9",),
+        bearer_token_file=str(tmp_path / "token"),
+    )
     with pytest.raises(ConfigurationError, match="cannot be read"):
         open_prometheus(settings)
 
@@ -384,9 +401,9 @@ def test_a_netrc_and_proxies_of_the_environment_have_no_part(tmp_path, monkeypat
 )
 def test_settings_that_make_no_sense_are_refused_without_showing_a_secret(wrong):
     with pytest.raises(ValidationError) as caught:
-        PrometheusSettings(**wrong)
+        PrometheusPolicy(kind="prometheus", retention_days=60, **wrong)
     assert "secret" not in str(caught.value)
 
 
 def test_unconfigured_is_no_store_at_all():
-    assert open_prometheus(PrometheusSettings()) == ()
+    assert open_prometheus(PrometheusPolicy(kind="prometheus", retention_days=60)) == ()

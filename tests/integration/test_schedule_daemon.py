@@ -107,7 +107,7 @@ def kinds(command):
 
 def test_what_became_due_while_nothing_ran_is_run_at_the_start(command, start):
     last_served(command, timedelta(minutes=5))
-    daemon = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="* * * * *")
+    daemon = start(command, LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="* * * * *")
     ended = daemon.expect("run.ended")
     assert (ended["slot"], ended["exit_code"]) == ("audit-logs", 0)
     assert "run.completed" in kinds(command)
@@ -122,7 +122,7 @@ def test_what_is_too_late_is_recorded_and_waits_for_its_time(command, start):
     last_served(command, timedelta(days=3))
     hours_ago = datetime.now(UTC) - timedelta(hours=3)
     times = {
-        "LUXIMA_SCHEDULE__AUDIT_LOGS": f"{hours_ago.minute} {hours_ago.hour} * * *",
+        "LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE": f"{hours_ago.minute} {hours_ago.hour} * * *",
         "LUXIMA_SCHEDULE__TIME_ZONE": "UTC",
     }
     first = start(command, **times)
@@ -152,8 +152,8 @@ def test_a_sweep_that_was_missed_is_told_from_the_daily_runs(command, start):
     hours_ago = now - timedelta(hours=3)
     daemon = start(
         command,
-        LUXIMA_SCHEDULE__AUDIT_LOGS="",
-        LUXIMA_SCHEDULE__APPLICATION_LOGS_SWEEP=f"{hours_ago.minute} {hours_ago.hour} * * *",
+        LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="",
+        LUXIMA_POLICIES__APPLICATION_LOGS__SWEEP_SCHEDULE=f"{hours_ago.minute} {hours_ago.hour} * * *",
         LUXIMA_SCHEDULE__TIME_ZONE="UTC",
     )
     missed = daemon.expect("slot.missed")
@@ -170,7 +170,9 @@ def test_sweeps_that_were_missed_are_told_even_if_one_is_made_up_for(command, st
         body = {"part": None, "exit_code": 0}
         ledger.append("sweep.completed", body, policy="application-logs", at=now - timedelta(minutes=5))
     daemon = start(
-        command, LUXIMA_SCHEDULE__AUDIT_LOGS="", LUXIMA_SCHEDULE__APPLICATION_LOGS_SWEEP="* * * * *"
+        command,
+        LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="",
+        LUXIMA_POLICIES__APPLICATION_LOGS__SWEEP_SCHEDULE="* * * * *",
     )
     assert daemon.expect("run.begun")["slot"] == "application-logs-sweep"
     assert daemon.stop() == 0
@@ -186,7 +188,7 @@ def test_old_archives_end_when_a_daemon_begins_to_lead(command, start, tmp_path)
         ledger.append("archive.expired", {}, policy="audit-logs", at=datetime.now(UTC) - timedelta(days=30))
     daemon = start(
         command,
-        LUXIMA_SCHEDULE__AUDIT_LOGS="",
+        LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="",
         LUXIMA_ARCHIVE__URL=tmp_path.as_uri(),
         LUXIMA_ARCHIVE__RETENTION_DAYS="730",
     )
@@ -196,9 +198,9 @@ def test_old_archives_end_when_a_daemon_begins_to_lead(command, start, tmp_path)
 
 
 def test_of_two_daemons_one_leads_and_the_other_takes_over_when_it_is_killed(command, start):
-    first = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *")
+    first = start(command, LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="0 0 1 1 *")
     first.expect("schedule.leader")
-    second = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *")
+    second = start(command, LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="0 0 1 1 *")
     second.expect("schedule.standby")
     assert second.health()["role"] == "standby"
     assert second.said("schedule.leader") == []
@@ -211,7 +213,7 @@ def test_stopping_the_daemon_ends_its_run_within_a_batch(command, start):
     last_served(command, timedelta(minutes=5))
     daemon = start(
         command,
-        LUXIMA_SCHEDULE__AUDIT_LOGS="* * * * *",
+        LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="* * * * *",
         LUXIMA_PACE__MAX_BATCH_ROWS="50",
         LUXIMA_FAILPOINTS="table.before_delete=sleep:0.5",
     )
@@ -225,7 +227,7 @@ def test_stopping_the_daemon_ends_its_run_within_a_batch(command, start):
 
 
 def test_a_lost_connection_is_a_lost_lead_and_the_daemon_comes_back(command, database, start):
-    daemon = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *")
+    daemon = start(command, LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="0 0 1 1 *")
     daemon.expect("schedule.leader")
     ended = database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -240,8 +242,8 @@ def test_a_lost_connection_is_a_lost_lead_and_the_daemon_comes_back(command, dat
 def monthly():
     """Metrics on the first of each month, by a clock that a test sets."""
     return {
-        "LUXIMA_SCHEDULE__METRICS": "0 0 1 * *",
-        "LUXIMA_SCHEDULE__AUDIT_LOGS": "",
+        "LUXIMA_POLICIES__METRICS__SCHEDULE": "0 0 1 * *",
+        "LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE": "",
         "LUXIMA_SCHEDULE__TIME_ZONE": "UTC",
         "LD_PRELOAD": faketime_library(),
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -301,7 +303,7 @@ def test_a_report_that_is_a_fortnight_late_is_sent_once_and_a_restart_remembers_
     fortnight_ago = datetime.now(UTC) - timedelta(days=14)
     report_sent(command, timedelta(days=40))
     times = {
-        "LUXIMA_SCHEDULE__AUDIT_LOGS": "",
+        "LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE": "",
         "LUXIMA_SCHEDULE__REPORT": f"0 0 {min(fortnight_ago.day, 28)} * *",
         "LUXIMA_SCHEDULE__TIME_ZONE": "UTC",
         "LUXIMA_REPORT__URL": tmp_path.as_uri(),
@@ -326,7 +328,7 @@ def test_a_report_that_is_a_fortnight_late_is_sent_once_and_a_restart_remembers_
 
 def test_without_a_place_for_it_no_report_is_due(command, start):
     report_sent(command, timedelta(days=400))
-    daemon = start(command, LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *")
+    daemon = start(command, LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="0 0 1 1 *")
     assert daemon.expect("schedule.started")["slots"] == ["audit-logs"]
     daemon.expect("schedule.leader")
     assert daemon.stop() == 0
@@ -337,7 +339,7 @@ def test_a_daemon_that_cannot_reach_its_ledger_says_why(command, start):
     port = free_ports(1)[0]
     daemon = start(
         command,
-        LUXIMA_SCHEDULE__AUDIT_LOGS="0 0 1 1 *",
+        LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="0 0 1 1 *",
         LUXIMA_DATABASE__DSN=f"postgresql://role@127.0.0.1:{port}/nowhere",
     )
     assert "no connection" in daemon.expect("schedule.waiting")["reason"]

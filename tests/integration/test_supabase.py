@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,9 +14,9 @@ from luxima_retention.config.settings import PaceSettings, TableSettings
 from luxima_retention.core.errors import StoreError
 from luxima_retention.core.plan import Hold, Level
 from luxima_retention.run.migrate import migrate
+from luxima_retention.stores.kind import TableTarget
 from luxima_retention.stores.supabase.client import Client
 from luxima_retention.stores.supabase.store import PostgrestStore
-from luxima_retention.stores.table.shape import TableTarget
 from luxima_retention.stores.table.store import TableStore
 from tests.integration import conformance
 from tests.integration.conformance import PROMISES
@@ -319,9 +320,12 @@ def test_a_real_run_over_https_with_its_ledger_elsewhere(rest, postgres, tmp_pat
     run = Command(
         variables={
             "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger.jsonl"),
-            "LUXIMA_SUPABASE__URL": rest.url,
-            "LUXIMA_SUPABASE__KEY": SECRET_KEY,
-            "LUXIMA_SUPABASE__TABLES": '[{"table": "app.security_events", "time_column": "occurred_at"}]',
+            "LUXIMA_POLICIES__SECURITY_EVENTS__KIND": "supabase",
+            "LUXIMA_POLICIES__SECURITY_EVENTS__URL": rest.url,
+            "LUXIMA_POLICIES__SECURITY_EVENTS__KEY": SECRET_KEY,
+            "LUXIMA_POLICIES__SECURITY_EVENTS__TABLES": json.dumps(
+                [{"table": "app.security_events", "time_column": "occurred_at"}]
+            ),
             "LUXIMA_POLICIES__SECURITY_EVENTS__MAX_FRACTION": "1",
         }
     )

@@ -14,8 +14,8 @@ from luxima_retention.config.settings import PaceSettings, TableSettings
 from luxima_retention.core.errors import ConfigurationError, StoreError
 from luxima_retention.core.plan import Hold, Level
 from luxima_retention.run.migrate import migrate
+from luxima_retention.stores.kind import TableTarget
 from luxima_retention.stores.memory.store import MemoryStore, Record
-from luxima_retention.stores.table.shape import TableTarget
 from luxima_retention.stores.table.sql import function_name
 from luxima_retention.stores.table.store import TableStore
 from tests.integration import conformance

@@ -7,14 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from luxima_retention.config.matrix import BY_NAME
 from luxima_retention.core.clock import iso
 from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.plan import Count, Identity, Pending, Request, Survey, cutoff_at, decide
-from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
+from luxima_retention.core.results import About, Outcome, PolicyResult, RunResult, TargetResult
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.evidence.ledger.verify import Tree, leaf_hash
 from luxima_retention.report.model import LedgerState, Report, Terms, build
+from luxima_retention.run.runner import about
+from tests.configured import settings_of
 
 #: the period: November 2026 in Jakarta
 START = datetime(2026, 10, 31, 17, tzinfo=UTC)
@@ -33,7 +34,16 @@ A_DAY = {"application-logs": 18240, "security-events": 1312, "audit-logs": 48107
 #: 120 characters, as a tenant might be called
 LONG = "s3://loki-chunks/tenant-" + "perusahaan-dengan-nama-yang-sangat-panjang-" * 2 + "di-jakarta"
 KEY = "luxima-retention+4b1d7a52+AdR0oqfVS9wzXyiKp3yr1k9Zt5yHqT1p2E2ZLr3mUuQx"
-TERMS = Terms(every=dict.fromkeys(BY_NAME, DAY), archived={"audit-logs": 365, "security-events": 365})
+SEED = settings_of()
+ABOUT: dict[str, About] = {name: about(SEED.policy(name)) for name in SEED.policies}
+
+
+def daily(after, until):
+    """A run each day."""
+    return [after + number * DAY for number in range(1, int((until - after) / DAY + 0.5))]
+
+
+TERMS = Terms(slots=dict.fromkeys(ABOUT, daily), archived={"audit-logs": 365, "security-events": 365})
 
 
 def digest(text: str) -> str:
@@ -51,7 +61,7 @@ class History:
 
     def run(self, policy: str, at: datetime, destroyed: int, target: str = "", **more: Any) -> None:
         """A whole run: the intent, one batch, its archive, its end."""
-        run_id, days = self._begun(policy, at, destroyed, target), BY_NAME[policy].retention_days
+        run_id, days = self._begun(policy, at, destroyed, target), SEED.policies[policy].retention_days
         cutoff = cutoff_at(days, at)
         first, last = iso(cutoff - DAY), iso(cutoff - timedelta(minutes=1))
         target = target or TARGETS[policy]
@@ -59,7 +69,7 @@ class History:
         if destroyed:
             body = {"run_id": run_id, "target": target, "number": 1, "state": "done", "items": destroyed}
             self.say("batch", at, policy, **body, first=first, last=last)
-        if destroyed and BY_NAME[policy].may_archive:
+        if destroyed and policy in {"audit-logs", "security-events"}:
             manifest = f"{policy}/{at:%Y/%m/%d}/{run_id}.manifest.json"
             named = {"run_id": run_id, "manifest": manifest, "manifest_sha256": digest(run_id)}
             sizes = {"parts": 1, "items": destroyed, "bytes": destroyed * 87, "root": digest(run_id + "r")}
@@ -96,7 +106,7 @@ class History:
 
     def refused(self, policy: str, at: datetime, items: int, target: str = "") -> None:
         guard = {"guard": "share", "passed": False, "observed": "61 %", "limit": "25 %", "override": None}
-        cutoff = iso(cutoff_at(BY_NAME[policy].retention_days, at))
+        cutoff = iso(cutoff_at(SEED.policies[policy].retention_days, at))
         body = {"target": target or TARGETS[policy], "items": items, "cutoff": cutoff, "guards": [guard]}
         self.say("run.refused", at, policy, **body)
 
@@ -112,10 +122,8 @@ class History:
         ]
         if items:
             body = {"run_id": run_id, "target": target or TARGETS[policy], "items": items, "guards": guards}
-            cutoff = iso(cutoff_at(BY_NAME[policy].retention_days, at))
-            self.say(
-                "run.started", at, policy, **body, disposition=BY_NAME[policy].disposition, cutoff=cutoff
-            )
+            cutoff = iso(cutoff_at(SEED.policies[policy].retention_days, at))
+            self.say("run.started", at, policy, **body, disposition=ABOUT[policy].disposition, cutoff=cutoff)
         return run_id
 
     def state(self) -> LedgerState:
@@ -160,7 +168,7 @@ def store(
     policy: str, target: str = "", *, age: int | None = None, expired: int = 0, held: int = 0, **more: Any
 ) -> TargetResult:
     """What the survey found in one store; ``age`` of its oldest record in days."""
-    days = BY_NAME[policy].retention_days
+    days = SEED.policies[policy].retention_days
     age = days if age is None else age
     outcome = more.pop("outcome", Outcome.WOULD_DELETE if expired else Outcome.NOTHING_TO_DO)
     facts = Survey(
@@ -177,7 +185,7 @@ def store(
         undated=more.pop("undated", 0),
     )
     request = Request(policy=policy, retention_days=days, cutoff=cutoff_at(days, NOW), now=NOW)
-    plan = decide(request, facts, cutoff_basis="program clock", disposition=BY_NAME[policy].disposition)
+    plan = decide(request, facts, cutoff_basis="program clock", disposition=ABOUT[policy].disposition)
     checks = policy == "metrics"
     return TargetResult(
         target=facts.identity.target,
@@ -195,13 +203,14 @@ def survey(*stores: tuple[str, TargetResult], unset: tuple[str, ...] = ()) -> Ru
         given.setdefault(policy, []).append(target)
     usual = {"application-logs": 29, "security-events": 90, "audit-logs": 180, "metrics": 58, "log-files": 23}
     policies = []
-    for name, default in BY_NAME.items():
+    for name in SEED.policies:
         nothing = PolicyResult(
             policy=name,
-            retention_days=default.retention_days,
+            retention_days=SEED.policies[name].retention_days,
+            about=ABOUT[name],
             outcome=Outcome.NOT_CONFIGURED,
             sentence="no store is configured",
-            hint="set loki.bucket",
+            hint="set policies.application-logs.buckets",
         )
         targets = tuple(given.get(name, [store(name, age=usual[name])]))
         policies.append(

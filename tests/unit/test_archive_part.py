@@ -14,6 +14,7 @@ from luxima_retention.evidence.archive.part import Sealed
 from luxima_retention.evidence.archive.restore import restore_file
 from luxima_retention.io import failpoints
 from luxima_retention.io.objects import DirectoryPlace, open_objects
+from tests.configured import settings_of
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 RUN = Run(
@@ -212,8 +213,10 @@ def test_a_damaged_archive_restores_no_file(archive, tmp_path):
 
 
 def test_settings_open_the_place_they_name(tmp_path):
-    assert open_archive(ArchiveSettings()) is None
-    opened = open_archive(ArchiveSettings(url=(tmp_path / "a b").as_uri(), retention_days=30))
+    assert open_archive(settings_of()) is None
+    opened = open_archive(
+        settings_of({"archive": {"url": (tmp_path / "a b").as_uri(), "retention_days": 30}})
+    )
     assert opened.place.directory == tmp_path / "a b"
     with pytest.raises(ValueError, match="retention_days is required"):
         ArchiveSettings(url="s3://bucket")

@@ -474,7 +474,7 @@ def test_the_stores_are_closed_whatever_happens():
 
 def test_runs_that_did_not_take_place_are_entries():
     subject, state = store(400, 1), FakeState()
-    daily = replace(POLICY, every=DAY)
+    daily = replace(POLICY, schedule=f"{NOW.minute} {NOW.hour} * * *")
     apply(subject, state, daily)
     assert "slot.missed" not in kinds(state)
     for days, missed in ((1, 0), (5, 3), (5, 3)):

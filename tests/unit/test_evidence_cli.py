@@ -16,6 +16,7 @@ from luxima_retention.core.plan import Hold
 from luxima_retention.evidence.archive import Run, open_archive
 from luxima_retention.evidence.ledger.checkpoint import Signer, open_anchors, seal
 from luxima_retention.evidence.ledger.file import FileLedger
+from tests.configured import settings_of
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 RUN = "0190f7d0-0000-4000-8000-000000000001"
@@ -28,20 +29,21 @@ def home(tmp_path):
         (tmp_path / name).mkdir()
     home = SimpleNamespace(
         directory=tmp_path,
-        settings=SimpleNamespace(
-            database=SimpleNamespace(dsn=None),
-            ledger=LedgerSettings(
-                path=str(tmp_path / "ledger.jsonl"),
-                key_file=str(tmp_path / "key.pem"),
-                anchors=((tmp_path / "anchor").as_uri(),),
-            ),
-            archive=ArchiveSettings(url=(tmp_path / "archive").as_uri(), retention_days=400),
+        settings=settings_of(
+            {
+                "ledger": {
+                    "path": str(tmp_path / "ledger.jsonl"),
+                    "key_file": str(tmp_path / "key.pem"),
+                    "anchors": [(tmp_path / "anchor").as_uri()],
+                },
+                "archive": {"url": (tmp_path / "archive").as_uri(), "retention_days": 400},
+            }
         ),
         held=(),
     )
     home.holds = lambda: home.held
     home.ledger = FileLedger(tmp_path / "ledger.jsonl")
-    home.archive = open_archive(home.settings.archive)
+    home.archive = open_archive(home.settings)
     home.ledger.append("run.started", {"run_id": RUN}, policy="audit-logs", at=NOW)
     home.manifest = archived(home)
     home.ledger.append("archive.verified", home.manifest.body(), policy="audit-logs", at=NOW)
@@ -174,9 +176,9 @@ def test_an_expired_archive_goes_between_two_entries(home, monkeypatch):
 
 
 def test_nothing_configured_is_a_sentence(home):
-    home.settings.archive = ArchiveSettings()
+    home.settings = home.settings.model_copy(update={"archive": ArchiveSettings()})
     assert "no archive is configured" in str(raised(home, archive_cli, "list"))
-    home.settings.ledger = LedgerSettings()
+    home.settings = home.settings.model_copy(update={"ledger": LedgerSettings()})
     assert "no ledger is configured" in str(raised(home, ledger_cli, "list"))
     assert "names no file" in str(raised(home, ledger_cli, "keygen"))
 
@@ -184,7 +186,7 @@ def test_nothing_configured_is_a_sentence(home):
 def test_anchors_are_read_at_verification(home):
     invoke(home, ledger_cli, "keygen")
     signer = Signer.load(home.directory / "key.pem", "luxima-retention")
-    seal(home.ledger, [signer], open_anchors(home.settings.ledger), NOW)
+    seal(home.ledger, [signer], open_anchors(home.settings), NOW)
     for path in (home.directory / "anchor").rglob("*.txt"):
         path.write_text(path.read_text().replace("\n4\n", "\n9\n"))
     assert "covers 9 entries" in str(raised(home, ledger_cli, "verify"))

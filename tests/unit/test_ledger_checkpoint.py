@@ -36,6 +36,7 @@ from luxima_retention.evidence.ledger.verify import (
     open_note,
 )
 from luxima_retention.io.objects import DirectoryPlace
+from tests.configured import settings_of
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 ORIGIN = "luxima.example/retention"
@@ -388,7 +389,7 @@ def test_a_key_that_cannot_be_used_is_a_sentence(tmp_path, content, mode, said):
 
 def test_settings_open_key_pin_and_anchors(tmp_path):
     nothing = LedgerSettings()
-    assert (open_signer(nothing), open_anchors(nothing)) == (None, ())
+    assert (open_signer(nothing), open_anchors(settings_of())) == (None, ())
     assert trusted_key(nothing, None, filled(1, sealed={1})) is None
     made = generate(tmp_path / "key.pem", ORIGIN)
     configured = LedgerSettings(
@@ -397,12 +398,13 @@ def test_settings_open_key_pin_and_anchors(tmp_path):
         public_key=str(made.key),
         anchors=((tmp_path / "anchor").as_uri(), "s3://evidence/ledger"),
     )
+    whole = settings_of({"ledger": {"anchors": list(configured.anchors)}})
     assert open_signer(configured).key == trusted_key(configured, None, MemoryLedger()) == made.key
     unpinned = configured.model_copy(update={"public_key": ""})
     assert trusted_key(unpinned, None, MemoryLedger()) is None
     assert trusted_key(unpinned, None, filled(1, sealed={1})) == made.key
     assert trusted_key(configured, str(signer(3).key), MemoryLedger()) == signer(3).key
-    assert [anchor.url for anchor in open_anchors(configured)][1] == "s3://evidence/ledger"
+    assert [anchor.url for anchor in open_anchors(whole)][1] == "s3://evidence/ledger"
     with pytest.raises(ConfigurationError, match="'nonsense' is no Ed25519 verifier key"):
         trusted_key(LedgerSettings(public_key="nonsense"), None, MemoryLedger())
     with pytest.raises(ValueError, match="neither white space nor a plus"):

@@ -17,16 +17,17 @@ import click
 import kubernetes_validate
 import pytest
 import yaml
+from luxima_retention.config.matrix import BY_NAME
+from luxima_retention.run.job import Opening
+from luxima_retention.run.job import load as load_job
 
 from luxima_retention.cli import cli
 from luxima_retention.config.cronline import parse
-from luxima_retention.config.matrix import BY_NAME
-from luxima_retention.config.settings import RotationSettings, Settings
+from luxima_retention.config.settings import Settings
 from luxima_retention.config.sources import load
 from luxima_retention.core.errors import ExitCode
-from luxima_retention.run.job import Opening
-from luxima_retention.run.job import load as load_job
 from luxima_retention.run.schedule import slots
+from luxima_retention.stores.logfiles.options import LogFilesPolicy
 
 ROOT = Path(__file__).parents[2]
 CRON = ROOT / "cron"
@@ -353,7 +354,7 @@ def test_nothing_is_suspended_otherwise():
 def test_the_sets_of_the_log_volume_lie_on_it(with_components, name):
     job = cron_jobs(with_components)[name]
     (sets,) = (item["value"] for item in container(job)["env"] if item["name"] == "LUXIMA_ROTATION__SETS")
-    rotation = RotationSettings.model_validate({"sets": sets})
+    rotation = LogFilesPolicy.model_validate({"kind": "logfiles", "retention_days": 30, "sets": sets})
     (mount,) = (item for item in container(job)["volumeMounts"] if item["name"] == "service-logs")
     paths = [path for chosen in rotation.sets.values() for path in chosen.paths]
     assert paths

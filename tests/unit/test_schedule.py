@@ -267,7 +267,7 @@ def printed(*options, **variables):
 
 
 def test_the_next_runs_are_printed_in_both_clocks():
-    lines = printed(LUXIMA_SCHEDULE__METRICS="* * * * *").splitlines()
+    lines = printed(LUXIMA_POLICIES__METRICS__SCHEDULE="* * * * *").splitlines()
     assert len(lines) == 3
     for line in lines:
         assert re.fullmatch(

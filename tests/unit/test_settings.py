@@ -6,6 +6,7 @@ import pytest
 
 from luxima_retention.config.sources import load
 from luxima_retention.core.errors import ConfigurationError
+from luxima_retention.stores.registry import options
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def of(tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         path = tmp_path / "settings.toml"
         path.write_text(text)
-        return load(path)
+        return load(path, options())
 
     return loaded
 
@@ -27,25 +28,30 @@ def of(tmp_path, monkeypatch):
     [("", ()), ("a", ("a",)), ("a, b,", ("a", "b")), ("[]", ()), ('["a", "b"]', ("a", "b"))],
 )
 def test_a_list_is_comma_separated_or_json_in_the_environment(of, value, buckets):
-    assert of(LUXIMA_LOKI__BUCKETS=value).settings.loki.buckets == buckets
+    assert (
+        of(LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS=value).settings.policies["application-logs"].buckets
+        == buckets
+    )
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "-a", "s3://a", "a" * 256])
 def test_what_is_no_name_of_a_bucket_is_refused_with_its_value(of, name):
-    with pytest.raises(ConfigurationError, match=r"loki\.buckets.*is no name of a bucket") as raised:
-        of(f'loki.buckets = ["{name}"]')
+    with pytest.raises(
+        ConfigurationError, match=r"application-logs\.buckets.*is not a valid bucket name"
+    ) as raised:
+        of(f'policies.application-logs.buckets = ["{name}"]')
     assert repr(name) in raised.value.message
 
 
 def test_a_list_that_is_not_whole_is_refused(of):
-    with pytest.raises(ConfigurationError, match=r"loki\.buckets"):
-        of(LUXIMA_LOKI__BUCKETS='["a"')
+    with pytest.raises(ConfigurationError, match=r"application-logs\.buckets"):
+        of(LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS='["a"')
 
 
 def test_the_environment_wins_over_the_file_and_says_so(of):
     loaded = of("policies.audit_logs.retention_days = 200", LUXIMA_POLICIES__AUDIT_LOGS__RETENTION_DAYS="365")
-    assert loaded.settings.policies.audit_logs.retention_days == 365
-    assert loaded.origins["policies.audit_logs.retention_days"] == "environment"
+    assert loaded.settings.policies["audit-logs"].retention_days == 365
+    assert loaded.origins["policies.audit-logs.retention_days"] == "environment"
 
 
 @pytest.mark.parametrize(

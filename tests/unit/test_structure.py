@@ -55,7 +55,8 @@ def room(name):
     parts = name.split(".")
     if parts[0] != "luxima_retention" or len(parts) < 2 or parts[1] not in WINGS:
         return None
-    return parts[1], parts[2] if parts[1] == "stores" and len(parts) > 2 else ""
+    in_a_folder = parts[1] == "stores" and len(parts) > 2 and (PACKAGE / "stores" / parts[2]).is_dir()
+    return parts[1], parts[2] if in_a_folder else ""
 
 
 def test_imports_point_down_the_wings_and_stores_do_not_know_each_other():
@@ -174,12 +175,11 @@ def wheel(tmp_path_factory):
     return directory / done.stdout.split()[-1]
 
 
-def test_sql_and_jobs_travel_in_the_wheel(wheel):
+def test_sql_travels_in_the_wheel_and_jobs_do_not(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT / "sql").rglob("*.sql"):
         assert f"luxima_retention/sql/{path.relative_to(ROOT / 'sql')}" in names
-    for path in (ROOT / "jobs").glob("*.py"):
-        assert f"jobs/{path.name}" in names
+    assert not [name for name in names if name.startswith("jobs/")]
     assert "luxima_retention/py.typed" in names
 
 
@@ -203,7 +203,7 @@ def test_the_installed_wheel_works_outside_of_the_repository(wheel, tmp_path):
     )
     empty = tmp_path / "elsewhere"
     empty.mkdir()
-    for arguments in (["matrix"], ["run", "--dry-run"], ["completion", "bash"]):
+    for arguments in (["matrix"], ["completion", "bash"]):
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", code, *arguments],
             cwd=empty,
@@ -230,5 +230,5 @@ def test_every_job_runs_by_itself(job, tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert "not configured" in done.stdout
+    assert done.returncode == 2
+    assert "is not configured" in done.stderr

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from luxima_retention.config.connections import s3_access
 from luxima_retention.core.errors import ArchiveError, StoreError, TamperingFound
 from luxima_retention.evidence.archive.manifest import Manifest, Run, build, read
 from luxima_retention.evidence.archive.part import ArchivePart, Sealed, blocks, check
 from luxima_retention.io.failpoints import failpoint
-from luxima_retention.io.objects import Access, Lock, ObjectStore, Stored, open_objects, put
+from luxima_retention.io.objects import Lock, ObjectStore, Stored, open_objects, put
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import ArchiveSettings
+    from luxima_retention.config.settings import Settings
     from luxima_retention.core.plan import Hold
 
 __all__ = [
@@ -36,26 +37,20 @@ __all__ = [
 ]
 
 
-def open_archive(settings: ArchiveSettings) -> Archive | None:
+def open_archive(settings: Settings) -> Archive | None:
     """The archive of these settings; ``None`` when ``archive.url`` is empty.
 
     Raises:
-        ConfigurationError: the URL names no place.
+        ConfigurationError: the URL is not a place.
     """
-    if not settings.url or settings.retention_days is None:
+    archive = settings.archive
+    if not archive.url or archive.retention_days is None:
         return None
-    key, secret = settings.access_key_id, settings.secret_access_key
-    access = Access(
-        endpoint_url=settings.endpoint_url,
-        region=settings.region,
-        access_key_id=key.get_secret_value() if key else "",
-        secret_access_key=secret.get_secret_value() if secret else "",
-    )
     return Archive(
-        open_objects(settings.url, access),
-        retention_days=settings.retention_days,
-        object_lock=settings.object_lock,
-        mirror_holds=settings.mirror_holds,
+        open_objects(archive.url, s3_access(settings.s3_named(archive.s3))),
+        retention_days=archive.retention_days,
+        object_lock=archive.object_lock,
+        mirror_holds=archive.mirror_holds,
     )
 
 

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from luxima_retention.config.connections import s3_access
 from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
 from luxima_retention.evidence.ledger.verify import (
     Checkpoint,
@@ -27,12 +28,12 @@ from luxima_retention.evidence.ledger.verify import (
     leaf_hash,
 )
 from luxima_retention.io.failpoints import failpoint
-from luxima_retention.io.objects import Access, Lock, ObjectStore, open_objects, put
+from luxima_retention.io.objects import Lock, ObjectStore, open_objects, put
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from luxima_retention.config.settings import LedgerSettings
+    from luxima_retention.config.settings import LedgerSettings, Settings
     from luxima_retention.evidence.ledger import Ledger
 
 
@@ -237,23 +238,12 @@ class Anchor:
         return b"".join(self._place.read(name, version)).decode()
 
 
-def open_access(settings: LedgerSettings) -> Access:
-    """How the buckets of evidence are reached: those of the anchors and of the reports."""
-    key, secret = settings.access_key_id, settings.secret_access_key
-    return Access(
-        endpoint_url=settings.endpoint_url,
-        region=settings.region,
-        access_key_id=key.get_secret_value() if key else "",
-        secret_access_key=secret.get_secret_value() if secret else "",
-    )
-
-
-def open_anchors(settings: LedgerSettings) -> tuple[Anchor, ...]:
+def open_anchors(settings: Settings) -> tuple[Anchor, ...]:
     """The anchors of these settings."""
-    access = open_access(settings)
+    ledger = settings.ledger
+    access = s3_access(settings.s3_named(ledger.s3))
     return tuple(
-        Anchor(open_objects(url, access), settings.origin, settings.anchor_lock_days)
-        for url in settings.anchors
+        Anchor(open_objects(url, access), ledger.origin, ledger.anchor_lock_days) for url in ledger.anchors
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from luxima_retention.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import RotationHookSettings
+    from luxima_retention.stores.logfiles.options import RotationHookSettings
 
 _PREFIX = "LUXIMA_"
 _LOWEST = 2  # 0 and 1 are the whole group and init: never what a pid file means

@@ -414,7 +414,7 @@ def _checked(values: Values) -> Values:
     """In the order of the settings, without their defaults; what they refuse is refused here."""
     from pydantic import ValidationError
 
-    from luxima_retention.config.settings import RotationSetSettings
+    from luxima_retention.stores.logfiles.options import RotationSetSettings
 
     try:
         RotationSetSettings.model_validate(values)

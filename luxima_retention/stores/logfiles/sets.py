@@ -19,7 +19,7 @@ from luxima_retention.stores.logfiles.rules import Every, Schedule
 from luxima_retention.stores.logfiles.safe import Directory, UnfitError, matches, name_matches, told
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import RotationSetSettings, RotationSettings
+    from luxima_retention.stores.logfiles.options import LogFilesPolicy, RotationSetSettings
 
 _AGO = {"now": timedelta(0), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 _WILD = re.compile(r"[*?\[]")
@@ -152,7 +152,7 @@ class LogSet:
             return None
 
 
-def log_sets(settings: RotationSettings) -> tuple[LogSet, ...]:
+def log_sets(settings: LogFilesPolicy) -> tuple[LogSet, ...]:
     """The sets in the order in which they stand."""
     zone = zone_of(settings.time_zone)
     return tuple(

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import LokiSettings
     from luxima_retention.core.clock import Clock
     from luxima_retention.core.protocol import Surveyable
+    from luxima_retention.io.objects import Access
+    from luxima_retention.stores.loki.options import LokiPolicy
     from luxima_retention.stores.loki.owner import Loki
     from luxima_retention.stores.loki.scan import Layout
     from luxima_retention.stores.loki.store import Rules
 
 
 def open_loki(
-    settings: LokiSettings,
+    settings: LokiPolicy,
+    access: Access,
     *,
     clock: Clock,
     read_only: bool,
@@ -25,20 +27,13 @@ def open_loki(
 
     Raises:
         StoreError: Loki's configuration cannot be read.
-        ConfigurationError: ``loki.state_url`` names no place.
+        ConfigurationError: ``state_url`` is not a place.
     """
-    from luxima_retention.io.objects import Access, open_objects
+    from luxima_retention.io.objects import open_objects
     from luxima_retention.stores.loki.bucket import Buckets, WritableBuckets
     from luxima_retention.stores.loki.owner import CompactorStore, Loki, findings
     from luxima_retention.stores.loki.store import LokiStore
 
-    key, secret = settings.access_key_id, settings.secret_access_key
-    access = Access(
-        endpoint_url=settings.endpoint_url,
-        region=settings.region,
-        access_key_id=key.get_secret_value() if key else "",
-        secret_access_key=secret.get_secret_value() if secret else "",
-    )
     kind = Buckets if read_only else WritableBuckets
     buckets = kind(
         settings.buckets, settings.object_prefix, settings.chunk_delimiter, access, settings.index_path
@@ -58,13 +53,13 @@ def open_loki(
     )
 
 
-def _state_url(settings: LokiSettings) -> str:
+def _state_url(settings: LokiPolicy) -> str:
     """Below none of Loki's prefixes, and another place for each Loki that shares the bucket."""
     prefix = settings.object_prefix.strip("/")
     return f"s3://{settings.buckets[0]}/luxima-retention/loki" + (f"/{prefix}" if prefix else "")
 
 
-def _layout(settings: LokiSettings) -> Layout:
+def _layout(settings: LokiPolicy) -> Layout:
     from datetime import date
 
     from luxima_retention.stores.loki.keys import Period
@@ -83,7 +78,7 @@ def _layout(settings: LokiSettings) -> Layout:
     return Layout(index_path=settings.index_path, periods=periods, tenant_days=settings.tenant_days)
 
 
-def _rules(settings: LokiSettings, loki: Loki | None, *, sweep: bool, shard: tuple[int, int] | None) -> Rules:
+def _rules(settings: LokiPolicy, loki: Loki | None, *, sweep: bool, shard: tuple[int, int] | None) -> Rules:
     from datetime import timedelta
 
     from luxima_retention.stores.loki.store import Rules

@@ -23,7 +23,7 @@ from luxima_retention.stores.prometheus.verdict import Compliance, Facts, Mode, 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
 
-    from luxima_retention.config.settings import PrometheusSettings
+    from luxima_retention.stores.prometheus.options import PrometheusPolicy
 
 _T = TypeVar("_T")
 #: Bytes of one answer; a scrape of a large server's own metrics is well below one MiB.
@@ -56,8 +56,8 @@ class Access:
     timeout: float = 10.0
 
 
-def open_prometheus(settings: PrometheusSettings) -> tuple[PrometheusStore, ...]:
-    """One store for each of ``prometheus.urls``; none where no URL is set.
+def open_prometheus(settings: PrometheusPolicy) -> tuple[PrometheusStore, ...]:
+    """One store for each of ``urls``; none where no URL is set.
 
     Raises:
         ConfigurationError: a password or token file cannot be read.
@@ -71,7 +71,7 @@ def open_prometheus(settings: PrometheusSettings) -> tuple[PrometheusStore, ...]
     return tuple(PrometheusStore(url, mode=Mode(settings.mode), access=access) for url in settings.urls)
 
 
-def _secret(settings: PrometheusSettings) -> Callable[[], str] | None:
+def _secret(settings: PrometheusPolicy) -> Callable[[], str] | None:
     """The password, or the bearer token: from its file, which may be rotated, or from the settings."""
     value = settings.password if settings.username else settings.bearer_token
     path = settings.password_file if settings.username else settings.bearer_token_file

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from luxima_retention.core.plan import Finding, Level, Request
 
 if TYPE_CHECKING:
-    from luxima_retention.stores.table.shape import TableTarget
+    from luxima_retention.stores.kind import TableTarget
 
 _MIGRATE = "run `luxima-retention migrate` with the owner's connection"
 

@@ -34,8 +34,8 @@ from luxima_retention.core.protocol import Batch, Sink, Work
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.postgres import connect, errors
 from luxima_retention.io.sqlfiles import named
+from luxima_retention.stores.kind import TableTarget
 from luxima_retention.stores.table import sql as tablesql
-from luxima_retention.stores.table.shape import TableTarget
 from luxima_retention.stores.table.store import TableStore, copy_rows, holds_json
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.io.postgres import errors
 from luxima_retention.io.sqlfiles import named
+from luxima_retention.stores.kind import TableTarget
 from luxima_retention.stores.table.sql import Shape, identifier
 
 if TYPE_CHECKING:
@@ -20,25 +20,6 @@ _WITHOUT_ZONE = {"timestamp without time zone", "date"}
 #: schemas whose tables are nobody's records
 _OURS = {"retention", "retention_trash", "pg_catalog", "information_schema", "pg_toast"}
 _TIMES = {"timestamp with time zone", *_WITHOUT_ZONE}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableTarget:
-    """A table that a policy empties.
-
-    Args:
-        policy: its name.
-        table: its settings.
-        floor_days: the youngest age that may ever be deleted: the policy's own period.
-        register: whether the hold register lies in this database.
-        rest_role: the role that PostgREST calls the functions with; empty for none.
-    """
-
-    policy: str
-    table: TableSettings
-    floor_days: int
-    register: bool
-    rest_role: str = ""
 
 
 def plain_path(connection: psycopg.Connection[Any]) -> None:

@@ -37,6 +37,7 @@ from luxima_retention.evidence.ledger.postgres import database_fingerprint
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.postgres import connect, errors
 from luxima_retention.io.sqlfiles import named
+from luxima_retention.stores.kind import TableTarget
 from luxima_retention.stores.table import shape
 from luxima_retention.stores.table import sql as tablesql
 from luxima_retention.stores.table.findings import Known, Traits, findings
@@ -73,7 +74,7 @@ class TableStore:
     def __init__(
         self,
         dsn: str,
-        target: shape.TableTarget,
+        target: TableTarget,
         pace: PaceSettings,
         *,
         read_only: bool,

@@ -1,0 +1,138 @@
+"""The types of settings' values, each with its check: periods, durations, lists, zones, names, addresses."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from luxima_retention.config.cronline import parse as parse_cron
+from luxima_retention.core.durations import parse_duration
+
+
+class Section(BaseModel):
+    """A table of the settings file: frozen, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+
+def whole(value: object) -> object:
+    """A whole number, or its text; ``true`` and ``1.5`` are no period."""
+    if isinstance(value, (bool, float)) or (isinstance(value, str) and not value.strip().isdecimal()):
+        raise ValueError(f"{value!r} is not a whole number of days")
+    return value
+
+
+Days = Annotated[int, BeforeValidator(whole), Field(ge=1)]
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Fraction = Annotated[Decimal, Field(ge=0, le=1)]
+
+
+def listed(value: object) -> object:
+    """The list that a file gives; from the environment comma separated, or as JSON."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().startswith("["):
+        return json.loads(value)
+    return tuple(filter(None, (item.strip() for item in value.split(","))))
+
+
+def bucket(value: str) -> str:
+    """As a client of S3 takes it; a service may ask for more."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", value):
+        raise ValueError(f"{value!r} is not a valid bucket name")
+    return value
+
+
+Bucket = Annotated[str, AfterValidator(bucket)]
+
+
+def check_address(setting: str, url: str) -> None:
+    """``https://host/prefix``, with neither credentials nor a query in it."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"{setting} must begin with http:// or https:// and end with host or path")
+    if parts.username or parts.password:
+        raise ValueError(f"{setting} has credentials in it: they have settings of their own")
+
+
+def as_day(value: object) -> object:
+    """``2026-11-03`` as TOML or the environment gives it."""
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def as_json(value: object) -> object:
+    """A table or list of tables; from the environment as JSON."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+
+
+def identifiers(value: str, parts: int) -> str:
+    """``core.audit_log`` or ``created_at``: names as PostgreSQL takes them, in their own case."""
+    names = value.split(".")
+    if value and (len(names) != parts or not all(_IDENTIFIER.fullmatch(name) for name in names)):
+        raise ValueError(f"{value!r} is not {'schema.table' if parts > 1 else 'a column'}")
+    return value
+
+
+Table = Annotated[str, AfterValidator(lambda value: identifiers(value, 2))]
+Column = Annotated[str, AfterValidator(lambda value: identifiers(value, 1))]
+
+
+def zone(value: str) -> str:
+    """``Asia/Jakarta``."""
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is not a time zone: write Asia/Jakarta or UTC") from None
+    return value
+
+
+def zone_or_local(value: str) -> str:
+    """``Asia/Jakarta``, or ``local`` for the machine's own."""
+    return value if value == "local" else zone(value)
+
+
+_BYTES = re.compile(r"(\d+)\s*(|k|M|G)i?B?")
+
+
+def as_bytes(value: object) -> object:
+    """``512``, ``100k``, ``10M``, ``1G``: powers of 1024."""
+    if not isinstance(value, str):
+        return value
+    match = _BYTES.fullmatch(value.strip())
+    if match is None:
+        raise ValueError(f"{value!r} is not a size: write 512, 100k, 10M or 1G")
+    return int(match[1]) * 1024 ** ("", "k", "M", "G").index(match[2])
+
+
+Bytes = Annotated[int, BeforeValidator(as_bytes), Field(ge=0)]
+Mode = Annotated[str, Field(pattern=r"^([0-7]{3,4})?$")]
+
+
+def expression(value: str) -> str:
+    """A cron expression, or nothing."""
+    if value:
+        parse_cron(value)
+    return value
+
+
+CronExpression = Annotated[str, AfterValidator(expression)]
+
+#: the name of a section ``s3.<name>``
+S3Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]*$")]
+
+
+def address(value: str) -> str:
+    """``https://host/prefix``, or nothing."""
+    if value:
+        check_address("the address", value)
+    return value

@@ -1,0 +1,35 @@
+"""The kind ``prometheus``: each server is asked whether it keeps what the policy says; nothing is deleted."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from luxima_retention.config.settings import PolicyConfig
+from luxima_retention.stores.kind import Kind, Opening, Target
+from luxima_retention.stores.prometheus.options import PrometheusPolicy
+
+Policy = PolicyConfig[PrometheusPolicy]
+
+
+def _targets(policy: Policy, _opening: Opening) -> tuple[Target, ...]:
+    from luxima_retention.stores.prometheus.store import open_prometheus
+
+    return tuple((store.url, lambda store=store: store) for store in open_prometheus(policy.options))
+
+
+def _ports(policy: Policy) -> frozenset[int]:
+    urls = [urlsplit(url) for url in policy.options.urls]
+    return frozenset(url.port or (443 if url.scheme == "https" else 80) for url in urls)
+
+
+KIND = Kind(
+    name="prometheus",
+    settings=PrometheusPolicy,
+    storage=lambda policy: f"Prometheus, {', '.join(policy.options.urls) or 'no server'}",
+    missing=lambda policy: None if policy.options.urls else f"{policy.setting}.urls",
+    targets=_targets,
+    disposition=lambda _archives: "check only",
+    checks_only=True,
+    ports=_ports,
+    method={"id": "Tidak ada pemusnahan: hanya diperiksa", "en": "No destruction: checked only"},
+)

@@ -1,0 +1,93 @@
+"""The kind ``supabase``: tables behind PostgREST, and what the platform keeps."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from luxima_retention.config.settings import PolicyConfig, TableSettings
+from luxima_retention.stores.kind import Kind, Opening, TableTarget, Target
+
+if TYPE_CHECKING:
+    from luxima_retention.core.protocol import Surveyable
+from luxima_retention.stores.supabase.options import SupabasePolicy
+
+Policy = PolicyConfig[SupabasePolicy]
+
+
+def _missing(policy: Policy) -> str | None:
+    return None if policy.options.url or policy.options.project_ref else f"{policy.setting}.url"
+
+
+def _storage(policy: Policy) -> str:
+    return f"Supabase, {', '.join(table.table for table in policy.options.tables) or 'the platform'}"
+
+
+def _tables(policy: Policy) -> tuple[TableTarget, ...]:
+    return tuple(
+        TableTarget(
+            policy=policy.name,
+            table=table,
+            floor_days=policy.options.retention_days,
+            register=False,
+            rest_role=policy.options.rest_role,
+        )
+        for table in policy.options.tables
+    )
+
+
+def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
+    tables = policy.options.tables if policy.options.url else ()
+    found: list[Target] = [(table.table, partial(_over_https, policy, opening, table)) for table in tables]
+    if policy.options.project_ref:
+        found.append((f"supabase:{policy.options.project_ref}", lambda: _platform(policy)))
+    return tuple(found)
+
+
+def _over_https(policy: Policy, opening: Opening, table: TableSettings) -> Surveyable:
+    from luxima_retention.stores.supabase.client import Client
+    from luxima_retention.stores.supabase.store import PostgrestStore
+
+    options = policy.options
+    key = options.key.get_secret_value() if options.key else ""
+    client = Client(options.url, lambda: key, timeout=options.timeout, ca_file=options.ca_file)
+    return PostgrestStore(client, table.table, key_columns=table.key_columns, archives=opening.archives)
+
+
+def _platform(policy: Policy) -> Surveyable:
+    from luxima_retention.stores.supabase.platform import SupabasePlatform
+
+    options = policy.options
+    token = options.management_token.get_secret_value() if options.management_token else ""
+    names = tuple(table.table for table in options.tables)
+    return SupabasePlatform(options.project_ref, lambda: token, tables=names)
+
+
+def _dimensions(policy: Policy) -> frozenset[str]:
+    """What every table can tell apart."""
+    tables = policy.options.tables
+    mapped = {
+        "tenant": all(table.tenant_column for table in tables),
+        "subject": all(table.subject_column for table in tables),
+        "range": True,
+    }
+    return frozenset(name for name, known in mapped.items() if known)
+
+
+KIND = Kind(
+    name="supabase",
+    settings=SupabasePolicy,
+    storage=_storage,
+    missing=_missing,
+    targets=_targets,
+    disposition=lambda archives: "archive, then destroy" if archives else "destroy",
+    dimensions=_dimensions,
+    archives=True,
+    database=lambda policy: policy.options.database if policy.options.tables else None,
+    tables=_tables,
+    method={
+        "id": "Penghapusan baris basis data, bertahap",
+        "en": "Deletion of database rows, in batches",
+    },
+    rules=("pci-history", "pci-at-hand", "pmse-trade", "pmse-money", "cnil-logs"),
+)
