@@ -58,7 +58,7 @@ def rows(database):
     return database.execute("SELECT count(*) FROM billing.webhook_log")[0][0]
 
 
-def test_a_sixth_policy_is_migrated_shown_run_explained_held_scheduled_and_reported(sixth):
+def test_a_sixth_policy_is_migrated_shown_run_explained_held_scheduled_and_reported(sixth, tmp_path):
     command, database = sixth
     matrix = command("matrix").stdout
     assert "billing-webhooks: Billing webhooks, 45 days" in matrix
@@ -85,15 +85,17 @@ def test_a_sixth_policy_is_migrated_shown_run_explained_held_scheduled_and_repor
     period = ("--from", f"{datetime.now(UTC).year}-01-01", "--to", f"{datetime.now(UTC).year + 1}-01-01")
     coming = command.json("schedule", "--print-next", "1")["runs"]
     assert (coming[0]["slot"], coming[0]["local"][11:16]) == ("billing-webhooks", "02:41")
-    told = command("report", *period)
+    file = tmp_path / "report.json"
+    told = command("report", *period, "-o", str(file))
     assert told.returncode == 0, told.stderr
-    report = json.loads(told.stdout)
+    report = json.loads(file.read_text())
     (store,) = (row for row in report["stores"] if row["policy"] == "billing-webhooks")
     assert (store["log_type"], store["basis"]) == (
         "Billing webhooks",
         "Contract with payment partners, clause 7",
     )
-    page = command("report", *period, "--format", "html", "--lang", "en").stdout
+    assert command("report", *period, "--lang", "en", "-o", str(tmp_path / "report.html")).returncode == 0
+    page = (tmp_path / "report.html").read_text()
     assert "billing-webhooks" in page
     assert "Deletion of database rows or partitions, in batches" in page
 
