@@ -13,7 +13,7 @@ from luxima_retention.run.job import Job, Opening
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
     from luxima_retention.core.plan import Operation
-    from luxima_retention.run.engine import Environment, Target
+    from luxima_retention.run.context import Environment, Target
     from luxima_retention.stores.logfiles.sets import LogSet
     from luxima_retention.stores.logfiles.store import LogFilesStore
 
@@ -64,8 +64,10 @@ def _rotate(settings: Settings, environment: Environment, opening: Opening) -> O
 
 def _record(environment: Environment, values: Mapping[str, Any]) -> None:
     """An entry, where there is a ledger; files that go by number or age are told before they go."""
+    from luxima_retention.evidence.events import rotation
+
     if environment.state is not None:
-        environment.state.ledger.append("rotation", values, policy=JOB.policy, at=environment.clock())
+        environment.state.ledger.append(rotation(values), policy=JOB.policy, at=environment.clock())
 
 
 JOB = Job(

@@ -11,7 +11,7 @@ from luxima_retention.run.job import Job, Opening
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings, TableSettings
     from luxima_retention.core.protocol import Surveyable
-    from luxima_retention.run.engine import Target
+    from luxima_retention.run.context import Target
 
 
 def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.cli.common import Duration, Instant, Shard, Stopper, output_option, policy_type, sayer
+from luxima_retention.cli.common import (
+    Duration,
+    Instant,
+    Log,
+    Shard,
+    Stopper,
+    output_option,
+    policy_type,
+    sayer,
+)
 
 if TYPE_CHECKING:
     from luxima_retention.core.plan import Plan
@@ -66,6 +75,7 @@ def command(
     and surveys again. On a terminal it shows the plan and asks first.
     """
     from luxima_retention.cli.render import Live, render_run
+    from luxima_retention.core.observer import Several
     from luxima_retention.core.results import to_json
     from luxima_retention.run import runner
     from luxima_retention.tell.telemetry import send
@@ -90,8 +100,7 @@ def command(
         confirm=(lambda _plans: True) if yes or not _interactive() else _asked,
         stopping=stopper,
         wait=stopper.wait,
-        say=sayer(context.obj),
-        progress=live.progress,
+        observer=Several(Log(sayer(context.obj)), live),
         tell=partial(send, context.obj.settings.telemetry),
     )
     with stopper.listening(), live:

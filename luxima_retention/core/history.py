@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+
+from luxima_retention.core.sealed import Sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,7 @@ class OpenRun:
         destroyed, condemned: what its batches say.
         batches: how many.
         unknown: number of the batch that was announced and never reported; ``None`` if each was.
-        parts: the archive parts that its batches name, as they stand in the ledger.
+        parts: the archive parts that its batches name, in their order.
     """
 
     run_id: str
@@ -28,7 +29,7 @@ class OpenRun:
     condemned: int = 0
     batches: int = 0
     unknown: int | None = None
-    parts: tuple[dict[str, Any], ...] = ()
+    parts: tuple[Sealed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +49,11 @@ class History:
     archived: bool = False
     backlog: int = 0
     open_run: OpenRun | None = None
+
+
+def missed_runs(last: datetime, now: datetime, every: timedelta) -> int:
+    """How many runs did not take place since the last one.
+
+    A run that comes half a period late or early is not a missed one.
+    """
+    return max(0, int((now - last) / every - 0.5))

@@ -12,8 +12,8 @@ from luxima_retention import __version__
 from luxima_retention.config.matrix import BY_NAME
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import RetentionError
+from luxima_retention.core.history import missed_runs
 from luxima_retention.core.results import Outcome, RunResult
-from luxima_retention.evidence.entries import missed
 from luxima_retention.evidence.ledger import Entry
 from luxima_retention.report import matrix_rows, rules
 from luxima_retention.report.exceptions import found
@@ -277,9 +277,8 @@ def _gap(
     row = dict.fromkeys(_RUN) | _NO_RUN | {"at": iso(until), "policy": policy, "target": target}
     if last is None:
         return row | {"kind": "never"}
-    if every is None or (gap := missed(last, until, every)) is None:
-        return None
-    return row | {"kind": "slot.missed", "missed": gap["missed"], "since": gap["since"]}
+    missed = missed_runs(last, until, every) if every is not None else 0
+    return row | {"kind": "slot.missed", "missed": missed, "since": iso(last)} if missed else None
 
 
 def _within(row: Row, start: datetime) -> Row | None:

@@ -13,7 +13,7 @@ from luxima_retention.core.clock import Clock, system_clock
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
     from luxima_retention.core.plan import Operation
-    from luxima_retention.run.engine import Environment, Target
+    from luxima_retention.run.context import Environment, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

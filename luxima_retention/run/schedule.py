@@ -11,7 +11,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from luxima_retention.config.matrix import MATRIX
 from luxima_retention.core.clock import Clock, iso, system_clock
 from luxima_retention.core.durations import spelled
 from luxima_retention.core.errors import ConfigurationError, LeaseHeld, LeaseLost, RetentionError
+from luxima_retention.evidence.events import SlotMissed, SweepMissed
 from luxima_retention.run.state import State, open_state
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Slot:
         arguments: of the command that is started.
         grace: how late a run may still start; ``None``: until the next one is due.
         served: kinds of entries that tell that this slot was served.
-        missed: kind of the entry that tells that it was missed.
+        missed: tells that it was missed.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Slot:
     arguments: tuple[str, ...]
     grace: timedelta | None
     served: frozenset[str] = _SERVED
-    missed: str = "slot.missed"
+    missed: type[SlotMissed | SweepMissed] = SlotMissed
 
     def after(self, instant: datetime) -> Iterator[datetime]:
         """The times after ``instant``, without end."""
@@ -103,7 +104,7 @@ def slots(settings: Settings) -> tuple[Slot, ...]:
     found = [_slot(settings, policy.name, policy.name, ("run", policy.name, *budget)) for policy in MATRIX]
     sweep = ("run", "application-logs", "--sweep", *budget)
     swept = _slot(settings, "application-logs-sweep", "application-logs", sweep)
-    found.append(swept and replace(swept, served=_SWEPT, missed="sweep.missed"))
+    found.append(swept and replace(swept, served=_SWEPT, missed=SweepMissed))
     # These two may start at any hour: what comes late does no harm, and makes up for all that was missed.
     if settings.archive.url:
         ended = _slot(settings, "archive-expire", None, ("archive", "expire"))
@@ -304,8 +305,8 @@ class Daemon:
         newest = state.ledger.newest(kinds=slot.served, policy=slot.policy)
         found = due(slot, newest.at if newest else None, now)
         # A run that starts now writes those of its policy itself; sweeps are known here only.
-        if found.missed and (slot.missed == "sweep.missed" or not found.run):
-            state.ledger.append(slot.missed, _missed(slot, found), policy=slot.policy, at=now)
+        if found.missed and (slot.missed is SweepMissed or not found.run):
+            state.ledger.append(_missed(slot, found), policy=slot.policy, at=now)
             self._hooks.say("slot.missed", slot=slot.name, missed=len(found.missed))
         if found.run:
             self._hooks.say("slot.late", slot=slot.name, missed=len(found.missed))
@@ -359,18 +360,18 @@ class Daemon:
             child.wait()
 
 
-def _missed(slot: Slot, found: Due) -> Mapping[str, Any]:
-    """The body of ``slot.missed``, as the engine writes it, with the times themselves; of the sweep's too."""
+def _missed(slot: Slot, found: Due) -> SlotMissed | SweepMissed:
+    """What the ledger says of times that were missed, as the engine writes it, with the times themselves."""
     following = next(slot.after(found.missed[0]))
     between = following - found.missed[0]
-    return {
-        "missed": len(found.missed),
-        "since": iso(found.since) if found.since else None,
-        "every_seconds": int(between.total_seconds()),
-        "slot": slot.name,
-        "first": iso(found.missed[0]),
-        "last": iso(found.missed[-1]),
-    }
+    return slot.missed(
+        missed=len(found.missed),
+        since=found.since,
+        every_seconds=int(between.total_seconds()),
+        slot=slot.name,
+        first=found.missed[0],
+        last=found.missed[-1],
+    )
 
 
 def _state(settings: Settings) -> State:

@@ -151,7 +151,7 @@ def test_a_table_must_be_named_with_its_schema(archive, database):
 def test_a_part_of_many_megabytes_goes_up_in_pieces(archive):
     lines = noise(20)
     sealed = part_of(archive, lines).seal(len(lines))
-    assert sealed.size > 19_000_000
+    assert sealed.bytes > 19_000_000
     check(archive.place, sealed, "jsonl")
 
 

@@ -12,6 +12,7 @@ from luxima_retention.evidence.ledger import verify_chain
 from luxima_retention.evidence.ledger.entry import make
 from luxima_retention.evidence.ledger.postgres import PostgresLedger, database_fingerprint
 from luxima_retention.io import sqlfiles
+from tests.ledgers import event
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 
@@ -37,7 +38,8 @@ def ledger(job):
 
 
 def append(ledger, number, policy="audit-logs", kind="batch", inside=None):
-    return ledger.append(kind, {"number": number, "of": "é"}, policy=policy, at=AT, inside=inside)
+    said = event(kind, number=number, run_id="é") if kind == "batch" else event(kind)
+    return ledger.append(said, policy=policy, at=AT, inside=inside)
 
 
 def test_entries_come_back_as_they_were_written(ledger):

@@ -15,6 +15,7 @@ from luxima_retention.core.results import Outcome, PolicyResult, RunResult, Targ
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.evidence.ledger.verify import Tree, leaf_hash
 from luxima_retention.report.model import LedgerState, Report, Terms, build
+from tests.ledgers import event
 
 #: the period: November 2026 in Jakarta
 START = datetime(2026, 10, 31, 17, tzinfo=UTC)
@@ -47,7 +48,7 @@ class History:
         self.ledger = MemoryLedger()
 
     def say(self, kind: str, at: datetime, policy: str | None, **body: Any) -> None:
-        self.ledger.append(kind, body, policy=policy, at=at)
+        self.ledger.append(event(kind, **body), policy=policy, at=at)
 
     def run(self, policy: str, at: datetime, destroyed: int, target: str = "", **more: Any) -> None:
         """A whole run: the intent, one batch, its archive, its end."""

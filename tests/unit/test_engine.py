@@ -10,13 +10,15 @@ import pytest
 
 from luxima_retention.core.errors import ArchiveError, ExitCode, LeaseHeld, StoreError
 from luxima_retention.core.guards import Limits
+from luxima_retention.core.observer import Silent
 from luxima_retention.core.plan import Finding, Hold, Level
 from luxima_retention.core.results import Outcome
 from luxima_retention.evidence import history as histories
 from luxima_retention.evidence.archive import Archive
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.io.objects import DirectoryPlace
-from luxima_retention.run.engine import Environment, Policy, run_policy
+from luxima_retention.run.context import Environment, Policy
+from luxima_retention.run.engine import run_policy
 from luxima_retention.run.planfile import Approved
 from luxima_retention.stores.memory.store import MemoryStore, Record
 
@@ -71,8 +73,17 @@ def store(*days: int, **options) -> MemoryStore:
     return MemoryStore(records=records(*days), now=lambda: NOW, **options)
 
 
+class Watch(Silent):
+    """Calls a function after each batch."""
+
+    def __init__(self, after_batch) -> None:
+        self.batch_done = lambda _policy, target, done, planned: after_batch(target, done, planned)
+
+
 def apply(subject, state=None, policy=POLICY, **options):
     state = state or FakeState()
+    if "progress" in options:
+        options["observer"] = Watch(options.pop("progress"))
     environment = Environment(now=NOW, state=state, clock=lambda: NOW, **options)
     return run_policy(policy, (("memory", lambda: subject),), environment)
 
@@ -83,7 +94,12 @@ def only(result):
 
 
 def kinds(state) -> list[str]:
-    return [entry.kind for entry in state.ledger.all]
+    """What the ledger says of runs, in its order."""
+    return [entry.kind for entry in state.ledger.all if entry.kind != "policy.applied"]
+
+
+def said(state, kind):
+    return [entry.event for entry in state.ledger.all if entry.kind == kind]
 
 
 def test_what_is_older_than_the_cutoff_goes_and_the_rest_stays():
@@ -328,8 +344,11 @@ def test_records_that_arrive_during_the_run_are_explained():
     subject = store(400, 200, 1)
     late = Record(key="late", at=NOW - 300 * DAY)
     result = apply(subject, progress=lambda *_: subject.records.append(late))
-    assert result.exit_code is ExitCode.DONE
+    assert (result.outcome, result.exit_code) == (Outcome.BACKLOG, ExitCode.STOPPED)
     assert only(result).proof.explained == {"arrived-late": 1}
+    told = only(result).sentence
+    assert "1 records arrived during the run and wait for the next run" in told
+    assert "nothing expired is left" not in told
 
 
 def test_a_killed_run_goes_on_under_its_own_name():
@@ -443,7 +462,7 @@ def test_a_plan_that_nobody_agrees_to_deletes_nothing():
     result = apply(subject, state, confirm=lambda _plans: False)
     assert (result.outcome, result.exit_code) == (Outcome.DECLINED, ExitCode.DONE)
     assert len(subject.records) == 2
-    assert not state.ledger.all
+    assert not kinds(state)
 
 
 def test_a_run_that_is_told_to_stop_before_it_begins_stops():

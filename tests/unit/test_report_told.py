@@ -17,6 +17,7 @@ from luxima_retention.report.minutes import minutes
 from luxima_retention.report.model import Verdict
 from luxima_retention.report.plain import as_csv
 from luxima_retention.report.told import Told
+from tests.ledgers import event
 from tests.unit import report_states as states
 from tests.unit.report_states import DAY, END, START, TARGETS
 
@@ -225,10 +226,10 @@ def test_the_balance_of_a_run_is_told_with_what_its_guards_observed():
     ledger = MemoryLedger()
     guards = [{"guard": "share", "passed": True, "observed": "3 %", "limit": "25 %", "override": None}]
     body = {"run_id": "r", "target": "t", "items": 9, "guards": guards, "holds": ["H"], "digest": "d" * 64}
-    ledger.append("run.started", body, policy=AUDIT, at=START)
+    ledger.append(event("run.started", **body), policy=AUDIT, at=START)
     proof = {"left": 2, "explained": {"newly-held": 2}, "unexplained": 0, "oldest": iso(START - 180 * DAY)}
     body = {"run_id": "r", "target": "t", "planned": 9, "destroyed": 7, "fingerprint": "f", "proof": proof}
-    ledger.append("run.completed", body, policy=AUDIT, at=START)
+    ledger.append(event("run.completed", **body), policy=AUDIT, at=START)
     (row,) = told(ledger).runs()
     names = ("passed", "holds", "digest", "fingerprint", "explained", "oldest_left")
     assert tuple(row[name] for name in names) == (
