@@ -74,7 +74,7 @@ def raised(home, group, *arguments):
 
 def test_entries_are_listed_for_people_and_as_the_bytes_that_are_hashed(home):
     assert "audit-logs" in invoke(home, ledger_cli, "list", "--kind", "run.completed")
-    assert "items=2" in invoke(home, ledger_cli, "list", "--after", "2")
+    assert "planned=2" in invoke(home, ledger_cli, "list", "--after", "2")
     lines = invoke(home, ledger_cli, "list", "--output", "json").encode()
     assert lines == home.ledger.path.read_bytes()
     assert invoke(home, ledger_cli, "list", "--policy", "metrics") == ""
