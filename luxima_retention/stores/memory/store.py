@@ -48,6 +48,7 @@ class MemoryStore:
         fingerprint: what it says it is.
         batch: records of one batch.
         findings: what preflight says.
+        unknown: records that it cannot read.
         shared: stands for the transaction of a batch; ``None`` where the ledger cannot share it.
     """
 
@@ -57,6 +58,7 @@ class MemoryStore:
     fingerprint: str = "memory:1"
     batch: int = 100
     findings: tuple[Finding, ...] = ()
+    unknown: int = 0
     shared: object = None
     archive_format: str = "jsonl"
     closed: bool = field(default=False, init=False)
@@ -90,6 +92,7 @@ class MemoryStore:
             locked=len(locked),
             undated=sum(item.at is None for item in self.records),
             future=sum(at > now for at in _times(self.records)),
+            unknown=self.unknown,
             oldest=present[0] if present else None,
             oldest_expired=expired[0] if expired else None,
             newest=present[-1] if present else None,
