@@ -7,7 +7,7 @@ held is counted first, and the sentence and the exit code are made from those co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from luxima_retention.core.errors import ExitCode
@@ -68,7 +68,7 @@ def prove(
         "arrived-late": late,
     }
     explained |= {rule: items for rule, items in told.items() if items}
-    return Proof(
+    proof = Proof(
         left=after.expired,
         explained=explained,
         unexplained=unexplained,
@@ -80,6 +80,7 @@ def prove(
         overdue=sum(pending.items for pending in after.pending if pending.due <= now),
         oldest=after.oldest,
     )
+    return replace(proof, sentence=remaining(proof))
 
 
 def _shortfall(shortfall: int, before: Survey, totals: Totals, after: Survey) -> tuple[dict[str, int], int]:
@@ -131,7 +132,7 @@ def concluded(proof: Proof, totals: Totals, earlier: int = 0) -> Verdict:
         earlier: records that a killed process of the same run had destroyed.
     """
     outcome, code = _outcome(proof, totals)
-    sentence = f"{_done(totals, earlier)}; {remaining(proof)}"
+    sentence = f"{_done(totals, earlier)}; {proof.sentence}"
     if totals.failures:
         more = totals.metrics.get("failures", 0) - 1
         sentence += f"; {totals.failures[0]}" + (f" (and {more} more)" if more > 0 else "")

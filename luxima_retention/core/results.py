@@ -112,6 +112,7 @@ class Proof:
         pending: condemned, with due dates.
         overdue: pending records past their date.
         oldest: the oldest record now.
+        sentence: all of that for people.
     """
 
     left: int
@@ -124,6 +125,7 @@ class Proof:
     pending: tuple[Pending, ...] = ()
     overdue: int = 0
     oldest: datetime | None = None
+    sentence: str = ""
 
     @property
     def holds(self) -> bool:
@@ -322,6 +324,7 @@ def _target(target: TargetResult) -> dict[str, Any]:
         "proof": None if target.proof is None else proof_json(target.proof),
         "archive": target.archive,
         "steps": [_step(step) for step in target.steps],
+        "milliseconds": target.milliseconds,
     }
 
 
@@ -408,6 +411,7 @@ def proof_json(proof: Proof) -> dict[str, Any]:
         "pending": [_pending(pending) for pending in proof.pending],
         "overdue": proof.overdue,
         "oldest": _instant(proof.oldest),
+        "sentence": proof.sentence,
     }
 
 
