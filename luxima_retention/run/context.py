@@ -63,8 +63,8 @@ class Environment:
         as_of: an instant in the past to count from instead of now.
         state: ledger, holds, leases; ``None`` where none is configured.
         archive: ``None`` where none is configured.
-        ready: tries everything that the end of the run needs; called before the first deletion, raises what
-            keeps the run from being ended.
+        ready: tries everything that the end of the run needs, given whether it archives; called before the
+            first deletion, raises what would keep the run from being ended.
         approved: policy → the terms of a saved plan; ``None`` without one.
         confirm: asked once for each policy before anything is deleted.
         stopping: true once the run should end in good order.
@@ -79,7 +79,7 @@ class Environment:
     as_of: datetime | None = None
     state: State | None = None
     archive: Archive | None = None
-    ready: Callable[[], None] = lambda: None
+    ready: Callable[[bool], None] = lambda _archives: None
     approved: Mapping[str, Approved] | None = None
     confirm: Callable[[tuple[Plan, ...]], bool] = lambda _plans: True
     stopping: Callable[[], bool] = lambda: False

@@ -42,23 +42,27 @@ class Ends:
         self._archive = archive
         self.signer: Signer | None = open_signer(settings.ledger)
         self.anchors: tuple[Anchor, ...] = open_anchors(settings.ledger)
-        self._tried = False
+        self._tried: set[str] = set()
 
-    def try_out(self, state: State) -> None:
-        """Reach all of it, once a run; leaves nothing behind.
+    def try_out(self, state: State, archives: bool) -> None:
+        """Reach what a run of one policy needs at its end, each thing once; leaves nothing behind.
+
+        Args:
+            state: ledger and holds.
+            archives: whether this policy archives; the account of another may not reach the archive.
 
         Raises:
             StoreError: an anchor, the archive or the mirror of the holds does not answer.
             TamperingFound: an anchor is ahead of the ledger.
         """
-        if self._tried:
-            return
-        for anchor in self.anchors:
-            anchored(anchor, state.ledger)
-        if self._archive is not None:
+        if "evidence" not in self._tried:
+            for anchor in self.anchors:
+                anchored(anchor, state.ledger)
+            mirror_holds(self._settings, state)
+            self._tried.add("evidence")
+        if archives and self._archive is not None and "archive" not in self._tried:
             try_archive(self._archive)
-        mirror_holds(self._settings, state)
-        self._tried = True
+            self._tried.add("archive")
 
     def seal(self, ledger: Ledger, now: datetime) -> Sealed | None:
         """Sign the ledger's head and copy it to the anchors; ``None`` without a key."""

@@ -411,7 +411,7 @@ def _begin(scope: Scope, known: Known, guarded: Guarded) -> Begun:
         raise StoreError(f"nothing can be destroyed in {plan.identity.target}")
     scope.needed().state.ledger.check_writable()
     if plan.items:
-        scope.environment.ready()
+        scope.environment.ready(planned.archive is not None)
     resumes = planned.resumes
     begun = Begun(
         guarded=guarded,

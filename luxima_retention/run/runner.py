@@ -94,7 +94,7 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
             as_of=options.as_of,
             state=state,
             archive=archive,
-            ready=partial(ends.try_out, state) if ends and state else lambda: None,
+            ready=partial(ends.try_out, state) if ends and state else lambda _archives: None,
             approved=approved,
             deadline=time.monotonic() + options.max_runtime.total_seconds() if options.max_runtime else None,
             confirm=hooks.confirm,

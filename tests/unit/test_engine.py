@@ -601,7 +601,7 @@ def test_a_store_that_is_only_asked_and_could_not_read_everything_fails():
     [(StoreError("the archive does not answer"), 3), (ConfigurationError("ledger.key_file is not there"), 2)],
 )
 def test_nothing_is_begun_when_what_its_end_needs_is_not_there(error, code):
-    def ready():
+    def ready(_archives):
         raise error
 
     subject, state = store(400, 1), FakeState()
@@ -612,7 +612,7 @@ def test_nothing_is_begun_when_what_its_end_needs_is_not_there(error, code):
 
 
 def test_what_the_end_needs_is_not_asked_for_when_nothing_would_go():
-    def ready():
+    def ready(_archives):
         raise StoreError("never asked")
 
     assert apply(store(1), ready=ready).exit_code is ExitCode.DONE
