@@ -27,6 +27,7 @@ METRICS: Mapping[str, str] = {
     "last_run_timestamp_seconds": "When the last run looked at this target.",
     "expired": "Expired records that the survey found.",
     "held": "Expired records that a legal hold keeps.",
+    "unknown": "Records or objects that could not be read or recognised.",
     "destroyed": "Records that the last run destroyed.",
     "left": "Expired records that were left after it.",
     "pending": "Records that are condemned and wait for their date.",
@@ -83,6 +84,7 @@ def _samples(target: TargetResult, now: datetime) -> Iterator[tuple[str, dict[st
     if survey is not None:
         yield "expired", labels, survey.expired
         yield "held", labels, survey.held
+        yield "unknown", labels, max(survey.unknown, proof.unknown if proof else 0)
         left = proof.left if proof else survey.expired
         pending = proof.pending if proof else survey.pending
         oldest = proof.oldest if proof else survey.oldest

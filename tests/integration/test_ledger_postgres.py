@@ -126,7 +126,7 @@ def test_triggers_hold_against_replica_mode(ledger, database):
 )
 def test_an_entry_out_of_place_is_refused_by_the_database(ledger, job, seq, previous):
     head = append(ledger, 1)
-    made = make("batch", {}, policy=None, at=AT, seq=seq, previous=previous or head.hash)
+    made = make(event("batch"), policy=None, at=AT, seq=seq, previous=previous or head.hash)
     row = (made.seq, made.data, bytes.fromhex(made.hash), bytes.fromhex(made.previous))
     insert = "INSERT INTO retention.ledger (seq, entry, hash, previous) VALUES (%s, %s, %s, %s)"
     with (

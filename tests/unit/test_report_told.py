@@ -289,3 +289,41 @@ def test_an_archive_whose_destruction_was_announced_and_no_more_is_an_exception(
     assert [(item["code"], item["detail"]) for item in made.exceptions] == (
         [] if whole else [("archive", "m.json")]
     )
+
+
+def test_a_guard_that_a_setting_switches_off_is_told_once_with_the_number_of_its_runs():
+    history = states.History()
+    states.ordinary(history)
+    setting = "policies.audit_logs.max_silence = off"
+    for day in (3, 4):
+        guard = {"guard": "stale-source", "passed": True, "observed": "20 d", "limit": "off"}
+        guard["override"] = setting
+        at, run_id = START + day * DAY, f"r{day}"
+        body = {"run_id": run_id, "target": TARGETS[AUDIT], "items": 5, "guards": [guard]}
+        history.say("run.started", at, AUDIT, **body)
+        done = {"run_id": run_id, "target": TARGETS[AUDIT], "destroyed": 5, "planned": 5}
+        history.say("run.completed", at, AUDIT, **done)
+    made = states.made(history, states.survey())
+    assert [(item["code"], item["detail"], item["count"]) for item in made.exceptions] == [
+        ("approval", setting, 2)
+    ]
+    assert {row["override"] for row in made.guards} == {setting}
+
+
+def test_what_a_policy_says_anew_is_a_change_that_names_both():
+    history = states.History()
+    states.ordinary(history)
+    for day, days in ((1, 180), (2, 200)):
+        terms = {
+            "retention_days": days,
+            "disposition": "destroy",
+            "basis": "SOP",
+            "targets": ["core.audit_log"],
+        }
+        history.say("policy.applied", END - timedelta(hours=5 - day), AUDIT, **terms)
+    made = states.made(history, states.survey())
+    assert [(row["kind"], row["observed"], row["limit"]) for row in made.guards] == [
+        ("policy.applied", None, "180 d; destroy; SOP; core.audit_log"),
+        ("retention", "180 d", "200 d"),
+        ("policy.applied", "180 d; destroy; SOP; core.audit_log", "200 d; destroy; SOP; core.audit_log"),
+    ]
