@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luxima_retention.core.errors import StoreError, TamperingFound
@@ -52,6 +52,7 @@ def any_of(kind):
 
 
 @pytest.mark.parametrize("kind", sorted(events.TYPES))
+@settings(deadline=None)
 @given(data=st.data())
 def test_every_event_reads_back_from_the_bytes_of_its_entry(kind, data):
     said = data.draw(any_of(events.TYPES[kind]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luxima_retention.core.errors import ExitCode
@@ -103,6 +103,7 @@ def test_what_the_figures_come_to(case, outcome, code, said):
 counts = st.integers(0, 9)
 
 
+@settings(deadline=None)
 @given(expired=counts, left=counts, destroyed=counts, unknown=counts, held=counts, stopped=st.booleans())
 def test_whatever_is_left_is_told_and_only_an_approved_plan_ends_with_nought_beside_it(
     expired, left, destroyed, unknown, held, stopped
@@ -142,6 +143,7 @@ def test_a_dry_run_over_what_cannot_be_read_is_no_clean_one():
     assert "5 records would be deleted" in verdict.sentence
 
 
+@settings(deadline=None)
 @given(expired=counts, approved=st.none() | counts, resumed=st.none() | counts)
 def test_a_plan_is_as_large_as_its_smallest_bound_and_each_record_has_its_group(expired, approved, resumed):
     plan = planned(survey(expired), approved=approved, resumed=resumed)

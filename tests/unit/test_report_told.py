@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luxima_retention.core.clock import iso
@@ -47,6 +47,7 @@ def spread(history, at, sizes, step):
     return end
 
 
+@settings(deadline=None)
 @given(
     runs=st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=4), max_size=4),
     minutes_apart=st.integers(1, 50),
