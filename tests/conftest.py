@@ -32,6 +32,7 @@ from contextlib import ExitStack, closing
 from itertools import count
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.servers.postgres import Database, PostgresServer, Starter, remove_copies
@@ -42,6 +43,13 @@ from tests.servers.smtp import Mailbox, run_smtp
 _bucket_numbers = count(1)
 #: Read before the environment is scrubbed.
 _OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith("LUXIMA_TEST_")}
+
+
+# A limit of time belongs to hangs (pytest-timeout), not to a machine that others use too.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True, scope="session")

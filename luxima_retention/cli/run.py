@@ -15,6 +15,7 @@ import click
 from luxima_retention.cli.common import (
     Duration,
     Instant,
+    Log,
     Shard,
     Stopper,
     output_option,
@@ -75,6 +76,7 @@ def command(
     and surveys again. On a terminal it shows the plan and asks first.
     """
     from luxima_retention.cli.render import Live, render_run
+    from luxima_retention.core.observer import Several
     from luxima_retention.core.results import to_json
     from luxima_retention.run import runner
     from luxima_retention.tell.telemetry import send
@@ -99,8 +101,7 @@ def command(
         confirm=(lambda _plans: True) if yes or not _interactive() else _asked,
         stopping=stopper,
         wait=stopper.wait,
-        say=sayer(context.obj),
-        progress=live.progress,
+        observer=Several(Log(sayer(context.obj)), live),
         tell=partial(send, context.obj.settings.telemetry),
     )
     runner.check_named(context.obj.settings, options)

@@ -20,6 +20,7 @@ from luxima_retention.core.errors import (
     RetentionError,
     StoreError,
 )
+from luxima_retention.io.sqlfiles import named
 
 if TYPE_CHECKING:
     import psycopg
@@ -181,3 +182,19 @@ def _hints() -> dict[str, str]:
         "55P03": "another session holds a lock on the table; the next run tries again",
         "57014": "raise pace.statement_timeout, or the statement_timeout that the role or the database sets",
     }
+
+
+def database_fingerprint(connection: psycopg.Connection[Any]) -> str:
+    """Which database a connection speaks to: ``postgresql:<system identifier>/<database oid>``.
+
+    The fingerprint of a table of that database is this, a slash, and the table's oid, so that a ledger knows
+    whether a batch and its entry can commit together. A physical clone has the same system identifier.
+
+    Raises:
+        StoreError: the server does not tell.
+    """
+    with errors("the database does not say which one it is"):
+        row = connection.execute(named("queries/ledger.sql")["fingerprint"].encode()).fetchone()
+    if row is None:
+        raise StoreError("the database does not say which one it is")
+    return str(row[0])

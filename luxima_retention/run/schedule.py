@@ -29,7 +29,7 @@ from luxima_retention.config.cronline import passed, times
 from luxima_retention.core.clock import Clock, iso, system_clock
 from luxima_retention.core.durations import spelled
 from luxima_retention.core.errors import ConfigurationError, LeaseHeld, LeaseLost, RetentionError
-from luxima_retention.evidence import entries
+from luxima_retention.evidence.events import SlotMissed, SweepMissed, missed
 from luxima_retention.run.state import State, open_state
 from luxima_retention.stores.registry import kind_of
 
@@ -45,6 +45,8 @@ _STALE = 60.0
 _SAMPLED = 400
 #: entries that tell that a slot was served, or that it is known to have been missed
 _SERVED = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
+#: the same of a policy's further runs
+_SWEPT = frozenset({"sweep.completed", "sweep.missed"})
 #: the same of archives that went, and of the monthly report
 _ENDED = frozenset({"archive.expired"})
 _SENT = frozenset({"report.sent"})
@@ -62,7 +64,7 @@ class Slot:
         arguments: of the command that is started.
         grace: how late a run may still start; ``None``: until the next one is due.
         served: kinds of entries that tell that this slot was served.
-        missed: kind of the entry that tells that it was missed.
+        missed: tells that it was missed.
     """
 
     name: str
@@ -72,7 +74,7 @@ class Slot:
     arguments: tuple[str, ...]
     grace: timedelta | None
     served: frozenset[str] = _SERVED
-    missed: str = "slot.missed"
+    missed: type[SlotMissed | SweepMissed] = SlotMissed
 
     def after(self, instant: datetime) -> Iterator[datetime]:
         """The times after ``instant``, without end."""
@@ -121,8 +123,7 @@ def _of_policy(settings: Settings, name: str) -> Iterator[Slot]:
         if extra.schedule:
             words = ("run", name, *extra.flags, *budget)
             slot = _slot(settings, f"{name}-{extra.suffix}", extra.schedule, words)
-            served = frozenset({extra.served, extra.missed})
-            yield replace(slot, policy=name, served=served, missed=extra.missed)
+            yield replace(slot, policy=name, served=_SWEPT, missed=SweepMissed)
 
 
 def _slot(settings: Settings, name: str, expression: str, arguments: tuple[str, ...]) -> Slot:
@@ -332,9 +333,9 @@ class Daemon:
         newest = state.ledger.newest(kinds=slot.served, policy=slot.policy)
         found = due(slot, newest.at if newest else None, now)
         # A run that starts now writes those of its policy itself; of other slots only this daemon knows.
-        body = entries.missed(found.missed, found.since, slot.name)
-        if body and (slot.served is not _SERVED or not found.run):
-            state.ledger.append(slot.missed, body, policy=slot.policy, at=now)
+        event = missed(slot.missed, found.missed, found.since, slot.name)
+        if event and (slot.served is not _SERVED or not found.run):
+            state.ledger.append(event, policy=slot.policy, at=now)
             self._hooks.say("slot.missed", slot=slot.name, missed=len(found.missed))
         if found.run:
             self._hooks.say("slot.late", slot=slot.name, missed=len(found.missed))

@@ -53,14 +53,14 @@ class Surroundings:
         now: the program's clock, read once.
         clock: for instants after ``now``.
         holds: the holds in force that cover the policy; raises where they cannot be read.
-        record: writes an entry of this kind and body into the ledger, if there is one.
+        record: writes what was rotated into the ledger, if there is one.
         stopping: true once the run should end.
     """
 
     now: datetime
     clock: Clock
     holds: Callable[[], tuple[Hold, ...] | None]
-    record: Callable[[str, Mapping[str, Any]], None]
+    record: Callable[[Mapping[str, Any]], None]
     stopping: Callable[[], bool]
 
 
@@ -91,14 +91,11 @@ class ExtraRun:
         suffix: the name of its slot after the policy's: ``sweep``.
         schedule: cron expression; empty never starts it.
         flags: of ``run``.
-        served, missed: kinds of ledger entries that tell that it took place, or did not.
     """
 
     suffix: str
     schedule: str
     flags: tuple[str, ...]
-    served: str
-    missed: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

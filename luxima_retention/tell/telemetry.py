@@ -27,6 +27,7 @@ METRICS: Mapping[str, str] = {
     "last_run_timestamp_seconds": "When the last run looked at this target.",
     "expired": "Expired records that the survey found.",
     "held": "Expired records that a legal hold keeps.",
+    "unknown": "Records or objects that could not be read or recognised.",
     "destroyed": "Records that the last run destroyed.",
     "left": "Expired records that were left after it.",
     "pending": "Records that are condemned and wait for their date.",
@@ -83,6 +84,7 @@ def _samples(target: TargetResult, now: datetime) -> Iterator[tuple[str, dict[st
     if survey is not None:
         yield "expired", labels, survey.expired
         yield "held", labels, survey.held
+        yield "unknown", labels, max(survey.unknown, proof.unknown if proof else 0)
         left = proof.left if proof else survey.expired
         pending = proof.pending if proof else survey.pending
         oldest = proof.oldest if proof else survey.oldest
@@ -92,8 +94,8 @@ def _samples(target: TargetResult, now: datetime) -> Iterator[tuple[str, dict[st
             yield "oldest_timestamp_seconds", labels, oldest.timestamp()
     if target.totals is not None:
         yield "destroyed", labels, target.totals.destroyed
-    for step, value in target.milliseconds.items():
-        yield "milliseconds", {**labels, "step": step}, value
+    for step in target.steps:
+        yield "milliseconds", {**labels, "step": step.name}, step.milliseconds
 
 
 def _labels(labels: Mapping[str, str]) -> str:
@@ -105,27 +107,27 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def trace(result: RunResult) -> dict[str, Any]:
-    """One trace: the run, below it each target with its steps, by the durations that were measured."""
+    """One trace: the run, below it each target with its steps, as they took place."""
     trace_id, root = secrets.token_hex(16), secrets.token_hex(8)
-    start = int(result.now.timestamp() * _NANOSECONDS)
-    spans, at = [], start
+    start = end = _nanoseconds(result.now)
+    spans = []
     for policy in result.policies:
         for target in policy.targets:
             span = secrets.token_hex(8)
-            begun = at
-            for step, value in target.milliseconds.items():
-                end = at + value * 1_000_000
-                spans.append(_span(trace_id, secrets.token_hex(8), span, step, at, end, {}))
-                at = end
+            for step in target.steps:
+                times = (_nanoseconds(step.began), _nanoseconds(step.ended))
+                spans.append(_span(trace_id, secrets.token_hex(8), span, step.name, *times, {}))
+            begun = min((_nanoseconds(step.began) for step in target.steps), default=end)
+            end = max((_nanoseconds(step.ended) for step in target.steps), default=end)
             told = {
                 "luxima.policy": policy.policy,
                 "luxima.target": target.target,
                 "luxima.outcome": str(target.outcome),
                 "luxima.exit_code": int(target.exit_code),
             }
-            spans.append(_span(trace_id, span, root, f"{policy.policy} {target.target}", begun, at, told))
+            spans.append(_span(trace_id, span, root, f"{policy.policy} {target.target}", begun, end, told))
     about = {"luxima.dry_run": result.dry_run, "luxima.exit_code": int(result.exit_code)}
-    spans.append(_span(trace_id, root, "", "run", start, at, about))
+    spans.append(_span(trace_id, root, "", "run", start, end, about))
     resource = {"service.name": "luxima-retention", "service.version": __version__}
     return {
         "resourceSpans": [
@@ -135,6 +137,10 @@ def trace(result: RunResult) -> dict[str, Any]:
             }
         ]
     }
+
+
+def _nanoseconds(instant: datetime) -> int:
+    return int(instant.timestamp() * _NANOSECONDS)
 
 
 def _span(  # noqa: PLR0917 - the fields of a span, in the protocol's order

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from luxima_retention.evidence.ledger import open_ledger
+from tests.ledgers import event
 from tests.servers.command import Command, audit_log
 from tests.servers.process import free_ports, wait_until
 from tests.servers.programs import faketime_library
@@ -97,7 +98,7 @@ def last_served(command, ago):
     """The ledger says that the policy was last served so long ago."""
     at = datetime.now(UTC) - ago
     with ledger_of(command) as ledger:
-        ledger.append("slot.missed", {"missed": 1}, policy="audit-logs", at=at)
+        ledger.append(event("slot.missed", missed=1), policy="audit-logs", at=at)
 
 
 def kinds(command):
@@ -131,7 +132,6 @@ def test_what_is_too_late_is_recorded_and_waits_for_its_time(command, start):
     with ledger_of(command) as ledger:
         newest = ledger.newest(kinds={"slot.missed"}, policy="audit-logs")
     assert newest.body["missed"] == 3
-    assert newest.body["every_seconds"] == 86_400
     assert newest.body["last"].startswith(f"{hours_ago:%Y-%m-%dT%H:%M}")
 
     second = start(command, **times)
@@ -147,8 +147,10 @@ def test_a_sweep_that_was_missed_is_told_from_the_daily_runs(command, start):
     now = datetime.now(UTC)
     with ledger_of(command) as ledger:
         body = {"part": None, "exit_code": 0}
-        ledger.append("sweep.completed", body, policy="application-logs", at=now - timedelta(days=3))
-        ledger.append("slot.missed", {"missed": 1}, policy="application-logs", at=now - timedelta(minutes=1))
+        ledger.append(event("sweep.completed", **body), policy="application-logs", at=now - timedelta(days=3))
+        ledger.append(
+            event("slot.missed", missed=1), policy="application-logs", at=now - timedelta(minutes=1)
+        )
     hours_ago = now - timedelta(hours=3)
     daemon = start(
         command,
@@ -168,7 +170,9 @@ def test_sweeps_that_were_missed_are_told_even_if_one_is_made_up_for(command, st
     now = datetime.now(UTC)
     with ledger_of(command) as ledger:
         body = {"part": None, "exit_code": 0}
-        ledger.append("sweep.completed", body, policy="application-logs", at=now - timedelta(minutes=5))
+        ledger.append(
+            event("sweep.completed", **body), policy="application-logs", at=now - timedelta(minutes=5)
+        )
     daemon = start(
         command,
         LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="",
@@ -185,7 +189,9 @@ def test_sweeps_that_were_missed_are_told_even_if_one_is_made_up_for(command, st
 def test_old_archives_end_when_a_daemon_begins_to_lead(command, start, tmp_path):
     """Late by weeks or by nobody's fault, it does no harm: each archive has its own date."""
     with ledger_of(command) as ledger:
-        ledger.append("archive.expired", {}, policy="audit-logs", at=datetime.now(UTC) - timedelta(days=30))
+        ledger.append(
+            event("archive.expired"), policy="audit-logs", at=datetime.now(UTC) - timedelta(days=30)
+        )
     daemon = start(
         command,
         LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="",
@@ -296,7 +302,7 @@ def test_a_machine_that_slept_over_midnight_runs_what_became_due(tmp_path, start
 def report_sent(command, ago):
     """The ledger says that the monthly report was last sent so long ago."""
     with ledger_of(command) as ledger:
-        ledger.append("report.sent", {"form": "bundle"}, policy=None, at=datetime.now(UTC) - ago)
+        ledger.append(event("report.sent", form="bundle"), policy=None, at=datetime.now(UTC) - ago)
 
 
 def test_a_report_that_is_a_fortnight_late_is_sent_once_and_a_restart_remembers_it(command, start, tmp_path):

@@ -40,8 +40,6 @@ def _extra_runs(policy: Policy) -> tuple[ExtraRun, ...]:
             suffix="sweep",
             schedule=policy.options.sweep_schedule,
             flags=("--sweep",),
-            served="sweep.completed",
-            missed="sweep.missed",
         ),
     )
 
