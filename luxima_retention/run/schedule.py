@@ -95,7 +95,11 @@ class Due:
 
 
 def slots(settings: Settings) -> tuple[Slot, ...]:
-    """The slots of these settings; what has no times has none, nor has what is not configured."""
+    """The slots of these settings; what has no times has none, nor has what is not configured.
+
+    Raises:
+        ConfigurationError: two of them have one name.
+    """
     found = [slot for name in settings.policies for slot in _of_policy(settings, name)]
     schedule = settings.schedule
     # These two may start at any hour: what comes late does no harm, and makes up for all that was missed.
@@ -105,6 +109,9 @@ def slots(settings: Settings) -> tuple[Slot, ...]:
     if settings.report.url and schedule.report:
         words = ("report", "--month", "last", "--format", "bundle")
         found.append(replace(_slot(settings, "report", schedule.report, words), served=_SENT, grace=None))
+    names = [slot.name for slot in found]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(f"there is a job named {doubled[0]} besides the policy", "rename the policy")
     return tuple(found)
 
 
@@ -114,7 +121,7 @@ def _of_policy(settings: Settings, name: str) -> Iterator[Slot]:
     kind = kind_of(policy)
     if kind.missing(policy) is not None:
         return
-    budget = ("--max-runtime", spelled(settings.schedule.max_runtime))
+    budget = ("--max-runtime", spelled(settings.schedule.max_runtime), "--if-locked", "skip")
     if policy.options.schedule:
         yield replace(_slot(settings, name, policy.options.schedule, ("run", name, *budget)), policy=name)
     for extra in kind.extra_runs(policy):
@@ -143,8 +150,8 @@ class Trigger(BaseTrigger):  # type: ignore[misc]
         self._slot = slot
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
-        """See :class:`apscheduler.triggers.base.BaseTrigger`; a time that is ``now`` counts."""
-        return next(self._slot.after(previous or now - timedelta(microseconds=1)))
+        """See :class:`apscheduler.triggers.base.BaseTrigger`; a time that is ``now`` counts. In UTC."""
+        return next(self._slot.after(previous or now - timedelta(microseconds=1))).astimezone(UTC)
 
 
 def next_run(policy: PolicyConfig[Any], now: datetime) -> datetime | None:
@@ -174,7 +181,7 @@ def _day(instant: datetime) -> datetime:
 def upcoming(chosen: Sequence[Slot], now: datetime, count: int) -> list[tuple[datetime, Slot]]:
     """The next ``count`` runs of all slots, in order."""
     found = [(fire, slot) for slot in chosen for fire, _ in zip(slot.after(now), range(count), strict=False)]
-    return sorted(found, key=lambda item: (item[0], item[1].name))[:count]
+    return sorted(found, key=lambda item: (item[0].astimezone(UTC), item[1].name))[:count]
 
 
 def due(slot: Slot, last: datetime | None, now: datetime) -> Due:
@@ -313,7 +320,7 @@ class Daemon:
             executors={"default": ThreadPoolExecutor(2 * len(self._slots))},
             # What is not bound to its time may begin at any.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-            timezone=ZoneInfo(self._settings.schedule.time_zone),
+            timezone=UTC,
         )
         for slot in self._slots.values():
             scheduler.add_job(
