@@ -25,7 +25,7 @@ def command(context: click.Context, *, output: Path, check: bool) -> int:
     """Write the kustomize base and the crontab of the policies that are configured.
 
     Secrets come from secret files or the environment, and become references to Secrets; everything else must
-    stand in the settings file, which the pods get. Files that were not written by this command are left alone.
+    stand in the settings file, which the pods get. It never overwrites a file that it did not write.
     """
     from luxima_retention.core.errors import ExitCode
     from luxima_retention.run.manifests import SETTINGS, differing, manifests, write

@@ -53,7 +53,7 @@ def times(expression: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:
     """
     from cronsim import CronSim
 
-    # Compared in UTC: two times of one zone are compared by what the clock shows, which comes twice in autumn.
+    # In UTC: times of one zone are compared by what its clock shows, which comes twice in autumn.
     began = after.astimezone(UTC)
     for time in CronSim(expression, after.astimezone(zone)):
         # Asked in an hour that comes twice, it names the first one again.

@@ -1,8 +1,8 @@
 """The kustomize base and the crontab, from the settings in force: what is scheduled, and nothing else.
 
-Sources: the reference of CronJob, Pod and NetworkPolicy in Kubernetes 1.31 to 1.37, and of kustomize. Addresses
-outside of a cluster's own network: NodeLocal DNSCache (k8s.io/docs/tasks/administer-cluster/nodelocaldns),
-EKS Pod Identity (docs.aws.amazon.com/eks, "EKS Pod Identity considerations").
+Sources: the reference of CronJob, Pod and NetworkPolicy in Kubernetes 1.31 to 1.37, and of kustomize; of
+addresses outside of a cluster's own network "Using NodeLocal DNSCache in Kubernetes Clusters" and
+"Learn how EKS Pod Identity grants pods access to AWS services".
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Account:
     """Who runs slots: one service account, one network policy.
 
     Args:
-        name: the policy's, or the slot's where it is of no single policy.
-        policy: the policy; ``None`` for what is of no single one.
+        name: the policy's, or the slot's where it is not of a single policy.
+        policy: the policy; ``None`` for what is not of a single one.
         ports: TCP ports that its pods reach.
         secrets: settings that its pods get as secret files, as dotted names.
     """
@@ -156,28 +156,25 @@ def _left_over(wanted: Collection[str], directory: Path) -> Iterator[str]:
 
 
 def _secrets(configuration: Configuration) -> tuple[str, ...]:
-    """The settings that are secrets, as dotted names; each in a secret file of the pods, none in the ConfigMap.
+    """The settings that are secrets, as dotted names: files of the pods, and never in the ConfigMap.
 
     Raises:
         ConfigurationError: a secret stands in the settings file, or something else in the environment.
     """
-    found = {name: _is_secret(configuration.settings, name) for name in configuration.origins}
     file = str(configuration.file)
-    if shown := sorted(
-        name for name, secret in found.items() if secret and configuration.origin(name) == file
-    ):
+    secret = {name for name in configuration.origins if _is_secret(configuration.settings, name)}
+    written = {name for name, origin in configuration.origins.items() if origin == file}
+    for name in sorted(secret & written):
         raise ConfigurationError(
-            f"{shown[0]} is a secret, and the settings file becomes a ConfigMap that many may read",
-            f"put it into a secret file named {_file_name(shown[0])}",
+            f"{name} is a secret, and the settings file becomes a ConfigMap that many may read",
+            f"put it into a secret file named {_file_name(name)}",
         )
-    if apart := sorted(
-        name for name, secret in found.items() if not secret and configuration.origin(name) != file
-    ):
+    for name in sorted(configuration.origins.keys() - secret - written):
         raise ConfigurationError(
-            f"{apart[0]} comes from the {configuration.origin(apart[0])}, and the pods would not have it",
+            f"{name} comes from the {configuration.origin(name)}, and the pods would not have it",
             "write it into the settings file",
         )
-    return tuple(sorted(name for name, secret in found.items() if secret))
+    return tuple(sorted(secret))
 
 
 def _is_secret(settings: Settings, name: str) -> bool:
@@ -327,7 +324,7 @@ def _cron_job(slot: Slot, account: Account) -> str:
     pod = {
         "serviceAccountName": account.name,
         "containers": [{"name": "run", "args": [*slot.arguments, *form]}],
-        "volumes": [{"name": "secrets", "projected": {"defaultMode": 0o440, "sources": _sources(account)}}],
+        "volumes": [{"name": "secrets", "projected": {"sources": _sources(account)}}],
     }
     return _dumped(
         {
@@ -337,7 +334,7 @@ def _cron_job(slot: Slot, account: Account) -> str:
             "spec": {
                 "schedule": slot.expression,
                 "timeZone": slot.zone.key,
-                # Without it, a CronJob that is resumed starts the run that it missed, at once and at any hour.
+                # Without it, a CronJob that is resumed starts a missed run at once, at any hour.
                 "startingDeadlineSeconds": int((slot.grace or _ANY_HOUR).total_seconds()),
                 "jobTemplate": {
                     "spec": {"template": {"metadata": {"labels": account.labels}, "spec": pod}},
