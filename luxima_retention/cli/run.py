@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.cli.common import Duration, Instant, Shard, Stopper, output_option, policy_type, sayer
+from luxima_retention.cli.common import (
+    Duration,
+    Instant,
+    Shard,
+    Stopper,
+    output_option,
+    policy_type,
+    readers_may_leave,
+    sayer,
+)
 from luxima_retention.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -105,10 +114,11 @@ def command(
     runner.check_named(context.obj.settings, options)
     with stopper.listening(), live:
         result = runner.run(context.obj.settings, options, hooks)
-    if output == "json":
-        click.echo(json.dumps(to_json(result), indent=2))
-    else:
-        render_run(result)
+    with readers_may_leave():
+        if output == "json":
+            click.echo(json.dumps(to_json(result), indent=2))
+        else:
+            render_run(result)
     skipped = if_locked == "skip" and result.exit_code is ExitCode.LOCKED
     return ExitCode.DONE if skipped else result.exit_code
 

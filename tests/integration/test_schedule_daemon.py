@@ -17,15 +17,6 @@ from tests.servers.command import Command, audit_log
 from tests.servers.process import free_ports, wait_until
 from tests.servers.programs import faketime_library
 
-OFF = dict.fromkeys(
-    (
-        f"LUXIMA_SCHEDULE__{name}"
-        for name in ("LOG_FILES", "SECURITY_EVENTS", "APPLICATION_LOGS", "METRICS", "APPLICATION_LOGS_SWEEP")
-    ),
-    "",
-)
-
-
 class Running:
     """A daemon under test, and what it says on stderr."""
 
@@ -33,7 +24,7 @@ class Running:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        given = {**OFF, "LUXIMA_SCHEDULE__HEALTH_PORT": str(self.port), **variables}
+        given = {"LUXIMA_SCHEDULE__HEALTH_PORT": str(self.port), **variables}
         self.process = command.start("--log-level", "info", "schedule", **given)
         self.lines = []
         self._readers = [

@@ -416,7 +416,9 @@ def test_the_next_runs_are_printed_in_both_clocks():
     assert len(lines) == 3
     for line in lines:
         assert re.fullmatch(
-            r"\S+T\S+:00Z  \w{3} \S+ \d\d:\d\d WIB  luxima-retention run \S+ --max-runtime 50m --if-locked skip", line
+            r"\S+T\S+:00Z  \w{3} \S+ \d\d:\d\d WIB"
+            r"  luxima-retention run \S+ --max-runtime 50m --if-locked skip",
+            line,
         )
     assert "run metrics" in lines[0]
 
