@@ -337,13 +337,12 @@ class Daemon:
         """Start what failed and may come late at any hour, if it is still due."""
         now = time.monotonic()
         with self._lock:
-            ready = [
-                name for name, (_, at) in self._failed.items() if at <= now and name not in self._children
-            ]
+            ready = [name for name, (_, at) in self._failed.items() if at <= now]
+            for name in ready:
+                self._failed[name] = (self._failed[name][0], float("inf"))
         for name in ready:
-            self._failed[name] = (self._failed[name][0], float("inf"))
             if self._due(state, self._slots[name]).run:
-                self._hooks.say("slot.tried_again", slot=name, failures=self._failed[name][0])
+                self._hooks.say("slot.tried_again", slot=name)
                 scheduler.add_job(self._run, args=[name], id=f"late-{name}", replace_existing=True)
 
     def _scheduler(self) -> BackgroundScheduler:

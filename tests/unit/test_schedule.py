@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import takewhile
@@ -17,8 +18,11 @@ from hypothesis import strategies as st
 
 from luxima_retention.cli import cli
 from luxima_retention.config.cronline import parse, previous, times
+from luxima_retention.core.clock import iso
 from luxima_retention.core.errors import ConfigurationError
-from luxima_retention.run.schedule import Daemon, Hooks, Slot, Trigger, due, slots, upcoming
+from luxima_retention.evidence.ledger import open_ledger
+from luxima_retention.run import runner
+from luxima_retention.run.schedule import Daemon, Due, Hooks, Slot, Trigger, due, slots, upcoming
 from tests.configured import settings_of
 
 JAKARTA = ZoneInfo("Asia/Jakarta")
@@ -351,6 +355,45 @@ def test_every_time_is_served_or_missed_and_none_is_both(last, seconds):
     found = due(slot("17 2 * * *"), last, now)
     passed = list(takewhile(lambda fire: fire <= now, slot("17 2 * * *").after(last)))
     assert len(found.missed) + found.run == len(passed)
+
+
+def weekly(directory):
+    """A policy that runs on Sundays, with a ledger file."""
+    (directory / "logs").mkdir()
+    sets = {"services": {"paths": [f"{directory}/logs/*.log"], "method": "rename", "missing_ok": True}}
+    return settings_of(
+        {
+            "ledger": {"path": str(directory / "ledger")},
+            "policies": {"log-files": {"sets": sets, "schedule": "2 7 * * sun"}},
+        }
+    )
+
+
+def test_a_weekly_policy_that_runs_on_time_leaves_nothing_missed_and_a_missed_week_is_one(tmp_path):
+    chosen = weekly(tmp_path)
+    (only,) = slots(chosen)
+    sundays = [fire for fire, _ in zip(only.after(YEAR[0]), range(12), strict=False)]
+
+    def run_at(instant):
+        options = runner.Options(policies=("log-files",))
+        result = runner.run(chosen, options, runner.Hooks(clock=lambda: instant.astimezone(UTC)))
+        assert result.exit_code == 0, result
+
+    def told(kind):
+        with closing(open_ledger("", chosen.ledger.path)) as ledger:
+            return [entry for entry in ledger.entries(policy="log-files") if entry.kind == kind]
+
+    for number, sunday in enumerate(sundays[:8], 1):
+        run_at(sunday + timedelta(seconds=40))
+        newest = told("run.completed")[-1].at
+        assert len(told("run.completed")) == number
+        assert told("slot.missed") == []
+        # The daemon sees it alike, up to the minute before the next one.
+        assert due(only, newest, sunday + timedelta(days=7) - MINUTE) == Due(since=newest)
+    run_at(sundays[10] + timedelta(seconds=40))
+    (missed,) = told("slot.missed")
+    assert missed.body["missed"] == 2
+    assert [missed.body["first"], missed.body["last"]] == [iso(sunday) for sunday in sundays[8:10]]
 
 
 def test_the_next_runs_of_all_slots_come_in_order():
