@@ -264,8 +264,8 @@ class Daemon:
         healthy = time.monotonic() - self._beat < _STALE
         coming = upcoming(tuple(self._slots.values()), self._hooks.clock(), 1)
         next_run = {"slot": coming[0][1].name, "at": iso(coming[0][0])} if coming else None
-        with self._lock:
-            told = {"running": sorted(self._children), "ended": dict(self._ended)}
+        # Without the lock: whoever starts a process may have to wait for the machine.
+        told = {"running": sorted(list(self._children)), "ended": dict(self._ended)}  # noqa: C414 - a copy
         return healthy, {
             "role": self._role,
             "reason": self._reason,

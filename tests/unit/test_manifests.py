@@ -652,6 +652,14 @@ def test_what_the_pods_would_not_have_or_a_cluster_not_take_is_refused(
         manifests(with_settings(tmp_path, text, secrets))
 
 
+def test_without_a_database_there_is_only_a_crontab(tmp_path):
+    """Each pod would begin a ledger file of its own."""
+    text = '[ledger]\npath = "/var/lib/ledger"\n[prometheus]\nurls = ["http://p:9090"]'
+    made = manifests(with_settings(tmp_path, text, {}))
+    assert set(made) == {"crontab"}
+    assert [given["policies"] for _, (_, given) in lines_of(made["crontab"])] == [("metrics",)]
+
+
 def test_without_anything_to_run_nothing_is_written(tmp_path):
     with pytest.raises(ConfigurationError, match="nothing is scheduled"):
         manifests(with_settings(tmp_path, "", {}))

@@ -38,6 +38,8 @@ _ANY_HOUR = timedelta(days=6)
 _ATTEMPTS, _SPARE = 3, timedelta(minutes=30)
 #: a CronJob's name at most: its Jobs have eleven characters more
 _LONGEST = 52
+#: what else is mounted; see defaults.yaml
+_MOUNTS = ("/etc/luxima-retention", "/run/secrets/luxima-retention", "/tmp")  # noqa: S108 - of the pods
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -69,9 +71,12 @@ def manifests(configuration: Configuration) -> dict[str, str]:
     Args:
         configuration: in force; secrets come from secret files or the environment, all else from the file.
 
+    Returns:
+        Texts by path. Without ``database.dsn`` the crontab only: no pod keeps a ledger in a file.
+
     Raises:
-        ConfigurationError: nothing is scheduled, a name is none that a cluster takes, or the pods would not
-            have these settings.
+        ConfigurationError: nothing is scheduled, a cluster would not take a name, or the pods would not have
+            these settings.
     """
     settings, chosen = configuration.settings, slots(configuration.settings)
     if not chosen:
@@ -83,6 +88,9 @@ def manifests(configuration: Configuration) -> dict[str, str]:
                 f"name the policy with at most {_LONGEST} small letters, digits and hyphens",
             )
     accounts = _accounts(settings, chosen, _secrets(configuration))
+    if settings.database.dsn is None:
+        # A ledger in a file is for machines: each pod would begin one anew.
+        return {"crontab": MARK + _crontab(settings, chosen)}
     written = {
         "base/kustomization.yaml": _kustomization(chosen),
         "base/namespace.yaml": _template("namespace.yaml"),
@@ -170,8 +178,9 @@ def _secrets(configuration: Configuration) -> tuple[str, ...]:
             f"put it into a secret file named {_file_name(name)}",
         )
     for name in sorted(configuration.origins.keys() - secret - written):
+        setting, origin = name.replace("<short>", "tables"), configuration.origin(name)
         raise ConfigurationError(
-            f"{name} comes from the {configuration.origin(name)}, and the pods would not have it",
+            f"{setting} comes from the {origin}, and the pods would not have it",
             "write it into the settings file",
         )
     return tuple(sorted(secret))
@@ -313,10 +322,20 @@ def _defaults(settings: Settings) -> str:
     # YAML for a cluster, and nothing in it comes from outside of the settings.
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # noqa: S701
     deadline = settings.schedule.max_runtime * _ATTEMPTS + _SPARE
-    key = PurePosixPath(settings.ledger.key_file) if settings.ledger.key_file else None
     return environment.from_string(_template("defaults.yaml")).render(
-        key=key, deadline=int(deadline.total_seconds())
+        key=_key(settings.ledger.key_file), deadline=int(deadline.total_seconds())
     )
+
+
+def _key(file: str) -> dict[str, str] | None:
+    """Where the ledger's key is mounted, and its name there."""
+    path = PurePosixPath(file)
+    if file and (not path.is_absolute() or str(path.parent) in {"/", *_MOUNTS}):
+        raise ConfigurationError(
+            f"ledger.key_file is {file}, and pods mount the key as a directory of its own",
+            "name a file in another directory, such as /run/secrets/ledger-key/ledger.pem",
+        )
+    return {"directory": str(path.parent), "name": path.name} if file else None
 
 
 def _cron_job(slot: Slot, account: Account) -> str:
