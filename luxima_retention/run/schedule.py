@@ -42,8 +42,6 @@ _TICK = 3.0
 _STALE = 60.0
 #: seconds until a report that failed is tried again: twice as many each time, up to the longest
 _RETRY, _LONGEST_RETRY = 600.0, 6 * 3600.0
-#: how far a clock goes back without anybody taking notice
-_SET_BACK = timedelta(minutes=1)
 #: runs that are looked at for the longest time between two: more than a year of days
 _SAMPLED = 400
 #: entries that tell that a slot was served, or that it is known to have been missed
@@ -309,11 +307,10 @@ class Daemon:
                 if self._recall(state, slot):
                     scheduler.add_job(self._run, args=[slot.name], id=f"late-{slot.name}")
             self._become("leader")
-            seen = self._hooks.clock()
             while not self._hooks.stopping():
                 lease.check()
                 self._beat = time.monotonic()
-                seen = self._watch_clock(scheduler, seen)
+                self._watch_clock(scheduler)
                 self._try_again(state, scheduler)
                 self._hooks.wait(_TICK)
         except LeaseLost as error:
@@ -322,16 +319,18 @@ class Daemon:
             # Runs that are under way have leases of their own; nobody waits for them here.
             scheduler.shutdown(wait=False)
 
-    def _watch_clock(self, scheduler: BackgroundScheduler, seen: datetime) -> datetime:
-        """Look at the calendar again; one that was set back would else wait for the times of its future."""
-        now = self._hooks.clock()
-        if now < seen - _SET_BACK:
-            self._hooks.say("schedule.clock_set_back", seconds=round((seen - now).total_seconds()))
-            for slot in self._slots.values():
-                scheduler.modify_job(slot.name, next_run_time=next(slot.after(now)).astimezone(UTC))
+    def _watch_clock(self, scheduler: BackgroundScheduler) -> None:
+        """Look at the calendar again: clocks are set back, and machines sleep."""
+        for slot in self._slots.values():
+            # Read before the clock, so that a run that starts meanwhile does not look like one.
+            planned = scheduler.get_job(slot.name).next_run_time
+            coming = next(slot.after(self._hooks.clock())).astimezone(UTC)
+            if planned > coming:
+                # It had gone on to the times of a future that is none any more, and would wait for them.
+                self._hooks.say("schedule.clock_set_back", slot=slot.name, planned=iso(planned))
+                scheduler.modify_job(slot.name, next_run_time=coming)
         # It sleeps by a clock that stands still while the machine does.
         scheduler.wakeup()
-        return now
 
     def _try_again(self, state: State, scheduler: BackgroundScheduler) -> None:
         """Start what failed and may come late at any hour, if it is still due."""

@@ -1,4 +1,4 @@
-"""CronJobs, crontab and daemon from one settings file, with a policy that was added there and nowhere else."""
+"""CronJobs, crontab and daemon from one settings file, with a policy that was added there only."""
 
 from __future__ import annotations
 

@@ -317,7 +317,7 @@ def test_a_clock_that_was_wrong_for_a_while_and_is_set_back_skips_no_time(tmp_pa
     daemon.expect("slot.skipped")
     assert wait_until(lambda: daemon.health()["next"]["at"].startswith("2036-05-06"))
     clock.set(2026, 1, 31, 23, 59, 50)
-    daemon.expect("schedule.clock_set_back")
+    assert daemon.expect("schedule.clock_set_back")["planned"].startswith("2036-05-06")
     begun = daemon.expect("run.begun")
     assert begun["timestamp"].startswith("2026-02-01T00:0")
     assert daemon.expect("run.ended")["exit_code"] == 0
