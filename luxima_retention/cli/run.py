@@ -23,6 +23,7 @@ from luxima_retention.cli.common import (
     readers_may_leave,
     sayer,
 )
+from luxima_retention.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from luxima_retention.core.plan import Plan
@@ -48,6 +49,12 @@ if TYPE_CHECKING:
 @click.option("--shard", type=Shard(), help="This process does part I of N (application-logs, --sweep).")
 @click.option("--sweep", is_flag=True, help="Also walk all chunks of Loki's bucket (application-logs).")
 @click.option("--rotate-now", is_flag=True, help="Rotate whatever the schedule says (log-files).")
+@click.option(
+    "--if-locked",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    help="Exit with 5, or with 0, where another run works on the policy.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
 @output_option
 @click.pass_context
@@ -67,6 +74,7 @@ def command(
     shard: tuple[int, int] | None,
     sweep: bool,
     rotate_now: bool,
+    if_locked: str,
     yes: bool,
     output: str,
 ) -> int:
@@ -112,7 +120,8 @@ def command(
             click.echo(json.dumps(to_json(result), indent=2))
         else:
             render_run(result)
-    return result.exit_code
+    skipped = if_locked == "skip" and result.exit_code is ExitCode.LOCKED
+    return ExitCode.DONE if skipped else result.exit_code
 
 
 def _fraction(text: str | None) -> Decimal | None:

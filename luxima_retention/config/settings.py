@@ -215,6 +215,10 @@ class ScheduleSettings(Section):
         description="How late a run may still start; after that it is recorded as missed, and waits for the"
         " next time.",
     )
+    shutdown: Duration = Field(
+        timedelta(seconds=80),
+        description="How long the daemon waits for its runs after SIGTERM before it kills them.",
+    )
     health_host: str = Field("127.0.0.1", description="Address that answers /healthz of the daemon.")
     health_port: int = Field(8086, ge=0, le=65535, description="Its port; 0 takes a free one.")
 

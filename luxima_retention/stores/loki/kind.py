@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from luxima_retention.config.connections import s3_access
+from luxima_retention.config.connections import s3_access, s3_ports, url_ports
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.stores.kind import ExtraRun, Kind, Opening, Target
 
@@ -45,8 +44,7 @@ def _extra_runs(policy: Policy) -> tuple[ExtraRun, ...]:
 
 
 def _ports(policy: Policy) -> frozenset[int]:
-    url = urlsplit(policy.options.url)
-    return frozenset({443, *((url.port or (443 if url.scheme == "https" else 80),) if url.hostname else ())})
+    return s3_ports(policy.settings.s3_named(policy.options.s3)) | url_ports(policy.options.url)
 
 
 KIND = Kind(

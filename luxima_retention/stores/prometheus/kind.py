@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
+from luxima_retention.config.connections import url_ports
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.stores.kind import Kind, Opening, Target
 from luxima_retention.stores.prometheus.options import PrometheusPolicy
@@ -17,11 +16,6 @@ def _targets(policy: Policy, _opening: Opening) -> tuple[Target, ...]:
     return tuple((store.url, lambda store=store: store) for store in open_prometheus(policy.options))
 
 
-def _ports(policy: Policy) -> frozenset[int]:
-    urls = [urlsplit(url) for url in policy.options.urls]
-    return frozenset(url.port or (443 if url.scheme == "https" else 80) for url in urls)
-
-
 KIND = Kind(
     name="prometheus",
     settings=PrometheusPolicy,
@@ -30,6 +24,6 @@ KIND = Kind(
     targets=_targets,
     disposition=lambda _archives: "check only",
     checks_only=True,
-    ports=_ports,
+    ports=lambda policy: url_ports(*policy.options.urls),
     method={"id": "Tidak ada pemusnahan: hanya diperiksa", "en": "No destruction: checked only"},
 )

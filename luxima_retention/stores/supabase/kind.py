@@ -5,12 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from luxima_retention.config.connections import url_ports
 from luxima_retention.config.settings import PolicyConfig, TableSettings
 from luxima_retention.stores.kind import Kind, Opening, TableTarget, Target
 
 if TYPE_CHECKING:
     from luxima_retention.core.protocol import Surveyable
 from luxima_retention.stores.supabase.options import SupabasePolicy
+
+#: the platform's own API, which tells what it keeps
+_MANAGEMENT = "https://api.supabase.com"
 
 Policy = PolicyConfig[SupabasePolicy]
 
@@ -85,6 +89,7 @@ KIND = Kind(
     archives=True,
     database=lambda policy: policy.options.database if policy.options.tables else None,
     tables=_tables,
+    ports=lambda policy: url_ports(policy.options.url, _MANAGEMENT if policy.options.project_ref else ""),
     method={
         "id": "Penghapusan baris basis data, bertahap",
         "en": "Deletion of database rows, in batches",
