@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from luxima_retention.run.engine import Target
 
 
-def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:  # noqa: ARG001 - it only ever reads
+def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:
     from luxima_retention.stores.prometheus.store import open_prometheus
 
-    return tuple((store.url, lambda store=store: store) for store in open_prometheus(settings.prometheus))
+    stores = open_prometheus(settings.prometheus, opening.deadline)
+    return tuple((store.url, lambda store=store: store) for store in stores)
 
 
 JOB = Job(

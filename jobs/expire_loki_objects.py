@@ -26,6 +26,7 @@ def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:
             read_only=opening.read_only,
             sweep=opening.sweep,
             shard=opening.shard,
+            deadline=opening.deadline,
         )
 
     return ((f"s3://{','.join(settings.loki.buckets)}", opened),)

@@ -18,7 +18,7 @@ def _targets(settings: Settings, opening: Opening) -> tuple[Target, ...]:
     supabase = settings.supabase
     platform: tuple[Target, ...] = ()
     if supabase.project_ref:
-        platform = ((f"supabase:{supabase.project_ref}", lambda: _platform(settings)),)
+        platform = ((f"supabase:{supabase.project_ref}", lambda: _platform(settings, opening)),)
     if not (supabase.dsn or supabase.url):
         return platform
     return (*((table.table, _opener(settings, opening, table)) for table in supabase.tables), *platform)
@@ -47,22 +47,29 @@ def _over_dsn(settings: Settings, opening: Opening, table: TableSettings) -> Sur
 
 
 def _over_https(settings: Settings, opening: Opening, table: TableSettings) -> Surveyable:
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.io.http import Http
     from luxima_retention.stores.supabase.client import Client
     from luxima_retention.stores.supabase.store import PostgrestStore
 
     supabase = settings.supabase
     key = supabase.key.get_secret_value() if supabase.key else ""
-    client = Client(supabase.url, lambda: key, timeout=supabase.timeout, ca_file=supabase.ca_file)
+    there = endpoint(
+        supabase.url, supabase.http, setting="supabase.url", options="supabase.http", proxied=True
+    )
+    client = Client(Http(there, opening.deadline), lambda: key, opening.deadline)
     return PostgrestStore(client, table.table, key_columns=table.key_columns, archives=opening.archives)
 
 
-def _platform(settings: Settings) -> Surveyable:
-    from luxima_retention.stores.supabase.platform import SupabasePlatform
+def _platform(settings: Settings, opening: Opening) -> Surveyable:
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.io.http import Http
+    from luxima_retention.stores.supabase.platform import API, SupabasePlatform
 
-    supabase = settings.supabase
-    token = supabase.management_token.get_secret_value() if supabase.management_token else ""
+    supabase, options = settings.supabase, "supabase.management_http"
+    there = endpoint(API, supabase.management_http, setting=options, options=options, proxied=True)
     names = tuple(table.table for table in supabase.tables)
-    return SupabasePlatform(supabase.project_ref, lambda: token, tables=names)
+    return SupabasePlatform(supabase.project_ref, Http(there, opening.deadline), tables=names)
 
 
 def _dimensions(settings: Settings) -> frozenset[str]:

@@ -12,13 +12,13 @@ import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
+from luxima_retention.config.addresses import Dsn, Url
 from luxima_retention.config.cronline import parse as parse_cron
 from luxima_retention.config.matrix import BY_KEY
 from luxima_retention.core.durations import parse_duration
@@ -59,15 +59,6 @@ def _bucket(value: str) -> str:
 
 
 Bucket = Annotated[str, AfterValidator(_bucket)]
-
-
-def _check_address(setting: str, url: str) -> None:
-    """``https://host/prefix``, with neither credentials nor a query in it."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"{setting} must begin with http:// or https:// and end with host or path")
-    if parts.username or parts.password:
-        raise ValueError(f"{setting} has credentials in it: they have settings of their own")
 
 
 class PolicySettings(Section):
@@ -154,6 +145,46 @@ def _json(value: object) -> object:
     return json.loads(value) if isinstance(value, str) else value
 
 
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class HttpSettings(Section):
+    """``<section>.http``: how an HTTP endpoint is reached; every endpoint has these options."""
+
+    username: str = Field("", pattern=r"^[^:\r\n]*$", description="User name for basic authentication.")
+    password: SecretStr | None = Field(None, description="Password of username.")
+    password_file: str = Field("", description="File with the password, read for each request.")
+    bearer_token: SecretStr | None = Field(None, description="Bearer token, where no username is set.")
+    bearer_token_file: str = Field(
+        "", description="File with the bearer token, read for each request; it may be rotated."
+    )
+    headers: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_json)] = Field(
+        {}, description="More headers, such as X-Scope-OrgID; JSON in the environment."
+    )
+    headers_file: str = Field(
+        "", description="File with more headers, one a line as Name: value; read for each request."
+    )
+    ca_file: str = Field("", description="PEM file of the CA that signed the server's certificate.")
+    timeout: float = Field(30.0, gt=0, le=300, description="Seconds that one request may take in all.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        given = (self.password, self.password_file, self.bearer_token, self.bearer_token_file)
+        if sum(map(bool, given)) > 1:
+            raise ValueError("takes one of password, password_file, bearer_token and bearer_token_file")
+        if bool(self.username) != bool(self.password or self.password_file):
+            raise ValueError("username and password (or password_file) go together")
+        if wrong := [name for name in self.headers if not _HEADER.fullmatch(name)]:
+            raise ValueError(f"{wrong[0]!r} is not a valid name of a header")
+        if any(map(bool, given)) and "authorization" in {name.lower() for name in self.headers}:
+            raise ValueError("takes either a header Authorization or a password or token")
+        return self
+
+
+def _http(description: str) -> Any:
+    return Field(default_factory=HttpSettings, description=description)
+
+
 class LokiPeriodSettings(Section):
     """One entry of Loki's own ``schema_config``."""
 
@@ -171,7 +202,7 @@ class LokiSettings(Section):
     buckets: Annotated[tuple[Bucket, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Buckets of all schema periods, as in Loki's bucketnames and named stores."
     )
-    endpoint_url: str = Field("", description="Address of an S3 service other than AWS.")
+    endpoint_url: Url = Field("", description="Address of an S3 service other than AWS.")
     region: str = Field("", description="Region of the buckets; empty leaves it to the AWS defaults.")
     access_key_id: SecretStr | None = Field(
         None, description="Access key; empty leaves it to the AWS defaults."
@@ -194,7 +225,8 @@ class LokiSettings(Section):
     tenant_days: Annotated[dict[str, Days], NoDecode, BeforeValidator(_json)] = Field(
         {}, description="Tenants that keep their logs longer than the policy: days by tenant."
     )
-    url: str = Field("", description="Address of Loki, best of its compactor, to read its configuration.")
+    url: Url = Field("", description="Address of Loki, best of its compactor, to read its configuration.")
+    http: HttpSettings = _http("How loki.url is reached.")
     offline: bool = Field(
         False,
         description="No Loki reads these buckets: both phases run at once. Refused when loki.url answers.",
@@ -216,8 +248,6 @@ class LokiSettings(Section):
     def _complete(self) -> Self:
         if self.grace is not None and self.grace < timedelta(hours=2):
             raise ValueError("loki.grace is less than 2h: queries may still read what is about to go")
-        if self.url:
-            _check_address("loki.url", self.url)
         starts = [period.start for period in self.periods]
         if starts != sorted(set(starts)):
             raise ValueError("loki.periods must be in the order of their start, each day once")
@@ -279,16 +309,16 @@ class SupabaseSettings(Section):
         description="Tables of security events, such as app.security_events or auth.audit_log_entries; each a"
         " name, or a table of its own with the settings of audit_log.",
     )
-    dsn: SecretStr | None = Field(
+    dsn: Dsn | None = Field(
         None, description="Connection string of the job's role: the server itself or a session pooler."
     )
-    owner_dsn: SecretStr | None = Field(
+    owner_dsn: Dsn | None = Field(
         None, description="Connection string of the tables' owner there, for migrate only."
     )
     job_role: Column = Field(
         "luxima_retention", description="Role of supabase.dsn; migrate gives it its rights."
     )
-    url: str = Field(
+    url: Url = Field(
         "", description="Address of PostgREST, https://REF.supabase.co/rest/v1, where no DSN can be reached."
     )
     key: SecretStr | None = Field(
@@ -298,11 +328,10 @@ class SupabaseSettings(Section):
         "",
         description="Role that supabase.key stands for; migrate lets it call the functions over PostgREST.",
     )
-    ca_file: str = Field("", description="PEM file of the CA that signed the certificate of supabase.url.")
-    timeout: float = Field(30.0, gt=0, le=300, description="Seconds to wait for an answer of supabase.url.")
+    http: HttpSettings = _http("How supabase.url is reached, besides supabase.key.")
     project_ref: str = Field("", description="Reference of the project, to ask the platform what it keeps.")
-    management_token: SecretStr | None = Field(
-        None, description="Access token of the Management API that may read the project."
+    management_http: HttpSettings = _http(
+        "How the Management API is reached; its bearer_token may read the project."
     )
 
     @model_validator(mode="after")
@@ -311,19 +340,18 @@ class SupabaseSettings(Section):
             raise ValueError("supabase takes one transport: dsn or url")
         if (self.dsn or self.url) and not self.tables:
             raise ValueError("supabase.tables names no table to trim")
-        if self.url:
-            _check_address("supabase.url", self.url)
-            if self.key is None:
-                raise ValueError("supabase.key is required with supabase.url")
-        if bool(self.project_ref) != bool(self.management_token):
-            raise ValueError("supabase.project_ref and supabase.management_token go together")
+        if self.url and self.key is None:
+            raise ValueError("supabase.key is required with supabase.url")
+        token = self.management_http.bearer_token or self.management_http.bearer_token_file
+        if bool(self.project_ref) != bool(token):
+            raise ValueError("supabase.project_ref and supabase.management_http.bearer_token go together")
         return self
 
 
 class PrometheusSettings(Section):
     """``prometheus``: the replicas whose retention is checked."""
 
-    urls: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+    urls: Annotated[tuple[Url, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Addresses of the Prometheus servers, each replica by itself, with its path prefix."
     )
     mode: Literal["minimum", "maximum", "exact"] = Field(
@@ -331,32 +359,23 @@ class PrometheusSettings(Section):
         description="What the period promises: minimum (nothing younger goes), maximum (nothing older"
         " stays) or exact (both, give or take one block).",
     )
-    username: str = Field("", description="User name for basic authentication.")
-    password: SecretStr | None = Field(None, description="Password of prometheus.username.")
-    password_file: str = Field(
-        "", description="File with the password of prometheus.username, read for each request."
-    )
-    bearer_token: SecretStr | None = Field(None, description="Bearer token, when no user name is set.")
-    bearer_token_file: str = Field(
-        "", description="File with the bearer token, read for each request; it may be rotated."
-    )
-    ca_file: str = Field("", description="PEM file of the CA that signed the servers' certificates.")
-    timeout: float = Field(
-        10.0, gt=0, le=300, description="Seconds to wait for a connection and for each further byte."
-    )
+    http: HttpSettings = _http("How prometheus.urls are reached.")
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        for url in self.urls:
-            _check_address("prometheus.urls", url)
-        if bool(self.username) != bool(self.password or self.password_file):
-            raise ValueError("prometheus.username and prometheus.password (or password_file) go together")
-        given = (self.password, self.password_file, self.bearer_token, self.bearer_token_file)
-        if sum(map(bool, given)) > 1:
-            raise ValueError(
-                "prometheus takes one of password, password_file, bearer_token, bearer_token_file"
-            )
-        return self
+
+class TempoSettings(Section):
+    """``tempo``: the Tempo whose retention is checked."""
+
+    url: Url = Field(
+        "",
+        description="Address of Tempo itself, of the process that applies retention: compactor in 2.x,"
+        " backend-worker in 3.x.",
+    )
+    http: HttpSettings = _http("How tempo.url is reached.")
+    mode: Literal["minimum", "maximum", "exact"] = Field(
+        "exact",
+        description="What the period promises: minimum (nothing younger goes), maximum (nothing older"
+        " stays) or exact (both).",
+    )
 
 
 def _zone(value: str) -> str:
@@ -393,7 +412,7 @@ class RotationHookSettings(Section):
 
     pid_file: str = Field("", description="File with the number of the process that gets the signal.")
     signal: str = Field("HUP", pattern=r"^[A-Z0-9]+$", description="The signal for pid_file: HUP, USR1.")
-    url: str = Field("", description="Address that gets a POST with the paths as JSON.")
+    url: Url = Field("", description="Address that gets a POST with the paths as JSON.")
     run: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_json)] = Field(
         (),
         description="A program with its arguments, never a shell; {path} and {rotated} as whole arguments are"
@@ -410,8 +429,6 @@ class RotationHookSettings(Section):
     def _complete(self) -> Self:
         if sum(map(bool, (self.pid_file, self.url, self.run))) != 1:
             raise ValueError("a hook is one of pid_file, url and run")
-        if self.url:
-            _check_address("url", self.url)
         return self
 
 
@@ -560,7 +577,7 @@ class ArchiveSettings(Section):
     retention_days: Days | None = Field(
         None, description="Days that an archive is kept after it was written; required with archive.url."
     )
-    endpoint_url: str = Field("", description="Address of an S3 service other than AWS.")
+    endpoint_url: Url = Field("", description="Address of an S3 service other than AWS.")
     region: str = Field("", description="Region of the S3 bucket; empty leaves it to the AWS defaults.")
     access_key_id: SecretStr | None = Field(
         None, description="Access key for the archive's bucket; empty leaves it to the AWS defaults."
@@ -599,10 +616,10 @@ class LedgerSettings(Section):
     public_key: str = Field(
         "", description="The verifier key (origin+id+key) that checkpoints must be signed with; pins it."
     )
-    anchors: tuple[str, ...] = Field(
+    anchors: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Places that keep each checkpoint: file:///directory or s3://bucket/prefix."
     )
-    endpoint_url: str = Field("", description="Address of an S3 service other than AWS, for anchors.")
+    endpoint_url: Url = Field("", description="Address of an S3 service other than AWS, for anchors.")
     region: str = Field(
         "", description="Region of the anchors' buckets; empty leaves it to the AWS defaults."
     )
@@ -626,10 +643,10 @@ class LedgerSettings(Section):
 class DatabaseSettings(Section):
     """``database``: PostgreSQL with schema ``retention``: ledger, holds, leases; and the audit log."""
 
-    dsn: SecretStr | None = Field(
+    dsn: Dsn | None = Field(
         None, description="Connection string of the job's role: postgresql://role@host:5432/database."
     )
-    owner_dsn: SecretStr | None = Field(
+    owner_dsn: Dsn | None = Field(
         None, description="Connection string of an owner, for migrate, and for detaching partitions."
     )
     job_role: Column = Field(
@@ -731,18 +748,13 @@ class ReportSettings(Section):
 class TelemetrySettings(Section):
     """``telemetry``: what a run tells the stack that watches; it never decides how a run ends."""
 
-    pushgateway_url: str = Field("", description="Pushgateway that takes the metrics of each real run.")
-    otlp_url: str = Field(
+    pushgateway_url: Url = Field("", description="Pushgateway that takes the metrics of each real run.")
+    pushgateway_http: HttpSettings = _http("How telemetry.pushgateway_url is reached.")
+    otlp_url: Url = Field(
         "",
         description="OTLP/HTTP collector, such as Tempo on port 4318, that takes a trace of each real run.",
     )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        for name in ("pushgateway_url", "otlp_url"):
-            if url := getattr(self, name):
-                _check_address(f"telemetry.{name}", url)
-        return self
+    otlp_http: HttpSettings = _http("How telemetry.otlp_url is reached.")
 
 
 class Settings(Section):
@@ -756,6 +768,7 @@ class Settings(Section):
     loki: LokiSettings = Field(default_factory=LokiSettings, description="Loki's buckets.")
     supabase: SupabaseSettings = Field(default_factory=SupabaseSettings, description="Supabase.")
     prometheus: PrometheusSettings = Field(default_factory=PrometheusSettings, description="Prometheus.")
+    tempo: TempoSettings = Field(default_factory=TempoSettings, description="Tempo.")
     rotation: RotationSettings = Field(default_factory=RotationSettings, description="Log files.")
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Metrics and traces.")

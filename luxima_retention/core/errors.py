@@ -97,6 +97,12 @@ class LeaseHeld(RetentionError):  # noqa: N818 - not a fault: somebody else is a
     exit_code = ExitCode.LOCKED
 
 
+class RunStopped(RetentionError):  # noqa: N818 - the end that was asked for
+    """The time budget is used up, or somebody asked for the end, while something was waited for."""
+
+    exit_code = ExitCode.STOPPED
+
+
 class LeaseLost(RetentionError):  # noqa: N818 - the event, not the class, is the error
     """The lease went to another run while this one was at work; the open batch was rolled back."""
 

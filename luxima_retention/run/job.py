@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from luxima_retention.config.matrix import BY_NAME
 from luxima_retention.core.clock import Clock, system_clock
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
@@ -27,6 +28,7 @@ class Opening:
         shard: ``(I, N)``: this process does the part ``I`` of ``N``.
         rotate_now: rotate whatever the schedule says.
         clock: the program's.
+        deadline: of the run.
     """
 
     read_only: bool = True
@@ -35,6 +37,7 @@ class Opening:
     shard: tuple[int, int] | None = None
     rotate_now: bool = False
     clock: Clock = system_clock
+    deadline: Deadline = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from luxima_retention.config.matrix import BY_NAME, MATRIX
 from luxima_retention.core.clock import Clock, system_clock
+from luxima_retention.core.deadline import Deadline
 from luxima_retention.core.errors import ConfigurationError, ExitCode, RetentionError
 from luxima_retention.core.guards import Limits
 from luxima_retention.core.results import Outcome, PolicyResult, RunResult, preceded
@@ -179,6 +180,7 @@ def opening_of(settings: Settings, options: Options, policy: Policy, environment
         shard=options.shard,
         rotate_now=options.rotate_now,
         clock=environment.clock,
+        deadline=Deadline(ends=environment.deadline, stopping=environment.stopping, sleep=environment.wait),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from luxima_retention.core.deadline import UNLIMITED, Deadline
+
 if TYPE_CHECKING:
     from luxima_retention.config.settings import LokiSettings
     from luxima_retention.core.clock import Clock
@@ -20,16 +22,17 @@ def open_loki(
     read_only: bool,
     sweep: bool = False,
     shard: tuple[int, int] | None = None,
+    deadline: Deadline = UNLIMITED,
 ) -> Surveyable:
     """The store of these settings; a mere check where Loki's own compactor deletes.
 
     Raises:
         StoreError: Loki's configuration cannot be read.
-        ConfigurationError: ``loki.state_url`` names no place.
+        ConfigurationError: ``loki.state_url`` names no place, or a file of ``loki.http`` cannot be read.
     """
     from luxima_retention.io.objects import Access, open_objects
     from luxima_retention.stores.loki.bucket import Buckets, WritableBuckets
-    from luxima_retention.stores.loki.owner import CompactorStore, Loki, findings
+    from luxima_retention.stores.loki.owner import CompactorStore, findings
     from luxima_retention.stores.loki.store import LokiStore
 
     key, secret = settings.access_key_id, settings.secret_access_key
@@ -43,7 +46,7 @@ def open_loki(
     buckets = kind(
         settings.buckets, settings.object_prefix, settings.chunk_delimiter, access, settings.index_path
     )
-    loki = Loki(settings.url) if settings.url else None
+    loki = _loki(settings, deadline) if settings.url else None
     if loki is not None and not settings.offline and loki.deletes():
         return CompactorStore(loki, buckets)
     return LokiStore(
@@ -55,6 +58,16 @@ def open_loki(
         findings=lambda request: tuple(
             findings(loki, buckets, offline=settings.offline, retention_days=request.retention_days)
         ),
+    )
+
+
+def _loki(settings: LokiSettings, deadline: Deadline) -> Loki:
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.io.http import Http
+    from luxima_retention.stores.loki.owner import Loki
+
+    return Loki(
+        Http(endpoint(settings.url, settings.http, setting="loki.url", options="loki.http"), deadline)
     )
 
 
