@@ -38,7 +38,10 @@ _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 120.0
 #: Answers that pass by themselves (RFC 9110, sections 15.5 and 15.6; RFC 6585, section 4).
 PASSING = frozenset({429, 502, 503, 504})
+_OK = 200
 _TOO_MANY = 429
+#: Without one of these the end of an answer is the end of the connection, whatever broke it (RFC 9112, 6.3).
+_LENGTH = frozenset({"content-length", "transfer-encoding"})
 
 
 def _no_headers() -> Mapping[str, str]:
@@ -309,7 +312,7 @@ class Http:
                 f"{answer.url} redirects to another address, which is not followed",
                 f"set {setting} to the address that answers itself",
             )
-        if answer.status != 200:  # noqa: PLR2004 - OK
+        if answer.status != _OK:
             raise StoreError(f"{answer.url} answers {answer.status}", f"check {setting}")
 
 
@@ -394,6 +397,8 @@ class _Call(threading.Thread):
         with self._ask() as response:
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise StoreError(f"{self.url} answers compressed, which was not asked for")
+            if response.status_code == _OK and not _LENGTH & {name.lower() for name in response.headers}:
+                raise StoreError(f"{self.url} does not say how long its answer is, so it may be cut short")
             body = b"".join(self._blocks(response))
             return Answer(url=self.url, status=response.status_code, headers=response.headers, body=body)
 

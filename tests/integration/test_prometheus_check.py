@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 from luxima_retention.config.settings import PrometheusSettings
 from luxima_retention.core.errors import ConfigurationError, ExitCode, StoreError
 from luxima_retention.core.plan import Request, cutoff_at
-from luxima_retention.stores.prometheus.store import PrometheusStore, open_prometheus
+from luxima_retention.stores.prometheus.store import open_prometheus
 from luxima_retention.stores.prometheus.verdict import Mode
 from tests.servers.process import Process, free_ports, listening, scratch, wait_until
 from tests.servers.programs import find_program
@@ -31,9 +31,14 @@ def request(days=60):
 
 def survey(url, *, days=60, mode=Mode.EXACT, **settings):
     """The survey of one replica through the settings, as the job makes it."""
-    (store,) = open_prometheus(PrometheusSettings(urls=(url,), mode=mode, **settings))
+    (store,) = open_prometheus(PrometheusSettings(urls=(url,), mode=mode, http=settings))
     with closing(store):
         return store.survey(request(days))
+
+
+def opened(url):
+    (store,) = open_prometheus(PrometheusSettings(urls=(url,)))
+    return store
 
 
 @pytest.fixture
@@ -110,11 +115,11 @@ def test_each_replica_is_asked_by_itself(prometheus_factory):
 
 def test_external_labels_tell_replicas_apart(prometheus_factory):
     config = "global:\n  scrape_interval: 1h\n  external_labels: {replica: a, cluster: production}\n"
-    with closing(PrometheusStore(prometheus_factory(config=config).url)) as store:
+    with closing(opened(prometheus_factory(config=config).url)) as store:
         assert store.identity().fingerprint == "cluster=production,replica=a"
         assert store.preflight(request()) == ()
         assert abs(store.clock() - datetime.now(UTC)) < timedelta(seconds=3)
-    with closing(PrometheusStore(prometheus_factory().url)) as store:
+    with closing(opened(prometheus_factory().url)) as store:
         assert [finding.code for finding in store.preflight(request())] == ["no-external-labels"]
 
 
@@ -345,7 +350,7 @@ def test_the_bearer_token_is_read_anew_for_each_request(tmp_path):
     token.write_text("first\n")
     with answering() as stub:
         (store,) = open_prometheus(
-            PrometheusSettings(urls=(stub.url,), bearer_token_file=str(token), timeout=5)
+            PrometheusSettings(urls=(stub.url,), http={"bearer_token_file": str(token)})
         )
         store.clock()
         token.write_text("second\n")
@@ -355,7 +360,8 @@ def test_the_bearer_token_is_read_anew_for_each_request(tmp_path):
 
 
 def test_a_token_file_that_is_not_there_is_said_at_once(tmp_path):
-    settings = PrometheusSettings(urls=("http://127.0.0.1:9",), bearer_token_file=str(tmp_path / "token"))
+    there = {"bearer_token_file": str(tmp_path / "token")}
+    settings = PrometheusSettings(urls=("http://127.0.0.1:9",), http=there)
     with pytest.raises(ConfigurationError, match="cannot be read"):
         open_prometheus(settings)
 
@@ -375,10 +381,13 @@ def test_a_netrc_and_proxies_of_the_environment_have_no_part(tmp_path, monkeypat
         {"urls": ("http://user:secret@prometheus:9090",)},
         {"urls": ("prometheus:9090",)},
         {"urls": ("http://prometheus:9090/?token=secret",)},
-        {"username": "retention"},
-        {"bearer_token": "a", "bearer_token_file": "b"},
+        {"http": {"username": "retention"}},
+        {"http": {"bearer_token": "secret", "bearer_token_file": "b"}},
+        {"http": {"username": "a:secret", "password": "secret"}},
+        {"http": {"bearer_token": "secret", "headers": {"authorization": "secret"}}},
+        {"http": {"headers": {"a b": "secret"}}},
         {"mode": "about"},
-        {"timeout": 0},
+        {"http": {"timeout": 0}},
         {"url": "http://prometheus:9090"},
     ],
 )
