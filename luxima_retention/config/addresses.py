@@ -26,7 +26,9 @@ def check_url(value: str) -> str:
         raise ValueError(f"{_shown(value)} has no http:// or https:// before it: {_WRITE}")
     if "@" in rest:
         raise ValueError("it has credentials in it: they have settings of their own, so take them out")
-    if not _HOST.match(rest) or re.search(r"[\s?#\\]|[\x00-\x20\x7f]", rest):
+    if "?" in rest or "#" in rest:
+        raise ValueError(f"it has a ? or # in it: {_WRITE}")
+    if not _HOST.match(rest) or re.search(r"[\s\\\x00-\x20\x7f]", rest):
         raise ValueError(f"{_shown(value)} is not an address: {_WRITE}")
     _check_port(value)
     return value
@@ -43,8 +45,11 @@ def _check_port(value: str) -> None:
 
 
 def _shown(value: str) -> str:
-    """The value, unless it may hold a secret."""
-    return "the value" if "@" in value else repr(value)
+    """The value up to its path, which may be a token; nothing of one that may hold a password."""
+    if re.search(r"[@?#]", value):
+        return "it"
+    match = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]*:/*)?[^/]*", value)
+    return repr(match[0] if match else "")
 
 
 def check_dsn(value: SecretStr) -> SecretStr:

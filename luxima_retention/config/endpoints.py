@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luxima_retention.core.errors import ConfigurationError
+from luxima_retention.core.redact import learn
 from luxima_retention.io.http import Endpoint, check_ca_file
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def read_secret(path: str, setting: str) -> str:
             data = file.read(_LARGEST_SECRET + 1)
         if len(data) > _LARGEST_SECRET:
             raise ConfigurationError(f"{path} is larger than {_LARGEST_SECRET} bytes", f"correct {setting}")
-        return data.decode("utf-8").strip()
+        text = data.decode("utf-8").strip()
     except UnicodeDecodeError:
         raise ConfigurationError(
             f"{path} is not text in UTF-8", f"write the file of {setting} in UTF-8"
@@ -72,6 +73,8 @@ def read_secret(path: str, setting: str) -> str:
         raise ConfigurationError(
             f"{path} cannot be read: {said}", f"mount the secret, or correct {setting}"
         ) from error
+    learn(text)
+    return text
 
 
 def _secret(value: SecretStr | None, path: str, setting: str) -> Callable[[], str] | None:

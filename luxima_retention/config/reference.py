@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from luxima_retention.config.matrix import BY_KEY
 from luxima_retention.config.settings import PolicySettings, Settings
-from luxima_retention.config.sources import PREFIX
+from luxima_retention.config.variables import PREFIX
 from luxima_retention.core.durations import spelled
 
 _HEAD = """\

@@ -47,7 +47,7 @@ def _listed(value: object) -> object:
     if not isinstance(value, str):
         return value
     if value.strip().startswith("["):
-        return json.loads(value)
+        return _json(value)
     return tuple(filter(None, (item.strip() for item in value.split(","))))
 
 
@@ -142,7 +142,12 @@ def _day(value: object) -> object:
 
 def _json(value: object) -> object:
     """A table or list of tables; from the environment as JSON."""
-    return json.loads(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("it is not valid JSON") from None
 
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -9,6 +9,7 @@ from typing import Any
 
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import TamperingFound
+from luxima_retention.core.redact import redacted_tree
 from luxima_retention.evidence.ledger.verify import GENESIS, Chain, TamperedError, leaf_hash, parse
 
 #: What an entry can be about; nothing else is written.
@@ -81,7 +82,7 @@ def make(
 
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is not a kind of entry")
-    plain = _plain(body, "body")
+    plain = redacted_tree(_plain(body, "body"))
     members = {
         "v": 1,
         "seq": seq,
