@@ -13,8 +13,8 @@ from pydantic import SecretStr, ValidationError
 from luxima_retention.config.settings import PrometheusSettings
 from luxima_retention.core.errors import ConfigurationError, ExitCode, StoreError
 from luxima_retention.core.plan import Request, cutoff_at
+from luxima_retention.core.promise import Mode
 from luxima_retention.stores.prometheus.store import open_prometheus
-from luxima_retention.stores.prometheus.verdict import Mode
 from tests.servers.process import Process, free_ports, listening, scratch, wait_until
 from tests.servers.programs import find_program
 from tests.servers.stub import Answer, run_stub

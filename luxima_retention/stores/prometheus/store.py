@@ -14,8 +14,9 @@ from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import StoreError
 from luxima_retention.core.plan import Finding, Identity, Level, Request, Survey
+from luxima_retention.core.promise import Mode
 from luxima_retention.stores.prometheus import reading
-from luxima_retention.stores.prometheus.verdict import Compliance, Facts, Mode, in_force, judge
+from luxima_retention.stores.prometheus.verdict import Compliance, Facts, in_force, judge
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import PrometheusSettings
