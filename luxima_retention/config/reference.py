@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from luxima_retention.config.matrix import BY_KEY
-from luxima_retention.config.settings import PolicySettings, Settings
+from luxima_retention.config.settings import HttpSettings, PolicySettings, Settings
 from luxima_retention.config.variables import PREFIX
 from luxima_retention.core.durations import spelled
 
@@ -25,6 +25,8 @@ Sources, first wins:
 4. defaults.
 
 Unknown and duplicate keys are errors.
+So is a variable that begins with `LUXIMA_` and has `__` in it but is not a setting, and one within two letters
+of a variable of ours, such as `LUXIMA_DATABASE_DSN` or `LUXMIA_DATABASE__DSN`; all others are left alone.
 `luxima-retention matrix` prints what is in force and where it came from.
 A duration is written `90s`, `30m`, `2h`, `7d`; a list in the environment is separated by commas.
 
@@ -44,6 +46,26 @@ def _sections() -> Iterator[str]:
             yield from _policies()
         elif (model := model_of(field)) is not None:
             yield from _section(name, model)
+    yield from _endpoints()
+
+
+def _endpoints() -> Iterator[str]:
+    """The options that all HTTP endpoints share, once."""
+    names = [
+        f"`{name}.{inner}`"
+        for name, field in Settings.model_fields.items()
+        for inner, option in _model_fields(field)
+        if option.annotation is HttpSettings
+    ]
+    yield "## HTTP endpoints\n"
+    yield f"Each of {', '.join(names)} has the same options; see [HTTP endpoints](http.md).\n"
+    yield from _table("<endpoint>", HttpSettings)
+    yield "In the environment: `LUXIMA_PROMETHEUS__HTTP__USERNAME` and so on.\n"
+
+
+def _model_fields(field: FieldInfo) -> Iterator[tuple[str, FieldInfo]]:
+    model = model_of(field)
+    yield from model.model_fields.items() if model is not None else ()
 
 
 def _policies() -> Iterator[str]:
@@ -81,9 +103,11 @@ def _table(prefix: str, model: type[BaseModel]) -> Iterator[str]:
     yield "| setting | default | meaning |"
     yield "|---|---|---|"
     for name, field in model.model_fields.items():
+        if field.annotation is HttpSettings:
+            continue
         dotted = name if prefix == "<name>" else f"{prefix}.{name}"
         yield f"| `{dotted}` | {_default(field)} | {_meaning(field)} |"
-    if prefix.endswith("<name>"):
+    if prefix.endswith(("<name>", "<endpoint>")):
         yield ""
         return
     variable = f"{prefix}.{next(iter(model.model_fields))}".upper().replace(".", "__")

@@ -1,4 +1,4 @@
-"""Tempo's retention beside the policy: recorded answers of 2.10.0 and 3.0.3, and what changes of them mean."""
+"""Tempo's retention beside the policy: recorded answers of 2.10.0 and 3.0.3, and changes of them."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 How Tempo finds the period of a tenant (source of 2.10.0 and 3.0.3, ``tempodb/retention.go`` and
 ``modules/overrides``): its own limits, else those of the tenant ``*``, else the defaults; one of them, never
 two merged. Where that one names no ``block_retention``, it is the period of the process that deletes. A
-tenant with ``compaction_disabled`` is passed over: nothing of it ever goes. A block goes when its newest trace is
-older than the period, and its objects ``compacted_block_retention`` (one hour) later.
+tenant with ``compaction_disabled`` is passed over: nothing of it ever goes. A block goes when its newest
+trace is older than the period, and its objects ``compacted_block_retention`` (one hour) later.
 """
 
 from __future__ import annotations
