@@ -25,8 +25,8 @@ Sources, first wins:
 4. defaults.
 
 Unknown and duplicate keys are errors.
-So is a variable that begins with `LUXIMA_` and has `__` in it but is not a setting, and one within two letters
-of a variable of ours, such as `LUXIMA_DATABASE_DSN` or `LUXMIA_DATABASE__DSN`; all others are left alone.
+So is a variable that begins with `LUXIMA_` and has `__` in it but is not a setting, and one within two
+letters of a variable of ours, such as `LUXIMA_DATABASE_DSN` or `LUXMIA_DATABASE__DSN`; others are left alone.
 `luxima-retention matrix` prints what is in force and where it came from.
 A duration is written `90s`, `30m`, `2h`, `7d`; a list in the environment is separated by commas.
 

@@ -236,13 +236,18 @@ def _validated(values: Mapping[str, Any], origins: Mapping[str, str]) -> Setting
         ) from None
 
 
+#: kinds of problems, where the library speaks of Python
+_PLAIN = {"dict_type": "a table", "model_type": "a table", "tuple_type": "a list", "string_type": "a text"}
+
+
 def _sentence(problem: ErrorDetails, origins: Mapping[str, str]) -> str:
     """``policies.audit_logs.retention_days (environment): …``; the value itself may be a secret."""
-    name = ".".join(map(str, problem["loc"]))
+    name = ".".join(part for part in problem["loc"] if isinstance(part, str))
     origin = f" ({origins[name]})" if name in origins else ""
     if problem["type"] == "extra_forbidden":
         return f"{name}{origin} is not a setting"
     said = problem["msg"].removeprefix("Value error, ")
     if said.startswith("Input should be "):
-        said = "must be " + said.removeprefix("Input should be ")
+        wanted = said.removeprefix("Input should be ")
+        said = f"must be {_PLAIN.get(problem['type'], wanted)}"
     return f"{name}{origin}: {said}"

@@ -24,6 +24,10 @@ _IN_DSN = re.compile(
     r"(?:'(?:[^'\\]|\\.)*'|\"[^\"]*\"|[^\s&,;'\"]+)",
     re.IGNORECASE,
 )
+#: A connection string as a whole: of its parts only the password is a secret.
+_CONNECTION = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*://|\s*(host(addr)?|port|dbname|user|password|passfile|service|ssl\w+|\w+_\w+)\s*="
+)
 #: members of JSON and of events that hold sentences
 _TOLD = frozenset({"message", "sentence", "hint", "reason", "error", "warnings", "exception"})
 
@@ -84,7 +88,7 @@ def _forms(secret: str) -> Iterator[str]:
     """A secret, the password in it, their parts, each also as URLs write it."""
     for text in {secret, *passwords_in(secret)}:
         parts = (part for part in re.split(r"[@/#?:&=\s]+", text) if len(part) >= _SHORTEST_PART)
-        for form in (text, *(parts if "://" not in text and not _IN_DSN.search(text) else ())):
+        for form in (text, *(() if _CONNECTION.match(text) else parts)):
             for written in (form, _unquoted(form), _quoted(form), _quoted(form, "/")):
                 if len(written) >= _SHORTEST:
                     yield written

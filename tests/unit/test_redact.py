@@ -87,6 +87,14 @@ def test_the_password_of_a_known_connection_string_is_known():
     assert redactor.sentence("db.luxima does not answer to job") == "db.luxima does not answer to job"
 
 
+@pytest.mark.parametrize(
+    "dsn", ["host=db.luxima user=retention dbname=records", "postgresql://db.luxima/records"]
+)
+def test_the_rest_of_a_connection_string_is_not_a_secret(dsn):
+    said = "sslrootcert of database.dsn cannot be read; db.luxima, retention, records"
+    assert Redactor([dsn]).sentence(said) == said
+
+
 def test_a_word_as_a_password_does_not_change_the_names_of_things():
     redactor = Redactor(["audit", "postgres", "s3cr3t-Key-1", "abc"])
     assert redactor.value("core.audit_log of postgres, abc") == "core.audit_log of postgres, abc"
