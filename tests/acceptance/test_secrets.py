@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pytest
 
+from luxima_retention.cli import _status
 from tests.servers.command import Command
 from tests.servers.process import free_ports
 
@@ -33,9 +35,26 @@ DSNS = [
 ]
 
 
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 @pytest.fixture
-def run():
-    return Command()
+def run(monkeypatch, capfd):
+    """The command in this process: a process of its own would take most of the time of so many cases."""
+
+    def called(*arguments, **variables):
+        with monkeypatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            code = _status(list(arguments))
+        out, err = capfd.readouterr()
+        return Done(int(code), out, err)
+
+    return called
 
 
 def shown(done):
@@ -45,12 +64,12 @@ def shown(done):
 @pytest.mark.parametrize("dsn", DSNS)
 def test_a_connection_string_is_never_shown(run, dsn):
     (port,) = free_ports(1)
-    run.variables = {"LUXIMA_DATABASE__DSN": dsn.format(port=port), "PGPASSWORD": "OTHERSECRET"}
+    variables = {"LUXIMA_DATABASE__DSN": dsn.format(port=port), "PGPASSWORD": "OTHERSECRET"}
     for arguments in (
         ("--log-level", "debug", "run", "audit-logs", "--dry-run", "--output", "json"),
         ("doctor",),
     ):
-        done = run(*arguments)
+        done = run(*arguments, **variables)
         assert done.returncode in {2, 3}, done.stderr
         assert shown(done) == [], arguments
         assert "unexpected fault" not in done.stdout + done.stderr
@@ -100,11 +119,11 @@ def test_a_webhook_with_a_token_in_its_path_is_never_shown(run, tmp_path):
     (tmp_path / "api.log").write_text("2020-01-01T00:00:00Z old\n")
     hooks = [{"url": f"http://127.0.0.1:{port}/TOPSECRET"}]
     sets = {"api": {"paths": [f"{tmp_path}/api.log"], "after": hooks, "first_run": "rotate"}}
-    run.variables = {
+    variables = {
         "LUXIMA_ROTATION__SETS": json.dumps(sets),
         "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger"),
     }
-    done = run("run", "log-files", "--rotate-now", "--output", "json")
+    done = run("run", "log-files", "--rotate-now", "--output", "json", **variables)
     assert "the request failed" in done.stdout, done.stderr
     assert shown(done) == []
     assert b"TOPSECRET" not in (tmp_path / "ledger").read_bytes()
@@ -112,14 +131,14 @@ def test_a_webhook_with_a_token_in_its_path_is_never_shown(run, tmp_path):
 
 def test_a_bucket_s_secret_key_is_never_shown(run):
     (port,) = free_ports(1)
-    run.variables = {
+    variables = {
         "LUXIMA_LOKI__BUCKETS": "loki",
         "LUXIMA_LOKI__ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "LUXIMA_LOKI__REGION": "us-east-1",
         "LUXIMA_LOKI__ACCESS_KEY_ID": "TOPSECRET",
         "LUXIMA_LOKI__SECRET_ACCESS_KEY": "hunter2/hunter2",
     }
-    done = run("run", "application-logs", "--dry-run", "--output", "json", timeout=200)
+    done = run("run", "application-logs", "--dry-run", "--output", "json", **variables)
     assert done.returncode == 3
     assert shown(done) == []
 
@@ -169,3 +188,11 @@ def test_secret_files_of_another_encoding_and_the_settings_file_of_one_are_named
 def test_anchors_are_written_as_documented(run, value):
     done = run("matrix", LUXIMA_LEDGER__ANCHORS=value)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_installed_command_does_not_show_one_either():
+    """As somebody runs it, with the traceback of the debug level."""
+    variables = {"LUXIMA_DATABASE__DSN": DSNS[2].format(port=1), "PGPASSWORD": "OTHERSECRET"}
+    done = Command(variables=variables)("--log-level", "debug", "run", "audit-logs", "--dry-run")
+    assert done.returncode == 3
+    assert shown(done) == []
