@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luxima_retention.core.errors import ConfigurationError
-from luxima_retention.core.redact import learn
+from luxima_retention.core.redact import is_distinctive, learn
 from luxima_retention.io.http import Endpoint, check_ca_file
 
 if TYPE_CHECKING:
@@ -107,4 +107,6 @@ def parsed_headers(text: str, setting: str) -> dict[str, str]:
                     "write one header a line, as Name: value",
                 )
             headers[name.strip()] = value.strip()
+            if is_distinctive(value.strip()):
+                learn(value.strip())
     return headers

@@ -42,7 +42,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = {form for secret in secrets for form in _forms(secret)}
         self._in_sentences = _any_of(known)
-        self._in_values = _any_of(form for form in known if _is_distinctive(form))
+        self._in_values = _any_of(form for form in known if is_distinctive(form))
 
     def sentence(self, text: str) -> str:
         """A text for people without any secret."""
@@ -115,7 +115,7 @@ def passwords_in(text: str) -> Iterator[str]:
         yield match[0].partition("=")[2].strip().strip("'\"")
 
 
-def _is_distinctive(form: str) -> bool:
+def is_distinctive(form: str) -> bool:
     """Whether no ordinary word or name is this."""
     return len(form) >= _SHORTEST_IN_VALUES and not re.fullmatch(r"[a-z_.-]+|[A-Z_.-]+", form)
 

@@ -14,6 +14,7 @@ from luxima_retention.config.endpoints import endpoint, parsed_headers
 from luxima_retention.config.settings import HttpSettings
 from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError, RunStopped, StoreError
+from luxima_retention.core.redact import redacted
 from luxima_retention.io import http
 from luxima_retention.io.http import Endpoint, Http, HttpError
 from tests.servers import hostile
@@ -259,6 +260,12 @@ def test_a_file_that_is_wrong_is_named_with_its_setting_before_anything_is_asked
 
 def test_a_header_file_has_one_header_a_line():
     assert parsed_headers("A: 1\r\nB:2\n", "x") == {"A": "1", "B": "2"}
+
+
+def test_of_headers_only_what_can_be_a_secret_is_masked():
+    """A tenant's name is a word that sentences need."""
+    parsed_headers("X-Scope-OrgID: luxima\nApiKey: s3cr3t-K3y-1", "x")
+    assert redacted("run luxima-retention with s3cr3t-K3y-1") == "run luxima-retention with ***"
 
 
 @pytest.mark.parametrize("proxied", [False, True])
