@@ -33,6 +33,8 @@ LARGEST_ANSWER = 32 * 1024 * 1024
 _BLOCK = 64 * 1024
 #: Seconds between two looks at the stop signal while a request is under way.
 _LOOK = 0.1
+#: Seconds for a connection, at most a third of the whole request.
+_CONNECT_SECONDS = 5.0
 _ATTEMPTS = 3
 _FIRST_WAIT = 0.25
 _LONGEST_WAIT = 120.0
@@ -356,7 +358,8 @@ def _ask(
             url,
             data=body,
             headers=dict(headers),
-            timeout=endpoint.timeout,
+            # Whoever waits ends it before, so only a connection that does not come about ends here.
+            timeout=(min(_CONNECT_SECONDS, endpoint.timeout / 3), endpoint.timeout + 1),
             allow_redirects=False,
             stream=True,
             verify=endpoint.ca_file or True,
