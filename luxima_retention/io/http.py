@@ -260,10 +260,11 @@ class Http:
     def repeated(self, attempt: Callable[[], Answer], *, blocked: float | None = None) -> Answer:
         """The answer of the first attempt that neither fails nor is refused in passing, else of the last one.
 
-        Waits as long as an answer asks for, else ever longer; ends early when the run does.
+        Waits as long as an answer asks for, else ever longer; ends early when the run does, since ``attempt``
+        does.
 
         Args:
-            attempt: asks once.
+            attempt: asks once, by :meth:`send`.
             blocked: seconds to wait after a 429 that does not say how long.
         """
         import tenacity
@@ -278,7 +279,7 @@ class Http:
 
         growing = tenacity.wait_random_exponential(_FIRST_WAIT, max=_LONGEST_WAIT)
         retrying = tenacity.Retrying(
-            stop=lambda state: state.attempt_number >= _ATTEMPTS or self._deadline.over(),
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
             wait=wait,
             sleep=self._deadline.wait,
             retry=tenacity.retry_any(
