@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from luxima_retention.cli import _fault
 from luxima_retention.core import redact
-from luxima_retention.core.errors import StoreError
+from luxima_retention.core.errors import ExitCode, StoreError
 from luxima_retention.core.plan import Finding, Level
 from luxima_retention.core.redact import Redactor
 from luxima_retention.core.results import RunResult, to_json
@@ -102,6 +103,21 @@ def test_a_word_as_a_password_does_not_change_the_names_of_things():
     assert redactor.sentence("password audit is wrong for abc") == "password *** is wrong for abc"
 
 
+def test_a_short_secret_stays_in_values_and_goes_from_sentences():
+    redactor = Redactor(["ab-1234"])
+    assert (redactor.value("x ab-1234"), redactor.sentence("x ab-1234")) == ("x ab-1234", "x ***")
+
+
+@pytest.mark.parametrize("written", ["ab/c d", "ab%2Fc%20d", "ab/c%20d"])
+def test_a_secret_is_masked_however_a_url_writes_it(written):
+    assert Redactor(["ab/c d"]).sentence(f"<{written}>") == "<***>"
+    assert Redactor(["ab%2Fc%20d"]).sentence("<ab/c d>") == "<***>"
+
+
+def test_of_two_secrets_the_longer_one_is_masked_as_a_whole():
+    assert Redactor(["abcd", "abcdefgh"]).sentence("abcdefgh") == "***"
+
+
 def test_json_loses_secrets_from_its_texts_and_keeps_its_keys_and_figures():
     redactor = Redactor(["swordfish", "1234"])
     value = {
@@ -133,6 +149,13 @@ def test_an_error_and_its_traceback_show_none():
     error = StoreError("the server says: bad swordfish-99", "not swordfish-99")
     assert (error.message, error.hint, str(error)) == ("the server says: bad ***", "not ***", error.message)
     assert "swordfish" not in "".join(traceback.format_exception(error)).replace('bad swordfish-99"', "")
+
+
+@pytest.mark.usefixtures("known")
+def test_a_fault_of_ours_shows_none_in_its_traceback(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["luxima-retention", "--log-level", "debug"])
+    assert _fault(ValueError("bad swordfish-99")) is ExitCode.FAULT
+    assert "ValueError: bad ***" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("known")
