@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from luxima_retention.cli import _fault
+from luxima_retention.cli import Context, _fault
+from luxima_retention.cli.common import sayer
 from luxima_retention.core import redact
 from luxima_retention.core.errors import ExitCode, StoreError
 from luxima_retention.core.plan import Finding, Level
@@ -156,6 +157,13 @@ def test_a_fault_of_ours_shows_none_in_its_traceback(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["luxima-retention", "--log-level", "debug"])
     assert _fault(ValueError("bad swordfish-99")) is ExitCode.FAULT
     assert "ValueError: bad ***" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("known")
+def test_an_event_shows_none(capsys):
+    sayer(Context(log_level="debug"))("run.ended", target="core.x", said="bad swordfish-99", rows=3)
+    event = json.loads(capsys.readouterr().err)
+    assert (event["said"], event["target"], event["rows"]) == ("bad ***", "core.x", 3)
 
 
 @pytest.mark.usefixtures("known")
