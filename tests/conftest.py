@@ -35,6 +35,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from luxima_retention.core.redact import know
 from tests.servers.postgres import Database, PostgresServer, Starter, remove_copies
 from tests.servers.prometheus import HttpServer, start_prometheus, start_pushgateway
 from tests.servers.s3 import S3Server, empty_bucket
@@ -59,6 +60,13 @@ def _scrubbed_environment() -> None:
         if name.startswith(("LUXIMA_", "AWS_", "PG")):
             del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+@pytest.fixture(autouse=True)
+def _no_known_secrets() -> Iterator[None]:
+    """What one test's settings hold masks nothing in another one."""
+    yield
+    know(())
 
 
 @pytest.fixture(scope="session")

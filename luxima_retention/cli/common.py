@@ -168,6 +168,7 @@ def sayer(context: Context) -> Callable[..., None]:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _without_traceback if level != "debug" else structlog.processors.format_exc_info,
+        _without_secrets,
         renderer,
     ]
     logger = structlog.wrap_logger(
@@ -205,6 +206,13 @@ class Log(Silent):
 
 def _silent(_event: str, **_values: object) -> None:
     pass
+
+
+def _without_secrets(_logger: Any, _name: str, event: Any) -> Any:
+    """Events are for people: every text in them loses every known secret."""
+    from luxima_retention.core.redact import redacted
+
+    return {name: redacted(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _without_traceback(_logger: Any, _name: str, event: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 from luxima_retention.core.clock import iso
 from luxima_retention.core.errors import ConfigurationError, ExitCode
+from luxima_retention.core.redact import redacted
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
@@ -118,12 +119,19 @@ class Finding:
         level: what it means for the run.
         message: one sentence with the observed value.
         hint: one sentence that names the option, command or right that would help.
+
+    Secrets are masked in both sentences: a store's own settings may hold them.
     """
 
     code: str
     level: Level
     message: str
     hint: str | None = None
+
+    def __post_init__(self) -> None:
+        """Mask secrets."""
+        object.__setattr__(self, "message", redacted(self.message))
+        object.__setattr__(self, "hint", None if self.hint is None else redacted(self.hint))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

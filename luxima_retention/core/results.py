@@ -12,6 +12,7 @@ from luxima_retention.core.clock import iso
 from luxima_retention.core.errors import ExitCode, worst
 from luxima_retention.core.guards import GuardResult
 from luxima_retention.core.plan import Count, Finding, Level, Operation, Pending, Plan, Slice, Survey
+from luxima_retention.core.redact import redacted_tree
 
 #: version of the JSON form; raised when a member changes its meaning or goes
 JSON_VERSION = 1
@@ -307,7 +308,12 @@ _LOUDEST = (
 
 
 def to_json(result: RunResult) -> dict[str, Any]:
-    """The run as JSON values, version :data:`JSON_VERSION`."""
+    """The run as JSON values, version :data:`JSON_VERSION`; without secrets."""
+    told: dict[str, Any] = redacted_tree(_run(result))
+    return told
+
+
+def _run(result: RunResult) -> dict[str, Any]:
     return {
         "version": JSON_VERSION,
         "now": iso(result.now),

@@ -7,6 +7,7 @@ What a role or a database sets for everybody (DateStyle, isolation, encoding) mu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -60,6 +61,7 @@ def connect(
 
     text = dsn if isinstance(dsn, str) else dsn.get_secret_value()
     values: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, **_OPTIONS, **_parsed(text, setting)}
+    _check_files(values, setting)
     values |= {"application_name": f"luxima-retention/{purpose}", "client_encoding": "UTF8"}
     try:
         connection = psycopg.connect(**values)
@@ -120,6 +122,19 @@ def _parsed(dsn: str, setting: str) -> dict[str, Any]:
             f"{setting} is no connection string of PostgreSQL",
             f"write {setting} as postgresql://role@host:5432/database or as host=… dbname=…",
         ) from None
+
+
+#: parts of a connection string that name files, and the words that stand for something else there
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
+_NO_FILES = frozenset({"", "system"})
+
+
+def _check_files(values: dict[str, Any], setting: str) -> None:
+    """A certificate or key that is named has to be there: its absence is no fault of the server."""
+    for name in _FILES:
+        path = str(values.get(name, ""))
+        if path not in _NO_FILES and not os.access(path, os.R_OK):
+            raise ConfigurationError(f"{name} of {setting} cannot be read: {path}", "mount it, or correct it")
 
 
 def _where(values: dict[str, Any]) -> str:

@@ -138,7 +138,7 @@ def _policy(config: PolicyConfig[Any], environment: Environment) -> Iterator[Che
         yield _warning(name, told, f"set {missing}")
         return
     policy = policy_of(config, options)
-    for target in kind.targets(config, opening_of(config, options, environment.clock)):
+    for target in kind.targets(config, opening_of(config, options, environment)):
         subject = f"{name} {target[0]}"
         yield from _guarded(subject, partial(_target, subject, policy, environment, target))
 

@@ -50,7 +50,7 @@ def explain(settings: Settings, name: str, item: str, clock: Clock = system_cloc
     try:
         archive = open_archive(settings)
         environment = Environment(now=clock(), dry_run=True, state=state, archive=archive, clock=clock)
-        targets = kind.targets(config, opening_of(config, options, clock))
+        targets = kind.targets(config, opening_of(config, options, environment))
         return _first_found(policy, environment, targets, item)
     finally:
         if state is not None:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from luxima_retention.config.policies import DEFAULTS, PolicySettings, policy_name
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.core.clock import Clock, system_clock
+from luxima_retention.core.deadline import Deadline
 from luxima_retention.core.durations import parse_duration, spelled
 from luxima_retention.core.errors import ConfigurationError, ExitCode, RetentionError
 from luxima_retention.core.guards import DEFAULT_SHARE, DEFAULT_SKEW, Limits, refusals
@@ -212,7 +213,7 @@ def _applied(
     config: PolicyConfig[Any], policy: Policy, options: Options, environment: Environment
 ) -> PolicyResult:
     """The policy, with what precedes its five steps."""
-    kind, opening = kind_of(config), opening_of(config, options, environment.clock)
+    kind, opening = kind_of(config), opening_of(config, options, environment)
     operation = None
     if kind.before is not None:
         operation = kind.before(config, opening, surroundings_of(config.name, environment))
@@ -259,7 +260,7 @@ def archives(config: PolicyConfig[Any]) -> bool:
     return wanted and bool(config.settings.archive.url)
 
 
-def opening_of(config: PolicyConfig[Any], options: Options, clock: Clock) -> Opening:
+def opening_of(config: PolicyConfig[Any], options: Options, environment: Environment) -> Opening:
     """How this policy's stores are opened."""
     return Opening(
         read_only=options.dry_run,
@@ -267,7 +268,8 @@ def opening_of(config: PolicyConfig[Any], options: Options, clock: Clock) -> Ope
         sweep=options.sweep,
         shard=options.shard,
         rotate_now=options.rotate_now,
-        clock=clock,
+        clock=environment.clock,
+        deadline=Deadline(ends=environment.deadline, stopping=environment.stopping, sleep=environment.wait),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from luxima_retention.config.policies import Options
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.core.clock import Clock, system_clock
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.plan import Hold, Operation
 from luxima_retention.core.protocol import Surveyable
 
@@ -35,6 +36,7 @@ class Opening:
         shard: ``(I, N)``: this process does the part ``I`` of ``N``.
         rotate_now: rotate whatever the schedule says.
         clock: the program's.
+        deadline: of the run.
     """
 
     read_only: bool = True
@@ -43,6 +45,7 @@ class Opening:
     shard: tuple[int, int] | None = None
     rotate_now: bool = False
     clock: Clock = system_clock
+    deadline: Deadline = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

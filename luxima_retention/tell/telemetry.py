@@ -8,17 +8,22 @@ specification, "OTLP/HTTP" with JSON encoding.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention import __version__
+from luxima_retention.core.deadline import UNLIMITED, Deadline
+from luxima_retention.core.errors import RetentionError
 from luxima_retention.core.results import PolicyResult, RunResult, TargetResult
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import TelemetrySettings
+    from luxima_retention.config.settings import HttpSettings, TelemetrySettings
+    from luxima_retention.io.http import Http
 
-_TIMEOUT = 5
+#: Seconds that all of it may take, also after SIGTERM: a run that was stopped is told of, too.
+_BUDGET = 10.0
 _PREFIX = "luxima_retention_"
 _NANOSECONDS = 1_000_000_000
 #: name → what it means; ``docs/telemetry.md`` repeats it, a test holds the two together
@@ -37,31 +42,41 @@ METRICS: Mapping[str, str] = {
 
 
 def send(settings: TelemetrySettings, result: RunResult) -> Iterator[str]:
-    """Send what a run did; a sentence for each receiver that could not be reached."""
+    """Send what a run did; a sentence for each receiver that could not be reached in time."""
+    deadline = UNLIMITED.within(_BUDGET)
     if settings.pushgateway_url:
+        there = partial(_receiver, settings.pushgateway_url, settings.pushgateway_http, "pushgateway")
         for policy in result.policies:
             if policy.targets:
-                group = f"metrics/job/luxima_retention/policy/{policy.policy}"
-                url = f"{settings.pushgateway_url.rstrip('/')}/{group}"
+                path = f"/metrics/job/luxima_retention/policy/{policy.policy}"
                 text = exposition(policy, result.now).encode()
-                yield from _put(url, text, "PUT", "text/plain; version=0.0.4")
+                yield from _put(there, deadline, "PUT", path, text, "text/plain; version=0.0.4")
     if settings.otlp_url:
         import json
 
+        there = partial(_receiver, settings.otlp_url, settings.otlp_http, "otlp")
         body = json.dumps(trace(result)).encode()
-        yield from _put(f"{settings.otlp_url.rstrip('/')}/v1/traces", body, "POST", "application/json")
+        yield from _put(there, deadline, "POST", "/v1/traces", body, "application/json")
 
 
-def _put(url: str, body: bytes, method: str, kind: str) -> Iterator[str]:
-    import requests
+def _receiver(url: str, settings: HttpSettings, name: str, deadline: Deadline) -> Http:
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.io.http import Http
 
+    setting, options = f"telemetry.{name}_url", f"telemetry.{name}_http"
+    return Http(endpoint(url, settings, setting=setting, options=options, proxied=True), deadline)
+
+
+def _put(  # noqa: PLR0917 - where, until when, and the parts of a request in their order
+    there: Callable[[Deadline], Http], deadline: Deadline, method: str, path: str, body: bytes, kind: str
+) -> Iterator[str]:
     try:
-        answer = requests.request(method, url, data=body, headers={"Content-Type": kind}, timeout=_TIMEOUT)
-    except requests.RequestException as error:
-        yield f"{url} cannot be reached: {type(error).__name__}"
+        answer = there(deadline).send(method, path, body=body, headers={"Content-Type": kind})
+    except RetentionError as error:
+        yield error.message
         return
     if not answer.ok:
-        yield f"{url} answers {answer.status_code}"
+        yield f"{answer.url} answers {answer.status}"
 
 
 def exposition(policy: PolicyResult, now: datetime) -> str:

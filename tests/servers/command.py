@@ -15,7 +15,11 @@ from tests.servers.postgres import Database
 
 ROOT = Path(__file__).parents[2]
 _ARCHIVING = ("AUDIT_LOGS", "SECURITY_EVENTS")
-_DESTROYING = {"LUXIMA_DATABASE__DSN", "LUXIMA_SUPABASE__DSN", "LUXIMA_SUPABASE__URL"}
+_DESTROYING = {
+    "LUXIMA_DATABASE__DSN",
+    "LUXIMA_DATABASES__SUPABASE__DSN",
+    "LUXIMA_POLICIES__SECURITY_EVENTS__URL",
+}
 #: 365 days of rows, one each hour; the newest is an hour old
 TABLE = """
 CREATE SCHEMA core;

@@ -9,6 +9,7 @@ from typing import Any
 
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import TamperingFound
+from luxima_retention.core.redact import redacted_tree
 from luxima_retention.evidence import events
 from luxima_retention.evidence.events import Event
 from luxima_retention.evidence.ledger.verify import GENESIS, Chain, TamperedError, leaf_hash, parse
@@ -76,7 +77,7 @@ def compose(
     """
     import rfc8785
 
-    plain = _plain(body, "body")
+    plain = redacted_tree(_plain(body, "body"))
     members = {
         "v": 1,
         "seq": seq,

@@ -27,6 +27,8 @@ def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
             read_only=opening.read_only,
             sweep=opening.sweep,
             shard=opening.shard,
+            deadline=opening.deadline,
+            setting=policy.setting,
         )
 
     return ((f"s3://{','.join(policy.options.buckets)}", opened),)

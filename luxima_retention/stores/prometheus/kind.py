@@ -10,10 +10,11 @@ from luxima_retention.stores.prometheus.options import PrometheusPolicy
 Policy = PolicyConfig[PrometheusPolicy]
 
 
-def _targets(policy: Policy, _opening: Opening) -> tuple[Target, ...]:
+def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
     from luxima_retention.stores.prometheus.store import open_prometheus
 
-    return tuple((store.url, lambda store=store: store) for store in open_prometheus(policy.options))
+    stores = open_prometheus(policy.options, opening.deadline, policy.setting)
+    return tuple((store.url, lambda store=store: store) for store in stores)
 
 
 KIND = Kind(

@@ -44,27 +44,32 @@ def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
     tables = policy.options.tables if policy.options.url else ()
     found: list[Target] = [(table.table, partial(_over_https, policy, opening, table)) for table in tables]
     if policy.options.project_ref:
-        found.append((f"supabase:{policy.options.project_ref}", lambda: _platform(policy)))
+        found.append((f"supabase:{policy.options.project_ref}", partial(_platform, policy, opening)))
     return tuple(found)
 
 
 def _over_https(policy: Policy, opening: Opening, table: TableSettings) -> Surveyable:
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.io.http import Http
     from luxima_retention.stores.supabase.client import Client
     from luxima_retention.stores.supabase.store import PostgrestStore
 
-    options = policy.options
+    options, name = policy.options, policy.setting
     key = options.key.get_secret_value() if options.key else ""
-    client = Client(options.url, lambda: key, timeout=options.timeout, ca_file=options.ca_file)
+    there = endpoint(options.url, options.http, setting=f"{name}.url", options=f"{name}.http", proxied=True)
+    client = Client(Http(there, opening.deadline), lambda: key, opening.deadline)
     return PostgrestStore(client, table.table, key_columns=table.key_columns, archives=opening.archives)
 
 
-def _platform(policy: Policy) -> Surveyable:
-    from luxima_retention.stores.supabase.platform import SupabasePlatform
+def _platform(policy: Policy, opening: Opening) -> Surveyable:
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.io.http import Http
+    from luxima_retention.stores.supabase.platform import API, SupabasePlatform
 
-    options = policy.options
-    token = options.management_token.get_secret_value() if options.management_token else ""
-    names = tuple(table.table for table in options.tables)
-    return SupabasePlatform(options.project_ref, lambda: token, tables=names)
+    name = f"{policy.setting}.management_http"
+    there = endpoint(API, policy.options.management_http, setting=name, options=name, proxied=True)
+    names = tuple(table.table for table in policy.options.tables)
+    return SupabasePlatform(policy.options.project_ref, Http(there, opening.deadline), tables=names)
 
 
 def _dimensions(policy: Policy) -> frozenset[str]:
