@@ -35,7 +35,8 @@ def command(context: click.Context, lower_floor: bool) -> None:
     changes = [*_database(settings, lower_floor), *_supabase(settings, lower_floor)]
     _record(settings, changes)
     for change in changes:
-        click.echo(change.sentence)
+        if change.sentence:
+            click.echo(change.sentence)
     if not changes:
         click.echo("everything is in place")
 

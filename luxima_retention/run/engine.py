@@ -54,6 +54,7 @@ from luxima_retention.evidence.archive import Run as ArchivedRun
 from luxima_retention.evidence.holds import in_force
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.run.act import Action
+from luxima_retention.run.functions import changed_functions
 from luxima_retention.run.planfile import Approved, beyond
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ class _Walk:
         )
         found = self.store.preflight(self.request)
         survey = self.store.survey(self.request)
-        findings = _unique((*found, *survey.findings))
+        findings = _unique((*found, *survey.findings, *_functions(self.environment, survey)))
         survey = replace(survey, store_clock=store_now, program_clock=program_now, findings=findings)
         self.facts.survey = survey
         self.environment.say(
@@ -608,6 +609,12 @@ _HINTS = {
     ExitCode.VERIFICATION_FAILED: "see `luxima-retention explain` for a record that is left",
     ExitCode.STOPPED: "the next run goes on; --max-runtime gives it more time",
 }
+
+
+def _functions(environment: Environment, survey: Survey) -> tuple[Finding, ...]:
+    """Whether the functions that would delete are those that the ledger knows."""
+    state = environment.state
+    return changed_functions(state.ledger, survey) if state is not None and _readable(state) else ()
 
 
 def _remembered(environment: Environment, policy: Policy) -> tuple[tuple[Hold, ...], tuple[GuardResult, ...]]:

@@ -1,8 +1,8 @@
 CREATE OR REPLACE FUNCTION {survey}(p_cutoff timestamptz, p_holds jsonb)
 RETURNS TABLE (
-    expired bigint, expired_bytes bigint, population bigint, population_exact boolean, held bigint,
+    expired bigint, expired_bytes bigint, population bigint, population_exact boolean, held bigint, locked bigint,
     undated bigint, future bigint, oldest timestamptz, oldest_expired timestamptz, newest timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off SET enable_nestloop = off AS $$
 {body}
 $$;
 REVOKE ALL ON FUNCTION {survey}(timestamptz, jsonb) FROM PUBLIC;

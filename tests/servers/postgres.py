@@ -242,7 +242,8 @@ class Database:
             self.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
         self._drop_slots()
         drop(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name)))
-        for role in (*self._logins, self.owner):
+        definers = [f"{role[:55]}_definer" for role in self._logins]
+        for role in (*definers, *self._logins, self.owner):
             self._give_up(role)
             drop(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 

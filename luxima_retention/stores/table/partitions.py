@@ -289,7 +289,7 @@ class PartitionStore:
         match = _UPPER.search(bound)
         if match is None:
             return None
-        zone = self.rows.shape.time_zone
+        zone = self.rows.shape.time.zone
         query = _sql("upper_in_zone" if zone else "upper")
         row = self.owner.execute(query, {"text": match[1], "zone": zone}).fetchone()
         return row[0] if row else None
