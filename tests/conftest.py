@@ -6,6 +6,7 @@ fixture                 scope     gives
 ``postgres``            session   :class:`~tests.servers.postgres.PostgresServer`: ``dsn``, ``execute``, …
 ``database``            function  a fresh :class:`~tests.servers.postgres.Database`: ``dsn`` (its owner),
                                   ``admin_dsn``, ``login()``, ``execute()``, ``connect()``
+``any_database``        function  the same on PostgreSQL 15, 16 and 18, one after the other
 ``postgres_factory``    function  ``postgres_factory(version=, settings=)`` starts another cluster;
                                   ``.standby()`` of one makes a streaming standby
 ``s3``                  session   :class:`~tests.servers.s3.S3Server`: ``endpoint_url``, keys, ``client()``
@@ -62,6 +63,23 @@ def postgres() -> Iterator[PostgresServer]:
     yield server
     server.stop()
     remove_copies()
+
+
+@pytest.fixture(scope="session", params=[15, 16, 18])
+def any_postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """Each major version that is tried, one after the other."""
+    if request.param == 16:  # noqa: PLR2004 - the version of the other fixture
+        yield request.getfixturevalue("postgres")
+        return
+    server = PostgresServer.start(version=request.param)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def any_database(any_postgres: PostgresServer) -> Iterator[Database]:
+    with any_postgres.database() as database:
+        yield database
 
 
 @pytest.fixture

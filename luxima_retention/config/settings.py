@@ -241,7 +241,7 @@ _PATH = re.compile(r"(->'[^']+')*->>'[^']+'")
 
 
 def _mapping(value: str) -> str:
-    """``tenant_id``, or a path into a column of JSON: ``payload->>'actor_id'``, ``payload->'actor'->>'id'``."""
+    """``tenant_id``, or a path into JSON: ``payload->>'actor_id'``, ``payload->'actor'->>'id'``."""
     column = value.partition("->")[0]
     _identifiers(column, 1)
     path = value[len(column) :]
@@ -268,8 +268,8 @@ class TableSettings(Section):
         "instant", "epoch_seconds", "epoch_milliseconds", "epoch_microseconds", "uuid_v7", "ulid"
     ] = Field(
         "instant",
-        description="How time_column says when: a type of PostgreSQL's, numbers since 1970, or a key that begins"
-        " with its time.",
+        description="How time_column says when: a type of PostgreSQL's, numbers since 1970, or a key that"
+        " begins with its time.",
     )
     tenant_column: HoldColumn = Field(
         "",
@@ -695,8 +695,8 @@ class PaceSettings(Section):
     max_slot_lag_mib: int = Field(
         4096,
         ge=0,
-        description="MiB of WAL that a replication slot without a limit of its own may be behind before batches"
-        " wait.",
+        description="MiB of WAL that a replication slot without a limit of its own may be behind before"
+        " batches wait.",
     )
     max_wal_mib_per_minute: int = Field(
         0, ge=0, description="MiB of WAL that batches may write in a minute; 0 does not limit."

@@ -109,8 +109,8 @@ class Definer:
         if row is not None and row[0]:
             raise ConfigurationError(
                 f"role {self.name} has more rights than a role that only owns functions should",
-                f"it must not log in, be a superuser, create roles or databases, replicate, be a member of"
-                f" another role, or have {self.job_role} as a member; drop it, or set another database.job_role",
+                "it must not log in, be a superuser, create roles or databases, replicate, be a member of"
+                f" another role, or have {self.job_role} as a member: drop it, or set another job_role",
             )
         return row is not None
 

@@ -1,8 +1,8 @@
 """The functions, triggers and rights of schema ``retention``: made by migrate, and known when they change.
 
-Their text stands in ``sql/functions`` and ``sql/templates``. What the catalogue says of them afterwards has a
-digest (``sql/queries/catalogue.sql``), which migrate writes down in ``retention.target`` and in the ledger; each
-run compares it before it begins, and inside each batch.
+Their text stands in ``sql/functions`` and ``sql/templates``. What the catalogue says of them afterwards has
+a digest (``sql/queries/catalogue.sql``), which migrate writes down in ``retention.target`` and in the ledger;
+each run compares it before it begins, and inside each batch.
 """
 
 from __future__ import annotations

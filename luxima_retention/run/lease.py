@@ -51,9 +51,7 @@ def take_postgres(dsn: str, policy: str) -> Lease:
     try:
         connection.autocommit = True
         with errors(f"the lease of {policy} cannot be taken"):
-            if not _one(connection, "lock", policy)[0]:
-                raise _held(policy, connection)
-            _check_session(connection, dsn, policy)
+            _lock(connection, dsn, policy)
             token = int(_one(connection, "take", policy, holder=_name())[0])
     except BaseException:
         _give_back(connection, policy)
@@ -62,11 +60,18 @@ def take_postgres(dsn: str, policy: str) -> Lease:
     return _PostgresLease(connection, policy, token)
 
 
+def _lock(connection: psycopg.Connection[Any], dsn: str, policy: str) -> None:
+    """Lock the lease for this session."""
+    if not _one(connection, "lock", policy)[0]:
+        raise _held(policy, connection)
+    _check_session(connection, dsn, policy)
+
+
 def _check_session(connection: psycopg.Connection[Any], dsn: str, policy: str) -> None:
     """Refuse a pooler that keeps no session: it would keep the lock on a connection of its own.
 
-    A pooler makes up the process id that the protocol tells. Whether it lends one backend to several clients is
-    seen by asking over a second connection whether the lock is its own.
+    A pooler makes up the process id that the protocol tells. Whether it lends one backend to several clients
+    is seen by asking over a second connection whether the lock is its own.
     """
     from luxima_retention.io.postgres import connect
 

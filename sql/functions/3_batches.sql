@@ -182,7 +182,7 @@ BEGIN
             USING ERRCODE = 'LX004', HINT = 'look for foreign keys with ON DELETE and for triggers';
     ELSIF own <> p_items THEN
         RAISE EXCEPTION '% rows of % went where the batch took %', own, p_table::regclass, p_items
-            USING ERRCODE = 'LX004', HINT = 'look for triggers that delete from the same table';
+            USING ERRCODE = 'LX004', HINT = 'look for triggers that take rows of the same table';
     END IF;
 END $$;
 

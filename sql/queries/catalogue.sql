@@ -11,7 +11,7 @@ WITH ours AS (
        AND p.proname::text NOT IN (
            SELECT f.prefix || t.function_name
              FROM retention.target t,
-                  unnest(ARRAY['survey_', 'explain_', 'prune_', 'state_', 'preview_', 'trim_']) f (prefix)
+                  unnest(ARRAY['survey_', 'explain_', 'keeps_', 'prune_', 'state_', 'preview_', 'trim_']) f (prefix)
             WHERE t.function_name <> %(function)s)),
 said (line) AS (
     SELECT concat_ws('|', 'function', p.oid::regprocedure, p.prosrc, l.lanname, p.prosecdef, p.provolatile, p.proretset,
@@ -87,7 +87,7 @@ SELECT 'function ' || p.oid::regprocedure
  WHERE p.pronamespace = to_regnamespace('retention') AND p.proname <> ALL (%(functions)s)
    AND p.proname::text NOT IN (
        SELECT f.prefix || t.function_name
-         FROM retention.target t, unnest(ARRAY['survey_', 'explain_', 'prune_']) f (prefix))
+         FROM retention.target t, unnest(ARRAY['survey_', 'explain_', 'keeps_', 'prune_']) f (prefix))
     OR p.pronamespace = to_regnamespace('retention')
    AND 1 < (SELECT count(*) FROM pg_proc q WHERE q.pronamespace = p.pronamespace AND q.proname = p.proname)
 UNION ALL

@@ -166,3 +166,4 @@ SET policy = excluded.policy, relation = excluded.relation, function_name = excl
 DROP FUNCTION IF EXISTS {prune}(uuid, bigint, timestamptz, integer, jsonb, boolean);
 DROP FUNCTION IF EXISTS {survey}(timestamptz, jsonb);
 DROP FUNCTION IF EXISTS {explain}(text[], timestamptz, jsonb);
+DROP FUNCTION IF EXISTS {keeps}(jsonb);

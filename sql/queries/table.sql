@@ -47,6 +47,9 @@ SELECT * FROM {survey}(%(p_cutoff)s, %(p_holds)s)
 -- The query that the survey is, as this database holds it.
 SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure(%(survey)s)
 
+-- name: keeps
+SELECT {keeps}(%(p_holds)s)
+
 -- name: explain
 SELECT * FROM {explain}(%(p_key)s, %(p_cutoff)s, %(p_holds)s)
 

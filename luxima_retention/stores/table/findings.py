@@ -128,7 +128,7 @@ def _server(target: TableTarget, traits: Traits, known_strategy: str) -> Iterato
     if int(traits.version.partition(".")[0].split()[0]) < _TID_RANGE and known_strategy == "tid_range":
         yield _warning(
             "no-tid-range",
-            f"PostgreSQL {traits.version} reads all of {name} for each batch: it has no scan of a range of pages",
+            f"PostgreSQL {traits.version} reads all of {name} in each batch: it cannot scan a range of pages",
             f"upgrade to {_TID_RANGE} or newer, or create an index on {target.table.time_column}",
         )
     if traits.blind:
@@ -220,7 +220,8 @@ def _references(target: TableTarget, traits: Traits) -> Iterator[Finding]:
         if key.on_delete in {"c", "n", "d"}:
             yield _refuse(
                 "foreign-key-cascades",
-                f"a deletion from {target.table.table} would change rows of {key.child} ({key.constraint}){by_way}",
+                f"a deletion from {target.table.table} would change rows of {key.child}"
+                f" ({key.constraint}){by_way}",
                 "drop the constraint's ON DELETE action; nothing but the policy's own table is ever touched",
             )
         elif key.level == 1:
@@ -232,7 +233,8 @@ def _needed(target: TableTarget, key: Referring) -> Iterator[Finding]:
     if not key.indexed:
         yield _warning(
             "foreign-key-unindexed",
-            f"{key.child} refers to {key.target} ({key.constraint}) without an index: each row is searched for",
+            f"{key.child} refers to {key.target} ({key.constraint}) without an index:"
+            " each row is searched for",
             f"create an index on the referring column of {key.child}",
         )
         return
@@ -262,7 +264,7 @@ def _triggers(target: TableTarget, traits: Traits) -> Iterator[Finding]:
     for lacking in traits.lacking:
         yield _warning(
             "trigger-lacks-right",
-            f"trigger {lacking.trigger} names {lacking.table}, where {lacking.role} has no right to {lacking.right}",
+            f"trigger {lacking.trigger} names {lacking.table}, where {lacking.role} may not {lacking.right}",
             f"GRANT {lacking.right} ON {lacking.table} TO {lacking.role}",
         )
 

@@ -1,4 +1,4 @@
-"""What whoever runs the server asks first: what keeps dead rows, what breaks on a deletion, who else deletes."""
+"""What a DBA asks first: what keeps dead rows, what breaks on a deletion, who else deletes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def _old_snapshot(pid: int, role: str, seconds: int) -> Finding:
 def _prepared(gid: str, owner: str, seconds: int) -> Finding:
     return _warning(
         "prepared-transaction",
-        f"prepared transaction {gid!r} of {owner} is {_long(seconds)} old: what is deleted cannot be cleaned up",
+        f"prepared transaction {gid!r} of {owner} is {_long(seconds)} old:"
+        " what is deleted cannot be cleaned up until it ends",
         "COMMIT PREPARED or ROLLBACK PREPARED it",
     )
 

@@ -126,6 +126,10 @@ class PartitionStore:
         """The server's clock."""
         return self.rows.clock()
 
+    def matching(self, hold: Hold) -> int:
+        """As row by row: what is in the trash is not counted."""
+        return self.rows.matching(hold)
+
     def explain(self, item: str, request: Request) -> Explanation:
         """As row by row; a row in the trash is absent from the table."""
         return self.rows.explain(item, request)

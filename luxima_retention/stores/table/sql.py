@@ -114,6 +114,7 @@ def functions(shape: Shape, role: str) -> sql.Composed:
         "schema": sql.Identifier(shape.table.partition(".")[0]),
         "digest": sql.Literal(shape.digest),
         "body": _survey(shape, _parts(shape, _argument_of(f"survey_{shape.function}"))),
+        "given": _holds(shape, {**parts, "rules": _given(shape)})["holds"],
         "one": _template("explain", _parts(shape, _argument_of(f"explain_{shape.function}"))),
     }
     names = ("survey_function", f"prune_{shape.strategy}", "prune_grants")
@@ -155,7 +156,7 @@ def dropped(function: str, statement: str) -> sql.Composed:
     return sql.SQL(statement).format(**names)
 
 
-_FUNCTIONS = ("survey", "explain", "prune")
+_FUNCTIONS = ("survey", "explain", "keeps", "prune")
 
 
 def _template(name: str, parts: Mapping[str, Any]) -> sql.Composed:
@@ -228,6 +229,14 @@ def _rules(shape: Shape, parameter: Any, *, in_function: bool) -> sql.Composed:
     return sql.SQL(load("templates/rules_before.sql")).format(holds=parameter("p_holds"))
 
 
+def _given(shape: Shape) -> sql.Composed:
+    """Only the rules that the caller names, as an argument of the function that counts what they keep."""
+    from psycopg import sql
+
+    holds = sql.Identifier(f"keeps_{shape.function}", "p_holds")
+    return sql.SQL("retention.rules({}, {}, false)").format(sql.Literal(shape.policy), holds)
+
+
 #: the parts of the rules, by what they name
 _PARTS: Mapping[str, frozenset[str]] = {
     "by_range": frozenset(),
@@ -238,7 +247,7 @@ _PARTS: Mapping[str, frozenset[str]] = {
 
 
 def _holds(shape: Shape, parts: Mapping[str, Any]) -> dict[str, sql.Composable]:
-    """``holds``: common table expressions; ``free``: no rule keeps row ``t``; ``holder``: the first that does.
+    """``holds``: common table expressions; ``free``: no rule keeps row ``t``; ``holder``: which does.
 
     A field that is not mapped keeps every row: the safe side.
     """

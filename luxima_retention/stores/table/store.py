@@ -62,6 +62,8 @@ _ATTEMPTS = 7
 _AGAIN = frozenset({"55P03", "57014", "40P01", "40001"})
 _REMAKE = "find out who changed them; `luxima-retention migrate` makes them again and records that"
 _POLL_SECONDS = 1.0
+#: how long somebody who places a hold waits to be told what it keeps
+_COUNTING = "30s"
 #: measured on rows of 240 bytes with two indexes; for the forecast only
 _WAL_PER_ROW = 350
 _ROWS_PER_SECOND = 200_000
@@ -94,7 +96,8 @@ class TableStore:
         self.name = target.table.table
         self._quoted = tablesql.identifier(self.name).as_string(None)
         self._functions = {
-            name: f"retention.{name}_{function_name(self.name)}" for name in ("survey", "explain", "prune")
+            name: f"retention.{name}_{function_name(self.name)}"
+            for name in ("survey", "explain", "keeps", "prune")
         }
         self.connection = connect(dsn, purpose=target.policy, read_only=read_only, setting=setting)
         self._token: int | None = None
@@ -162,7 +165,7 @@ class TableStore:
         )
 
     def _functions_evidence(self) -> dict[str, str]:
-        """The digest of what the catalogue says of our functions, for whoever compares it with the ledger's."""
+        """The digest of what the catalogue says of our functions, to be compared with the ledger's."""
         if self._known is None:
             return {}
         with errors(f"the functions of {self.name} cannot be looked at"):
@@ -170,10 +173,15 @@ class TableStore:
             self.connection.rollback()
         return {"functions_sha256": digest}
 
-    def matching(self, hold: Hold, now: datetime) -> int:
-        """How many dated records a hold keeps now, expired or not; for whoever places it."""
-        request = Request(policy=self._target.policy, retention_days=1, cutoff=now, now=now, holds=(hold,))
-        return self.survey(request).held
+    def matching(self, hold: Hold) -> int:
+        """See :class:`~luxima_retention.core.protocol.Matching`."""
+        with errors(f"what hold {hold.hold_id} keeps in {self.name} cannot be counted"):
+            self._row("local", lock_timeout=self.patience, statement_timeout=_COUNTING)
+            row = self.connection.execute(
+                self._statement("keeps"), {"p_holds": holds_json((hold,))}
+            ).fetchone()
+            self.connection.rollback()
+        return int(row[0]) if row else 0
 
     def _survey_text(self) -> str:
         """The query behind the figures, with its parameters ``p_cutoff`` and ``p_holds``."""

@@ -1,8 +1,8 @@
 """How a column says when: instants, seconds and their parts since 1970, UUIDv7 and ULID keys.
 
-The expressions stand in ``sql/queries/times.sql``. Comparisons stay in the column's own type, so that an index
-on it is used. Sources: RFC 9562, section 5.7 (UUIDv7: 48 bits of milliseconds, then version 7); the ULID
-specification (ten characters of Crockford's base 32 for 48 bits of milliseconds).
+The expressions stand in ``sql/queries/times.sql``. Comparisons stay in the column's own type, so that an
+index on it is used. Sources: RFC 9562, section 5.7 (UUIDv7: 48 bits of milliseconds, then version 7); the
+ULID specification (ten characters of Crockford's base 32 for 48 bits of milliseconds).
 """
 
 from __future__ import annotations
