@@ -42,7 +42,7 @@ from tests.servers.smtp import Mailbox, run_smtp
 
 _bucket_numbers = count(1)
 #: Read before the environment is scrubbed.
-_OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith("LUXIMA_TEST_")}
+OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith("LUXIMA_TEST_")}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -56,7 +56,7 @@ def _scrubbed_environment() -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    if dsn := _OUTSIDE.get("LUXIMA_TEST_POSTGRES_DSN"):
+    if dsn := OUTSIDE.get("LUXIMA_TEST_POSTGRES_DSN"):
         yield PostgresServer.attach(dsn)
         return
     server = PostgresServer.start()
@@ -68,7 +68,7 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session", params=[15, 16, 18])
 def any_postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """Each major version that is tried, one after the other."""
-    if request.param == 16:  # noqa: PLR2004 - the version of the other fixture
+    if request.param == 16:
         yield request.getfixturevalue("postgres")
         return
     server = PostgresServer.start(version=request.param)
@@ -103,11 +103,11 @@ def database(postgres: PostgresServer) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Server]:
-    if endpoint := _OUTSIDE.get("LUXIMA_TEST_S3_ENDPOINT"):
+    if endpoint := OUTSIDE.get("LUXIMA_TEST_S3_ENDPOINT"):
         yield S3Server(
             endpoint_url=endpoint,
-            access_key=_OUTSIDE["LUXIMA_TEST_S3_ACCESS_KEY"],
-            secret_key=_OUTSIDE["LUXIMA_TEST_S3_SECRET_KEY"],
+            access_key=OUTSIDE["LUXIMA_TEST_S3_ACCESS_KEY"],
+            secret_key=OUTSIDE["LUXIMA_TEST_S3_SECRET_KEY"],
         )
         return
     server = S3Server.start()

@@ -176,7 +176,9 @@ BEGIN
            string_agg(format('%s deleted and %s changed in %s', g.deleted, g.updated, g.member::regclass), ', ')
                FILTER (WHERE (f.member IS NULL AND g.deleted > 0) OR g.updated > 0)
       INTO own, other
-      FROM grown g LEFT JOIN retention.family(p_table) f USING (member);
+      FROM grown g
+      LEFT JOIN (SELECT m.member FROM retention.family(p_table) m JOIN pg_class c ON c.oid = m.member
+                  WHERE m.member = p_table OR c.relispartition) f USING (member);  -- not what only inherits
     IF other IS NOT NULL THEN
         RAISE EXCEPTION 'a deletion from % changes more than it: %', p_table::regclass, other
             USING ERRCODE = 'LX004', HINT = 'look for foreign keys with ON DELETE and for triggers';

@@ -34,10 +34,12 @@ WITH RECURSIVE family (member) AS (
 SELECT DISTINCT p.pubname, c.oid::regclass::text
 FROM pg_publication p
 JOIN pg_publication_tables x ON x.pubname = p.pubname
+JOIN pg_namespace n ON n.nspname = x.schemaname
+JOIN pg_class o ON o.relnamespace = n.oid AND o.relname = x.tablename
 JOIN family f ON true
 JOIN pg_class c ON c.oid = f.member AND c.relkind = 'r'
 WHERE p.pubdelete
-  AND (to_regclass(quote_ident(x.schemaname) || '.' || quote_ident(x.tablename)) IN (c.oid, to_regclass(%(table)s)))
+  AND o.oid IN (c.oid, to_regclass(%(table)s)::oid)
   AND (c.relreplident = 'n'
        OR c.relreplident = 'd' AND NOT EXISTS (
            SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate))

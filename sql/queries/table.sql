@@ -167,15 +167,10 @@ JOIN pg_roles d ON d.oid = b.proowner
 WHERE NOT g.tgisinternal AND (g.tgtype & 8) <> 0 AND g.tgenabled <> 'D'
 
 -- name: lacks
--- Whether a role lacks a right on a table of this name; NULL for a name that is no table.
-SELECT CASE WHEN to_regclass(%(name)s) IS NOT NULL
-            THEN NOT has_table_privilege(%(role)s, to_regclass(%(name)s)::oid, %(right)s) END
-
--- name: heirs
--- Tables that inherit from a table that is not partitioned: a deletion takes their rows as well.
-SELECT i.inhrelid::regclass::text
-FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'r'
-WHERE i.inhparent = to_regclass(%(table)s)
+-- Whether a role lacks a right on a table of this name; no row for a name that is no table.
+SELECT NOT has_table_privilege(%(role)s, c.oid, %(right)s)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname || '.' || c.relname = replace(%(table)s, '"', '')
 
 -- name: foreign
 -- Partitions that lie on another server.

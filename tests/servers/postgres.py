@@ -27,7 +27,6 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.servers.programs import CACHE, unpack
 from tests.servers.process import (
     Process,
     ServerError,
@@ -37,6 +36,7 @@ from tests.servers.process import (
     scratch,
     wait_until,
 )
+from tests.servers.programs import CACHE, unpack
 
 SUPERUSER = "postgres"
 PASSWORD = "throw-away"

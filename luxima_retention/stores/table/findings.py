@@ -85,7 +85,6 @@ class Traits:
     references: tuple[Referring, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     rules: tuple[str, ...] = ()
-    heirs: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     lacking: tuple[Lacking, ...] = ()
     digest: str = ""
@@ -270,18 +269,11 @@ def _triggers(target: TableTarget, traits: Traits) -> Iterator[Finding]:
 
 
 def _family(target: TableTarget, traits: Traits) -> Iterator[Finding]:
-    name = target.table.table
-    for heir in traits.heirs:
-        yield _refuse(
-            "inherited",
-            f"{heir} inherits from {name}, and its rows would go with it",
-            f"ALTER TABLE {heir} NO INHERIT {name}, or make it a partition",
-        )
     for part in traits.foreign:
         yield _refuse(
             "foreign-partition",
             f"partition {part} lies on another server, where deletions cannot be counted",
-            f"detach it from {name}",
+            f"detach it from {target.table.table}",
         )
 
 

@@ -409,7 +409,6 @@ class TableStore:
             references=tuple(Referring(*item) for item in self._rows("references", names)),
             triggers=tuple(Trigger(*item) for item in self._rows("triggers", names)),
             rules=tuple(item[0] for item in self._rows("rules", names)),
-            heirs=tuple(item[0] for item in self._rows("heirs", names)),
             foreign=tuple(item[0] for item in self._rows("foreign", names)),
             lacking=self._lacking(names),
             digest=self.shape.digest,
@@ -423,7 +422,7 @@ class TableStore:
         found = []
         for trigger, source, role in self._rows("trigger_sources", names):
             for right, table in touched(source):
-                asked = {"role": role, "right": right, "name": table}
+                asked = {"role": role, "right": right, "table": table}
                 if (row := self._row("lacks", **asked)) is not None and row[0]:
                     found.append(Lacking(trigger=trigger, right=right, table=table, role=role))
         return tuple(found)
