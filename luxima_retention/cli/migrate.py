@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from luxima_retention.config.settings import Settings
-    from luxima_retention.run.migrate import Change
+    from luxima_retention.run.functions import Change
     from luxima_retention.stores.table.shape import TableTarget
 
 

@@ -3,7 +3,7 @@
 A trigger of the table runs with the rights of whoever owns the function that deletes, so that is never a
 superuser. Where the role cannot be had, or cannot see rows under row-level security, the functions go to the
 table's owner or to whoever runs migrate. Source: PostgreSQL documentation, "CREATE FUNCTION", "Row Security
-Policies", "CREATE ROLE" (CREATEROLE since version 16).
+Policies", "Role Attributes" (CREATEROLE since version 16).
 """
 
 from __future__ import annotations

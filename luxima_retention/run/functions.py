@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.errors import ConfigurationError, TamperingFound
@@ -20,7 +21,23 @@ if TYPE_CHECKING:
     import psycopg
 
     from luxima_retention.evidence.ledger import Ledger
-    from luxima_retention.run.migrate import Change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something that migrate did.
+
+    Args:
+        sentence: for people.
+        floor: for a floor that moved: ``target``, ``from``, ``to``.
+        target: for a table that was set up: its facts for the ledger; no sentence then.
+        made: whether a table's functions were made.
+    """
+
+    sentence: str
+    made: bool = False
+    floor: Mapping[str, Any] | None = None
+    target: Mapping[str, Any] | None = None
 
 
 def _sql(name: str) -> str:
@@ -68,8 +85,6 @@ def _catalogue(connection: psycopg.Connection[Any], function: str) -> str:
 def apply_shared(connection: psycopg.Connection[Any]) -> Iterator[Change]:
     """Make the shared functions and triggers, or make them again."""
     from psycopg import sql
-
-    from luxima_retention.run.migrate import Change
 
     ((before,),) = _rows(connection, "shared")
     for path in names("functions"):

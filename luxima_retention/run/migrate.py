@@ -7,9 +7,8 @@ replaced when those change. The floor of a table only rises by itself; lowering 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.errors import ConfigurationError, TamperingFound
@@ -17,6 +16,7 @@ from luxima_retention.io.postgres import errors
 from luxima_retention.io.sqlfiles import load, named, names
 from luxima_retention.run.definer import Definer
 from luxima_retention.run.functions import (
+    Change,
     apply_shared,
     check_schemas,
     check_strangers,
@@ -28,23 +28,6 @@ from luxima_retention.stores.table.sql import Shape, dropped, functions, rest
 
 if TYPE_CHECKING:
     import psycopg
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Something that migrate did.
-
-    Args:
-        sentence: for people.
-        floor: for a floor that moved: ``target``, ``from``, ``to``.
-        target: for a table that was set up: its facts for the ledger; no sentence then.
-        made: whether a table's functions were made.
-    """
-
-    sentence: str
-    made: bool = False
-    floor: Mapping[str, Any] | None = None
-    target: Mapping[str, Any] | None = None
 
 
 def migrate(

@@ -421,7 +421,7 @@ SPELLINGS = [
 
 @pytest.mark.parametrize(("kind", "stored", "named"), SPELLINGS, ids=[item[0] for item in SPELLINGS])
 def test_holds_compare_as_the_column_does(any_database, kind, stored, named):
-    compared_as_the_column_does(any_database, "", kind, stored, named)
+    check_compared_as_the_column_does(any_database, "", kind, stored, named)
 
 
 CASELESS = (
@@ -434,10 +434,10 @@ CASELESS = (
     ("before", "kind"), [("CREATE EXTENSION citext;", "citext"), (CASELESS, "text COLLATE core.caseless")]
 )
 def test_holds_compare_as_the_column_does_beyond_upper_and_lower_case(any_database, before, kind):
-    compared_as_the_column_does(any_database, before, kind, "T1", "t1")
+    check_compared_as_the_column_does(any_database, before, kind, "T1", "t1")
 
 
-def compared_as_the_column_does(any_database, before, kind, stored, named):
+def check_compared_as_the_column_does(any_database, before, kind, stored, named):
     ddl = (
         f"CREATE SCHEMA core; CREATE DOMAIN core.label AS text; {before}"
         f" CREATE TABLE core.events (id bigint PRIMARY KEY, created_at timestamptz, tenant {kind});"

@@ -107,6 +107,8 @@ class PostgresServer:
     def _launch(cls, data: Path, version: int, settings: Mapping[str, str]) -> PostgresServer:
         (port,) = free_ports(1)
         values = SETTINGS | {"port": str(port), "unix_socket_directories": str(data.parent)} | dict(settings)
+        if version < _ITERATIONS_SINCE:
+            values.pop("scram_iterations")
         lines = (f"{name} = '{value}'\n" for name, value in values.items())
         with (data / "postgresql.conf").open("a") as config:
             config.writelines(lines)
@@ -269,6 +271,7 @@ class Database:
 
 _INITDB = ("--encoding", "UTF8", "--locale", "C", "--auth", "trust", "--no-sync", "--no-instructions")
 _DEBIAN = frozenset({15})
+_ITERATIONS_SINCE = 16
 _INSTALLED = {16: "pginstall", 18: "pginstall18"}
 _copies: dict[int, Path] = {}
 
