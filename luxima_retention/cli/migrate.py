@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from luxima_retention.config.settings import Settings
+    from luxima_retention.evidence.ledger import Ledger
     from luxima_retention.run.functions import Change
     from luxima_retention.stores.table.shape import TableTarget
 
@@ -34,10 +35,10 @@ def command(context: click.Context, lower_floor: bool) -> None:
         )
     changes = [*_database(settings, lower_floor), *_supabase(settings, lower_floor)]
     _record(settings, changes)
-    for change in changes:
-        if change.sentence:
-            click.echo(change.sentence)
-    if not changes:
+    sentences = [change.sentence for change in changes if change.sentence]
+    for sentence in sentences:
+        click.echo(sentence)
+    if not sentences:
         click.echo("everything is in place")
 
 
@@ -86,21 +87,24 @@ def _record(settings: Settings, changes: list[Change]) -> None:
     from luxima_retention.core.clock import system_clock
     from luxima_retention.evidence.ledger import open_ledger
 
-    entries = list(_entries(changes))
     dsn = settings.database.owner_dsn or settings.database.dsn
-    if not entries or not (dsn or settings.ledger.path):
+    if not changes or not (dsn or settings.ledger.path):
         return
     ledger = open_ledger(dsn.get_secret_value() if dsn else "", settings.ledger.path)
     try:
-        for kind, policy, body in entries:
+        for kind, policy, body in _entries(changes, ledger):
             ledger.append(kind, body, policy=policy, at=system_clock())
     finally:
         ledger.close()
 
 
-def _entries(changes: list[Change]) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+def _entries(changes: list[Change], ledger: Ledger) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+    """What was done, and what stands in the database and the ledger does not know."""
+    from luxima_retention.run.functions import recorded_catalogue
+
     for change in changes:
         if change.floor:
             yield "floor.changed", None, dict(change.floor)
-        if change.target:
-            yield "migrated", change.target["policy"], dict(change.target)
+        facts = change.target
+        if facts and (change.made or recorded_catalogue(ledger, facts["target"]) != facts["catalogue"]):
+            yield "migrated", facts["policy"], dict(facts)

@@ -113,17 +113,14 @@ def check_strangers(connection: psycopg.Connection[Any]) -> None:
         )
 
 
-def record_catalogue(
-    connection: psycopg.Connection[Any], made: Collection[str]
-) -> Iterator[Mapping[str, Any]]:
-    """Write down what the catalogue says now; the facts, for the ledger, of each table where that is new."""
+def record_catalogue(connection: psycopg.Connection[Any], made: Collection[str]) -> Iterator[Change]:
+    """Write down what the catalogue says now; the facts of each table for the ledger, which may lack them."""
     for target, function, before in _rows(connection, "recorded"):
         digest = _catalogue(connection, function)
-        if digest == before and target not in made:
-            continue
-        connection.execute(_sql("record").encode(), {"target": target, "catalogue": digest})
+        if digest != before:
+            connection.execute(_sql("record").encode(), {"target": target, "catalogue": digest})
         ((facts,),) = _rows(connection, "facts", target=target)
-        yield facts
+        yield Change(sentence="", target=facts, made=target in made)
 
 
 def changed_functions(ledger: Ledger, survey: Survey) -> tuple[Finding, ...]:
@@ -136,7 +133,7 @@ def changed_functions(ledger: Ledger, survey: Survey) -> tuple[Finding, ...]:
     found = survey.evidence.get("functions_sha256")
     if found is None:
         return ()
-    recorded = _recorded(ledger, survey.identity.target)
+    recorded = recorded_catalogue(ledger, survey.identity.target)
     if recorded == found:
         return ()
     said = (
@@ -152,7 +149,8 @@ def changed_functions(ledger: Ledger, survey: Survey) -> tuple[Finding, ...]:
     )
 
 
-def _recorded(ledger: Ledger, target: str) -> str | None:
+def recorded_catalogue(ledger: Ledger, target: str) -> str | None:
+    """The digest that the newest ``migrated`` entry of a table tells; ``None`` without one."""
     found = None
     for entry in ledger.entries(kinds={"migrated"}):
         if entry.body.get("target") == target:

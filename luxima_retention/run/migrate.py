@@ -66,7 +66,7 @@ def migrate(
         if again or made:
             _grant(connection, job_role)
         check_strangers(connection)
-        changes += [Change(sentence="", target=facts) for facts in record_catalogue(connection, made)]
+        changes += record_catalogue(connection, made)
     return tuple(changes)
 
 
