@@ -81,8 +81,8 @@ class Table:
 
     def findings(self):
         store = LedgeredStore(self.job, self.target, GENTLE, read_only=True)
-        found = store.preflight(request(store))
-        store.close()
+        with closing(store):
+            found = store.preflight(request(store))
         return {finding.code: finding for finding in found}
 
     def empty(self, *, limit: int | None = None, days: int = 90, holds: tuple[Hold, ...] = ()) -> int:
