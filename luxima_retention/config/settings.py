@@ -24,6 +24,7 @@ from luxima_retention.config.values import (
     Days,
     Duration,
     Fraction,
+    HoldColumn,
     S3Name,
     Section,
     Table,
@@ -97,8 +98,23 @@ class TableSettings(Section):
     key_columns: Annotated[tuple[Column, ...], NoDecode, BeforeValidator(listed)] = Field(
         ("id",), min_length=1, description="Columns that tell rows apart: a primary or unique key."
     )
-    tenant_column: Column = Field("", description="Column that holds by tenant name; empty maps none.")
-    subject_column: Column = Field("", description="Column that holds by subject name; empty maps none.")
+    time_kind: Literal[
+        "instant", "epoch_seconds", "epoch_milliseconds", "epoch_microseconds", "uuid_v7", "ulid"
+    ] = Field(
+        "instant",
+        description="How time_column says when: a type of PostgreSQL's, numbers since 1970, or a key that"
+        " begins with its time.",
+    )
+    tenant_column: HoldColumn = Field(
+        "",
+        description="Column that holds by tenant name, or a path into JSON such as payload->>'tenant'; empty"
+        " maps none.",
+    )
+    subject_column: HoldColumn = Field("", description="The same of holds by subject.")
+    skip_referenced: bool = Field(
+        False,
+        description="Leave and count rows that foreign keys of other tables need, instead of ending with 3.",
+    )
     strategy: Literal["auto", "keyset", "tid_range", "partition_drop"] = Field(
         "auto",
         description="keyset walks an index on the time column; tid_range passes once over the pages of a"
@@ -228,6 +244,12 @@ class PaceSettings(Section):
     )
     min_slot_headroom_mib: int = Field(
         256, ge=0, description="MiB of WAL that each replication slot must have left before it is lost."
+    )
+    max_slot_lag_mib: int = Field(
+        4096,
+        ge=0,
+        description="MiB of WAL that a replication slot without a limit of its own may be behind before"
+        " batches wait.",
     )
     max_wal_mib_per_minute: int = Field(
         0, ge=0, description="MiB of WAL that batches may write in a minute; 0 does not limit."

@@ -679,20 +679,24 @@ class Migrated(Event):
         tenant_column: that holds may name.
         subject_column: that holds may name.
         strategy: how expired records are found.
+        time_kind: how the time column says when.
+        skip_referenced: whether rows that foreign keys need are left.
         holds_source: ``register``, or ``parameter``.
         system_identifier: of the server.
         definition: SHA-256 of the functions' text.
-        job_role: may call them.
+        catalogue: SHA-256 of what the catalogue says of the functions, their owners, rights and triggers.
     """
 
     kind: ClassVar[str] = "migrated"
     target: str
     policy: str = ""
-    relation: int = 0
+    relation: str = ""
     function_name: str = ""
     floor_days: int | None = None
     time_column: str | None = None
     time_zone: str | None = None
+    time_kind: str = "instant"
+    skip_referenced: bool = False
     key_columns: tuple[str, ...] = ()
     tenant_column: str | None = None
     subject_column: str | None = None
@@ -700,7 +704,7 @@ class Migrated(Event):
     holds_source: str = ""
     system_identifier: str = ""
     definition: str = ""
-    job_role: str | None = None
+    catalogue: str = ""
 
 
 def migrated(facts: Mapping[str, Any]) -> Migrated:
