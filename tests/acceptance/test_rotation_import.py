@@ -183,7 +183,9 @@ class StandIn:
         program = directory / "luxima-retention"
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m luxima_retention "$@"\n')
         program.chmod(0o755)
-        self.environment = Command().environment(LUXIMA_RETENTION=str(program))
+        self.environment = Command().environment(
+            LUXIMA_RETENTION=str(program), LUXIMA_ROTATION__STATE_DIR=str(directory / "own")
+        )
 
     def config(self, *directives: str) -> Path:
         lines = "\n".join(directives)

@@ -26,7 +26,10 @@ import pytest
 from luxima_retention.core.errors import ExitCode, StoreError
 from luxima_retention.core.plan import Hold
 from luxima_retention.stores.logfiles import safe
+from luxima_retention.stores.logfiles.folder import Folder, Locks, lock_of
+from luxima_retention.stores.logfiles.journal import name_of
 from luxima_retention.stores.logfiles.rotate import rotate
+from luxima_retention.stores.logfiles.system import BusyError
 from luxima_retention.stores.logfiles.terms import Terms
 from tests.integration.logsets import NOW, WEEK, sets, tree, turned
 
@@ -689,20 +692,18 @@ def test_nothing_matches_is_an_error_unless_the_set_says_otherwise(tmp_path):
 
 
 def test_a_directory_that_cannot_be_listed_is_never_an_empty_one(log):
-    child = os.fork()
-    if not child:
-        os.setgid(4711)
-        os.setuid(4711)
-        result = turned(log, missing_ok=True)
-        os._exit(0 if result.failures and "cannot be" in result.failures[0] else 1)
-    assert os.waitpid(child, 0)[1] == 0  # readable for everybody: only its lock cannot be made
     log.parent.chmod(0o711)
     child = os.fork()
     if not child:
-        os.setgid(4711)
-        os.setuid(4711)
-        result = turned(log.parent / "*.log", missing_ok=True)
-        os._exit(0 if result.failures and "cannot be" in result.failures[0] else 1)
+        status = 2
+        try:
+            os.setgid(4711)
+            os.setuid(4711)
+            state = {"state_dir": tempfile.mkdtemp()}
+            result = turned(log.parent / "*.log", missing_ok=True, rotation=state)
+            status = 0 if result.failures and "cannot be" in result.failures[0] else 1
+        finally:
+            os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
 
 
@@ -730,16 +731,20 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be_done(log):
 
 
 def test_two_rotations_at_once_do_not_meet(log, tmp_path):
-    held = safe.Directory.open(str(log.parent))
-    held.lock()
-    result = turned(log)
-    assert (result.code, result.rotated) == (ExitCode.LOCKED, [])
-    held.close()
+    folder = Folder.open_own(str(tmp_path / "own"), make=True)
+    own = {"state_dir": str(tmp_path / "own")}
+    for name in (lock_of(safe.Directory.open(str(log.parent)))[0], f"set {name_of('a', [str(log)])}"):
+        locks = Locks(folder)
+        locks.take(name, "")
+        result = turned(log, rotation=own)
+        assert (result.code, result.rotated) == (ExitCode.LOCKED, [])
+        locks.close()
+    assert (tmp_path / "own" / "rotation.locks").stat().st_mode & 0o777 == 0o600
     status = tmp_path / "status"
     status.touch(mode=0o640)
     with status.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(safe.BusyError):
+        with pytest.raises(BusyError):
             turned(log, rotation={"state_file": str(status)})
     assert len(turned(log, rotation={"state_file": str(status)}).rotated) == 1
 
@@ -793,7 +798,7 @@ def test_a_volume_without_room_for_the_journal_leaves_the_log(tmp_path):
         subprocess.run(["dd", "if=/dev/zero", f"of={log}", "bs=4k"], capture_output=True, check=False)
         assert os.statvfs(disk).f_bavail == 0
         size = log.stat().st_size
-        result = turned(log)
+        result = turned(log, rotation={"state_dir": str(disk / "own")})
         assert result.failures
         assert sum(path.stat().st_size for path in disk.glob("app.log*")) == size
 

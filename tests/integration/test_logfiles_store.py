@@ -14,11 +14,13 @@ import pytest
 
 from luxima_retention.core.clock import system_clock
 from luxima_retention.core.plan import Hold, Level
-from luxima_retention.stores.logfiles.safe import BusyError, Directory
+from luxima_retention.stores.logfiles.folder import Folder, Locks, lock_of
+from luxima_retention.stores.logfiles.safe import Directory
 from luxima_retention.stores.logfiles.store import LogFilesStore
+from luxima_retention.stores.logfiles.system import BusyError
 from tests.integration import conformance
 from tests.integration.conformance import Item, carry_out, planned, request_of, some, work
-from tests.integration.logsets import sets
+from tests.integration.logsets import STATE, sets
 
 DAY = timedelta(days=1)
 
@@ -177,11 +179,11 @@ def test_a_log_that_has_not_rotated_for_longer_than_the_period_is_told(files):
 
 def test_a_rotation_at_work_keeps_expiry_out(files):
     files.fill(some(5))
-    held = Directory.open(str(files.root / "acme"))
-    held.lock()
     store = files.open()
+    locks = Locks(Folder.open_own(STATE.name, make=True))
+    locks.take(*lock_of(Directory.open(str(files.root / "acme"))))
     _, plan = planned(files, store)
     with pytest.raises(BusyError):
         carry_out(store, plan, work())
-    held.close()
+    locks.close()
     carry_out(store, plan, work())
