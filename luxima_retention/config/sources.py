@@ -7,6 +7,7 @@ a misspelt option must not silently leave a default in force.
 from __future__ import annotations
 
 import os
+import stat
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -76,7 +77,23 @@ def load(config: Path | None = None) -> Configuration:
     for origin, values in layers:
         merged = _over(values, merged)
         origins |= dict.fromkeys(_leaves(values), origin)
-    return Configuration(settings=_validated(merged, origins), origins=origins, file=path)
+    settings = _validated(merged, origins)
+    if path is not None and os.geteuid() == 0:
+        _check_programs(settings, path)
+    return Configuration(settings=settings, origins=origins, file=path)
+
+
+def _check_programs(settings: Settings, path: Path) -> None:
+    """What root runs and signals stands in a file that nobody else can write."""
+    events = ("first", "before", "after", "before_removal", "last", "compress_program")
+    if not any(getattr(item, event) for item in settings.rotation.sets.values() for event in events):
+        return
+    status = path.stat()
+    if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigurationError(
+            f"{path} names programs for rotation.sets, which root runs, and others than root may write to it",
+            f"chown root {path}, and chmod go-w it",
+        )
 
 
 def _check_variables() -> None:

@@ -15,7 +15,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, NoReturn
 
 from luxima_retention.core.errors import LeaseHeld, RetentionError, StoreError
@@ -101,7 +100,7 @@ def _answered(desk: Desk, what: str, values: list[Any]) -> dict[str, Any]:
         raise ValueError(f"{values[0]!r} is not the lock of a directory")
     try:
         if what == "pending":
-            return {"answer": [asdict(step) for step in desk.pending()]}
+            return {"answer": [step.as_json() for step in desk.pending()]}
         return {"answer": getattr(desk, what)(*values) if what in _QUESTIONS else None}
     except RetentionError as error:
         return {"error": [error.message, error.hint, int(error.exit_code)]}
@@ -137,7 +136,7 @@ class _Asking:
         self._ask("lock", name, what)
 
     def begin(self, steps: Iterable[Step]) -> None:
-        self._ask("begin", [asdict(step) for step in steps])
+        self._ask("begin", [step.as_json() for step in steps])
 
     def copied(self, key: str, inode: int) -> None:
         self._ask("copied", key, inode)

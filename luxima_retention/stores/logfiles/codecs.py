@@ -30,14 +30,14 @@ EXTENSIONS = {"zstd": ".zst", "gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
 _MAGIC = {"zstd": b"\x28\xb5\x2f\xfd", "gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ\x00"}
 _LEVELS = {"zstd": 3, "gzip": 6, "bzip2": 9, "xz": 6}
 _HIGHEST = {"zstd": 19}
-_BLOCK = 1024 * 1024
-_GZIP_BLOCK = 2 * 1024 * 1024
+_BLOCK = 128 * 1024
+_GZIP_BLOCK = 512 * 1024
 _WINDOW = 32 * 1024
 _ZSTD_PIECE = 512
 #: files up to here are compressed at once, without threads
 _SMALL = 1024 * 1024
 #: of one thread; the library's own choice costs three times the memory and saves nothing
-_ZSTD_JOB = 2 * 1024 * 1024
+_ZSTD_JOB = 512 * 1024
 _THREADS = 2
 #: environment of the program, as logrotate(8) has it under ``compresscmd``
 _COMPRESSED = "LOGROTATE_COMPRESSED_FILENAME"

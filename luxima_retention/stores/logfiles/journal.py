@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from luxima_retention.core.errors import StoreError
@@ -68,10 +68,17 @@ class Step:
         """Of the log among those of a set."""
         return "{}:{}:{}".format(*self.directory, self.log)
 
+    def as_json(self) -> dict[str, Any]:
+        """JSON values; :func:`step_of` takes them."""
+        return {name: getattr(self, name) for name in _FIELDS}
+
     def is_log(self, status: os.stat_result) -> bool:
         """Whether that is the log as it was before."""
         found = (status.st_dev, status.st_ino, status.st_uid)
         return found == (self.device, self.inode, self.owner)
+
+
+_FIELDS = tuple(field.name for field in fields(Step))
 
 
 def step_of(values: dict[str, Any]) -> Step:
@@ -120,7 +127,7 @@ class Journal:
             StoreError: it cannot be written.
         """
         begun = tuple(steps)
-        self._append((asdict(step) for step in begun), durably=True)
+        self._append((step.as_json() for step in begun), durably=True)
         self._steps |= {step.key: step for step in begun}
 
     def copied(self, key: str, inode: int) -> None:

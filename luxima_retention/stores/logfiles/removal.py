@@ -98,9 +98,14 @@ class Removal:
         what = f"hook before_removal of {item.path}"
         self.result.left += self.desk.hooks("before_removal", [item.path], item.path, what)
         if self.chosen.mail and not self.chosen.mail_newest:
-            mail(self.set, item.directory, item.rotated.name)
+            mail(self.set, item.directory, item.rotated.name, subject=self._subject(item))
         remove(self.set, item.directory, item.rotated.name)
         self.result.removed.add(value)
+
+    def _subject(self, item: Item) -> str:
+        """The name that it has, or would have had once it was compressed."""
+        later = self.set.compresses and not self.chosen.delay_compress and not item.rotated.compressed
+        return item.path + self.set.extension if later else item.path
 
 
 def _removed(item: Item, sentence: str) -> dict[str, Any]:
@@ -122,7 +127,7 @@ def remove(log_set: LogSet, directory: Directory, name: str) -> None:
     directory.remove(name)
 
 
-def mail(log_set: LogSet, directory: Directory, name: str) -> None:
+def mail(log_set: LogSet, directory: Directory, name: str, *, subject: str) -> None:
     """Send a rotated file to the address of the set, decompressed.
 
     Raises:
@@ -131,7 +136,7 @@ def mail(log_set: LogSet, directory: Directory, name: str) -> None:
     """
     path, chosen = directory.path_of(name), log_set.settings
     with directory.reading(name, hard_links=chosen.allow_hard_links) as (descriptor, _):
-        command = [log_set.mail_program, "-s", path, chosen.mail]
+        command = [log_set.mail_program, "-s", subject, chosen.mail]
         _run(command, f"{path} was not sent to {chosen.mail}", content=descriptor)
 
 

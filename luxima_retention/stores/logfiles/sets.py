@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from luxima_retention.config.settings import RotationSetSettings, RotationSettings
 
 _AGO = {"now": timedelta(0), "hour": timedelta(hours=1), "day": timedelta(days=1)}
-#: directories of a set that stay open at once; more are given back until their turn comes
-_OPEN = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +131,7 @@ class LogSet:
             for place in by_key.values():
                 place.rotated_in = self._rotated_in(place.directory)
                 self.look(place)
-                if len(by_key) > _OPEN:
+                if len(by_key) > open_at_once():
                     place.park()
             stack.pop_all()
         return list(by_key.values())
@@ -147,7 +146,7 @@ class LogSet:
             return known
         place = by_key[directory.key] = Place(directory=directory)
         stack.callback(place.close)
-        if len(by_key) > _OPEN:
+        if len(by_key) > open_at_once():
             place.park()
         return place
 
@@ -206,6 +205,11 @@ def log_sets(settings: RotationSettings) -> tuple[LogSet, ...]:
         )
         for name, chosen in settings.sets.items()
     )
+
+
+def open_at_once() -> int:
+    """Directories of a set that stay open; where there are more, each is given back until its turn comes."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4
 
 
 def last_part(pattern: str) -> str:

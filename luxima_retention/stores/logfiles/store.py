@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 
 from luxima_retention.core.clock import Clock, iso
@@ -91,7 +91,10 @@ class LogFilesStore:
                 for _ in items(self.set, place, self.clock(), unfit):
                     pass
             found += self._unreached(places)
-            found += self._quiet(places, request)
+            if self.set.settings.expire:
+                found += self._quiet(places, request)
+            else:
+                found += self._staying(places, request)
         if unfit:
             more = f" (and {len(unfit) - 1} more)" if len(unfit) > 1 else ""
             found.append(_finding("left-alone", Level.WARNING, f"{unfit[0]}{more}: it is never removed"))
@@ -99,7 +102,7 @@ class LogFilesStore:
 
     def survey(self, request: Request) -> Survey:
         """Look at every rotated file of the set."""
-        now, sums = self.clock(), _Sums()
+        now, sums = self.clock(), _Sums(expires=self.set.settings.expire)
         with self._acting(), ExitStack() as stack:
             for place in self._places(stack):
                 before = (sums.expired, sums.expired_bytes)
@@ -132,7 +135,7 @@ class LogFilesStore:
         for place in places:
             if place.rotated_in is not None:
                 locks.take(*lock_of(place.rotated_in))
-        left, position = plan.items, 0
+        left, position = plan.items if self.set.settings.expire else 0, 0
         while left > 0 and position < len(expired) and not work.stopping():
             end = _end_of_batch(expired, position, min(left, _FILES))
             batch = _Batch(self, plan, work.holds(), expired[position:end])
@@ -146,7 +149,8 @@ class LogFilesStore:
             for place in self._places(stack):
                 for found in items(self.set, place, self.clock()):
                     if found.path == item:
-                        return _explained(found, request, self.clock())
+                        told = _explained(found, request, self.clock())
+                        return told if self.set.settings.expire else _not_expiring(told)
                 for log in place.logs:
                     if place.directory.path_of(log) == item:
                         return self._explained_log(place, log, item, request)
@@ -222,6 +226,13 @@ class LogFilesStore:
                     "mount it, or set missing_ok",
                 )
 
+    def _staying(self, places: Sequence[Place], request: Request) -> Iterator[Finding]:
+        """Files that are older than the period, where the set does not apply it."""
+        found = (item for place in places for item in items(self.set, place, self.clock()))
+        if count := sum(item.at < request.cutoff for item in found):
+            said = f"{count} files are older than {iso(request.cutoff)} and stay: the set says expire = false"
+            yield _finding("not-expiring", Level.WARNING, said, "set expire = true, which needs a ledger")
+
     def _quiet(self, places: Sequence[Place], request: Request) -> Iterator[Finding]:
         """Logs that hold records past the cutoff because they do not rotate."""
         for place in places:
@@ -282,6 +293,7 @@ def _finding(code: str, level: Level, message: str, hint: str | None = None) -> 
 class _Sums:
     """The survey's figures."""
 
+    expires: bool
     population: int = 0
     expired: int = 0
     expired_bytes: int = 0
@@ -299,7 +311,7 @@ class _Sums:
             return
         self.oldest = min(self.oldest or item.at, item.at)
         self.newest = max(self.newest or item.at, item.at)
-        if item.at >= request.cutoff:
+        if item.at >= request.cutoff or not self.expires:
             return
         if held(item, request.holds, request.policy):
             self.held += 1
@@ -434,6 +446,13 @@ def _streamed(item: Item, descriptor: int, sink: Sink | None) -> str:
     if read != item.file.size:
         raise StoreError(f"{item.path} was written to while it was read", "it is tried again at the next run")
     return sha256.hexdigest()
+
+
+def _not_expiring(told: Explanation) -> Explanation:
+    if told.verdict != "goes":
+        return told
+    said = f"{told.item} is older than the policy's period, and the set says expire = false"
+    return replace(told, verdict="stays", rule="not-expiring", sentence=said, due=None)
 
 
 def _explained(item: Item, request: Request, now: datetime) -> Explanation:

@@ -26,7 +26,7 @@ from luxima_retention.stores.logfiles.outcome import Rotations
 from luxima_retention.stores.logfiles.removal import Removal, mail
 from luxima_retention.stores.logfiles.rules import Due, Facts, due
 from luxima_retention.stores.logfiles.safe import PERMISSIONS, Attributes, File
-from luxima_retention.stores.logfiles.sets import LogSet, Place, first_date
+from luxima_retention.stores.logfiles.sets import LogSet, Place, first_date, open_at_once
 from luxima_retention.stores.logfiles.shrink import Shrinking, settle_pairs
 from luxima_retention.stores.logfiles.state import State
 from luxima_retention.stores.logfiles.system import UnfitError
@@ -36,8 +36,6 @@ from luxima_retention.stores.logfiles.terms import Terms
 Seen = dict[tuple[int, int], dict[str, tuple[str, bool]]]
 #: logs whose rotation is announced together: what is kept of each does not add up over many
 _TOGETHER = 1000
-#: directories of a set that stay open at once
-_OPEN = 100
 _TAKEN = "it waits; a date_format with %H, or %s, rotates more often than daily"
 
 
@@ -63,6 +61,8 @@ class _Open:
     #: logs that were moved, now or then: until their hooks went well, nothing more becomes of their files
     moved: set[str] = field(default_factory=set)
     due: list[tuple[str, File, Due]] = field(default_factory=list)
+    #: what was rotated now
+    rotated: list[Step] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,6 @@ class Turn:
         self._stopped = False
         self._would: set[str] = set()
         self._series: dict[tuple[tuple[int, int], str], str] = {}
-        self._newest: list[_Planned] = []
         self._shrinking = Shrinking(log_set, terms, desk, self.result)
         self._removal = Removal(log_set, terms, desk, self.result, self._attempt)
 
@@ -125,14 +124,12 @@ class Turn:
             self._attempt(self._finish, found, pending.get(found.place.directory.key, ()), shared=shared)
             self._rest(found.place, worked)
         self._attempt(self._shrinking.end)
-        for planned in self._newest:
-            self._attempt(self._mail, planned)
         if self._begun:
             self._attempt(self._shared_hooks, "last")
 
     def _rest(self, place: Place, places: Sized) -> None:
         """Give back the descriptors of a directory where there are many."""
-        if len(places) > _OPEN:
+        if len(places) > open_at_once():
             place.park()
 
     def _complete(self, places: Sequence[Place]) -> bool:
@@ -263,10 +260,12 @@ class Turn:
         except UnfitError as error:
             self.result.left.append(f"{error.message}: it is left alone")
             return None
-        last = last_rotation_of(self.set, found.place, log, state=self.state, now=self.terms.now)
+        force, last = self.terms.force, None
+        if not force:
+            last = last_rotation_of(self.set, found.place, log, state=self.state, now=self.terms.now)
         facts = Facts(size=file.size, modified=file.modified, last=last)
-        verdict = due(facts, self.set.schedule, self.terms.now, self.set.zone, force=self.terms.force)
-        if last is None and not verdict.rotates:
+        verdict = due(facts, self.set.schedule, self.terms.now, self.set.zone, force=force)
+        if not force and last is None and not verdict.rotates:
             self._note(found.place, log)
         return file, verdict
 
@@ -392,8 +391,7 @@ class Turn:
         found.moved.add(step.log)
         failpoint("rotate.after_move")
         self._tell(place, step, planned.file, planned.verdict)
-        if self.chosen.mail and self.chosen.mail_newest:
-            self._newest.append(planned)
+        found.rotated.append(step)
         self._create(place, step)
         failpoint("rotate.after_create")
         if not self.set.names_tell or self.set.state_file:
@@ -485,6 +483,11 @@ class Turn:
         unfinished = {step.log for step in pending if not self._finished(found, step, shared=shared)}
         if found.moved or place.store is not place.directory:
             self.set.look(place)
+        for step in found.rotated if self.chosen.mail and self.chosen.mail_newest else ():
+            if step.log not in unfinished:
+                compressed = self.set.compresses and not self.chosen.delay_compress
+                subject = step.path if compressed else place.store.path_of(step.to)  # as logrotate has it
+                self._attempt(mail, self.set, place.store, step.to, subject=subject)
         settled = place.without(found.moved & unfinished)
         self._removal.take(settled, self._would)
         if self.set.compresses:
@@ -503,11 +506,6 @@ class Turn:
         self._moves(found.place).bring(step)
         self.desk.done(step.key)
         return True
-
-    def _mail(self, planned: _Planned) -> None:
-        """Send a file that was just rotated, which may be compressed by now."""
-        store, name = planned.place.place.store, planned.step.to
-        mail(self.set, store, name if store.exists(name) else name + self.set.extension)
 
 
 def last_rotation_of(
