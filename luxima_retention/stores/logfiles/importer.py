@@ -360,7 +360,7 @@ def _method(said: Values) -> str:
 
 
 def _compression(said: Values) -> tuple[Values, str]:
-    """How rotated files are compressed, and what of it is left out; a program that is named stays that one."""
+    """How rotated files are compressed, and what of it is left out; a named program stays that one."""
     command = said.get("Command")
     program = PurePosixPath(command or "gzip").name
     codec = _CODEC_OF.get(program)

@@ -30,13 +30,21 @@ class Removal:
     Args:
         log_set: whose they are.
         terms: of the run.
-        desk: for hooks and ledger.
+        desk: for the ledger.
         result: told what was done.
         attempt: calls a function and tells its failure.
+        hooks: runs those of an event, of a log and of what it became.
     """
 
     def __init__(
-        self, log_set: LogSet, terms: Terms, desk: Desk, result: Rotations, attempt: Callable[..., Any]
+        self,
+        log_set: LogSet,
+        terms: Terms,
+        desk: Desk,
+        result: Rotations,
+        *,
+        attempt: Callable[..., Any],
+        hooks: Callable[[str, str, str], None],
     ) -> None:
         self.set = log_set
         self.chosen = log_set.settings
@@ -44,6 +52,7 @@ class Removal:
         self.desk = desk
         self.result = result
         self._attempt = attempt
+        self._hooks = hooks
 
     def take(self, place: Place, would: set[str]) -> None:
         """Remove what goes from a directory.
@@ -95,8 +104,7 @@ class Removal:
             place.store.sync()
 
     def _remove_one(self, item: Item, value: dict[str, Any]) -> None:
-        what = f"hook before_removal of {item.path}"
-        self.result.left += self.desk.hooks("before_removal", [item.path], item.path, what)
+        self._hooks("before_removal", item.path, item.path)
         if self.chosen.mail and not self.chosen.mail_newest:
             mail(self.set, item.directory, item.rotated.name, subject=self._subject(item))
         remove(self.set, item.directory, item.rotated.name)

@@ -20,7 +20,7 @@ from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import RetentionError, StoreError
 from luxima_retention.stores.logfiles import state as states
 from luxima_retention.stores.logfiles.child import as_user
-from luxima_retention.stores.logfiles.desk import Desk, DryDesk, OwnDesk
+from luxima_retention.stores.logfiles.desk import EVENTS, Desk, DryDesk, OwnDesk
 from luxima_retention.stores.logfiles.folder import Folder, Locks, state_path
 from luxima_retention.stores.logfiles.identity import identity_of
 from luxima_retention.stores.logfiles.outcome import Rotations
@@ -31,7 +31,7 @@ from luxima_retention.stores.logfiles.terms import Terms
 from luxima_retention.stores.logfiles.turn import Seen, Turn, unforeseen
 
 _YEAR = 366
-_MODULES = {"zstd": "zstandard", "gzip": "zlib", "bzip2": "bz2", "xz": "lzma"}
+_MODULES = ("wcmatch.fnmatch", "zstandard", "gzip", "bz2", "lzma", "concurrent.futures.thread")
 
 
 def rotate(log_sets: Sequence[LogSet], terms: Terms) -> tuple[Rotations, ...]:
@@ -176,8 +176,9 @@ def _unwired(seen: list[list[Any]]) -> Seen:
 
 def _import_what_is_needed(log_set: LogSet) -> None:
     """The user may not be allowed to read our modules."""
-    import_module("wcmatch.fnmatch")
-    if name := _MODULES.get(log_set.settings.compress):
+    hooks = [hook for event in EVENTS for hook in getattr(log_set.settings, event)]
+    needed = [*_MODULES, *(["requests"] if any(hook.url for hook in hooks) else [])]
+    for name in needed:
         import_module(name)
 
 

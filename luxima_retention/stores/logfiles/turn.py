@@ -18,6 +18,7 @@ from luxima_retention.core.errors import ExitCode, RetentionError, StoreError, w
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.stores.logfiles.desk import Desk
 from luxima_retention.stores.logfiles.folder import lock_of
+from luxima_retention.stores.logfiles.hooks import run_hooks
 from luxima_retention.stores.logfiles.identity import group_id, user_id
 from luxima_retention.stores.logfiles.journal import Step
 from luxima_retention.stores.logfiles.moving import Moves
@@ -99,7 +100,7 @@ class Turn:
         self._would: set[str] = set()
         self._series: dict[tuple[tuple[int, int], str], str] = {}
         self._shrinking = Shrinking(log_set, terms, desk, self.result)
-        self._removal = Removal(log_set, terms, desk, self.result, self._attempt)
+        self._removal = Removal(log_set, terms, desk, self.result, attempt=self._attempt, hooks=self._hooks)
 
     def run(self) -> None:
         """Both passes over its directories."""
@@ -464,7 +465,10 @@ class Turn:
         self._run_hooks(event, patterns, what=f"hook {event} shared by {' '.join(patterns)}")
 
     def _run_hooks(self, event: str, paths: Sequence[str], rotated: str = "", *, what: str) -> None:
-        if not self.terms.read_only and getattr(self.chosen, event):
+        hooks = () if self.terms.read_only else getattr(self.chosen, event)
+        if hooks and self.chosen.hooks_as_user:  # this process is the user's
+            self.result.left += run_hooks(hooks, event, paths, rotated, what=what)
+        elif hooks:
             self.result.left += self.desk.hooks(event, paths, rotated, what)
 
     def _moves(self, place: Place) -> Moves:

@@ -200,6 +200,7 @@ def _below(
 
 def _entered(walk: _Walk, parts: Sequence[str], refused: Callable[[UnfitError], None] | None) -> bool:
     """Whether there is such a directory."""
+    path = "/".join((walk.path.rstrip("/"), *filter(None, parts)))
     try:
         walk.go(parts)
     except UnfitError as error:
@@ -210,7 +211,7 @@ def _entered(walk: _Walk, parts: Sequence[str], refused: Callable[[UnfitError], 
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENOTDIR}:
             return False
-        raise error_of(f"{'/'.join((walk.path.rstrip('/'), *parts))} cannot be opened", error) from error
+        raise error_of(f"{path} cannot be opened", error) from error
     return True
 
 
