@@ -470,7 +470,14 @@ def test_a_hold_sees_a_file_by_every_name_that_its_directory_has(world):
     old.write_text("old\n")
     for path in (world.top / "way" / "[^b]*", world.logs / "app.log-[[:digit:]]*", world.logs / "app.log"):
         hold = Hold(hold_id="case", path=str(path))
-        turned(world.top / "way" / "*.log", rotation=world.own, force=False, keep=0, holds=(hold,))
+        turned(
+            world.top / "way" / "*.log",
+            rotation=world.own,
+            force=False,
+            keep=0,
+            holds=(hold,),
+            compress="none",
+        )
         assert old.exists(), path
 
 

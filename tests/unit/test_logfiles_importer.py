@@ -605,7 +605,10 @@ def test_a_line_that_is_wrong_costs_its_set_and_no_other(line):
             "c:1: keyword 'abc' not properly separated, found '.' in 'abc.log {'" + REST,
         ),
         ('"/a {\n}\n', "c:1: no closing quotation in '\"/a {'" + REST),
-        ('"a b" {\n}\n', "c:1: paths names 'a b': it must begin with /, ~/ or ~user/; skipping the set of a b"),
+        (
+            '"a b" {\n}\n',
+            "c:1: paths names 'a b': it must begin with /, ~/ or ~user/; skipping the set of a b",
+        ),
         (
             "/a\udcff {\n}\n",
             "c:1: a name that is not UTF-8 cannot be written into settings; skipping the set of /a\udcff",

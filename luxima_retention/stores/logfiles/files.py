@@ -110,9 +110,8 @@ def _matches(hold: Hold, item: Item) -> bool:
 
 
 def _names(item: Item) -> Iterator[str]:
-    """Every path by which a hold may mean a file: its own and its log's, with and without links."""
-    yield item.path
+    """Every path by which a hold may mean a file: its own, also from before its compression, and its log's."""
+    for directory in (item.directory.path.rstrip("/"), item.directory.real_path):
+        for name in (item.rotated.name, item.rotated.plain, item.log.rpartition("/")[2]):
+            yield f"{directory}/{name}"
     yield item.log
-    real = item.directory.real_path
-    yield f"{real}/{item.rotated.name}"
-    yield f"{real}/{item.log.rpartition('/')[2]}"

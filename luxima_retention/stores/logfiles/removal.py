@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import IO, Any
 
@@ -18,7 +19,6 @@ from luxima_retention.stores.logfiles.outcome import ENTRY, Rotations
 from luxima_retention.stores.logfiles.rules import surplus
 from luxima_retention.stores.logfiles.safe import Directory
 from luxima_retention.stores.logfiles.sets import LogSet, Place
-from luxima_retention.stores.logfiles.system import told
 from luxima_retention.stores.logfiles.terms import Terms
 
 _PATIENCE = 3600.0
@@ -154,11 +154,12 @@ def _run(command: list[str], failed: str, *, out: int = 2, content: int | None =
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=out, env=environment(os.environ), start_new_session=True
         ) as process:
-            if content is not None and process.stdin is not None:
-                _feed(content, process.stdin)
-            if process.stdin is not None:
+            assert process.stdin is not None  # noqa: S101 - a pipe
+            with suppress(BrokenPipeError):  # a program that ends early tells why by its status
+                if content is not None:
+                    _feed(content, process.stdin)
                 process.stdin.close()
-                process.stdin = None
+            process.stdin = None
             status = process.wait(_PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:
         hint = f"install {command[0]}, or see mail and shred of the set"
@@ -170,6 +171,5 @@ def _run(command: list[str], failed: str, *, out: int = 2, content: int | None =
 def _feed(descriptor: int, to: IO[bytes]) -> None:
     compressed = codecs.recognised(os.pread(descriptor, 8, 0)) is not None
     os.lseek(descriptor, 0, os.SEEK_SET)
-    with told("what is sent cannot be read"):
-        for data in codecs.decompress(descriptor) if compressed else codecs.blocks(descriptor):
-            to.write(data)
+    for data in codecs.decompress(descriptor) if compressed else codecs.blocks(descriptor):
+        to.write(data)

@@ -20,7 +20,7 @@ from luxima_retention.stores.logfiles.files import ranked
 from luxima_retention.stores.logfiles.moving import temporary
 from luxima_retention.stores.logfiles.outcome import ENTRY
 from luxima_retention.stores.logfiles.safe import Attributes, Directory, File
-from luxima_retention.stores.logfiles.sets import LogSet, Place
+from luxima_retention.stores.logfiles.sets import LogSet, Place, open_at_once
 from luxima_retention.stores.logfiles.system import UnfitError, being_written, sync_volume, told
 
 if TYPE_CHECKING:
@@ -103,7 +103,10 @@ class Shrinking:
             self.result.left.append(error.message)
         except RetentionError as error:
             self.result.fail(error)
-        if len(self._ready) >= _TOGETHER or sum(one.file.size for one in self._ready) > _TOGETHER_BYTES:
+        if (
+            len(self._ready) >= min(_TOGETHER, open_at_once())
+            or sum(one.file.size for one in self._ready) > _TOGETHER_BYTES
+        ):
             self._settle()
         return True
 
@@ -205,7 +208,9 @@ class Shrinking:
         except FileExistsError:
             one.store.remove(one.draft)
             said = f"{one.store.path_of(taken)} is there already"
-        except (FileNotFoundError, RetentionError):
+        except RetentionError as error:
+            said = error.message
+        except FileNotFoundError:
             said = f"the compressed file was removed before it had its name, {one.store.path_of(taken)}"
         self.result.fail(StoreError(f"{plain} stays plain: {said}"))
         return False
