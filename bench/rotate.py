@@ -4,7 +4,7 @@
 
 Both rename each log of realistic lines, make it again, and compress what it became with zstd, with gzip, or
 not at all: Debian's logrotate with those programs, this suite with its own codecs at the same levels. Three
-cases: one large log, 10,000 small ones in one directory, 1,000 directories of one log each. Each figure is the
+cases: one large log, 10,000 small ones in one directory, 1,000 directories of one log each. Each figure is a
 median; CPU is user and system time with all children; memory is the largest process of a run.
 """
 

@@ -170,7 +170,8 @@ def _without_waiting(path: str, flags: int) -> int:
 
 def _check_directory(path: str, status: os.stat_result) -> None:
     """Whoever may write to a directory of configurations adds one of his own."""
-    if os.geteuid() == 0 and (status.st_uid != 0 or status.st_mode & stat.S_IWOTH):
+    group = status.st_mode & stat.S_IWGRP and status.st_gid != 0
+    if os.geteuid() == 0 and (status.st_uid != 0 or group or status.st_mode & stat.S_IWOTH):
         raise ConfigurationError(
             f"{path} could be written to by others than root, and its scripts run as root"
         )

@@ -79,19 +79,19 @@ def load(config: Path | None = None) -> Configuration:
         origins |= dict.fromkeys(_leaves(values), origin)
     settings = _validated(merged, origins)
     if path is not None and os.geteuid() == 0:
-        _check_programs(settings, path)
+        _check_sets(settings, path)
     return Configuration(settings=settings, origins=origins, file=path)
 
 
-def _check_programs(settings: Settings, path: Path) -> None:
-    """What root runs and signals stands in a file that nobody else can write."""
-    events = ("first", "before", "after", "before_removal", "last", "compress_program")
-    if not any(getattr(item, event) for item in settings.rotation.sets.values() for event in events):
+def _check_sets(settings: Settings, path: Path) -> None:
+    """What root rotates, gives away and runs stands in a file that nobody else can write."""
+    if not settings.rotation.sets:
         return
     status = path.stat()
     if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ConfigurationError(
-            f"{path} names programs for rotation.sets, which root runs, and others than root may write to it",
+            f"{path} is read by root, which rotates files and runs programs by it,"
+            " and others than root may write to it",
             f"chown root {path}, and chmod go-w it",
         )
 

@@ -1,4 +1,4 @@
-"""Rotations that are killed at any moment, again and again: every line once, every hook, never another set's."""
+"""Rotations that are killed at any moment: every line once, every hook, never another set's."""
 
 from __future__ import annotations
 

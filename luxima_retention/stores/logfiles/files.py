@@ -110,7 +110,7 @@ def _matches(hold: Hold, item: Item) -> bool:
 
 
 def _names(item: Item) -> Iterator[str]:
-    """Every path by which a hold may mean a file: its own, also from before its compression, and its log's."""
+    """Every path by which a hold may mean a file: its own, with and without the compression's; its log's."""
     for directory in (item.directory.path.rstrip("/"), item.directory.real_path):
         for name in (item.rotated.name, item.rotated.plain, item.log.rpartition("/")[2]):
             yield f"{directory}/{name}"

@@ -149,10 +149,17 @@ def mail(log_set: LogSet, directory: Directory, name: str, *, subject: str) -> N
 
 
 def _run(command: list[str], failed: str, *, out: int = 2, content: int | None = None) -> None:
-    """Run a program; of ``content`` it reads what that file holds."""
+    """Run a program, with no identity but the effective one; of ``content`` it reads what that holds."""
+    ours = os.getresuid() == (os.geteuid(),) * 3
     try:
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=out, env=environment(os.environ), start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            env=environment(os.environ),
+            start_new_session=True,
+            user=None if ours else os.geteuid(),
+            group=None if ours else os.getegid(),
         ) as process:
             assert process.stdin is not None  # noqa: S101 - a pipe
             with suppress(BrokenPipeError):  # a program that ends early tells why by its status
