@@ -1,8 +1,8 @@
 """Whoever owns a directory of logs attacks the rotation that root runs there, at each step on the way.
 
-An attack is a swap at a moment, never a race that luck decides: at each failpoint the attacker
-has his turn. He is user 4711, in a process of his own that has no other rights. Whoever is not root runs these
-tests as root of a user namespace with subordinate users (subuid(5)):
+An attack is a swap at a moment, never a race that luck decides: at each failpoint he has his turn, as user
+4711, in a process of his own that has no other rights. Whoever is not root runs these tests as root of a user
+namespace with subordinate users (subuid(5)):
 ``unshare --user --map-root-user --map-auto python -m pytest tests/integration/test_logfiles_attacks.py``.
 """
 

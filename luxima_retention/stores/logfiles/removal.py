@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import IO, Any
 
 from luxima_retention.core.errors import StoreError
@@ -76,13 +78,10 @@ class Removal:
         """The rotated files that go by number or age, the oldest of every log first."""
         chosen = self.chosen
         max_age = None if chosen.max_age_days is None else timedelta(days=chosen.max_age_days)
-        by_log: dict[str, list[Item]] = {}
-        for item in items(self.set, place, self.terms.now):
-            by_log.setdefault(item.log, []).append(item)
-        going = []
-        for log, rotated in by_log.items():
+        going: list[tuple[Item, str]] = []
+        for log, rotated in groupby(items(self.set, place, self.terms.now), key=attrgetter("log")):
             keep = chosen.keep if log not in would or not chosen.keep else chosen.keep - 1
-            going += surplus(rotated, keep=keep, max_age=max_age, now=self.terms.now)
+            going += surplus(list(rotated), keep=keep, max_age=max_age, now=self.terms.now)
         return sorted(going, key=lambda each: (-each[0].rank, each[0].log))
 
     def _remove(self, place: Place, going: Sequence[tuple[Item, str]], holds: tuple[Hold, ...]) -> None:

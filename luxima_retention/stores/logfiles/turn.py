@@ -95,6 +95,7 @@ class Turn:
         self.state = state
         self.desk = desk
         self.result = Rotations(name=log_set.name)
+        self._mine = (log_set.name, self.chosen.ignore_duplicates)
         self._begun: bool | None = None
         self._stopped = False
         self._would: set[str] = set()
@@ -221,9 +222,9 @@ class Turn:
 
     def _look_for_due(self, found: _Open) -> None:
         recovered = {step.log for step in found.recovered}
-        seen = self.seen.setdefault(found.place.directory.key, {})
+        seen, mine = self.seen.setdefault(found.place.directory.key, {}), self._mine
         for log in found.place.logs:
-            other, shared = seen.setdefault(log, (self.set.name, self.chosen.ignore_duplicates))
+            other, shared = seen.setdefault(log, mine)
             path = found.place.directory.path_of(log)
             if other != self.set.name:
                 if not shared:
