@@ -31,6 +31,9 @@ urls = [{prometheus}]
 [loki]
 {loki}
 
+[rotation]
+state_dir = "{directory}/rotation"
+
 [rotation.sets.billing]
 paths = ["{directory}/logs/*.log"]
 

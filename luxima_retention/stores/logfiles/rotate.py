@@ -31,6 +31,7 @@ from luxima_retention.stores.logfiles.terms import Terms
 from luxima_retention.stores.logfiles.turn import Seen, Turn, unforeseen
 
 _YEAR = 366
+_ENOUGH = 65_536
 _MODULES = ("wcmatch.fnmatch", "zstandard", "gzip", "bz2", "lzma", "concurrent.futures.thread")
 
 
@@ -52,9 +53,10 @@ def rotate(log_sets: Sequence[LogSet], terms: Terms) -> tuple[Rotations, ...]:
 
 @contextmanager
 def _limit_raised() -> Iterator[None]:
-    """Many directories are open at once: as many as the hard limit allows."""
+    """Many directories are open at once; no more than what programs that we start can cope with."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    enough = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, enough), hard))
     try:
         yield
     finally:

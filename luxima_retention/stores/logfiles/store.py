@@ -82,7 +82,7 @@ class LogFilesStore:
 
     def preflight(self, request: Request) -> tuple[Finding, ...]:
         """Directories that are missing, unsafe or cannot be written to; names that are left alone."""
-        found: list[Finding] = []
+        found = list(self._unsafe_folder())
         unfit: list[str] = []
         with self._acting(), ExitStack() as stack:
             places = self._places(stack)
@@ -225,6 +225,16 @@ class LogFilesStore:
                     f"no directory of {pattern} is there",
                     "mount it, or set missing_ok",
                 )
+
+    def _unsafe_folder(self) -> Iterator[Finding]:
+        """A rotation would stop at a directory of our own that others can write."""
+        try:
+            folder = Folder.open_own(state_path(self.set.state_dir), make=False)
+        except StoreError as error:
+            yield _finding("state-dir", Level.FAILED, error.message, error.hint)
+        else:
+            if folder is not None:
+                folder.close()
 
     def _staying(self, places: Sequence[Place], request: Request) -> Iterator[Finding]:
         """Files that are older than the period, where the set does not apply it."""
