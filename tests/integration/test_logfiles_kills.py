@@ -91,3 +91,23 @@ def test_kills_at_random_moments_lose_and_double_nothing(tmp_path, method):
     modes = {path.name: path.stat().st_mode & 0o777 for path in logs.glob("?-?.log")}
     if method == "rename":
         assert modes == {"a-1.log": 0o600, "a-2.log": 0o600, "b-1.log": 0o644}
+
+
+def test_a_log_that_was_cut_is_not_cut_again_whatever_comes_into_it(tmp_path):
+    """A service that begins each log with the same line, and a run that is killed in the hook after the cut."""
+    log = tmp_path / "app.log"
+    log.write_text("start\n")
+    hook = {
+        "run": ["/bin/sh", "-c", f"[ -e {tmp_path}/once ] || {{ touch {tmp_path}/once; kill -9 $PPID; }}"]
+    }
+    values = {"paths": [str(log)], "method": "copytruncate", "compress": "none", "after": [hook]}
+    made = sets(values, state_dir=str(tmp_path / "own"))
+    process = os.fork()
+    if not process:
+        rotate(made, Terms(now=NOW, force=True, read_only=False))
+        os._exit(1)
+    assert os.WIFSIGNALED(os.waitpid(process, 0)[1])
+    log.write_text("start\nmore\n")
+    (result,) = rotate(made, Terms(now=NOW, read_only=False))
+    assert result.failures == []
+    assert (log.read_text(), (tmp_path / "app.log-20261122").read_text()) == ("start\nmore\n", "start\n")

@@ -35,7 +35,7 @@ class Step:
         method: ``rename``, ``copy``, ``copytruncate`` or ``renamecopy``.
         device, inode: of the log before.
         mode, owner, group: of the log before.
-        copied: inode of the copy, once it is whole; 0 before that.
+        copied: inode of the copy, once it is whole; 0 before that; negative once the log was cut.
     """
 
     directory: tuple[int, int]

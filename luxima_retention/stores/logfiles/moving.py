@@ -82,7 +82,7 @@ class Moves:
         """Whether the copy has its name; the log is cut then, where that was to follow."""
         if not self._has_copy(step):
             return False
-        if step.method == "copytruncate":
+        if step.method == "copytruncate" and step.copied > 0:
             self._truncate_again(step)
         return True
 
@@ -209,6 +209,7 @@ class Moves:
                 _appended(log, target, place)
             os.ftruncate(log, 0)
             os.fsync(target)
+        self._whole(step, -os.fstat(target).st_ino)  # what is written from now on is never cut again
 
     def _truncate_again(self, step: Step) -> None:
         """Finish a copy whose log was not cut: the copy is what the log begins with."""
@@ -225,7 +226,7 @@ class Moves:
 def _is_copy(step: Step, status: os.stat_result) -> bool:
     """Whether that is the very file which was made as the copy; its number alone could be another file's."""
     owners = {step.owner, os.geteuid()}
-    return bool(step.copied) and status.st_ino == step.copied and status.st_uid in owners
+    return bool(step.copied) and status.st_ino == abs(step.copied) and status.st_uid in owners
 
 
 def _appended(log: int, target: int, place: int) -> int:
