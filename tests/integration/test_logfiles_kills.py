@@ -42,13 +42,18 @@ def killed(top: Path, method: str, number: int, seconds: float | None) -> bool:
         try:
             now = NOW + timedelta(minutes=number)
             results = rotate(made, Terms(now=now, force=True, read_only=False))
-            status = min(1, sum(len(result.failures) for result in results))
+            failures = [said for result in results for said in result.failures]
+            status = 5 if any("another rotation works" in said for said in failures) else int(bool(failures))
         finally:
             os._exit(status)
     if seconds is not None:
         time.sleep(seconds)
         os.kill(process, signal.SIGKILL)
     _, status = os.waitpid(process, 0)
+    if (
+        os.waitstatus_to_exitcode(status) == 5
+    ):  # a hook that was just being started has the locks a moment more
+        return killed(top, method, number, None)
     assert os.WIFSIGNALED(status) or status == 0, "a rotation has failed"
     return os.WIFSIGNALED(status)
 
@@ -94,7 +99,7 @@ def test_kills_at_random_moments_lose_and_double_nothing(tmp_path, method):
 
 
 def test_a_log_that_was_cut_is_not_cut_again_whatever_comes_into_it(tmp_path):
-    """A service that begins each log with the same line, and a run that is killed in the hook after the cut."""
+    """A service that begins each log alike, and a run that is killed in the hook after the cut."""
     log = tmp_path / "app.log"
     log.write_text("start\n")
     hook = {
