@@ -402,7 +402,10 @@ def lines_of(crontab):
         if line[:1] in {*"0123456789*"}:
             *fields, user, words = line.split(maxsplit=6)
             program, *arguments = shlex.split(words)
-            assert (user, program) == ("luxima-retention", "luxima-retention")
+            assert (user, program) == (
+                "root" if "log-files" in words else "luxima-retention",
+                "luxima-retention",
+            )
             assert "%" not in words
             yield " ".join(fields), parsed(arguments)
 
