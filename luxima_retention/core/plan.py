@@ -180,6 +180,8 @@ class Survey:
         locked: past the cutoff, kept by the store itself (Object Lock, minimum object age).
         undated: without a date; never touched.
         future: dated after the store's clock; never touched.
+        unknown: records or objects that could not be read or recognised, so that nobody knows whether they
+            have expired; more than none ends with exit code 3.
         pending: condemned earlier, not yet destroyed.
         oldest: the oldest dated record, expired or not.
         oldest_expired: the oldest record counted in ``expired``.
@@ -199,6 +201,7 @@ class Survey:
     locked: int = 0
     undated: int = 0
     future: int = 0
+    unknown: int = 0
     pending: tuple[Pending, ...] = ()
     oldest: datetime | None = None
     oldest_expired: datetime | None = None
