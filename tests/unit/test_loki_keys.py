@@ -26,7 +26,8 @@ from luxima_retention.stores.loki.keys import (
     parse_table,
     period_of,
 )
-from luxima_retention.stores.loki.owner import compactor_finding, duration
+from luxima_retention.stores.loki.declared import duration
+from luxima_retention.stores.loki.owner import compactor_finding
 from luxima_retention.stores.loki.tsdb_index import UnreadableIndexError, read
 from tests.servers.loki_index import index_file
 

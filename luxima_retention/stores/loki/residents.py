@@ -112,19 +112,24 @@ def no_index(buckets: Buckets, found: Residents, index_path: str, unnamed: list[
     )
 
 
-def told(found: Residents) -> Iterator[Finding]:
-    """What is left alone, and what of it keeps the run from saying that nothing expired is left."""
+def told(found: Residents, level: Level = Level.WARNING) -> Iterator[Finding]:
+    """What is left alone, and what of it keeps the run from saying that nothing expired is left.
+
+    Args:
+        found: at the root.
+        level: of what is unknown; the survey counts it, too.
+    """
     if found.data_objects:
         yield Finding(
             code="data-objects",
-            level=Level.WARNING,
+            level=level,
             message=f"{found.data_objects} data objects below {_DATA}/ hold lines of unknown age",
             hint="let Loki's own retention of data objects work, or move them out of these buckets",
         )
     if found.strange:
         yield Finding(
             code="strange-tenants",
-            level=Level.WARNING,
+            level=level,
             message=f"{found.strange_objects} or more chunks are of tenants whose names Loki does not allow"
             f" today: {', '.join(found.strange[:_SHOWN])}",
             hint="delete them by hand, or with the Loki that wrote them",

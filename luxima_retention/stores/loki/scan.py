@@ -423,9 +423,8 @@ def standing(look: Look) -> Standing:
     Raises:
         StoreError: as :func:`opened`.
     """
-    found = inventory(look)
-    result = Standing(days=found.unnamed_days)
-    for table in found.expired(look):
+    result = Standing()
+    for table in inventory(look).expired(look):
         with opened(look, table) as contents:
             if contents.unreadable or any(group.is_bolt for group in contents.groups):
                 result.days.add(table.number)

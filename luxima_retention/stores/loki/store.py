@@ -102,6 +102,7 @@ class LokiStore:
         layout: how Loki writes.
         rules: how a run behaves.
         clock: judges what is due.
+        check: raises where the settings contradict Loki.
         findings: what is known of Loki and its buckets.
         url: for people.
     """
@@ -114,6 +115,7 @@ class LokiStore:
         rules: Rules,
         *,
         clock: Clock,
+        check: Callable[[], None] = lambda: None,
         findings: Callable[[Request], Sequence[Finding]] = lambda _request: (),
     ) -> None:
         self.buckets = buckets
@@ -121,6 +123,7 @@ class LokiStore:
         self.layout = layout
         self.rules = rules
         self.now = clock
+        self._check = check
         self._findings = findings
         self._recognised = False  # whether a table of Loki's index has been seen in these buckets
 
@@ -138,6 +141,7 @@ class LokiStore:
 
     def preflight(self, request: Request) -> tuple[Finding, ...]:
         """What Loki's configuration and the buckets' own rules say."""
+        self._check()
         return tuple(self._findings(request))
 
     def survey(self, request: Request) -> Survey:
@@ -245,6 +249,7 @@ class LokiStore:
 
     def explain(self, item: str, request: Request) -> Explanation:
         """By key of a chunk or of an index file, as it stands in the buckets."""
+        self._check()
         chunk = parse_chunk(item, milliseconds(request.now))
         table = table_of(item, self.layout)
         if chunk is None and table is None:
@@ -354,6 +359,7 @@ class LokiStore:
     def _orphans(self, look: Look, late: list[str] | None) -> Iterator[str]:
         """Expired chunks that no index and no list names; those that are too young go to ``late``."""
         there = standing(look)
+        there.days |= inventory(look).unnamed_days  # what these name, nothing but a listing finds
         listed = Names(key for item in lists.read(self.place, milliseconds(look.now)) for key in item.keys)
         newest = look.now - self.rules.min_object_age if self.rules.offline else look.now
         for chunk, _, modified in all_chunks(self.buckets, look.now):

@@ -237,7 +237,7 @@ def _judge_lists(
     order: list[tuple[datetime, str]],
     young: Callable[[list[str]], int] | None,
 ) -> None:
-    later, days = OnLater(found.again), found.blocked | found.inventory.unnamed_days
+    later, days = OnLater(found.again), found.blocked
     rule = rule_of(look, later, found.named, lambda chunk: not days.isdisjoint(chunk.days))
     for due, name in order:
         item = lists.read_one(place, name, milliseconds(look.now))
@@ -309,7 +309,7 @@ def _waiting_findings(found: Tally, look: Look) -> Iterator[Finding]:
         yield Finding(
             code="condemned-too-early",
             level=Level.WARNING,
-            message=f"{found.fresh_count} condemned chunks have not expired by the periods of today, and stay:"
-            f" {', '.join(found.fresh)}",
+            message=f"{found.fresh_count} condemned chunks have not expired by the periods of today, and"
+            f" stay: {', '.join(found.fresh)}",
             hint="the period became longer, or somebody has edited a list; their index may be gone already",
         )

@@ -15,6 +15,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from luxima_retention.core.errors import StoreError
@@ -74,7 +75,7 @@ def read(blocks: Iterable[bytes], name: str) -> Iterator[Reference]:
     Raises:
         UnreadableIndexError: the file is not what Loki writes, in any byte that is needed.
     """
-    with IndexFile(blocks, name) as file:
+    with closing(IndexFile(blocks, name)) as file:
         yield from file.references()
 
 
@@ -115,12 +116,6 @@ class IndexFile:
     def close(self) -> None:
         """Give back memory and disk."""
         self._data.close()
-
-    def __enter__(self) -> IndexFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _unzipped(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
