@@ -48,9 +48,9 @@ class Bucket:
     def wire(self, item):
         return item.key.replace(":", self.delimiter)
 
-    def table(self, day, tenant, chunks, *, prefix="index_", name="1-compactor-1-2-a", version=3):
+    def table(self, day, tenant, chunks, *, prefix="index_", name="1-compactor-1-2-a", version=3, **more):
         directory = f"{self.index}{prefix}{day}/" + (f"{tenant}/" if tenant else "")
-        body = index_file(chunks, version=version, shared=tenant is None)
+        body = index_file(chunks, version=version, shared=tenant is None, **more)
         self.put(f"{directory}{name}.tsdb.gz", body)
 
     def usual(self):

@@ -214,7 +214,7 @@ def test_phase_two_comes_after_the_grace_period_and_not_while_a_table_is_back(s3
 
     first = daily(start)
     condemned = len(expired(before))
-    assert (first.word, first.totals.condemned) == ("pending", condemned)
+    assert (first.outcome, first.totals.condemned) == ("pending", condemned)
     assert first.totals.destroyed == 82
     assert chunks(keys(s3_client, bucket)) == chunks(before)
     assert sum(item.items for item in first.proof.pending) == condemned
