@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from tests.servers.stub import Answer, Stub, run_stub
 DATA = Path(__file__).parents[1] / "data" / "loki"
 
 
+@cache
+def _captured(retention: str) -> Any:
+    return yaml.load((DATA / f"config-retention-{retention}.yaml").read_text(), yaml.CSafeLoader)
+
+
 def config_of(bucket: str, *, retention: str = "off", **changes: Any) -> dict[str, Any]:
     """``/config`` of a captured Loki, for another bucket.
 
@@ -23,7 +29,7 @@ def config_of(bucket: str, *, retention: str = "off", **changes: Any) -> dict[st
         retention: ``off``, or ``on-720h``: its compactor deletes.
         changes: section with a dot, then member → value: ``{"storage_config.object_prefix": "a"}``.
     """
-    found = copy.deepcopy(yaml.safe_load((DATA / f"config-retention-{retention}.yaml").read_text()))
+    found = copy.deepcopy(_captured(retention))
     found["storage_config"]["aws"]["bucketnames"] = bucket
     for path, value in changes.items():
         *sections, member = path.split(".")

@@ -315,8 +315,13 @@ class Buckets:
             hits = _collect(page, wanted, found)
             if not page["IsTruncated"]:
                 break
-            where = _next(page, marker)
+            before, where = where, _next(page, marker)
             last = where[marker]
+            if last < before[marker] or where == before:
+                raise StoreError(
+                    f"the listing of s3://{bucket}/{area} does not go on from {before[marker]}",
+                    "services that list in no order, or from the beginning only, are not supported",
+                )
             # The versions of the last key may go on at the next page.
             while at < len(wires) and (wires[at] < last or (wires[at] == last and not versioned)):
                 at += 1

@@ -239,7 +239,7 @@ class CompactorStore:
 
     def survey(self, request: Request) -> Survey:
         """Whether the compactor's limits are the policy's, and whether it keeps to them: a whole listing."""
-        present = min(request.now, request.cutoff + timedelta(days=request.retention_days + 1))
+        present = _present(request)
         unknown, left_alone = self._unknown(present, request)
         seen, late, oldest = self._late(present)
         period = self._promises.everybody.period
@@ -309,6 +309,12 @@ class CompactorStore:
                 )
             )
         return found.unknown + len(tables.unnamed), telling
+
+
+def _present(request: Request) -> datetime:
+    """Now, or the day of ``--as-of``."""
+    day = request.cutoff + timedelta(days=request.retention_days)
+    return request.now if request.now < day + timedelta(days=1) else day
 
 
 def _compliant(policy_days: int, chunks: int) -> Finding:

@@ -374,8 +374,8 @@ class LokiStore:
 
     def _residents(self, look: Look, found: Tally) -> tuple[int, list[Finding]]:
         """What else is in the buckets; that they are not Loki's, or are read wrongly, is an error."""
-        tables = bool(found.inventory.tables)
-        self._recognised = self._recognised or tables
+        # Lists are ours: where one waits, tables of these buckets have been read.
+        self._recognised = self._recognised or bool(found.inventory.tables or found.lists)
         others = residents(
             self.buckets, self.layout.index_path, milliseconds(look.now), recognised=self._recognised
         )

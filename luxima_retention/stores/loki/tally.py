@@ -40,7 +40,8 @@ class Tally:
         young: of those that would go at once, how many were uploaded too recently.
         held: chunks past the cutoff that a hold keeps, directly or through an index file that names them.
         backfilled: expired chunks whose index file names lines that Loki counts from their ingestion.
-        due: chunks of lists that may be destroyed; ``lists_due`` are the lists.
+        due: chunks of lists that may be destroyed.
+        lists: how many there are; ``lists_due`` of them may go.
         stuck: expired chunks, and chunks of lists, that an index file which cannot be read may name.
         fresh: some listed chunks that have not expired under the periods of today, of ``fresh_count``.
         waiting: due date → chunks of lists, and their bytes.
@@ -65,6 +66,7 @@ class Tally:
     backfilled: int = 0
     due: int = 0
     stuck: int = 0
+    lists: int = 0
     lists_due: int = 0
     fresh: list[str] = field(default_factory=list)
     fresh_count: int = 0
@@ -164,6 +166,7 @@ def tally(look: Look, place: ObjectStore, *, young: Callable[[list[str]], int] |
         found.foreign.append(f"{look.layout.index_path}{name}/")
         found.unnamed[name] = sum(1 for _ in look.buckets.objects(f"{look.layout.index_path}{name}/"))
     order = lists.by_due(place, milliseconds(look.now))
+    found.lists = len(order)
     seen = Seen()
     waiting: list[str] = []
     for unit in units(look, found.inventory, lambda contents: _note(look, found, contents, seen)):
