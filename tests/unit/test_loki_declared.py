@@ -71,6 +71,13 @@ def test_a_store_that_does_not_speak_s3_is_said(object_store):
     assert object_store in next(differences(found, {}))
 
 
+@pytest.mark.parametrize("odd", [{"schema": "v15"}, {"prefix": ""}, {"store": "bigtable"}, {"period": "1w"}])
+def test_a_period_that_is_not_supported_is_said(odd):
+    config = config_of("x")
+    config["schema_config"]["configs"] = [period("2026-01-01"), period("2027-01-01", **odd)]
+    assert list(differences(storage_of(config), {}))
+
+
 def test_thanos_clients_have_a_prefix_and_no_delimiter_of_their_own():
     found = with_storage(
         {

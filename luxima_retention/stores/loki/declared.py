@@ -27,6 +27,8 @@ _UNITS = {
     "y": timedelta(days=365),
 }
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|[smhdwy])")
+#: schemas whose keys are known
+_SCHEMAS = range(9, 15)
 #: longer than anything is kept, and short enough for the calendar
 FOR_EVER = timedelta(days=36_500)
 
@@ -284,6 +286,11 @@ def differences(declared: Declared, stated: Mapping[str, Any]) -> Iterator[str]:
     unknown = sorted({period.store for period in declared.periods} - {"tsdb", "boltdb-shipper"})
     if unknown:
         yield f"Loki's index is in {', '.join(unknown)}; only tsdb and boltdb-shipper are supported"
+    versions = sorted({period.schema_version for period in declared.periods} - set(_SCHEMAS))
+    if versions:
+        yield f"Loki's schema v{versions[-1]} is not known here; known are v{_SCHEMAS[0]} to v{_SCHEMAS[-1]}"
+    if not all(period.prefix for period in declared.periods):
+        yield "a period of Loki's has no index prefix; that is not supported"
     if len(paths) > 1:
         yield f"Loki's periods have several path_prefix ({', '.join(sorted(paths))}); only one is supported"
     told = {

@@ -204,12 +204,14 @@ class LokiStore:
         try:
             for walk in (self._table_batches, self._list_batches, self._orphan_batches):
                 for batch in walk(request, work):
-                    if work.stopping():
-                        return
-                    if not batch.fits(left):
+                    if work.stopping() or not batch.fits(left):
                         break
                     yield batch
                     left -= batch.items
+                    if work.stopping():
+                        break
+                if work.stopping():
+                    return  # before the next walk asks the buckets anything
         except InterruptedWaitError:
             return  # the engine sees that the run should stop
 
