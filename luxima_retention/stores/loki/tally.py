@@ -208,9 +208,10 @@ def _note(look: Look, found: Tally, contents: Opened, seen: Seen) -> None:
 def _count_kept(look: Look, found: Tally, group: Group, seen: Seen, *, blind: bool) -> None:
     """Chunks past the cutoff that stay with the index files that name them."""
     count = 0
-    for chunk, _ in group.named(look.layout.periods):
+    for chunk, reference in group.named(look.layout.periods):
         found.named.add(chunk.key)
-        count += look.is_expired(chunk) and seen.first(chunk, several=True)
+        expired = reference.counts_from < look.cutoffs.of(chunk.tenant)
+        count += expired and seen.first(chunk, several=True)
     if group.held:
         found.held += count
     elif group.waits:
