@@ -327,7 +327,8 @@ class Buckets:
                 at += 1
             if at < len(wires) and wires[at][:-1] > last:
                 where = {marker: wires[at][:-1]}
-            size = min(BATCH, size * 4) if hits * 3 > size else max(16, size // 2)
+            # A key on a page costs a twentieth of a request, about.
+            size = min(BATCH, size * 4) if hits * 20 > size else max(16, size // 2)
         return found
 
     @cached_property
