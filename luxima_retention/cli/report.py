@@ -106,12 +106,22 @@ def _begun(start: datetime, end: datetime) -> tuple[datetime, datetime]:
 
 def _written(settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str) -> Sent:
     """Write it where it goes."""
-    from luxima_retention.evidence.ledger.checkpoint import open_access, open_anchors, trusted_key
+    from luxima_retention.evidence.ledger.checkpoint import (
+        open_access,
+        open_anchors,
+        open_signer,
+        trusted_key,
+    )
     from luxima_retention.report.bundle import Evidence
     from luxima_retention.report.forms import Sent, send, write
 
-    key = trusted_key(settings.ledger, None, state.ledger) if form == "bundle" else None
-    evidence = Evidence(ledger=state.ledger, anchors=open_anchors(settings.ledger), key=key)
+    bundled = form == "bundle"
+    evidence = Evidence(
+        ledger=state.ledger,
+        anchors=open_anchors(settings.ledger),
+        key=trusted_key(settings.ledger, None, state.ledger) if bundled else None,
+        signer=open_signer(settings.ledger) if bundled else None,
+    )
     if target.startswith(("s3://", "file:")):
         return send(made, form, lang, evidence, url=target, access=open_access(settings.ledger))
     write(made, form, lang, evidence, Path(target))

@@ -1,6 +1,6 @@
 -- name: head
 -- Takes the head of the chain until the transaction ends.
-SELECT seq, hash FROM retention.ledger_head(%(durable)s);
+SELECT seq, hash, at FROM retention.ledger_head(%(durable)s);
 
 -- name: append
 -- kind, policy and at are taken from the entry by the trigger.

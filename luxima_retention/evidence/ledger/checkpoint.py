@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +25,14 @@ from luxima_retention.evidence.ledger.verify import (
     Tree,
     Verification,
     Verifier,
+    kept_checkpoints,
     leaf_hash,
 )
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.objects import Access, Lock, ObjectStore, open_objects, put
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
     from luxima_retention.config.settings import LedgerSettings
     from luxima_retention.evidence.ledger import Ledger
@@ -283,28 +285,65 @@ def trusted_key(settings: LedgerSettings, given: str | None, ledger: Ledger) -> 
 
 
 def verify(
-    ledger: Ledger, anchors: Iterable[Anchor], key: Key | None, kept: Iterable[Path] = ()
+    ledger: Ledger,
+    anchors: Iterable[Anchor],
+    key: Key | None,
+    kept: Iterable[Path] = (),
+    witnesses: Iterable[Key] = (),
 ) -> Verification:
     """Follow the whole ledger once, against its own checkpoints and those of the anchors.
+
+    Each distinct checkpoint is compared once, and the signature of each is verified.
 
     Args:
         ledger: read in flat memory.
         anchors: each must be readable.
         key: the pinned key; without one, only the tree is compared.
         kept: files with checkpoints that somebody kept.
+        witnesses: whose newest cosignatures are looked for; see :attr:`.Verification.witnessed`.
 
     Raises:
         TamperingFound: the first thing that is not what was written, by its place.
         StoreError: the ledger or an anchor cannot be read.
     """
     try:
-        known = [Checkpoint.parse(note, "a checkpoint of the ledger") for note in ledger.notes()]
-        for anchor in anchors:
-            known += anchor.checkpoints()
-        known += [Checkpoint.parse(path.read_text(encoding="utf-8"), str(path)) for path in kept]
-        return Verifier(known, key).run(ledger.lines())
+        known = distinct(ledger, anchors)
+        known = sorted((*known, *kept_checkpoints(kept)), key=lambda checkpoint: checkpoint.size)
+        return Verifier(known, key, tuple(witnesses), library_verifies).run(ledger.lines())
     except TamperedError as error:
         raise TamperingFound(f"the ledger is not what was written: {error}") from error
+
+
+def distinct(ledger: Ledger, anchors: Iterable[Anchor]) -> list[Checkpoint]:
+    """The checkpoints of the ledger and its anchors, each note once, by size.
+
+    Raises:
+        TamperedError: one of them is not a checkpoint.
+        StoreError: the ledger or an anchor cannot be read.
+    """
+    found = {note: Checkpoint.parse(note, "a checkpoint of the ledger") for note in ledger.notes()}
+    for anchor in anchors:
+        for checkpoint in anchor.checkpoints():
+            found.setdefault(checkpoint.note, checkpoint)
+    return sorted(found.values(), key=lambda checkpoint: checkpoint.size)
+
+
+def library_verifies(public: bytes, message: bytes, signature: bytes) -> bool:
+    """As :func:`.verify.ed25519_verifies`, thirty times as fast."""
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        _public(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+@cache
+def _public(public: bytes) -> Ed25519PublicKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    return Ed25519PublicKey.from_public_bytes(public)
 
 
 def create(ledger: Ledger, signer: Signer, anchors: Iterable[Anchor], now: datetime) -> Sealed | None:

@@ -51,7 +51,9 @@ class FileLedger:
         if inside is not None:
             raise ValueError("a ledger in a file cannot write inside a database transaction")
         with self._locked(fcntl.LOCK_EX) as descriptor:
-            seq, previous = entry.after(self._mended_head(descriptor))
+            head = self._mended_head(descriptor)
+            seq, previous = entry.after(head)
+            at = entry.not_before(at, head.at if head else None)
             made = entry.make(kind, body, policy=policy, at=at, seq=seq, previous=previous)
             self._write(descriptor, made.data + b"\n")
             return made

@@ -185,7 +185,8 @@ def _append(
     row = connection.execute(_sql("head"), {"durable": durable}).fetchone()
     if row is None:
         raise StoreError("the ledger does not say where its head is")
-    seq, head = row
+    seq, head, newest = row
+    at = entry.not_before(at, newest)
     made = entry.make(kind, body, policy=policy, at=at, seq=seq + 1, previous=bytes(head).hex())
     values = {"seq": made.seq, "entry": made.data, "hash": bytes.fromhex(made.hash), "previous": head}
     connection.execute(_sql("append"), values)
