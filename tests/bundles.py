@@ -1,6 +1,6 @@
 """A report's bundle with something of everything in it, and what an editor of bundles would do to it.
 
-Two verifiers that share no line, ``verify.py`` and ``second_verifier.mjs``, accept the one and refuse the rest.
+Two verifiers that share no line, ``verify.py`` and ``second_verifier.mjs``, accept one and refuse the rest.
 """
 
 from __future__ import annotations

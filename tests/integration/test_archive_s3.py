@@ -2,6 +2,7 @@
 
 import os
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +13,15 @@ from luxima_retention.config.settings import ArchiveSettings
 from luxima_retention.core.errors import ArchiveError, ConfigurationError, StoreError, TamperingFound
 from luxima_retention.core.plan import Hold
 from luxima_retention.evidence.archive import Run, check, open_archive
+from luxima_retention.evidence.archive.drill import rehearse, sample
 from luxima_retention.evidence.archive.restore import restore_table
 from tests.servers.s3 import READER_ACCESS_KEY, READER_SECRET_KEY
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+COLUMNS = (
+    "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
+    " WHERE attrelid = 'public.every_type'::regclass AND attnum > 0 ORDER BY attnum"
+)
 EVERY_TYPE = (Path(__file__).parents[1] / "data/archive/every_type.sql").read_text()
 
 
@@ -69,12 +75,7 @@ def test_rows_of_every_type_come_back_to_the_last_byte(archive, database):
     connection = database.connect()
     connection.execute(EVERY_TYPE)
     connection.execute("CREATE TABLE public.kept AS SELECT * FROM public.every_type")
-    schema = tuple(
-        connection.execute(
-            "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
-            " WHERE attrelid = 'public.every_type'::regclass AND attnum > 0 ORDER BY attnum"
-        ).fetchall()
-    )
+    schema = tuple(connection.execute(COLUMNS).fetchall())
     parts = [delete_into(archive, connection, low, low + 300) for low in (1, 301, 601)]
     manifest = archive.complete(run_of(schema), parts, NOW)
     connection.execute("SET datestyle = 'SQL, DMY'; SET intervalstyle = 'sql_standard'")
@@ -254,3 +255,19 @@ def test_listing_shows_archives_and_orphans(archive):
     manifest = archive.complete(run_of(form="jsonl"), [named], NOW)
     assert [found.data for found in archive.manifests()] == [manifest.data]
     assert [stored.name for stored in archive.orphans("audit-logs")] == [orphan.name]
+
+
+def test_a_drill_restores_every_type_to_the_last_byte_and_leaves_nothing(archive, database):
+    connection = database.connect()
+    connection.execute(EVERY_TYPE)
+    columns = connection.execute(COLUMNS).fetchall()
+    parts = [delete_into(archive, connection, low, low + 300) for low in (1, 301)]
+    manifest = archive.complete(run_of(tuple(columns)), parts, NOW)
+    connection.autocommit = True
+    (chosen,) = sample([manifest])
+    assert rehearse(archive, chosen, connection).startswith("retention_drill_")
+    changed = replace(chosen, parts=(replace(chosen.parts[0], raw_sha256="00" * 32),))
+    with pytest.raises((TamperingFound, ArchiveError)):
+        rehearse(archive, changed, connection)
+    found = connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'retention_drill%'")
+    assert found.fetchone() == (0,)

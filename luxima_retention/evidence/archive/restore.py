@@ -91,8 +91,7 @@ def _stream(archive: Archive, manifest: Manifest) -> Iterator[bytes]:
 
 
 def _copy(archive: Archive, part: Sealed, connection: psycopg.Connection[Any], into: str) -> None:
-    names = next(csv.reader(io.StringIO(part.header)), [])
-    statement = _sql("copy_in", table=_identifier(into), columns=_names(names))
+    statement = _sql("copy_in", table=_identifier(into), columns=columns_of(part))
     with connection.cursor() as cursor:
         with cursor.copy(statement) as copy:
             for block in blocks(archive.place, part, "csv"):
@@ -129,9 +128,11 @@ def _identifier(into: str) -> sql.Identifier:
     return sql.Identifier(*names)
 
 
-def _names(names: list[str]) -> sql.Composed:
+def columns_of(part: Sealed) -> sql.Composed:
+    """The columns of a part of rows, in its own order, for a statement."""
     from psycopg import sql
 
+    names = next(csv.reader(io.StringIO(part.header)), [])
     return sql.SQL(", ").join(map(sql.Identifier, names))
 
 

@@ -30,6 +30,8 @@ KINDS = frozenset(
         "archive.verified",
         "archive.restored",
         "archive.expired",
+        "archive.checked",
+        "archive.drilled",
         "slot.missed",
         "sweep.completed",
         "sweep.missed",
@@ -37,6 +39,8 @@ KINDS = frozenset(
         "rotation",
         "key.created",
         "key.rotated",
+        "ledger.verified",
+        "ledger.recovered",
     }
 )
 

@@ -1,0 +1,113 @@
+"""A rehearsal of the restore: a sample comes back into a scratch schema, is compared, and goes again."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from luxima_retention.core.errors import ArchiveError, TamperingFound
+from luxima_retention.evidence.archive.manifest import Manifest
+from luxima_retention.evidence.archive.part import Sealed, check
+from luxima_retention.evidence.archive.restore import columns_of, restore_table
+from luxima_retention.io.sqlfiles import named
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from luxima_retention.evidence.archive import Archive
+
+
+def sample(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """Of each policy one archived run, and of that one part; by chance, so that nobody can prepare for it."""
+    chosen: dict[str, Manifest] = {}
+    seen: dict[str, int] = {}
+    for manifest in manifests:
+        policy = manifest.run.policy
+        seen[policy] = seen.get(policy, 0) + 1
+        if manifest.parts and secrets.randbelow(seen[policy]) == 0:
+            chosen[policy] = manifest
+    return [replace(item, parts=(secrets.choice(item.parts),)) for item in chosen.values()]
+
+
+def rehearse(archive: Archive, manifest: Manifest, connection: psycopg.Connection[Any] | None) -> str:
+    """Restore the one part of ``manifest`` and compare it, to the last byte, with what was archived.
+
+    Args:
+        archive: where it lies.
+        manifest: of one part; see :func:`sample`.
+        connection: of a role that may make a schema, in autocommit mode; ``None``, or records that are not
+            rows, are only decoded and counted.
+
+    Returns:
+        Where it was restored to: the scratch table, or ``memory``.
+
+    Raises:
+        TamperingFound: what came back is not what was archived.
+        ArchiveError, StoreError: it cannot be read or restored.
+    """
+    (part,) = manifest.parts
+    if connection is None or manifest.run.form != "csv":
+        _decode(archive, part, manifest.run.form)
+        return "memory"
+    schema = f"retention_drill_{secrets.token_hex(4)}"
+    try:
+        count = restore_table(archive, manifest, connection, f"{schema}.sample")
+        sha256, size = _read_again(connection, schema, part)
+    finally:
+        _drop(connection, schema)
+    if (count, sha256, size) != (part.items, part.raw_sha256, part.raw_bytes):
+        raise TamperingFound(
+            f"archive part {part.name} was restored, and reads as {count} records with SHA-256 {sha256},"
+            f" not as {part.items} with {part.raw_sha256}"
+        )
+    return f"{schema}.sample"
+
+
+def _decode(archive: Archive, part: Sealed, form: str) -> None:
+    try:
+        check(archive.place, part, form)
+    except ArchiveError as error:
+        if archive.is_unreachable(error):
+            raise
+        raise TamperingFound(error.message, error.hint) from error
+
+
+def _read_again(connection: psycopg.Connection[Any], schema: str, part: Sealed) -> tuple[str, int]:
+    """SHA-256 and length of the scratch table's rows, written as the archive's were."""
+    from psycopg import sql
+
+    digest, size = hashlib.sha256(), 0
+    statement = sql.SQL(named("queries/archive.sql")["copy_out"]).format(
+        table=sql.Identifier(schema, "sample"), columns=columns_of(part)
+    )
+    with connection.transaction():
+        connection.execute(named("queries/archive.sql")["written"].encode())
+        with connection.cursor().copy(statement) as copy:
+            for block in copy:
+                digest.update(block)
+                size += len(block)
+    return digest.hexdigest(), size
+
+
+def _drop(connection: psycopg.Connection[Any], schema: str) -> None:
+    from psycopg import sql
+
+    statement = sql.SQL(named("queries/archive.sql")["drop_schema"])
+    connection.execute(statement.format(schema=sql.Identifier(schema)))
+
+
+def drilled(manifest: Manifest, where: str, outcome: str) -> dict[str, Any]:
+    """The body of the entry ``archive.drilled``."""
+    (part,) = manifest.parts
+    return {
+        "run_id": manifest.run.run_id,
+        "manifest": manifest.name,
+        "part": part.name,
+        "items": part.items,
+        "raw_sha256": part.raw_sha256,
+        "into": "a scratch schema" if where != "memory" else "memory",
+        "outcome": outcome,
+    }
