@@ -36,6 +36,7 @@ COMMANDS = {
     "hold": "Place, list and release legal holds.",
     "archive": "List, verify, restore and expire the archives of what was destroyed.",
     "ledger": "Read, verify, sign and hand over the chain of entries.",
+    "witness": "Cosign another party's ledger: a small HTTP service (C2SP tlog-witness).",
     "report": "What was kept, destroyed and refused in a period, for an auditor.",
     "migrate": "Make schema, functions and rights in PostgreSQL, as its owner.",
     "rotation": "Read logrotate's configuration as settings.",

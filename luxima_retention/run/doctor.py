@@ -13,7 +13,6 @@ from luxima_retention.core.clock import Clock, iso
 from luxima_retention.core.errors import ExitCode, RetentionError
 from luxima_retention.core.plan import Finding, Hold, Level, Request, conservative_now, cutoff_at
 from luxima_retention.evidence.holds import in_force
-from luxima_retention.evidence.ledger.checkpoint import open_anchors, open_signer
 from luxima_retention.run.job import Job, Opening, load
 from luxima_retention.run.state import State, open_state
 
@@ -46,7 +45,7 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Check]:
     state = open_state(settings)
     try:
         yield from _memory(state)
-        yield from _guarded("checkpoints", lambda: _checkpoints(settings))
+        yield from _guarded("checkpoints", lambda: _checkpoints(settings, state))
         yield from _guarded("archive", lambda: _archive(settings))
         holds = _holds(state)
         for policy in MATRIX:
@@ -106,16 +105,20 @@ def _holds(state: State | None) -> tuple[Hold, ...]:
         return ()
 
 
-def _checkpoints(settings: Settings) -> Iterator[Check]:
-    signer = open_signer(settings.ledger)
-    if signer is None:
-        hint = "set ledger.key_file, then `luxima-retention ledger keygen`"
-        yield Check(subject="checkpoints", level=Level.WARNING, message="the ledger is not signed", hint=hint)
+def _checkpoints(settings: Settings, state: State | None) -> Iterator[Check]:
+    from luxima_retention.evidence.ledger import trust
+    from luxima_retention.evidence.ledger.session import compare, open_places
+
+    for gap in trust.set_up(settings.ledger):
+        level = Level.INFO if gap.code == "no-witness" else Level.WARNING
+        yield Check(subject="checkpoints", level=level, message=gap.sentence, hint=gap.hint)
+    places = open_places(settings.ledger)
+    if places is None or state is None:
         return
-    yield _good("checkpoints", f"signed with {signer.key}")
-    for anchor in open_anchors(settings.ledger):
-        count = sum(1 for _ in anchor.checkpoints())
-        yield _good("checkpoints", f"anchor {anchor.url} holds {count}")
+    yield _good("checkpoints", f"signed with {places.signer.key}")
+    size = compare(state.ledger, places)
+    anchors = ", ".join(anchor.url for anchor in places.anchors) or "no anchor"
+    yield _good("checkpoints", f"{size} entries continue what was signed: {anchors}")
 
 
 def _archive(settings: Settings) -> Iterator[Check]:

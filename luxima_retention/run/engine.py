@@ -108,6 +108,7 @@ class Environment:
         say: structured log: event, then values.
         progress: target, records done, records planned.
         clock: the program's, for instants after ``now``.
+        sign_start: signs the ledger once a run has announced itself, before anything goes.
     """
 
     now: datetime
@@ -123,6 +124,7 @@ class Environment:
     say: Callable[..., None] = lambda *_args, **_values: None
     progress: Callable[[str, int, int], None] = lambda *_: None
     clock: Clock = system_clock
+    sign_start: Callable[[], None] = lambda: None
 
 
 def run_policy(policy: Policy, targets: Iterable[Target], environment: Environment) -> PolicyResult:
@@ -475,6 +477,7 @@ class _Walk:
         self.facts.totals = Totals()
         if run is not None:
             self._append("run.resumed", entries.resumed(self.plan, run))
+            self.environment.sign_start()
         elif self.plan.items:
             if self.policy.limits.named.get("share"):
                 self._append("approval", entries.approval(self.plan, self.policy.limits.named["share"]))
@@ -483,6 +486,7 @@ class _Walk:
                 "run.started",
                 entries.started(self.plan, self.facts.run_id, self.facts.verdicts, archive),
             )
+            self.environment.sign_start()
         failpoint("engine.after_intent")
         return run
 

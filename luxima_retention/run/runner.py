@@ -24,6 +24,7 @@ from luxima_retention.run.state import State, mirror_holds, open_state
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
     from luxima_retention.core.plan import Plan
+    from luxima_retention.evidence.ledger.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
     approved = planfile.load(options.plan, now).plans if options.plan else None
     state = open_state(settings)
     try:
+        session, refusal = _begun(settings, options, state, now)
         environment = Environment(
             now=now,
             dry_run=options.dry_run,
@@ -95,13 +97,14 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
             say=hooks.say,
             progress=hooks.progress,
             clock=hooks.clock,
+            sign_start=(lambda: session.sign_start(hooks.clock())) if session else (lambda: None),
         )
-        result = _run_all(settings, options, environment, approved)
+        result = _run_all(settings, options, environment, approved, refusal)
         if options.save_plan:
             planfile.save(options.save_plan, _plans(result), now)
         if options.dry_run:
             return result
-        sealed = result if state is None else _sealed(result, settings, state, now)
+        sealed = result if state is None or refusal else _sealed(result, settings, state, session)
         return replace(sealed, warnings=(*sealed.warnings, *hooks.tell(sealed)))
     finally:
         if state is not None:
@@ -121,11 +124,32 @@ def _check(options: Options, now: datetime) -> None:
         raise ConfigurationError("a saved plan has its own cutoff", "leave out either --plan or --as-of")
 
 
+def _begun(
+    settings: Settings, options: Options, state: State | None, now: datetime
+) -> tuple[Session | None, RetentionError | None]:
+    """The right to sign the ledger; or why no policy may begin: its ledger is not the one that was signed."""
+    from luxima_retention.evidence.ledger.session import begin
+
+    if options.dry_run or state is None:
+        return None, None
+    try:
+        return begin(settings.ledger, state.ledger, now), None
+    except RetentionError as error:
+        return None, error
+
+
 def _run_all(
-    settings: Settings, options: Options, environment: Environment, approved: Mapping[str, Any] | None
+    settings: Settings,
+    options: Options,
+    environment: Environment,
+    approved: Mapping[str, Any] | None,
+    refusal: RetentionError | None,
 ) -> RunResult:
     names = options.policies or tuple(approved or ()) or tuple(policy.name for policy in MATRIX)
-    results = [_run_one(settings, options, environment, name) for name in dict.fromkeys(names)]
+    if refusal is not None:
+        results = [failed(policy_of(settings, options, load(name)), refusal) for name in dict.fromkeys(names)]
+    else:
+        results = [_run_one(settings, options, environment, name) for name in dict.fromkeys(names)]
     return RunResult(
         now=environment.now, dry_run=options.dry_run, as_of=options.as_of, policies=tuple(results)
     )
@@ -247,18 +271,16 @@ def _plans(result: RunResult) -> Sequence[Plan]:
     ]
 
 
-def _sealed(result: RunResult, settings: Settings, state: State, now: datetime) -> RunResult:
+def _sealed(result: RunResult, settings: Settings, state: State, session: Session | None) -> RunResult:
     """Sign the ledger's head after the run; what goes wrong there is told, and counts."""
-    from luxima_retention.evidence.ledger.checkpoint import open_anchors, open_signer, seal
-
     try:
         mirror_holds(settings, state)
-        signer = open_signer(settings.ledger)
-        made = seal(state.ledger, [signer], open_anchors(settings.ledger), now) if signer else None
+        made = session.sign(system_clock()) if session else None
     except RetentionError as error:
         return replace(result, warnings=(error.message,), own_code=error.exit_code)
     if made is None:
         return result
     told = {"size": made.size, "root": made.root, "anchors": list(made.anchors)}
     code = ExitCode.INCOMPLETE if made.failures else ExitCode.DONE
-    return replace(result, checkpoint=told, warnings=made.failures, own_code=code)
+    # A quorum that is missing does not stop a run; it is told here, and the report has it as an exception.
+    return replace(result, checkpoint=told, warnings=(*made.failures, *made.unwitnessed), own_code=code)

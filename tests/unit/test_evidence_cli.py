@@ -82,8 +82,17 @@ def test_entries_are_listed_for_people_and_as_the_bytes_that_are_hashed(home):
 
 
 def test_a_ledger_without_a_key_is_whole_but_unsigned(home):
-    said = invoke(home, ledger_cli, "verify")
-    assert "3 entries, none of them signed, 0 checkpoints" in said
+    said = unverified(home)
+    assert "in agreement with itself, and not verified: 3 entries" in said
+    assert "0 of them signed, 0 checkpoints" in said
+    assert "not proved nobody signs the ledger" not in said, "a key file is configured"
+
+
+def unverified(home):
+    """What ``ledger verify`` said before it ended with 3: no key is pinned."""
+    done = CliRunner().invoke(ledger_cli.command, ["verify"], obj=home, catch_exceptions=False)
+    assert done.exit_code == 3, done.output
+    return done.stdout
 
 
 def test_a_key_is_made_signs_and_is_verified(home):
@@ -92,7 +101,13 @@ def test_a_key_is_made_signs_and_is_verified(home):
     assert home.ledger.head().kind == "key.created"
     result = json.loads(invoke(home, ledger_cli, "verify", "--key", key, "--output", "json"))
     assert (result["entries"], result["signed"], result["pinned"], result["checkpoints"]) == (4, 4, True, 1)
-    assert "a key that nobody pinned" in invoke(home, ledger_cli, "verify")
+    assert "not proved no key is pinned" in unverified(home)
+    invoke(home, ledger_cli, "verify", "--key", key, "--record")
+    assert home.ledger.head().kind == "ledger.verified"
+    assert home.ledger.head().body["gaps"] == ["no-pin", "no-witness"]
+    result = json.loads(invoke(home, ledger_cli, "verify", "--key", key, "--output", "json"))
+    assert (result["entries"], result["signed"]) == (5, 5)
+    assert [gap["code"] for gap in result["gaps"]] == ["no-witness"]
     assert isinstance(raised(home, ledger_cli, "keygen"), ConfigurationError)
 
 

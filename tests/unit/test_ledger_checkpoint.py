@@ -418,7 +418,7 @@ def test_a_file_ledger_keeps_its_checkpoints_beside_it(tmp_path):
         seal(ledger, [signer()], (), AT)
     seal(ledger, [signer()], (), AT)
     assert len(list(ledger.notes())) == 5
-    assert ledger.tree().size == 5
+    assert ledger.newest_checkpoint()[0].size == 5
     beside = tmp_path / "ledger.jsonl.checkpoints"
     beside.write_text(beside.read_text() + '{"size": 6, "pea')
     ledger.append("batch", {}, policy=None, at=AT)

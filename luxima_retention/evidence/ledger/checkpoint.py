@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -47,7 +47,7 @@ class Signer:
     """
 
     def __init__(self, origin: str, private: Ed25519PrivateKey) -> None:
-        self._private = private
+        self.private = private
         self.key = Key(origin, private.public_key().public_bytes_raw())
 
     @classmethod
@@ -75,7 +75,7 @@ class Signer:
 
     def line(self, text: bytes) -> str:
         """The signature line of a note."""
-        signature = base64.b64encode(self.key.key_id + self._private.sign(text)).decode()
+        signature = base64.b64encode(self.key.key_id + self.private.sign(text)).decode()
         return f"\u2014 {self.key.name} {signature}\n"
 
     def public_pem(self) -> str:
@@ -123,6 +123,7 @@ class Sealed:
         note: the signed note.
         anchors: URLs that hold a copy now.
         failures: one sentence for each anchor that could not be written.
+        unwitnessed: one sentence for each witness that gave no cosignature.
     """
 
     size: int
@@ -130,18 +131,30 @@ class Sealed:
     note: str
     anchors: tuple[str, ...]
     failures: tuple[str, ...]
+    unwitnessed: tuple[str, ...] = ()
+
+
+#: text of a checkpoint → its cosignature lines, and a sentence for each witness that gave none
+Cosigning = Callable[[str, Tree], tuple[str, tuple[str, ...]]]
 
 
 def seal(
-    ledger: Ledger, signers: Sequence[Signer], anchors: Iterable[Anchor], now: datetime
+    ledger: Ledger,
+    signers: Sequence[Signer],
+    anchors: Iterable[Anchor],
+    now: datetime,
+    cosigning: Cosigning | None = None,
 ) -> Sealed | None:
     """Sign the present head of the ledger and copy it to the anchors. Reads only what is new.
+
+    It signs what it finds: whether that is the ledger of yesterday is asked by :mod:`.session`.
 
     Args:
         ledger: with at least one entry; nothing is signed for an empty one.
         signers: the key; right after a rotation the old and the new one.
         anchors: where copies go.
         now: the program's clock, for the lock of the copies.
+        cosigning: asks the witnesses before the checkpoint is recorded, so that it is recorded once.
 
     Raises:
         StoreError: the ledger cannot be read or written.
@@ -154,39 +167,79 @@ def seal(
     root = base64.b64encode(tree.root()).decode()
     text = f"{signers[0].key.name}\n{tree.size}\n{root}\nhead {head}\n"
     note = text + "\n" + "".join(signer.line(text.encode()) for signer in signers)
-    if not all(Checkpoint.parse(note).is_signed_by(signer.key) for signer in signers):
+    if not all(Checkpoint.parse(note).is_signed_by(signer.key, library_verifies) for signer in signers):
         raise TamperingFound("a checkpoint that was just signed does not verify")
+    lines, away = cosigning(note, tree) if cosigning else ("", ())
+    note += lines
     failpoint("ledger.before_checkpoint")
     ledger.record(note, tree)
-    written, failures = [], []
-    for anchor in anchors:
-        try:
-            anchor.keep(note, tree.size, now)
-            written.append(anchor.url)
-        except StoreError as error:
-            failures.append(f"the checkpoint is not anchored: {error.message}")
+    written, failures = copied(note, tree.size, anchors, now)
     return Sealed(
         size=tree.size,
         root=tree.root().hex(),
         note=note,
-        anchors=tuple(written),
-        failures=tuple(failures),
+        anchors=written,
+        failures=failures,
+        unwitnessed=away,
     )
+
+
+def copied(
+    note: str, size: int, anchors: Iterable[Anchor], now: datetime
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """URLs of the anchors that hold the note now, and a sentence for each that could not be written."""
+    written, failures = [], []
+    for anchor in anchors:
+        try:
+            anchor.keep(note, size, now)
+            written.append(anchor.url)
+        except StoreError as error:
+            failures.append(f"the checkpoint is not anchored: {error.message}")
+    return tuple(written), tuple(failures)
+
+
+def grown(ledger: Ledger, tree: Tree, size: int | None = None) -> tuple[Tree, str, list[bytes]]:
+    """Go on from a tree of the ledger's first entries, to ``size`` entries or to all of them.
+
+    Returns:
+        The larger tree, the hash of its last entry (empty where the tree was empty and stays so), and the
+        leaf hashes that were added.
+
+    Raises:
+        TamperingFound: what follows is no chain, goes back in time, or ends too early.
+    """
+    tree = Tree(tree.size, tree.peaks)
+    seq, head, at = max(0, tree.size - 1), "", None
+    added = []
+    for entry in ledger.entries(after=seq):
+        if size is not None and entry.seq > size:
+            break
+        if entry.seq != seq + 1 or head not in {"", entry.previous}:
+            raise _broken(f"entry {entry.seq} does not follow what stands as entry {seq}")
+        if at is not None and entry.at < at:
+            raise _broken(f"entry {entry.seq} is older than the entry before it")
+        seq, head, at = entry.seq, entry.hash, entry.at
+        if seq > tree.size:
+            added.append(leaf_hash(entry.data))
+            tree.add(added[-1])
+    if seq < max(tree.size, size or 0):
+        raise _broken(
+            f"the ledger ends at entry {seq}, but its checkpoint covers {max(tree.size, size or 0)}"
+        )
+    return tree, head, added
 
 
 def _grown(ledger: Ledger) -> tuple[Tree, str]:
     """The tree over all entries, and the hash of the last one; reads from the last checkpoint on."""
-    tree = ledger.tree()
-    seq, head = max(0, tree.size - 1), ""
-    for entry in ledger.entries(after=seq):
-        if entry.seq != seq + 1 or head not in {"", entry.previous}:
-            raise _broken(f"entry {entry.seq} does not follow what stands as entry {seq}")
-        seq, head = entry.seq, entry.hash
-        if seq > tree.size:
-            tree.add(leaf_hash(entry.data))
-    if seq < tree.size:
-        raise _broken(f"the ledger ends at entry {seq}, but its checkpoint covers {tree.size}")
+    newest = ledger.newest_checkpoint()
+    tree, head, _ = grown(ledger, newest[0] if newest else Tree())
     return tree, head
+
+
+def tree_at(ledger: Ledger, size: int) -> Tree:
+    """The tree of the first ``size`` entries: from the nearest recorded one, and the entries from there."""
+    newest = ledger.newest_checkpoint(size)
+    return grown(ledger, newest[0] if newest else Tree(), size)[0]
 
 
 def _broken(sentence: str) -> TamperingFound:
@@ -229,9 +282,16 @@ class Anchor:
         )
         put(self._place, name, note.encode(), lock)
 
-    def checkpoints(self) -> Iterator[Checkpoint]:
-        """Every checkpoint that is kept there, in all versions that the place has of it."""
-        for name, version in self._place.versions(self._prefix):
+    def checkpoints(self, *, newest_first: bool = False) -> Iterator[Checkpoint]:
+        """Every checkpoint that is kept there, in all versions that the place has of it; by size.
+
+        Raises:
+            StoreError: it cannot be read.
+            TamperedError: something there is not a checkpoint.
+        """
+        for name, version in sorted(
+            self._place.versions(self._prefix), key=lambda item: item[0], reverse=newest_first
+        ):
             note = self._read(name, version)
             yield Checkpoint.parse(note, f"{self.url}/{name}")
 
@@ -344,6 +404,21 @@ def _public(public: bytes) -> Ed25519PublicKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     return Ed25519PublicKey.from_public_bytes(public)
+
+
+def check_unsigned(ledger: Ledger, anchors: Iterable[Anchor]) -> None:
+    """Refuse to make a first key where there was one: its checkpoints would vouch for nothing any more.
+
+    Raises:
+        ConfigurationError: the ledger or an anchor holds a checkpoint already.
+        StoreError: an anchor cannot be read.
+    """
+    signed = ledger.newest_checkpoint() is not None
+    if signed or any(next(iter(anchor.checkpoints()), None) for anchor in anchors):
+        raise ConfigurationError(
+            "this ledger has been signed before",
+            "replace its key with `ledger keygen --rotate FILE`; if the key is lost, run `ledger recover`",
+        )
 
 
 def create(ledger: Ledger, signer: Signer, anchors: Iterable[Anchor], now: datetime) -> Sealed | None:

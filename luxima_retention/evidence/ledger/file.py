@@ -37,6 +37,7 @@ class FileLedger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.written: Entry | None = None
 
     def append(
         self,
@@ -56,6 +57,7 @@ class FileLedger:
             at = entry.not_before(at, head.at if head else None)
             made = entry.make(kind, body, policy=policy, at=at, seq=seq, previous=previous)
             self._write(descriptor, made.data + b"\n")
+            self.written = made
             return made
 
     def entries(
@@ -100,12 +102,15 @@ class FileLedger:
         """A file lies in no database."""
         return False
 
-    def tree(self) -> Tree:
+    def newest_checkpoint(self, at: int | None = None) -> tuple[Tree, str] | None:
         """See :class:`~.Ledger`."""
-        last = Tree()
+        found = None
         for recorded in self._recorded():
-            last = Tree(recorded["size"], map(bytes.fromhex, recorded["peaks"]))
-        return last
+            if at is None or recorded["size"] <= at:
+                found = recorded
+        if found is None:
+            return None
+        return Tree(found["size"], map(bytes.fromhex, found["peaks"])), found["note"]
 
     def record(self, note: str, tree: Tree) -> None:
         """See :class:`~.Ledger`; a file of JSON lines beside the ledger."""
