@@ -31,7 +31,7 @@ _NAME = click.option("--name", required=True, help="Name of the witness, as a UR
 @_KEY
 @_NAME
 def make_key(path: Path, name: str) -> None:
-    """Make the key of a witness, and print the verifier key for ledger.witnesses and `verify.py --witness`."""
+    """Make a witness's key; print the verifier key for ledger.witnesses and `verify.py --witness`."""
     from luxima_retention.evidence.ledger.checkpoint import generate
 
     _check_name(name)
@@ -60,8 +60,8 @@ def make_key(path: Path, name: str) -> None:
 def serve(path: Path, name: str, *, logs: tuple[str, ...], state: Path, listen: str) -> None:
     """Answer add-checkpoint and checkpoint of C2SP tlog-witness, until SIGTERM.
 
-    Put a TLS proxy before it. To accept a ledger again after its owner recovered it from a backup, agree on that
-    with the owner, then move its file out of --state: the answer is yours.
+    Put a TLS proxy before it. To accept a ledger again whose owner recovered it from a backup, move its file
+    out of --state; whether you do is yours to decide.
     """
     from luxima_retention.core.clock import system_clock
     from luxima_retention.evidence.ledger.checkpoint import library_verifies
