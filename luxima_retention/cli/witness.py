@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from http.server import ThreadingHTTPServer
+
     from luxima_retention.evidence.ledger.verify import Key
     from luxima_retention.evidence.witness.service import Cosigner
 
@@ -76,6 +78,17 @@ def serve(path: Path, name: str, *, logs: tuple[str, ...], state: Path, listen: 
     state.mkdir(parents=True, exist_ok=True)
     server = bound(Witness(cosigner, known, state, library_verifies, system_clock), host, port)
     click.echo(f"{cosigner.key} answers at http://{host}:{server.server_port}", err=True)
+    _until_told(server)
+
+
+def _until_told(server: ThreadingHTTPServer) -> None:
+    """Serve until SIGTERM or SIGINT; a request that is being answered is answered."""
+    import signal
+    import threading
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # shutdown() waits for the loop that this handler interrupts.
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     with server:
         server.serve_forever()
 
