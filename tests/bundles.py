@@ -15,15 +15,20 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from luxima_retention.evidence.ledger import verify as verify_module
 from luxima_retention.evidence.ledger.bundle import write_sums
 from luxima_retention.evidence.ledger.checkpoint import Signer, seal, verify
 from luxima_retention.evidence.ledger.memory import MemoryLedger
+from luxima_retention.evidence.ledger.verify import Key
 from luxima_retention.report.bundle import Evidence, stem, write_bundle
 from luxima_retention.report.model import LedgerState
 from tests.unit import report_states as states
 
 SIGNER = Signer("luxima.example/retention", Ed25519PrivateKey.from_private_bytes(b"\1" * 32))
 THIEF = Signer(SIGNER.key.name, Ed25519PrivateKey.from_private_bytes(b"\2" * 32))
+
+#: the verifier key of a witness that has cosigned nothing
+WITNESS = str(Key("witness.example/w1", SIGNER.key.public, verify_module.WITNESS))
 
 
 def history() -> states.History:
