@@ -110,8 +110,8 @@ def _json(item: Found) -> dict[str, Any]:
 def drill(context: click.Context) -> None:
     """Rehearse a restore: of each policy one part comes back into a scratch schema, is compared, and goes.
 
-    The schema is made with database.owner_dsn, or with database.dsn; without a database the part is decoded
-    and compared only. Each rehearsal is entered in the ledger.
+    The schema is that of the session's temporary tables in database.dsn; without a database the part is only
+    decoded and compared. Each rehearsal is entered in the ledger.
     """
     from luxima_retention.evidence.archive.drill import sample
 
@@ -145,15 +145,14 @@ def _rehearse(context: click.Context, archive: Archive, manifest: Manifest, ledg
 
 @contextmanager
 def _scratch(context: click.Context) -> Iterator[Connection[Any] | None]:
-    """A connection that may make a schema; nothing where no database is configured."""
+    """A connection for temporary tables; nothing where no database is configured."""
     from luxima_retention.io.postgres import connect
 
-    database = context.obj.settings.database
-    dsn = getattr(database, "owner_dsn", None) or database.dsn
+    dsn = context.obj.settings.database.dsn
     if not dsn:
         yield None
         return
-    with connect(dsn, purpose="drill", setting="database.owner_dsn") as connection:
+    with connect(dsn.get_secret_value(), purpose="drill") as connection:
         connection.autocommit = True
         yield connection
 

@@ -139,11 +139,14 @@ def recover_ledger(context: click.Context, reason: str) -> None:
 @click.pass_context
 def export_bundle(context: click.Context, directory: Path, pinned: str | None) -> None:
     """Write a bundle that a stranger can verify with Python alone, or with sha256sum and openssl."""
+    from luxima_retention.core.clock import system_clock
     from luxima_retention.evidence.ledger.bundle import export
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, open_signer, trusted_key
+    from luxima_retention.evidence.ledger.session import begin
 
     settings = context.obj.settings.ledger
     with _opened(context) as ledger:
+        begin(settings, ledger, system_clock())
         key = trusted_key(settings, pinned, ledger)
         names = export(ledger, open_anchors(settings), key, directory, open_signer(settings))
     click.echo(f"{len(names)} files in {directory}; VERIFY.txt there says how to verify them", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,8 @@ def command(
     if state is None:
         raise ConfigurationError("no ledger is configured", "set database.dsn or ledger.path")
     with closing(state):
+        if form == "bundle":
+            _signed(settings, state)
         made, code = gather(settings, state.ledger, *period)
         sent = _written(settings, state, made, target, form=form, lang=lang)
         if not out and not code and form == "bundle":
@@ -102,6 +104,16 @@ def _begun(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     if start > system_clock():
         raise ConfigurationError(f"the period begins at {iso(start)}, in the future", "name an earlier one")
     return start, end
+
+
+def _signed(settings: Settings, state: State) -> None:
+    """Sign the head that the bundle will be about; why that must not be is for the report to tell."""
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import RetentionError
+    from luxima_retention.evidence.ledger.session import begin
+
+    with suppress(RetentionError):
+        begin(settings.ledger, state.ledger, system_clock())
 
 
 def _written(settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str) -> Sent:

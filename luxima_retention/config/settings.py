@@ -723,6 +723,13 @@ class ScheduleSettings(Section):
         "43 5 * * sun",
         description="When archives go whose own retention is over; never while archive.url is empty.",
     )
+    archive_verify: CronExpression = Field(
+        "3 6 * * sat", description="When all archives are verified; never while archive.url is empty."
+    )
+    archive_drill: CronExpression = Field(
+        "53 6 2 * *", description="When a restore is rehearsed; never while archive.url is empty."
+    )
+    ledger_verify: CronExpression = Field("13 5 * * *", description="When the whole ledger is verified.")
     report: CronExpression = Field(
         "37 5 1 * *",
         description="When the report about the month before goes to report.url; never while that is empty.",

@@ -56,6 +56,12 @@ def write_bundle(report: Report, lang: str, evidence: Evidence, path: Path) -> N
     Raises:
         StoreError: the file or a temporary directory cannot be written, or the ledger not be read.
     """
+    if evidence.signer and report.ledger.size and report.ledger.signed < report.ledger.size:
+        raise StoreError(
+            f"nobody has signed entries {report.ledger.signed + 1} to {report.ledger.size}, which the report"
+            " tells of",
+            "run it again; `luxima-retention doctor` says what keeps the ledger from being signed",
+        )
     try:
         with TemporaryDirectory(prefix="luxima-report-") as home:
             directory = Path(home) / stem(report)

@@ -11,7 +11,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -43,8 +43,9 @@ _STALE = 60.0
 _SERVED = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
 #: the same of the weekly sweep, whose policy runs each day
 _SWEPT = frozenset({"sweep.completed", "sweep.missed"})
-#: the same of archives that went, and of the monthly report
+#: the same of archives that went, of verifications and rehearsals, and of the monthly report
 _ENDED = frozenset({"archive.expired"})
+_VERIFIED, _CHECKED, _DRILLED = ({name} for name in ("ledger.verified", "archive.checked", "archive.drilled"))
 _SENT = frozenset({"report.sent"})
 
 
@@ -53,7 +54,7 @@ class Slot:
     """What is run at which times.
 
     Args:
-        name: the policy's, ``application-logs-sweep``, ``archive-expire`` or ``report``.
+        name: the policy's, ``application-logs-sweep``, or of a command: ``archive-expire``, ``report``.
         policy: what is run; ``None`` for what is of no single policy.
         line: when.
         zone: of these times.
@@ -104,14 +105,26 @@ def slots(settings: Settings) -> tuple[Slot, ...]:
     sweep = ("run", "application-logs", "--sweep", *budget)
     swept = _slot(settings, "application-logs-sweep", "application-logs", sweep)
     found.append(swept and replace(swept, served=_SWEPT, missed="sweep.missed"))
-    # These two may start at any hour: what comes late does no harm, and makes up for all that was missed.
-    if settings.archive.url:
-        ended = _slot(settings, "archive-expire", None, ("archive", "expire"))
-        found.append(ended and replace(ended, served=_ENDED, grace=None))
-    if settings.report.url:
-        report = _slot(settings, "report", None, ("report", "--month", "last", "--format", "bundle"))
-        found.append(report and replace(report, served=_SENT, grace=None))
+    found += (_any_time(settings, words, served) for words, served in _commands(settings))
     return tuple(slot for slot in found if slot is not None)
+
+
+def _commands(settings: Settings) -> Iterator[tuple[tuple[str, ...], Collection[str]]]:
+    """Commands that have times of their own, and the entries that tell that they ran."""
+    yield ("ledger", "verify", "--record"), _VERIFIED
+    if settings.archive.url:
+        yield ("archive", "expire"), _ENDED
+        yield ("archive", "verify", "--record"), _CHECKED
+        yield ("archive", "drill"), _DRILLED
+    if settings.report.url:
+        yield ("report", "--month", "last", "--format", "bundle"), _SENT
+
+
+def _any_time(settings: Settings, words: tuple[str, ...], served: Collection[str]) -> Slot | None:
+    """A slot that may start at any hour: what comes late does no harm, and makes up for what was missed."""
+    name = "-".join(word for word in words[:2] if not word.startswith("--"))
+    slot = _slot(settings, name, None, words)
+    return slot and replace(slot, served=frozenset(served), grace=None)
 
 
 def _slot(settings: Settings, name: str, policy: str | None, arguments: tuple[str, ...]) -> Slot | None:

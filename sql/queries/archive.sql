@@ -26,9 +26,9 @@ CREATE TABLE {table} ({columns});
 -- In the form in which the batches of tables are archived, after "written".
 COPY {table} ({columns}) TO STDOUT WITH (FORMAT csv, HEADER true);
 
--- name: drop_schema
--- The scratch schema of a drill; there is nothing else in it.
-DROP SCHEMA IF EXISTS {schema} CASCADE;
+-- name: drop_sample
+-- The rows of a drill, in the session's own temporary schema.
+DROP TABLE pg_temp.retention_drill;
 
 -- name: copy_in
 COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, HEADER true);

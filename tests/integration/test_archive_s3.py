@@ -265,9 +265,10 @@ def test_a_drill_restores_every_type_to_the_last_byte_and_leaves_nothing(archive
     manifest = archive.complete(run_of(tuple(columns)), parts, NOW)
     connection.autocommit = True
     (chosen,) = sample([manifest])
-    assert rehearse(archive, chosen, connection).startswith("retention_drill_")
+    assert rehearse(archive, chosen, connection) == "pg_temp.retention_drill"
     changed = replace(chosen, parts=(replace(chosen.parts[0], raw_sha256="00" * 32),))
     with pytest.raises((TamperingFound, ArchiveError)):
         rehearse(archive, changed, connection)
-    found = connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'retention_drill%'")
+    assert rehearse(archive, chosen, connection)
+    found = connection.execute("SELECT count(*) FROM pg_class WHERE relname = 'retention_drill'")
     assert found.fetchone() == (0,)

@@ -137,9 +137,9 @@ def test_every_policy_has_a_job_and_every_job_a_policy_but_report_and_archive(ov
     assert {given["policies"] for command, given in commands if command == "run"} == {
         (name,) for name in BY_NAME
     }
-    # Dry runs leave nothing to report, and no archive to end.
-    others = set() if overlay.endswith("staging") else {"report", "expire"}
-    assert {command for command, _ in commands} == {"run"} | others
+    # Dry runs leave nothing to report or to verify, and no archive to end.
+    others = [] if overlay.endswith("staging") else ["report", "expire", "verify", "verify", "drill"]
+    assert {command for command, _ in commands} == {"run", *others}
     assert len(jobs) == len(BY_NAME) + 1 + len(others)
     assert set(jobs) <= set(SLOTS)
 
@@ -272,7 +272,7 @@ def test_settings_and_secrets_are_known_and_each_job_is_configured_by_them(
         assert load_job(policy).targets(configuration.settings, Opening()) or policy == "log-files"
     assert configuration.settings.report.url or name != "report"
     # Base leaves to overlays whether there is an archive.
-    assert configuration.settings.archive.url or name != "archive-expire" or overlay == "base"
+    assert configuration.settings.archive.url or not name.startswith("archive-") or overlay == "base"
     mounts = {mount["name"]: mount["mountPath"] for mount in container(cron_job)["volumeMounts"]}
     assert configuration.settings.ledger.key_file.startswith(mounts["ledger-key"])
     assert mounts["secrets"] == "/run/secrets/luxima-retention"
@@ -310,7 +310,8 @@ def test_the_report_reaches_what_all_policies_reach():
 
 
 def test_archives_go_from_a_bucket_and_by_the_ledger():
-    assert reach("archive-expire") == {53, 5432, 443}
+    for name in ("archive-expire", "archive-verify", "archive-drill", "ledger-verify"):
+        assert reach(name) == {53, 5432, 443}
 
 
 def test_every_role_has_its_rights_in_the_docs():

@@ -187,17 +187,20 @@ def test_a_report_is_due_until_the_next_one_is():
     assert (late.run, late.missed) == (True, (jakarta(1, 5, 37, month=4),))
 
 
-@pytest.mark.parametrize(("section", "name"), [("report", "report"), ("archive", "archive-expire")])
-def test_without_a_place_there_is_no_slot(section, name):
+@pytest.mark.parametrize(
+    ("section", "names"),
+    [("report", {"report"}), ("archive", {"archive-expire", "archive-verify", "archive-drill"})],
+)
+def test_without_a_place_there_is_no_slot(section, names):
     places = {key: value for key, value in PLACES.items() if key != section}
-    assert set(DEFAULTS) - {item.name for item in slots(Settings(policies={}, **places))} == {name}
-    off = Settings(policies={}, schedule={name.replace("-", "_"): ""}, **PLACES)
-    assert set(DEFAULTS) - {item.name for item in slots(off)} == {name}
+    assert set(DEFAULTS) - {item.name for item in slots(Settings(policies={}, **places))} == names
+    off = Settings(policies={}, schedule={name.replace("-", "_"): "" for name in names}, **PLACES)
+    assert set(DEFAULTS) - {item.name for item in slots(off)} == names
 
 
 def test_only_what_does_no_harm_may_start_at_any_hour():
     late = {name for name, item in DEFAULTS.items() if item.grace != EVERYTHING.schedule.grace}
-    assert late == {"report", "archive-expire"}
+    assert late == {"report", "archive-expire", "archive-verify", "archive-drill", "ledger-verify"}
 
 
 def test_a_clock_that_went_back_makes_nothing_due():
@@ -226,6 +229,7 @@ def test_a_policy_without_times_has_no_slot():
         "security-events",
         "audit-logs",
         "log-files",
+        "ledger-verify",
     }
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from luxima_retention.evidence.archive import Archive
 
 
+#: the session's own scratch schema: nobody else sees it, and nothing of it stays
+SCRATCH = "pg_temp.retention_drill"
+
+
 def sample(manifests: Iterable[Manifest]) -> list[Manifest]:
     """Of each policy one archived run, and of that one part; by chance, so that nobody can prepare for it."""
     chosen: dict[str, Manifest] = {}
@@ -38,8 +42,8 @@ def rehearse(archive: Archive, manifest: Manifest, connection: psycopg.Connectio
     Args:
         archive: where it lies.
         manifest: of one part; see :func:`sample`.
-        connection: of a role that may make a schema, in autocommit mode; ``None``, or records that are not
-            rows, are only decoded and counted.
+        connection: in autocommit mode, of any role that may make temporary tables: they lie in a schema of
+            the session's own, and go with it. ``None``, or records that are not rows: only decoded.
 
     Returns:
         Where it was restored to: the scratch table, or ``memory``.
@@ -52,18 +56,15 @@ def rehearse(archive: Archive, manifest: Manifest, connection: psycopg.Connectio
     if connection is None or manifest.run.form != "csv":
         _decode(archive, part, manifest.run.form)
         return "memory"
-    schema = f"retention_drill_{secrets.token_hex(4)}"
-    try:
-        count = restore_table(archive, manifest, connection, f"{schema}.sample")
-        sha256, size = _read_again(connection, schema, part)
-    finally:
-        _drop(connection, schema)
+    count = restore_table(archive, manifest, connection, SCRATCH)
+    sha256, size = _read_again(connection, part)
+    connection.execute(named("queries/archive.sql")["drop_sample"].encode())
     if (count, sha256, size) != (part.items, part.raw_sha256, part.raw_bytes):
         raise TamperingFound(
             f"archive part {part.name} was restored, and reads as {count} records with SHA-256 {sha256},"
             f" not as {part.items} with {part.raw_sha256}"
         )
-    return f"{schema}.sample"
+    return SCRATCH
 
 
 def _decode(archive: Archive, part: Sealed, form: str) -> None:
@@ -75,13 +76,13 @@ def _decode(archive: Archive, part: Sealed, form: str) -> None:
         raise TamperingFound(error.message, error.hint) from error
 
 
-def _read_again(connection: psycopg.Connection[Any], schema: str, part: Sealed) -> tuple[str, int]:
+def _read_again(connection: psycopg.Connection[Any], part: Sealed) -> tuple[str, int]:
     """SHA-256 and length of the scratch table's rows, written as the archive's were."""
     from psycopg import sql
 
     digest, size = hashlib.sha256(), 0
     statement = sql.SQL(named("queries/archive.sql")["copy_out"]).format(
-        table=sql.Identifier(schema, "sample"), columns=columns_of(part)
+        table=sql.Identifier(*SCRATCH.split(".")), columns=columns_of(part)
     )
     with connection.transaction():
         connection.execute(named("queries/archive.sql")["written"].encode())
@@ -90,13 +91,6 @@ def _read_again(connection: psycopg.Connection[Any], schema: str, part: Sealed) 
                 digest.update(block)
                 size += len(block)
     return digest.hexdigest(), size
-
-
-def _drop(connection: psycopg.Connection[Any], schema: str) -> None:
-    from psycopg import sql
-
-    statement = sql.SQL(named("queries/archive.sql")["drop_schema"])
-    connection.execute(statement.format(schema=sql.Identifier(schema)))
 
 
 def drilled(manifest: Manifest, where: str, outcome: str) -> dict[str, Any]:

@@ -115,7 +115,9 @@ def _make_table(connection: psycopg.Connection[Any], manifest: Manifest, into: s
     columns = sql.SQL(", ").join(
         sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in manifest.run.schema
     )
-    connection.execute(_sql("create_schema", schema=sql.Identifier(into.split(".", maxsplit=1)[0])))
+    schema = into.split(".", maxsplit=1)[0]
+    if schema != "pg_temp":  # a session's own is there at its first use
+        connection.execute(_sql("create_schema", schema=sql.Identifier(schema)))
     connection.execute(_sql("create_table", table=table, columns=columns))
 
 
