@@ -38,17 +38,15 @@ def main() -> None:
         begun, cpu = time.perf_counter(), time.process_time()
         found = verify_ledger(ledger, [anchor], SIGNER.key)
         cpu = time.process_time() - cpu
-        print(
-            f"ledger verify  {time.perf_counter() - begun:6.1f} s, {cpu:.1f} s of CPU, {found.signatures:,} signatures"
-        )
+        said = f"{cpu:.1f} s of CPU, {found.signatures:,} signatures"
+        print(f"ledger verify  {time.perf_counter() - begun:6.1f} s, {said}")
         export(ledger, [anchor], SIGNER.key, directory / "bundle")
         begun = time.perf_counter()
         command = [sys.executable, "-I", verify.__file__, "--key", str(SIGNER.key), directory / "bundle"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        print(
-            f"verify.py      {time.perf_counter() - begun:6.1f} s, {used.ru_utime + used.ru_stime:.1f} s of CPU"
-        )
+        cpu = used.ru_utime + used.ru_stime
+        print(f"verify.py      {time.perf_counter() - begun:6.1f} s, {cpu:.1f} s of CPU")
 
 
 def filled(anchor: Path) -> MemoryLedger:

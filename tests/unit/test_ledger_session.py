@@ -80,7 +80,7 @@ def home(tmp_path):
 
 def check_refused(home, said):
     before = home.ledger.path.read_bytes()
-    with pytest.raises(TamperingFound, match="nothing is signed, and nothing was begun") as caught:
+    with pytest.raises(TamperingFound, match="this ledger must not be signed") as caught:
         begin(home.settings, FileLedger(home.ledger.path), AT)
     assert said in caught.value.message
     assert home.ledger.path.read_bytes() == before

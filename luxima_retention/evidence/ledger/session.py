@@ -408,4 +408,4 @@ def _told(url: str, newest: Checkpoint | None) -> dict[str, Any]:
 
 
 def _refused(sentence: str) -> TamperingFound:
-    return TamperingFound(f"nothing is signed, and nothing was begun: {sentence}", _RECOVER)
+    return TamperingFound(f"this ledger must not be signed: {sentence}", _RECOVER)
