@@ -256,6 +256,18 @@ def test_a_restored_backup_goes_on_after_a_recovery_that_says_so(home):
     assert home.verified().abandoned == 2
 
 
+def test_a_recovery_goes_on_where_an_old_checkpoint_has_the_same_size(home):
+    kept = {path: path.read_bytes() for path in (home.ledger.path, home.checkpoints)}
+    home.run(1)
+    for path, data in kept.items():
+        path.write_bytes(data)
+    recover(home.settings, FileLedger(home.ledger.path), "disk", AT)
+    home.run(1)
+    home.run(1)
+    assert home.verified().covered == 12
+    assert home.verified().abandoned == 2
+
+
 def test_a_recovery_that_nobody_signed_excuses_nothing(home):
     restored(home)
     home.ledger.append("ledger.recovered", {"lost": 99, "reason": "x"}, policy=None, at=AT)

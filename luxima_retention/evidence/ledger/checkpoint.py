@@ -134,6 +134,8 @@ class Sealed:
     unwitnessed: tuple[str, ...] = ()
 
 
+#: no recovery gave anything up
+NOTHING = (0, 0)
 #: text of a checkpoint → its cosignature lines, and a sentence for each witness that gave none
 Cosigning = Callable[[str, Tree], tuple[str, tuple[str, ...]]]
 
@@ -144,6 +146,8 @@ def seal(
     anchors: Iterable[Anchor],
     now: datetime,
     cosigning: Cosigning | None = None,
+    *,
+    given_up: tuple[int, int] = NOTHING,
 ) -> Sealed | None:
     """Sign the present head of the ledger and copy it to the anchors. Reads only what is new.
 
@@ -155,6 +159,8 @@ def seal(
         anchors: where copies go.
         now: the program's clock, for the lock of the copies.
         cosigning: asks the witnesses before the checkpoint is recorded, so that it is recorded once.
+        given_up: entries that a recovery kept, and how many there had been: anchors hold checkpoints of other
+            entries with numbers between these.
 
     Raises:
         StoreError: the ledger cannot be read or written.
@@ -173,7 +179,7 @@ def seal(
     note += lines
     failpoint("ledger.before_checkpoint")
     ledger.record(note, tree)
-    written, failures = copied(note, tree.size, anchors, now)
+    written, failures = copied(note, tree.size, anchors, now, given_up)
     return Sealed(
         size=tree.size,
         root=tree.root().hex(),
@@ -185,13 +191,13 @@ def seal(
 
 
 def copied(
-    note: str, size: int, anchors: Iterable[Anchor], now: datetime
+    note: str, size: int, anchors: Iterable[Anchor], now: datetime, given_up: tuple[int, int]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """URLs of the anchors that hold the note now, and a sentence for each that could not be written."""
     written, failures = [], []
     for anchor in anchors:
         try:
-            anchor.keep(note, size, now)
+            anchor.keep(note, size, now, given_up)
             written.append(anchor.url)
         except StoreError as error:
             failures.append(f"the checkpoint is not anchored: {error.message}")
@@ -261,8 +267,14 @@ class Anchor:
         self._prefix = f"{re.sub('[^A-Za-z0-9._-]', '_', origin)}/"
         self._lock_days = lock_days
 
-    def keep(self, note: str, size: int, now: datetime) -> None:
+    def keep(self, note: str, size: int, now: datetime, given_up: tuple[int, int] = NOTHING) -> None:
         """Copy a checkpoint there.
+
+        Args:
+            note: the signed checkpoint.
+            size: entries that it covers.
+            now: the program's clock, for the lock.
+            given_up: see :func:`seal`.
 
         Raises:
             StoreError: it cannot be written.
@@ -275,7 +287,7 @@ class Anchor:
         ours = Checkpoint.parse(note)
         for other in others:
             theirs = Checkpoint.parse(self._read(other), f"{self.url}/{other}")
-            if theirs.root != ours.root:
+            if theirs.root != ours.root and not given_up[0] < size <= given_up[1]:
                 raise TamperingFound(f"{theirs.place} covers {size} entries with another root")
         lock = (
             Lock(mode="COMPLIANCE", until=now + timedelta(days=self._lock_days)) if self._lock_days else None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
 from luxima_retention.evidence.ledger.checkpoint import (
+    NOTHING,
     Anchor,
     Sealed,
     Signer,
@@ -230,7 +231,7 @@ def _newest(anchor: Anchor, key: Key, given_up: tuple[int, int]) -> Iterable[Che
 def _given_up(ledger: Ledger) -> tuple[int, int]:
     """What the newest recovery told: the entries that were kept, and how many there had been."""
     entry = ledger.newest(kinds={"ledger.recovered"})
-    return (entry.seq - 1, int(entry.body["lost"])) if entry else (0, 0)
+    return (entry.seq - 1, int(entry.body["lost"])) if entry else NOTHING
 
 
 def _hold_recovery(ledger: Ledger, newest: Checkpoint) -> None:
@@ -287,7 +288,7 @@ def _sealed(ledger: Ledger, places: Places, now: datetime) -> Sealed:
         try:
             if head is not None and head.seq == newest.size:
                 return _completed(ledger, places, newest, tree, now)
-            made = seal(ledger, [places.signer], places.anchors, now, asking)
+            made = seal(ledger, [places.signer], places.anchors, now, asking, given_up=_given_up(ledger))
         except WitnessAheadError as ahead:
             head = ledger.head()
             if head is None or head.seq < ahead.size:
@@ -308,7 +309,7 @@ def _completed(ledger: Ledger, places: Places, newest: Checkpoint, tree: Tree, n
     if any(more.signed.names(key) for key in lacking):
         newest = more
         ledger.record(newest.note, tree)
-    written, failures = copied(newest.note, newest.size, places.anchors, now)
+    written, failures = copied(newest.note, newest.size, places.anchors, now, _given_up(ledger))
     return Sealed(
         size=newest.size,
         root=newest.root.hex(),
@@ -382,7 +383,7 @@ def recover(settings: LedgerSettings, ledger: Ledger, reason: str, now: datetime
         "key": str(places.signer.key),
     }
     ledger.append("ledger.recovered", body, policy=None, at=now)
-    made = seal(ledger, [places.signer], places.anchors, now)
+    made = seal(ledger, [places.signer], places.anchors, now, given_up=_given_up(ledger))
     if made is None or made.failures:
         raise StoreError(made.failures[0] if made else "nothing was signed")
     return made
