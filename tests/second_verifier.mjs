@@ -278,6 +278,7 @@ function main(words) {
   const report = names.includes("report.json") ? parsedOnce(text(folder, "report.json")) : null;
   const page = report && new PageOne(report.from, report.to);
   const key = options.key.length ? keyOf(options.key[0]) : null;
+  need((key?.kind ?? 1) === 1 && options.witness.map(keyOf).every((one) => one.kind === 4), "a key of the wrong sort");
   const state = followed(folder, names, key, (entry) => page?.add(entry));
   if (report) compare(report, page, state);
   if (!key) return 3;

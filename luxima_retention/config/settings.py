@@ -631,6 +631,9 @@ class LedgerSettings(Section):
     witnesses: Annotated[tuple[WitnessSettings, ...], NoDecode, BeforeValidator(_json)] = Field(
         (), description="Second parties that cosign each checkpoint (C2SP tlog-witness)."
     )
+    timestamp_url: str = Field(
+        "", description="RFC 3161 authority that time-stamps each checkpoint; needs the extra timestamp."
+    )
     witness_quorum: int | None = Field(
         None, ge=1, description="How many of the witnesses must cosign; empty means all of them."
     )
@@ -639,6 +642,8 @@ class LedgerSettings(Section):
     def _complete(self) -> Self:
         if not self.origin or any(char.isspace() or char == "+" for char in self.origin):
             raise ValueError(f"ledger.origin is {self.origin!r}: it must have neither white space nor a plus")
+        if self.timestamp_url and not self.timestamp_url.startswith(("https://", "http://")):
+            raise ValueError(f"ledger.timestamp_url is {self.timestamp_url!r}: it must begin with https://")
         if self.witness_quorum is not None and self.witness_quorum > len(self.witnesses):
             raise ValueError(
                 f"ledger.witness_quorum is {self.witness_quorum}: so many witnesses are not named"

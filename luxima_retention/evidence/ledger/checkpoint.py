@@ -280,8 +280,9 @@ class Anchor:
             StoreError: it cannot be written.
             TamperingFound: a different checkpoint of as many entries, by the same keys, is there.
         """
-        name = f"{self._prefix}{size:012d}-{leaf_hash(note.encode()).hex()[:8]}.txt"
-        others = [stored.name for stored in self._place.stored(f"{self._prefix}{size:012d}-")]
+        name = self._name(note, size)
+        stored = self._place.stored(f"{self._prefix}{size:012d}-")
+        others = [item.name for item in stored if not item.name.endswith(".tsr")]
         if name in others:
             return
         ours = Checkpoint.parse(note)
@@ -294,6 +295,17 @@ class Anchor:
         )
         put(self._place, name, note.encode(), lock)
 
+    def keep_timestamp(self, note: str, size: int, reply: bytes) -> None:
+        """Keep an RFC 3161 reply about a checkpoint beside it, with the ending ``.tsr``.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        put(self._place, self._name(note, size).removesuffix(".txt") + ".tsr", reply, None)
+
+    def _name(self, note: str, size: int) -> str:
+        return f"{self._prefix}{size:012d}-{leaf_hash(note.encode()).hex()[:8]}.txt"
+
     def checkpoints(self, *, newest_first: bool = False) -> Iterator[Checkpoint]:
         """Every checkpoint that is kept there, in all versions that the place has of it; by size.
 
@@ -304,8 +316,8 @@ class Anchor:
         for name, version in sorted(
             self._place.versions(self._prefix), key=lambda item: item[0], reverse=newest_first
         ):
-            note = self._read(name, version)
-            yield Checkpoint.parse(note, f"{self.url}/{name}")
+            if not name.endswith(".tsr"):
+                yield Checkpoint.parse(self._read(name, version), f"{self.url}/{name}")
 
     def _read(self, name: str, version: str | None = None) -> str:
         return b"".join(self._place.read(name, version)).decode()

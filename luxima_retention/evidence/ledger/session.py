@@ -9,7 +9,7 @@ one after a loss, with an entry that says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from luxima_retention.evidence.ledger.checkpoint import (
 )
 from luxima_retention.evidence.ledger.verify import WITNESS, Checkpoint, Key, TamperedError, Tree, Verifier
 from luxima_retention.evidence.witness.client import Remote, WitnessAheadError, cosign
+from luxima_retention.evidence.witness.timestamp import stamp
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import LedgerSettings
@@ -54,12 +55,14 @@ class Places:
         anchors: where copies go.
         witnesses: who cosigns.
         quorum: how many of them must.
+        timestamp_url: an RFC 3161 authority; empty for none.
     """
 
     signer: Signer
     anchors: tuple[Anchor, ...] = ()
     witnesses: tuple[Remote, ...] = ()
     quorum: int = 0
+    timestamp_url: str = ""
 
 
 def open_places(settings: LedgerSettings) -> Places | None:
@@ -73,7 +76,13 @@ def open_places(settings: LedgerSettings) -> Places | None:
         return None
     witnesses = tuple(Remote(url=item.url, key=witness_key(item.key)) for item in settings.witnesses)
     quorum = len(witnesses) if settings.witness_quorum is None else settings.witness_quorum
-    return Places(signer=signer, anchors=open_anchors(settings), witnesses=witnesses, quorum=quorum)
+    return Places(
+        signer=signer,
+        anchors=open_anchors(settings),
+        witnesses=witnesses,
+        quorum=quorum,
+        timestamp_url=settings.timestamp_url,
+    )
 
 
 def witness_key(text: str) -> Key:
@@ -297,8 +306,21 @@ def _sealed(ledger: Ledger, places: Places, now: datetime) -> Sealed:
                 ) from ahead
             continue  # another run was faster
         if made is not None:
-            return made
+            return _stamped(places, made)
     raise StoreError("other runs sign all the time, and this one did not get its turn", "run it again")
+
+
+def _stamped(places: Places, made: Sealed) -> Sealed:
+    """With a time stamp beside each copy; an authority that is away is told, and stops no run."""
+    if not places.timestamp_url:
+        return made
+    try:
+        reply = stamp(places.timestamp_url, made.note.encode())
+        for anchor in places.anchors:
+            anchor.keep_timestamp(made.note, made.size, reply)
+    except StoreError as error:
+        return replace(made, unwitnessed=(*made.unwitnessed, f"no time stamp is kept: {error.message}"))
+    return made
 
 
 def _completed(ledger: Ledger, places: Places, newest: Checkpoint, tree: Tree, now: datetime) -> Sealed:

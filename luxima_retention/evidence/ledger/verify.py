@@ -1059,16 +1059,34 @@ def _not_proved(found: Findings) -> Iterator[str]:
         yield "that HTML, PDF and CSV show the figures of report.json: only that they are as they were made"
 
 
+def _ledger_key(text: str) -> Key:
+    return _key_of(text, SIGNER, "of a witness, not of a ledger")
+
+
+def _witness_key(text: str) -> Key:
+    return _key_of(text, WITNESS, "of a ledger, not of a witness: whoever signs is no witness of it")
+
+
+def _key_of(text: str, kind: int, otherwise: str) -> Key:
+    try:
+        key = Key.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if key.kind != kind:
+        raise argparse.ArgumentTypeError(f"this is the key {otherwise}")
+    return key
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Verify an exported bundle; the exit status."""
     parser = argparse.ArgumentParser(description="Verify an exported ledger of luxima-retention.")
     parser.add_argument("directory", type=Path, nargs="?", default=Path(), help="the bundle; default: here")
-    parser.add_argument("--key", type=Key.parse, help="the verifier key that you keep; needed to verify")
+    parser.add_argument("--key", type=_ledger_key, help="the verifier key that you keep; needed to verify")
     parser.add_argument(
         "--checkpoint", type=Path, action="append", default=[], help="a checkpoint that you kept yourself"
     )
     parser.add_argument(
-        "--witness", type=Key.parse, action="append", default=[], help="a witness that must have cosigned"
+        "--witness", type=_witness_key, action="append", default=[], help="a witness that must have cosigned"
     )
     options = parser.parse_args(arguments)
     try:
