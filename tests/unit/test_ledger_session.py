@@ -1,5 +1,6 @@
 """Signing is a decision: what an owner without the key does to ledger and anchors is not signed."""
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 
@@ -177,6 +178,23 @@ def test_peaks_that_were_changed_are_refused(home):
     lines[-1] = lines[-1].replace(peaks, "00000000", 1)
     home.checkpoints.write_text("".join(lines))
     check_refused(home, "does not belong to the tree that is recorded with it")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda note: "rubbish", "is not a signed checkpoint"),
+        (lambda note: note[:-20] + "A" * 16 + note[-4:], "does not verify"),
+    ],
+)
+def test_a_checkpoint_that_is_none_is_refused_also_while_a_run_lasts(home, change, said):
+    session = begin(home.settings, home.ledger, AT)
+    last = json.loads(home.checkpoints.read_text().splitlines()[-1])
+    with home.checkpoints.open("a") as file:
+        file.write(json.dumps({**last, "note": change(last["note"])}) + "\n")
+    check_refused(home, said)
+    with pytest.raises(TamperingFound, match=said):
+        session.sign(AT)
 
 
 def test_an_entry_of_this_run_that_was_changed_before_the_end_is_not_signed(home):

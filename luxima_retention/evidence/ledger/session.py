@@ -214,8 +214,12 @@ def signed_head(ledger: Ledger, key: Key) -> tuple[Checkpoint, Tree]:
     if found is None:
         raise _refused("the ledger has no checkpoint, and a run never makes the first")
     tree, note = found
-    checkpoint = Checkpoint.parse(note, "the newest checkpoint of the ledger")
-    if not checkpoint.is_signed_by(key, library_verifies):
+    try:
+        checkpoint = Checkpoint.parse(note, "the newest checkpoint of the ledger")
+        signed = checkpoint.is_signed_by(key, library_verifies)
+    except TamperedError as error:
+        raise _refused(str(error)) from error
+    if not signed:
         raise _refused(f"{checkpoint.place} is not signed by the key {key}")
     if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
         raise _refused(f"{checkpoint.place} does not belong to the tree that is recorded with it")
