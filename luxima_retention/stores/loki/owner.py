@@ -78,7 +78,9 @@ class Loki:
             if not isinstance(loaded, dict) or not all(
                 isinstance(loaded.get(name), dict) for name in ("compactor", "limits_config")
             ):
-                raise StoreError(f"{self.url}/config is not Loki's configuration", "check the url of the policy")
+                raise StoreError(
+                    f"{self.url}/config is not Loki's configuration", "check the url of the policy"
+                )
             self._config = loaded
         return self._config
 

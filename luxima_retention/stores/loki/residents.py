@@ -107,8 +107,7 @@ def no_index(buckets: Buckets, found: Residents, index_path: str, unnamed: list[
         level=Level.FAILED,
         message=f"{names} holds objects, but no index table by periods below {buckets.wire(index_path)}"
         + tables,
-        hint="correct object_prefix, index_path or the prefix of periods,"
-        " or set url to read them from Loki",
+        hint="correct object_prefix, index_path or the prefix of periods, or set url to read them from Loki",
     )
 
 
