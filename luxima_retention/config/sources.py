@@ -157,13 +157,13 @@ def _check_policies(values: Mapping[str, Any], known: Collection[str], origin: s
 
 def _check_variables(names: Iterable[str], options: Mapping[str, type[PolicySettings]]) -> None:
     """No variable that is meant for us may be without effect."""
-    found = list(variables.problems(names, frozenset(_known(options))))
+    found = list(variables.problems(names, frozenset(known_paths(options))))
     if found:
         hints = dict.fromkeys(problem.hint for problem in found if problem.hint)
         raise ConfigurationError("; ".join(problem.message for problem in found), "; ".join(hints))
 
 
-def _known(options: Mapping[str, type[PolicySettings]]) -> Iterator[variables.Path]:
+def known_paths(options: Mapping[str, type[PolicySettings]]) -> Iterator[variables.Path]:
     """The path of every setting: of sections, of policies of each kind, and of the short forms."""
     yield from variables.paths(Settings)
     for model in options.values():

@@ -355,7 +355,7 @@ class BucketPlace:
             code = error.response.get("Error", {}).get("Code", "unknown error")
             raise StoreError(f"{where}: S3 answered {code}", _HINTS.get(code)) from error
         except NoCredentialsError as error:
-            raise StoreError(f"cannot use bucket {self.bucket}: no AWS credentials found", NO_KEYS) from error
+            raise StoreError(f"{where}: no AWS credentials found", NO_KEYS) from error
         except (BotoCoreError, ResponseParserError) as error:
             raise StoreError(f"{where}: {error}", "check the endpoint and its credentials") from error
 

@@ -229,7 +229,7 @@ def test_periods_that_lead_to_keys_of_the_wrong_form_are_refused(loki):
     periods = json.dumps([{"start": "2024-01-01", "schema_version": 11}])
     refused = loki.offline(code=4, LUXIMA_POLICIES__APPLICATION_LOGS__PERIODS=periods)
     assert "wrong-key-form" in refused["sentence"]
-    assert "loki.periods" in refused["hint"]
+    assert "periods" in refused["hint"]
     assert loki.present() == before
 
 

@@ -353,7 +353,8 @@ class Buckets:
             raise StoreError(
                 f"cannot use bucket {bucket}: the service answers {code} {said.get('Message', '')}".strip(),
                 _HINTS.get(
-                    code, "check loki.buckets, loki.endpoint_url and the rights of loki.access_key_id"
+                    code,
+                    "check the policy's buckets, and the endpoint_url and key in its section s3",
                 ),
             ) from error
         except NoCredentialsError as error:
@@ -361,7 +362,7 @@ class Buckets:
         except (BotoCoreError, Boto3Error, HTTPClientError, ResponseParserError) as error:
             raise StoreError(
                 f"cannot use bucket {bucket}: no usable answer ({type(error).__name__})",
-                "check loki.endpoint_url",
+                "check endpoint_url of its section s3",
             ) from error
 
 
@@ -411,8 +412,8 @@ _LATER_CODES = frozenset({"SlowDown", "RequestTimeout", "InternalError", "Servic
 _HINTS = {
     "NoSuchKey": "it was listed a moment ago: run again once Loki's compactor is done with its table",
     "SlowDown": "run again when the service is less busy",
-    "NoSuchBucket": "correct loki.buckets: there is no bucket of this name at loki.endpoint_url",
-    "AccessDenied": "give loki.access_key_id the rights of docs/loki.md",
+    "NoSuchBucket": "correct the policy's buckets: the endpoint of its section s3 has none of this name",
+    "AccessDenied": "give the key of its section s3 the rights of docs/loki.md",
 }
 _NONE = {
     "NoSuchLifecycleConfiguration",

@@ -99,7 +99,7 @@ def no_index(buckets: Buckets, found: Residents, index_path: str, unnamed: list[
             message=f"there is no object in {names}"
             + (f" below {below}" if below else "")
             + ", where Loki should have written",
-            hint="correct loki.buckets, loki.endpoint_url or loki.object_prefix",
+            hint="correct the policy's buckets or object_prefix, or endpoint_url of its section s3",
         )
     tables = f"; tables there are called {', '.join(unnamed[:_SHOWN])}" if unnamed else ""
     return Finding(
@@ -144,5 +144,5 @@ def told(found: Residents, level: Level = Level.WARNING) -> Iterator[Finding]:
             code="empty-bucket",
             level=Level.WARNING,
             message=f"there is no object in {', '.join(found.empty)}",
-            hint="correct loki.buckets, unless the bucket is of a period that has passed or has not begun",
+            hint="correct the policy's buckets, unless it is of a period that has passed or has not begun",
         )

@@ -402,15 +402,15 @@ class LokiStore:
             yield Finding(
                 code="wrong-key-form",
                 level=Level.REFUSE,
-                message=f"by loki.periods a chunk is {sample[0].key}, but the bucket holds {other[0]}",
-                hint="set start and schema_version of loki.periods as in Loki's schema_config",
+                message=f"by its periods a chunk is {sample[0].key}, but the bucket holds {other[0]}",
+                hint="set start and schema_version of the policy's periods as in Loki's schema_config",
             )
         else:
             yield Finding(
                 code="chunks-missing",
                 level=Level.WARNING,
                 message=f"chunks that expired tables name are not in the buckets, such as {sample[0].key}",
-                hint="name the buckets of all schema periods in loki.buckets; or a lifecycle rule was faster",
+                hint="name all of Loki's buckets in the policy's buckets; or a lifecycle rule deleted them",
             )
 
     def _mine(self, chunk: Chunk) -> bool:
