@@ -45,7 +45,7 @@ def list_entries(
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
 @click.pass_context
 def verify_ledger(context: click.Context, pinned: str | None, kept: tuple[Path, ...], output: str) -> None:
-    """Follow the whole ledger, and hold it against its checkpoints and those of its anchors."""
+    """Follow the whole ledger, and compare it with its checkpoints, those of its anchors, and the holds."""
     import json
 
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key, verify
@@ -55,6 +55,7 @@ def verify_ledger(context: click.Context, pinned: str | None, kept: tuple[Path, 
     with _opened(context) as ledger:
         key = trusted_key(settings, pinned, ledger)
         verdict = verify(ledger, anchors, key, kept)
+    _compare_holds(context.obj.settings)
     result = {
         "entries": verdict.entries,
         "checkpoints": verdict.checkpoints,
@@ -118,6 +119,18 @@ def export_bundle(context: click.Context, directory: Path, pinned: str | None) -
             ledger, open_anchors(context.obj.settings), trusted_key(settings, pinned, ledger), directory
         )
     click.echo(f"{len(names)} files in {directory}; VERIFY.txt there says how to verify them", err=True)
+
+
+def _compare_holds(settings: Any) -> None:
+    """Hold the register of holds against the ledger."""
+    from luxima_retention.run.state import open_state
+
+    state = open_state(settings)
+    if state is not None:
+        try:
+            state.register.all()
+        finally:
+            state.close()
 
 
 class _opened:  # noqa: N801 - used like a function

@@ -50,6 +50,7 @@ class Hold:
 
     A field that is ``None`` does not restrict: a hold that names nothing but its policy pauses the
     policy. ``policy`` ``None`` means every policy. The range is ``[start, end)`` on the record's own time.
+    ``review_by`` ends nothing: it is when somebody is to look whether the hold is still needed.
     """
 
     hold_id: str
@@ -58,16 +59,20 @@ class Hold:
     subject: str | None = None
     start: datetime | None = None
     end: datetime | None = None
-    key_prefix: str | None = None
     path: str | None = None
     reason: str = ""
     case_ref: str = ""
     placed_by: str = ""
     placed_at: datetime | None = None
+    review_by: datetime | None = None
 
     def covers(self, policy: str) -> bool:
         """Whether this hold speaks of ``policy`` at all."""
         return self.policy is None or self.policy == policy
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether its review should have taken place."""
+        return self.review_by is not None and self.review_by <= now
 
     def pauses(self, policy: str) -> bool:
         """Whether this hold keeps everything of ``policy``."""
@@ -79,7 +84,6 @@ class Hold:
             "tenant": self.tenant,
             "subject": self.subject,
             "range": self.start or self.end,
-            "key_prefix": self.key_prefix,
             "path": self.path,
         }
         return frozenset(name for name, value in named.items() if value is not None)

@@ -367,6 +367,7 @@ class RunRefused(Event):
         holds: ids of the holds in force.
         digest: of the plan's terms.
         guards: what each guard said.
+        exit_code: 4, or 6 where evidence was changed.
     """
 
     kind: ClassVar[str] = "run.refused"
@@ -384,6 +385,7 @@ class RunRefused(Event):
     holds: tuple[str, ...] = ()
     digest: str | None = None
     guards: tuple[Guard, ...] = ()
+    exit_code: ExitCode = ExitCode.REFUSED
 
 
 @register
@@ -615,9 +617,10 @@ class HoldPlaced(Event):
 
     Args:
         hold_id: its id.
-        dimensions: what it names: ``tenant``, ``subject``, ``range``, ``key_prefix``, ``path``.
+        dimensions: what it names: ``tenant``, ``subject``, ``range``, ``path``.
         start: begin of its range.
         end: end of its range, outside of it.
+        review_by: when somebody is to look whether it is still needed.
         sha256: of the hold as it stands in the register.
     """
 
@@ -626,6 +629,7 @@ class HoldPlaced(Event):
     dimensions: tuple[str, ...] = ()
     start: datetime | None = None
     end: datetime | None = None
+    review_by: datetime | None = None
     sha256: str = ""
 
 

@@ -89,7 +89,8 @@ def _of_stores(stores: Iterable[Row]) -> Iterator[Row]:
 def _of_runs(runs: Iterable[Row]) -> Iterator[Row]:
     for row in runs:
         if row["kind"] == "run.refused":
-            yield _one("refused", row, detail=", ".join(row["guards"]))
+            failed = row["exit_code"] in FAILED
+            yield _one("refused", row, detail=", ".join(row["guards"]), failed=failed)
         elif row["kind"] == "slot.missed":
             yield _one("missed", row, count=row["missed"] or 1)
         elif row["kind"] == "sweep.missed":

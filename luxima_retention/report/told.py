@@ -14,7 +14,6 @@ from functools import singledispatch
 from typing import Any
 
 from luxima_retention.core.clock import iso, parse_iso
-from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.results import OUTCOMES, Outcome, checked_code
 from luxima_retention.evidence import events
 from luxima_retention.evidence.events import BatchState, Event
@@ -319,8 +318,8 @@ def _(event: events.RunStarted) -> Row:
 
 @_said.register
 def _(event: events.RunRefused) -> Row:
-    refused = {"outcome": str(Outcome.REFUSED), "exit_code": int(ExitCode.REFUSED)}
-    return {**_judged_plan(event), **refused}
+    ended = {"outcome": str(OUTCOMES[event.exit_code]), "exit_code": int(event.exit_code)}
+    return {**_judged_plan(event), **ended}
 
 
 @_said.register
@@ -461,6 +460,7 @@ def _placed(entry: Entry, event: events.HoldPlaced) -> Row:
         "names": sorted(event.dimensions),
         "start": _instant(event.start),
         "end": _instant(event.end),
+        "review_by": _instant(event.review_by),
         "placed": iso(entry.at),
         "placed_seq": entry.seq,
         "released": None,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from luxima_retention.core.errors import StoreError
+from luxima_retention.core.errors import ExitCode, RetentionError, StoreError, TamperingFound
 from luxima_retention.core.guards import Case, GuardResult, judge, refusals
 from luxima_retention.core.history import History, OpenRun
 from luxima_retention.core.plan import (
@@ -222,27 +222,37 @@ def _remembered(environment: Environment, policy: Policy) -> tuple[tuple[Hold, .
     """The holds in force, and what the suite's own memory refuses: no ledger, no register."""
     state = environment.state
     if state is None:
-        sentence = "nothing is destroyed without a ledger, and none is configured"
-        return (), (_memory("ledger", sentence, "set database.dsn, or ledger.path on a persistent volume"),)
+        told = StoreError(
+            "nothing is destroyed without a ledger, and none is configured",
+            "set database.dsn, or ledger.path on a persistent volume",
+        )
+        return (), (_memory("ledger", told),)
     found: list[GuardResult] = []
     holds: tuple[Hold, ...] = ()
     try:
         holds = in_force(state.register, policy.name)
-    except StoreError as error:
-        found.append(_memory("holds", error.message, error.hint))
+    except (StoreError, TamperingFound) as error:
+        found.append(_memory("holds", error))
     try:
         if not environment.dry_run:
             state.ledger.check_writable()
         elif not found:
             state.ledger.head()
     except StoreError as error:
-        found.append(_memory("ledger", error.message, error.hint))
+        found.append(_memory("ledger", error))
     return holds, tuple(found)
 
 
-def _memory(guard_id: str, sentence: str, hint: str | None) -> GuardResult:
+def _memory(guard_id: str, error: RetentionError) -> GuardResult:
+    changed = isinstance(error, TamperingFound)
     return GuardResult(
-        guard=guard_id, passed=False, observed="not usable", limit="must work", message=sentence, hint=hint
+        guard=guard_id,
+        passed=False,
+        observed="changed" if changed else "not usable",
+        limit="as the ledger says" if changed else "must work",
+        message=error.message,
+        hint=error.hint,
+        code=ExitCode.VERIFICATION_FAILED if changed else ExitCode.REFUSED,
     )
 
 
