@@ -179,6 +179,21 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What a store counts by itself, whoever deletes: two readings tell what went in between.
+
+    Args:
+        epoch: another one where counting began anew: a reset, another server.
+        deleted: part of the store → records deleted from it so far; grows only.
+        files: part of the store → what its records lie in; another one when it was replaced as a whole.
+    """
+
+    epoch: str
+    deleted: Mapping[str, int]
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """The facts of a store at one moment.
 
@@ -203,6 +218,7 @@ class Survey:
         findings: what the store noticed.
         forecast: figures for people and JSON: ``batches``, ``seconds``, ``wal_bytes``, ``reusable_bytes``.
         evidence: small facts that the ledger and the JSON repeat: query digests, versions, strategy.
+        counters: what the store counts by itself; ``None`` where it counts nothing.
     """
 
     identity: Identity
@@ -224,6 +240,7 @@ class Survey:
     forecast: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     evidence: Mapping[str, str | int] = field(default_factory=dict)
     program_clock: datetime | None = None
+    counters: Counters | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

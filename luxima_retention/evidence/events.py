@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 from luxima_retention.core.errors import ExitCode
-from luxima_retention.core.plan import NOTHING, Level
+from luxima_retention.core.plan import NOTHING, Counters, Level
 from luxima_retention.core.results import Outcome
 from luxima_retention.core.sealed import Sealed
 from luxima_retention.evidence import codec
@@ -605,6 +605,35 @@ def rotation(values: Mapping[str, Any]) -> Rotation:
         ValueError: a value has no place in it.
     """
     return Rotation(**{name: codec.decode_member(Rotation, name, value) for name, value in values.items()})
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCounted(Event):
+    """What a run found before it acted, for the next one to compare with; and what it found missing itself.
+
+    Args:
+        target: name of the store.
+        at: when it was read, by the program's clock.
+        cutoff: of the run.
+        held: expired records that a hold keeps.
+        population: all records, where they were counted exactly.
+        counters: what the store counts by itself; null for one that counts nothing.
+        since: when the run before had read; null for the first.
+        deleted_externally: records that somebody else has deleted since, as an estimate.
+        unknown: why nobody can tell, or how many more it may be.
+    """
+
+    kind: ClassVar[str] = "store.counted"
+    target: str
+    at: datetime
+    cutoff: datetime
+    held: int = 0
+    population: int | None = None
+    counters: Counters | None = None
+    since: datetime | None = None
+    deleted_externally: int = 0
+    unknown: str = ""
 
 
 # --- holds ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -189,7 +189,7 @@ class Told:
         """
         if self._placed.get(hold.hold_id) != placed(hold):
             raise TamperingFound(
-                f"hold {hold.hold_id} cannot be released: the ledger does not say that it was placed like this",
+                f"hold {hold.hold_id} cannot be released: the ledger says otherwise of its placing",
                 _COMPARE,
             )
 
@@ -290,7 +290,7 @@ class FileRegister:
         self._ledger = ledger
 
     def all(self, *, active: bool = True) -> tuple[Registered, ...]:
-        """See :class:`Register`. A hold that the ledger does not know yet counts, so the register is not refused.
+        """See :class:`Register`. A hold that the ledger does not know yet counts all the same.
 
         Placing writes the file first: a process that is killed in between leaves such a hold.
         """
@@ -301,7 +301,10 @@ class FileRegister:
         return tuple(item for item in found if item.released is None or not active)
 
     def place(self, hold: Hold, ledger: Ledger) -> None:
-        """See :class:`Register`. The file first: killed in between, the hold is in force, and may be placed again."""
+        """See :class:`Register`. The file first: killed in between, the hold is in force.
+
+        It may be placed again then.
+        """
         if self._told().knows(hold.hold_id):
             raise _taken(hold.hold_id)
         others = (item for item in self._read() if item.hold.hold_id != hold.hold_id)
@@ -359,8 +362,7 @@ def _sql(name: str) -> bytes:
 
 
 def _registered(row: tuple[Any, ...]) -> Registered:
-    names = ("hold_id", "policy", "tenant", "subject", "start", "end", "path", "reason")
-    names += ("case_ref", "placed_by", "placed_at", "review_by")
+    names = tuple(field.name for field in fields(Hold))  # the columns stand in the order of the fields
     values = dict(zip(names, row[: len(names)], strict=True))
     at, by, reason = row[len(names) :]
     return Registered(

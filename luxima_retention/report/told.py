@@ -145,6 +145,7 @@ class Told:
         self.guards: list[Row] = []
         self._archives: list[Row] = []
         self.skews: dict[tuple[str, str], Row] = {}
+        self.missing: list[Row] = []
 
     def add(self, entry: Entry) -> None:
         """The next entry.
@@ -161,6 +162,7 @@ class Told:
         if within:
             self.guards.extend((*_guards(entry, event), *changed))
             self._skew(entry, event)
+            self.missing.extend(_missing(entry, event))
 
     def runs(self) -> Iterator[Row]:
         """The population in the ledger's order; a run that had not ended by then is one of them."""
@@ -183,6 +185,14 @@ class Told:
             row
             for row in self._holds.values()
             if row["released"] is None or parse_iso(row["released"]) >= self._start
+        )
+
+    def unreviewed(self, now: datetime) -> tuple[Row, ...]:
+        """The holds in force whose review should have taken place."""
+        return tuple(
+            row
+            for row in self._holds.values()
+            if row["released"] is None and row["review_by"] and parse_iso(row["review_by"]) <= now
         )
 
     # --- kinds of entries -----------------------------------------------------------------------------
@@ -467,6 +477,17 @@ def _placed(entry: Entry, event: events.HoldPlaced) -> Row:
         "released_seq": None,
         "sha256": event.sha256 or None,
     }
+
+
+def _missing(entry: Entry, event: Event) -> Iterator[Row]:
+    """What a run found gone that no run of ours had destroyed, and since when."""
+    if not isinstance(event, events.StoreCounted) or event.since is None:
+        return
+    row = {**_about(entry), "target": event.target, "since": iso(event.since)}
+    if event.deleted_externally:
+        yield {**row, "code": "deleted_externally", "count": event.deleted_externally, "why": ""}
+    if event.unknown:
+        yield {**row, "code": "deletions_unknown", "count": 1, "why": event.unknown}
 
 
 def _archived(entry: Entry, event: events.OfArchive) -> Row:

@@ -110,7 +110,7 @@ def _register(state: State, now: datetime) -> Iterator[Check]:
     for hold in holds:
         if hold.review_by is not None and hold.overdue(now):
             told = f"the review of hold {hold.hold_id} is overdue since {hold.review_by:%Y-%m-%d}"
-            hint = f"`luxima-retention hold release {hold.hold_id}`, or place it again with a later --review-by"
+            hint = f"`luxima-retention hold release {hold.hold_id}`, or place another with --review-by"
             yield _warning("holds", told, hint)
 
 

@@ -303,6 +303,8 @@ def _prepare(
     with known.step("guard"):
         guarded = steps.guard(policy, environment, planned)
     known.learn(verdicts=guarded.verdicts)
+    if scope.means is not None and surveyed.counted is not None:
+        scope.append(surveyed.counted)
     return _settled(scope, known, guarded)
 
 
