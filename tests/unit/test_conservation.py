@@ -115,7 +115,9 @@ STARTED = events.RunStarted(run_id="r", target="t", cutoff=CUTOFF, items=10)
 
 def test_the_newest_reading_and_what_ours_did_after_it():
     assert since(STARTED, batch()) is None
-    told = since(counted(held=1), batch(items=99), counted(held=2), STARTED, batch(), batch(target="u"), ended())
+    told = since(
+        counted(held=1), batch(items=99), counted(held=2), STARTED, batch(), batch(target="u"), ended()
+    )
     assert told is not None
     assert (told.reading.held, told.destroyed, told.interrupted, told.released) == (2, 10, False, False)
 
