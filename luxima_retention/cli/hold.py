@@ -43,11 +43,16 @@ def command() -> None:
 @click.option("--subject", help="Only records of this subject, as the mapped column names it.")
 @click.option("--from", "start", type=Instant(), help="Only records dated at or after this instant.")
 @click.option("--to", "end", type=Instant(), help="Only records dated before this instant.")
-@click.option("--key-prefix", help="Only objects whose key begins so.")
 @click.option("--path", help="Only files whose path matches this pattern.")
 @click.option("--reason", required=True, help="Why, for the register; the ledger keeps its digest only.")
 @click.option("--case", "case_ref", default="", help="Reference of the case.")
 @click.option("--by", "placed_by", default=_user, help="Who places it; default: the user.")
+@click.option(
+    "--review-by",
+    type=Instant(),
+    metavar="DATE",
+    help="Remind of it from then on: doctor and the report tell that its review is overdue.",
+)
 @click.option("--id", "hold_id", help="Its name; default: H- and eight characters.")
 @output_option
 @click.pass_context
@@ -59,11 +64,11 @@ def add(
     subject: str | None,
     start: datetime | None,
     end: datetime | None,
-    key_prefix: str | None,
     path: str | None,
     reason: str,
     case_ref: str,
     placed_by: str,
+    review_by: datetime | None,
     hold_id: str | None,
     output: str,
 ) -> None:
@@ -84,12 +89,12 @@ def add(
         subject=subject,
         start=start,
         end=end,
-        key_prefix=key_prefix,
         path=path,
         reason=reason,
         case_ref=case_ref,
         placed_by=placed_by,
         placed_at=system_clock(),
+        review_by=review_by,
     )
     _check(context.obj.settings, hold)
     with _state(context) as state:
@@ -253,8 +258,8 @@ def _words(hold: Hold) -> str:
         f"subject {hold.subject}" if hold.subject else "",
         f"from {hold.start:%Y-%m-%d %H:%M} UTC" if hold.start else "",
         f"to {hold.end:%Y-%m-%d %H:%M} UTC" if hold.end else "",
-        f"keys {hold.key_prefix}" if hold.key_prefix else "",
         f"path {hold.path}" if hold.path else "",
+        f"review by {hold.review_by:%Y-%m-%d}" if hold.review_by else "",
     ]
     return ", ".join(filter(None, parts)) + ("" if hold.dimensions() else " (paused)")
 

@@ -48,7 +48,7 @@ def list_entries(
 def verify_ledger(
     context: click.Context, *, pinned: str | None, kept: tuple[Path, ...], record: bool, output: str
 ) -> None:
-    """Follow the whole ledger, and hold it against its checkpoints and those of its anchors.
+    """Follow the whole ledger, and compare it with its checkpoints, those of its anchors, and the holds.
 
     It ends with 6 where something is not what was written. Without a pinned key the ledger only agrees with
     itself: that is said, and nothing is called verified.
@@ -65,6 +65,7 @@ def verify_ledger(
         key = trusted_key(settings, pinned, ledger)
         witnesses = trust.witness_keys(settings)
         verdict = verify(ledger, open_anchors(context.obj.settings), key, kept, witnesses)
+        _compare_holds(context.obj.settings)
         if record:
             session = begin(context.obj.settings, ledger, now)
             ledger.append(trust.verified(settings, verdict), policy=None, at=now)
@@ -149,6 +150,18 @@ def export_bundle(context: click.Context, directory: Path, pinned: str | None) -
         key = trusted_key(settings, pinned, ledger)
         names = export(ledger, open_anchors(context.obj.settings), key, directory, open_signer(settings))
     click.echo(f"{len(names)} files in {directory}; VERIFY.txt there says how to verify them", err=True)
+
+
+def _compare_holds(settings: Any) -> None:
+    """Hold the register of holds against the ledger."""
+    from luxima_retention.run.state import open_state
+
+    state = open_state(settings)
+    if state is not None:
+        try:
+            state.register.all()
+        finally:
+            state.close()
 
 
 class _opened:  # noqa: N801 - used like a function

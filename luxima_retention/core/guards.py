@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from luxima_retention.core.clock import iso
+from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.history import History
 from luxima_retention.core.plan import Level, Plan, Request, Survey
 
@@ -66,6 +67,7 @@ class GuardResult:
         message: a sentence; about the refusal when it refused.
         hint: the option, setting or command that would change it.
         override: the option or setting that switched it off or widened it.
+        code: what its refusal asks for: 6 where evidence was changed.
     """
 
     guard: str
@@ -75,6 +77,7 @@ class GuardResult:
     message: str
     hint: str | None = None
     override: str | None = None
+    code: ExitCode = ExitCode.REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

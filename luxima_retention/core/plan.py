@@ -50,6 +50,7 @@ class Hold:
 
     A field that is ``None`` does not restrict: a hold that names nothing but its policy pauses the
     policy. ``policy`` ``None`` means every policy. The range is ``[start, end)`` on the record's own time.
+    ``review_by`` ends nothing: it is when somebody is to look whether the hold is still needed.
     """
 
     hold_id: str
@@ -58,16 +59,20 @@ class Hold:
     subject: str | None = None
     start: datetime | None = None
     end: datetime | None = None
-    key_prefix: str | None = None
     path: str | None = None
     reason: str = ""
     case_ref: str = ""
     placed_by: str = ""
     placed_at: datetime | None = None
+    review_by: datetime | None = None
 
     def covers(self, policy: str) -> bool:
         """Whether this hold speaks of ``policy`` at all."""
         return self.policy is None or self.policy == policy
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether its review should have taken place."""
+        return self.review_by is not None and self.review_by <= now
 
     def pauses(self, policy: str) -> bool:
         """Whether this hold keeps everything of ``policy``."""
@@ -79,7 +84,6 @@ class Hold:
             "tenant": self.tenant,
             "subject": self.subject,
             "range": self.start or self.end,
-            "key_prefix": self.key_prefix,
             "path": self.path,
         }
         return frozenset(name for name, value in named.items() if value is not None)
@@ -175,6 +179,21 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What a store counts by itself, whoever deletes: two readings tell what went in between.
+
+    Args:
+        epoch: another one where counting began anew: a reset, another server.
+        deleted: part of the store → records deleted from it so far; grows only.
+        files: part of the store → what its records lie in; another one when it was replaced as a whole.
+    """
+
+    epoch: str
+    deleted: Mapping[str, int]
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """The facts of a store at one moment.
 
@@ -199,6 +218,7 @@ class Survey:
         findings: what the store noticed.
         forecast: figures for people and JSON: ``batches``, ``seconds``, ``wal_bytes``, ``reusable_bytes``.
         evidence: small facts that the ledger and the JSON repeat: query digests, versions, strategy.
+        counters: what the store counts by itself; ``None`` where it counts nothing.
     """
 
     identity: Identity
@@ -220,6 +240,7 @@ class Survey:
     forecast: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     evidence: Mapping[str, str | int] = field(default_factory=dict)
     program_clock: datetime | None = None
+    counters: Counters | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

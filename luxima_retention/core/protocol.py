@@ -24,6 +24,9 @@ from luxima_retention.core.plan import (
     Survey,
 )
 
+#: metric of a batch: records of attempts that were rolled back, at most; a server counts them as deleted
+ROLLED_BACK = "rolled_back_rows"
+
 
 class Sink(Protocol):
     """Where a batch streams the records that it is about to destroy: an archive part."""

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 from luxima_retention.core.errors import ExitCode
-from luxima_retention.core.plan import NOTHING, Level
+from luxima_retention.core.plan import NOTHING, Counters, Level
 from luxima_retention.core.results import Outcome
 from luxima_retention.core.sealed import Sealed
 from luxima_retention.evidence import codec
@@ -367,6 +367,7 @@ class RunRefused(Event):
         holds: ids of the holds in force.
         digest: of the plan's terms.
         guards: what each guard said.
+        exit_code: 4, or 6 where evidence was changed.
     """
 
     kind: ClassVar[str] = "run.refused"
@@ -384,6 +385,7 @@ class RunRefused(Event):
     holds: tuple[str, ...] = ()
     digest: str | None = None
     guards: tuple[Guard, ...] = ()
+    exit_code: ExitCode = ExitCode.REFUSED
 
 
 @register
@@ -605,6 +607,35 @@ def rotation(values: Mapping[str, Any]) -> Rotation:
     return Rotation(**{name: codec.decode_member(Rotation, name, value) for name, value in values.items()})
 
 
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCounted(Event):
+    """What a run found before it acted, for the next one to compare with; and what it found missing itself.
+
+    Args:
+        target: name of the store.
+        at: when it was read, by the program's clock.
+        cutoff: of the run.
+        held: expired records that a hold keeps.
+        population: all records, where they were counted exactly.
+        counters: what the store counts by itself; null for one that counts nothing.
+        since: when the run before had read; null for the first.
+        deleted_externally: records that somebody else has deleted since, as an estimate.
+        unknown: why nobody can tell, or how many more it may be.
+    """
+
+    kind: ClassVar[str] = "store.counted"
+    target: str
+    at: datetime
+    cutoff: datetime
+    held: int = 0
+    population: int | None = None
+    counters: Counters | None = None
+    since: datetime | None = None
+    deleted_externally: int = 0
+    unknown: str = ""
+
+
 # --- holds ----------------------------------------------------------------------------------------------
 
 
@@ -615,9 +646,10 @@ class HoldPlaced(Event):
 
     Args:
         hold_id: its id.
-        dimensions: what it names: ``tenant``, ``subject``, ``range``, ``key_prefix``, ``path``.
+        dimensions: what it names: ``tenant``, ``subject``, ``range``, ``path``.
         start: begin of its range.
         end: end of its range, outside of it.
+        review_by: when somebody is to look whether it is still needed.
         sha256: of the hold as it stands in the register.
     """
 
@@ -626,6 +658,7 @@ class HoldPlaced(Event):
     dimensions: tuple[str, ...] = ()
     start: datetime | None = None
     end: datetime | None = None
+    review_by: datetime | None = None
     sha256: str = ""
 
 

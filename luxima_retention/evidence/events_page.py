@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 
+from luxima_retention.core.plan import Counters
 from luxima_retention.core.sealed import Sealed
 from luxima_retention.evidence import events
 
@@ -24,7 +25,7 @@ program does not know is never taken for something else.
 Instants are UTC in ISO 8601; numbers are whole; what is not known is `null`.
 """
 #: what stands inside other events
-_PARTS = (events.Guard, events.Found, events.Proved, Sealed)
+_PARTS = (events.Guard, events.Found, events.Proved, Counters, Sealed)
 
 
 def page() -> str:

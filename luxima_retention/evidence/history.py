@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from luxima_retention.core.errors import StoreError
+from luxima_retention.core.conservation import Reading, Since
+from luxima_retention.core.errors import ExitCode, StoreError
 from luxima_retention.core.history import History, OpenRun
+from luxima_retention.core.protocol import ROLLED_BACK
 from luxima_retention.core.results import Outcome
 from luxima_retention.core.sealed import Sealed
 from luxima_retention.evidence.events import (
@@ -14,10 +16,13 @@ from luxima_retention.evidence.events import (
     Batch,
     BatchState,
     Event,
+    HoldReleased,
     PolicyApplied,
     RunCompleted,
     RunReconciled,
+    RunResumed,
     RunStarted,
+    StoreCounted,
     Unknown,
 )
 
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
     from luxima_retention.evidence.ledger import Entry, Ledger
 
 _RUNS = frozenset({RunStarted.kind, RunCompleted.kind, RunReconciled.kind, Approval.kind})
+_OURS = frozenset(event.kind for event in (Batch, RunStarted, RunResumed, RunCompleted, RunReconciled))
+#: ends of a run after which no batch of it can have been rolled back without a word
+_ORDERLY = frozenset({ExitCode.DONE, ExitCode.STOPPED})
 #: outcomes of a run that left nothing unexplained
 PROVED = frozenset({Outcome.DONE, Outcome.NOTHING_TO_DO, Outcome.PENDING, Outcome.BACKLOG})
 
@@ -58,6 +66,69 @@ def applied(ledger: Ledger, policy: str) -> PolicyApplied | None:
     entry = ledger.newest(kinds={PolicyApplied.kind}, policy=policy)
     event = known(entry) if entry else None
     return event if isinstance(event, PolicyApplied) else None
+
+
+def since(ledger: Ledger, policy: str, target: str) -> Since | None:
+    """What the newest run has read before it acted, and what runs of ours have done from then on.
+
+    Raises:
+        StoreError: the ledger cannot be read, or a newer version has written to it.
+    """
+    seq, counted = 0, None
+    for entry in ledger.entries(kinds={StoreCounted.kind}, policy=policy):
+        event = known(entry)
+        if isinstance(event, StoreCounted) and event.target == target:
+            seq, counted = entry.seq, event
+    if counted is None:
+        return None
+    ours = _Ours(target)
+    for entry in ledger.entries(after=seq, kinds=_OURS, policy=policy):
+        ours.add(known(entry))
+    return Since(
+        reading=Reading(
+            at=counted.at,
+            cutoff=counted.cutoff,
+            held=counted.held,
+            population=counted.population,
+            counters=counted.counters,
+        ),
+        destroyed=ours.destroyed,
+        rolled_back=ours.rolled_back,
+        interrupted=ours.interrupted or ours.open,
+        condemned=ours.condemned,
+        released=any(
+            entry.policy in {None, policy} and (entry.seq > seq or entry.at >= counted.at)
+            for entry in ledger.entries(kinds={HoldReleased.kind})
+        ),
+    )
+
+
+class _Ours:
+    """What runs of ours did in one target, entry after entry."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self.destroyed = 0
+        self.rolled_back = 0
+        self.interrupted = False
+        self.condemned = False
+        self.open = False
+
+    def add(self, event: Event) -> None:
+        """The next entry."""
+        if getattr(event, "target", None) != self._target:
+            return
+        if isinstance(event, Batch) and event.state is not BatchState.INTENT:
+            self.destroyed += event.items + event.pending
+            self.condemned = self.condemned or event.pending > 0
+        elif isinstance(event, RunCompleted):
+            self.open = False
+            self.rolled_back += event.metrics.get(ROLLED_BACK, 0)
+            self.interrupted = self.interrupted or event.exit_code not in _ORDERLY
+        elif isinstance(event, RunStarted):
+            self.open = True
+        elif isinstance(event, RunResumed | RunReconciled):
+            self.interrupted = True
 
 
 def known(entry: Entry) -> Event:

@@ -1,17 +1,18 @@
 """Legal holds: one register, honoured by every store.
 
 The register is table ``retention.hold`` where ``database.dsn`` is set, else a file beside the file
-ledger. The ledger repeats each hold's digest, never its words, which may name people; a register that
-lacks a hold of the ledger, or shows another one, cannot be read. Releasing a hold deletes nothing.
+ledger. The ledger's ``hold.placed`` and ``hold.released`` are the truth: they repeat each hold's digest,
+never its words, which may name people. A register that says anything else is not believed: it lacks a hold,
+shows another one, or one that nobody placed, or calls one released that is not. Releasing deletes nothing.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,9 +26,12 @@ from luxima_retention.io.sqlfiles import named
 if TYPE_CHECKING:
     import psycopg
 
-    from luxima_retention.evidence.ledger import Ledger
+    from luxima_retention.evidence.ledger import Entry, Ledger
 
-_TIMES = frozenset({"start", "end", "placed_at"})
+_TIMES = frozenset({"start", "end", "placed_at", "review_by"})
+#: what the ledger says of holds
+KINDS = frozenset({HoldPlaced.kind, HoldReleased.kind})
+_COMPARE = "find out who changed it; `luxima-retention ledger list --kind hold.placed` says what was placed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,7 @@ class Register(Protocol):
         """The holds in force, or every hold there ever was, oldest first.
 
         Raises:
-            TamperingFound: a hold of the ledger is missing, or was changed.
+            TamperingFound: it is not what the ledger says.
         """
 
     def place(self, hold: Hold, ledger: Ledger) -> None:
@@ -69,6 +73,7 @@ class Register(Protocol):
 
         Raises:
             ConfigurationError: no such hold is in force.
+            TamperingFound: the ledger does not say that this hold was placed.
         """
 
     def close(self) -> None:
@@ -106,12 +111,104 @@ def placed(hold: Hold) -> HoldPlaced:
         dimensions=tuple(sorted(hold.dimensions())),
         start=hold.start,
         end=hold.end,
+        review_by=hold.review_by,
         sha256=digest(to_json(hold)),
     )
 
 
+class Told:
+    """What the ledger says of holds, entry after entry. Pure.
+
+    Only the first placing of a hold counts, and only a release after it.
+
+    Attributes:
+        seq: of the last entry that was looked at.
+    """
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self._placed: dict[str, HoldPlaced] = {}
+        self._released: set[str] = set()
+        self._twice: set[str] = set()
+        self._strays: set[str] = set()
+
+    def add(self, entry: Entry) -> None:
+        """The next entry of one of :data:`KINDS`.
+
+        Raises:
+            StoreError: a newer version has written it.
+            TamperingFound: no version has.
+        """
+        event = entry.event
+        if isinstance(event, HoldPlaced):
+            (self._twice.add if event.hold_id in self._placed else self._strays.discard)(event.hold_id)
+            self._placed.setdefault(event.hold_id, event)
+        elif isinstance(event, HoldReleased):
+            (self._released if event.hold_id in self._placed else self._strays).add(event.hold_id)
+        else:
+            raise StoreError(
+                f"entry {entry.seq} tells of a hold as a newer version does", "upgrade the installation"
+            )
+        self.seq = entry.seq
+
+    def knows(self, hold_id: str) -> bool:
+        """Whether such a hold was ever placed."""
+        return hold_id in self._placed
+
+    def differences(self, found: Iterable[Registered]) -> Iterator[str]:
+        """What a register, ``it``, says otherwise."""
+        rows = {item.hold.hold_id: item for item in found}
+        for hold_id, event in self._placed.items():
+            if said := _difference(event, rows.get(hold_id), released=hold_id in self._released):
+                yield said
+        for hold_id in sorted(rows.keys() - self._placed.keys()):
+            yield f"it shows hold {hold_id}, which the ledger does not know"
+        for hold_id in sorted(self._twice):
+            yield f"the ledger places hold {hold_id} twice"
+        for hold_id in sorted(self._strays):
+            yield f"the ledger releases hold {hold_id}, which was not placed before"
+
+    def compare(self, found: Iterable[Registered], where: str) -> None:
+        """Make sure that a register says what the ledger says.
+
+        Args:
+            found: every hold that there ever was.
+            where: the register, for people.
+
+        Raises:
+            TamperingFound: it does not.
+        """
+        if said := list(self.differences(found)):
+            raise TamperingFound(f"{where} does not agree with the ledger: {'; '.join(said)}", _COMPARE)
+
+    def check_placed(self, hold: Hold) -> None:
+        """Make sure that a hold that is about to end is the one that was placed.
+
+        Raises:
+            TamperingFound: it is not.
+        """
+        if self._placed.get(hold.hold_id) != placed(hold):
+            raise TamperingFound(
+                f"hold {hold.hold_id} cannot be released: the ledger says otherwise of its placing",
+                _COMPARE,
+            )
+
+
+def _difference(event: HoldPlaced, row: Registered | None, *, released: bool) -> str | None:
+    """What a register says otherwise than the ledger of one hold that was placed."""
+    if row is None:
+        return f"it lacks hold {event.hold_id}, which the ledger places"
+    if placed(row.hold) != event:
+        return f"it shows hold {event.hold_id} otherwise than it was placed"
+    if row.released is not None and not released:
+        return f"it shows hold {event.hold_id} as released, and the ledger has no release of it"
+    if row.released is None and released:
+        return f"it shows hold {event.hold_id} as in force, and the ledger tells its release"
+    return None
+
+
 class PostgresRegister:
-    """Table ``retention.hold``.
+    """Table ``retention.hold``, compared with table ``retention.ledger`` in one snapshot.
 
     Args:
         dsn: where schema ``retention`` is; connected to at first use.
@@ -120,12 +217,13 @@ class PostgresRegister:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._own: psycopg.Connection[Any] | None = None
+        self._told = Told()
 
     def all(self, *, active: bool = True) -> tuple[Registered, ...]:
         """See :class:`Register`."""
-        with self._transaction("the hold register cannot be read") as connection:
-            rows = connection.execute(_sql("holds"), {"active": active}).fetchall()
-        return tuple(_registered(row) for row in rows)
+        found = self._read()
+        self._told.compare(found, "the hold register")
+        return tuple(item for item in found if item.released is None or not active)
 
     def place(self, hold: Hold, ledger: Ledger) -> None:
         """See :class:`Register`. Row and entry become final together."""
@@ -142,7 +240,8 @@ class PostgresRegister:
 
     def release(self, hold_id: str, release: Release, ledger: Ledger) -> None:
         """See :class:`Register`. Row and entry become final together."""
-        found = _find(self.all(), hold_id)
+        found = _find(self._read(), hold_id)
+        self._told.check_placed(found)
         values = {"hold_id": hold_id, "at": release.at, "by": release.by, "reason": release.reason}
         with self._transaction(f"hold {hold_id} cannot be released") as connection:
             if connection.execute(_sql("release"), values).fetchone() != (True,):
@@ -154,6 +253,19 @@ class PostgresRegister:
         """See :class:`Register`."""
         if self._own is not None:
             self._own.close()
+
+    def _read(self) -> tuple[Registered, ...]:
+        """Every hold, as it stands there, and what the ledger has said since it was last asked."""
+        from luxima_retention.evidence.ledger.postgres import entry_of
+
+        with self._transaction("the hold register cannot be read") as connection:
+            connection.execute(_sql("one_snapshot"))
+            rows = connection.execute(_sql("holds")).fetchall()
+            entries = connection.execute(_sql("hold_entries"), {"after": self._told.seq}).fetchall()
+        for entry in map(entry_of, entries):
+            if entry.kind in KINDS:
+                self._told.add(entry)
+        return tuple(_registered(row) for row in rows)
 
     @contextmanager
     def _transaction(self, sentence: str) -> Iterator[psycopg.Connection[Any]]:
@@ -178,23 +290,32 @@ class FileRegister:
         self._ledger = ledger
 
     def all(self, *, active: bool = True) -> tuple[Registered, ...]:
-        """See :class:`Register`. A hold that the ledger does not know yet counts all the same."""
+        """See :class:`Register`. A hold that the ledger does not know yet counts all the same.
+
+        Placing writes the file first: a process that is killed in between leaves such a hold.
+        """
         found = self._read()
-        self._compare({item.hold.hold_id: item for item in found})
+        told = self._told()
+        known = tuple(item for item in found if told.knows(item.hold.hold_id))
+        told.compare(known, f"the hold register {self._path}")
         return tuple(item for item in found if item.released is None or not active)
 
     def place(self, hold: Hold, ledger: Ledger) -> None:
-        """See :class:`Register`. The file first: killed in between, the hold is in force."""
-        found = self.all(active=False)
-        if any(item.hold.hold_id == hold.hold_id for item in found):
+        """See :class:`Register`. The file first: killed in between, the hold is in force.
+
+        It may be placed again then.
+        """
+        if self._told().knows(hold.hold_id):
             raise _taken(hold.hold_id)
-        self._write((*found, Registered(hold=hold)))
+        others = (item for item in self._read() if item.hold.hold_id != hold.hold_id)
+        self._write((*others, Registered(hold=hold)))
         ledger.append(placed(hold), policy=hold.policy, at=_placed_at(hold))
 
     def release(self, hold_id: str, release: Release, ledger: Ledger) -> None:
-        """See :class:`Register`. The ledger first: killed in between, the hold is still in force."""
-        found = self.all(active=False)
-        hold = _find(tuple(item for item in found if item.released is None), hold_id)
+        """See :class:`Register`. The ledger first: killed in between, the release has to be repeated."""
+        found = self._read()
+        hold = _find(found, hold_id)
+        self._told().check_placed(hold)
         ledger.append(HoldReleased(hold_id=hold_id), policy=hold.policy, at=release.at)
         self._write(
             tuple(replace(item, released=release) if item.hold.hold_id == hold_id else item for item in found)
@@ -203,19 +324,11 @@ class FileRegister:
     def close(self) -> None:
         """See :class:`Register`."""
 
-    def _compare(self, found: Mapping[str, Registered]) -> None:
-        for entry in self._ledger.entries(kinds={HoldPlaced.kind}):
-            event = entry.event
-            if not isinstance(event, HoldPlaced):
-                raise StoreError(
-                    f"entry {entry.seq} places a hold as a newer version does", "upgrade the suite"
-                )
-            item = found.get(event.hold_id)
-            if item is None or placed(item.hold) != event:
-                said = "lacks" if item is None else "shows another"
-                raise TamperingFound(
-                    f"the hold register {self._path} {said} hold {event.hold_id} of the ledger"
-                )
+    def _told(self) -> Told:
+        told = Told()
+        for entry in self._ledger.entries(kinds=KINDS):
+            told.add(entry)
+        return told
 
     def _read(self) -> tuple[Registered, ...]:
         try:
@@ -249,9 +362,9 @@ def _sql(name: str) -> bytes:
 
 
 def _registered(row: tuple[Any, ...]) -> Registered:
-    names = ("hold_id", "policy", "tenant", "subject", "start", "end", "key_prefix", "path", "reason")
-    values = dict(zip((*names, "case_ref", "placed_by", "placed_at"), row[:12], strict=True))
-    at, by, reason = row[12:]
+    names = tuple(field.name for field in fields(Hold))  # the columns stand in the order of the fields
+    values = dict(zip(names, row[: len(names)], strict=True))
+    at, by, reason = row[len(names) :]
     return Registered(
         hold=Hold(**{key: _utc(value) for key, value in values.items()}),
         released=None if at is None else Release(at=_utc(at), by=by, reason=reason or ""),
@@ -288,7 +401,7 @@ def _placed_at(hold: Hold) -> datetime:
 
 def _find(found: tuple[Registered, ...], hold_id: str) -> Hold:
     for item in found:
-        if item.hold.hold_id == hold_id:
+        if item.hold.hold_id == hold_id and item.released is None:
             return item.hold
     raise _unknown(hold_id)
 

@@ -23,6 +23,8 @@ def found(
     guards: Iterable[Row],
     archives: Iterable[Row] = (),
     *,
+    missing: Iterable[Row] = (),
+    holds: Iterable[Row] = (),
     order: Sequence[str] = (),
 ) -> list[Row]:
     """Every exception: what is not compliant first, then in the order of the matrix."""
@@ -32,6 +34,8 @@ def found(
         *_of_resumed(resumed),
         *_of_guards(guards),
         *_of_archives(archives),
+        *_of_missing(missing),
+        *_of_holds(holds),
     )
     places = {name: number for number, name in enumerate(order)}
     groups: dict[tuple[Any, ...], list[Row]] = {}
@@ -89,7 +93,8 @@ def _of_stores(stores: Iterable[Row]) -> Iterator[Row]:
 def _of_runs(runs: Iterable[Row]) -> Iterator[Row]:
     for row in runs:
         if row["kind"] == "run.refused":
-            yield _one("refused", row, detail=", ".join(row["guards"]))
+            failed = row["exit_code"] in FAILED
+            yield _one("refused", row, detail=", ".join(row["guards"]), failed=failed)
         elif row["kind"] == "slot.missed":
             yield _one("missed", row, count=row["missed"] or 1)
         elif row["kind"] == "sweep.missed":
@@ -114,6 +119,26 @@ def _of_archives(archives: Iterable[Row]) -> Iterator[Row]:
     for row in archives:
         if row["kind"] == "archive.announced":
             yield _one("archive", {**row, "target": None}, detail=row["manifest"] or "")
+
+
+def _of_missing(missing: Iterable[Row]) -> Iterator[Row]:
+    """Deletions that were not ours: their number is an estimate, so they do not make a period fail."""
+    for row in missing:
+        window = f"{row['since']} to {row['at']}"
+        detail = f"{window}: {row['why']}" if row["why"] else window
+        yield _one(row["code"], row, detail=detail, count=row["count"])
+
+
+def _of_holds(holds: Iterable[Row]) -> Iterator[Row]:
+    """Holds whose review is overdue."""
+    for row in holds:
+        about = {
+            "policy": row["policy"] or "",
+            "target": None,
+            "kind": "hold.placed",
+            "seq": row["placed_seq"],
+        }
+        yield _one("hold_review", {**about, "at": row["review_by"]}, detail=row["hold_id"])
 
 
 def _of_guards(guards: Iterable[Row]) -> Iterator[Row]:

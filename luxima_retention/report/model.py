@@ -238,7 +238,16 @@ def build(
         runs=runs,
         exceptions=tuple(
             _sentenced(item, begun=told.begun)
-            for item in found(stores, runs, told.resumed, told.guards, told.archives(), order=order)
+            for item in found(
+                stores,
+                runs,
+                told.resumed,
+                told.guards,
+                told.archives(),
+                missing=told.missing,
+                holds=told.unreviewed(until),
+                order=order,
+            )
         ),
         begun=told.begun,
         ledger=ledger,

@@ -294,6 +294,18 @@ TEXTS = {
         "id": "pemusnahan arsip diumumkan, tetapi hasilnya tidak tercatat: {detail}.",
         "en": "the destruction of an archive was announced and its result never recorded: {detail}.",
     },
+    "exception deleted_externally": {
+        "id": "perkiraan: {count} catatan dihapus oleh pihak lain, bukan oleh sistem ini ({detail}).",
+        "en": "estimate: {count} records were deleted by somebody else, not by this program ({detail}).",
+    },
+    "exception deletions_unknown": {
+        "id": "tidak diketahui apakah pihak lain menghapus catatan ({detail}).",
+        "en": "whether somebody else deleted records is not known ({detail}).",
+    },
+    "exception hold_review": {
+        "id": "peninjauan penahanan hukum {detail} sudah lewat waktu.",
+        "en": "the review of legal hold {detail} is overdue.",
+    },
     "exception retention": {
         "id": "masa retensi diubah: {detail}.",
         "en": "the retention was changed: {detail}.",

@@ -14,7 +14,6 @@ from functools import singledispatch
 from typing import Any
 
 from luxima_retention.core.clock import iso, parse_iso
-from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.results import OUTCOMES, Outcome, checked_code
 from luxima_retention.evidence import events
 from luxima_retention.evidence.events import BatchState, Event
@@ -146,6 +145,7 @@ class Told:
         self.guards: list[Row] = []
         self._archives: list[Row] = []
         self.skews: dict[tuple[str, str], Row] = {}
+        self.missing: list[Row] = []
 
     def add(self, entry: Entry) -> None:
         """The next entry.
@@ -162,6 +162,7 @@ class Told:
         if within:
             self.guards.extend((*_guards(entry, event), *changed))
             self._skew(entry, event)
+            self.missing.extend(_missing(entry, event))
 
     def runs(self) -> Iterator[Row]:
         """The population in the ledger's order; a run that had not ended by then is one of them."""
@@ -184,6 +185,14 @@ class Told:
             row
             for row in self._holds.values()
             if row["released"] is None or parse_iso(row["released"]) >= self._start
+        )
+
+    def unreviewed(self, now: datetime) -> tuple[Row, ...]:
+        """The holds in force whose review should have taken place."""
+        return tuple(
+            row
+            for row in self._holds.values()
+            if row["released"] is None and row["review_by"] and parse_iso(row["review_by"]) <= now
         )
 
     # --- kinds of entries -----------------------------------------------------------------------------
@@ -319,8 +328,8 @@ def _(event: events.RunStarted) -> Row:
 
 @_said.register
 def _(event: events.RunRefused) -> Row:
-    refused = {"outcome": str(Outcome.REFUSED), "exit_code": int(ExitCode.REFUSED)}
-    return {**_judged_plan(event), **refused}
+    ended = {"outcome": str(OUTCOMES[event.exit_code]), "exit_code": int(event.exit_code)}
+    return {**_judged_plan(event), **ended}
 
 
 @_said.register
@@ -461,12 +470,24 @@ def _placed(entry: Entry, event: events.HoldPlaced) -> Row:
         "names": sorted(event.dimensions),
         "start": _instant(event.start),
         "end": _instant(event.end),
+        "review_by": _instant(event.review_by),
         "placed": iso(entry.at),
         "placed_seq": entry.seq,
         "released": None,
         "released_seq": None,
         "sha256": event.sha256 or None,
     }
+
+
+def _missing(entry: Entry, event: Event) -> Iterator[Row]:
+    """What a run found gone that no run of ours had destroyed, and since when."""
+    if not isinstance(event, events.StoreCounted) or event.since is None:
+        return
+    row = {**_about(entry), "target": event.target, "since": iso(event.since)}
+    if event.deleted_externally:
+        yield {**row, "code": "deleted_externally", "count": event.deleted_externally, "why": ""}
+    if event.unknown:
+        yield {**row, "code": "deletions_unknown", "count": 1, "why": event.unknown}
 
 
 def _archived(entry: Entry, event: events.OfArchive) -> Row:

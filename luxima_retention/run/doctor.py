@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from luxima_retention.core.guards import OF_WHAT_GOES, GuardResult
 from luxima_retention.core.plan import Finding, Level
 from luxima_retention.core.protocol import Expirable, Surveyable
 from luxima_retention.evidence.archive import Archive, open_archive
+from luxima_retention.evidence.holds import in_force
 from luxima_retention.run import steps
 from luxima_retention.run.context import Environment, Policy
 from luxima_retention.run.ends import try_archive
@@ -53,10 +55,10 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Check]:
     archive = open_archive(settings)
     state = open_state(settings)
     try:
-        yield from _memory(state)
+        now = clock()
+        yield from _memory(state, now)
         yield from _guarded("checkpoints", lambda: _checkpoints(settings, state))
         yield from _guarded("archive", lambda: _archive(archive))
-        now = clock()
         environment = Environment(now=now, dry_run=True, state=state, archive=archive, clock=clock)
         for name in settings.policies:
             yield from _guarded(name, partial(_policy, settings.policy(name), environment))
@@ -86,13 +88,13 @@ def _warning(subject: str, message: str, hint: str | None) -> Check:
 # --- what a run writes to -------------------------------------------------------------------------------
 
 
-def _memory(state: State | None) -> Iterator[Check]:
+def _memory(state: State | None, now: datetime) -> Iterator[Check]:
     if state is None:
         hint = "set database.dsn, or ledger.path on a persistent volume"
         yield _warning("ledger", "no ledger is configured: nothing will be destroyed", hint)
         return
     yield from _guarded("ledger", lambda: _ledger(state))
-    yield from _guarded("holds", lambda: _register(state))
+    yield from _guarded("holds", lambda: _register(state, now))
 
 
 def _ledger(state: State) -> Iterator[Check]:
@@ -101,8 +103,14 @@ def _ledger(state: State) -> Iterator[Check]:
     yield _good("ledger", f"writable, {head.seq if head else 0} entries")
 
 
-def _register(state: State) -> Iterator[Check]:
-    yield _good("holds", f"readable, {len(state.register.all())} in force")
+def _register(state: State, now: datetime) -> Iterator[Check]:
+    holds = in_force(state.register)
+    yield _good("holds", f"as the ledger says, {len(holds)} in force")
+    for hold in holds:
+        if hold.review_by is not None and hold.overdue(now):
+            told = f"the review of hold {hold.hold_id} is overdue since {hold.review_by:%Y-%m-%d}"
+            hint = f"`luxima-retention hold release {hold.hold_id}`, or place another with --review-by"
+            yield _warning("holds", told, hint)
 
 
 def _checkpoints(settings: Settings, state: State | None) -> Iterator[Check]:
@@ -182,7 +190,7 @@ def _verdict(subject: str, verdict: GuardResult) -> Check:
         level=Level.WARNING if named else Level.REFUSE,
         message=f"a run would refuse: {verdict.guard}: {verdict.message}",
         hint=verdict.hint,
-        code=ExitCode.DONE if named else ExitCode.REFUSED,
+        code=ExitCode.DONE if named else verdict.code,
     )
 
 

@@ -14,7 +14,14 @@ from datetime import datetime
 from typing import TypeVar
 
 from luxima_retention.config.cronline import passed
-from luxima_retention.core.errors import ExitCode, GuardRefused, LeaseLost, RetentionError, StoreError
+from luxima_retention.core.errors import (
+    ExitCode,
+    GuardRefused,
+    LeaseLost,
+    RetentionError,
+    StoreError,
+    worst,
+)
 from luxima_retention.core.history import OpenRun
 from luxima_retention.core.plan import Finding, Level, Plan
 from luxima_retention.core.proof import Verdict, concluded, foretold, idle, prove, unreadable
@@ -296,6 +303,8 @@ def _prepare(
     with known.step("guard"):
         guarded = steps.guard(policy, environment, planned)
     known.learn(verdicts=guarded.verdicts)
+    if scope.means is not None and surveyed.counted is not None:
+        scope.append(surveyed.counted)
     return _settled(scope, known, guarded)
 
 
@@ -322,6 +331,7 @@ def _settled(scope: Scope, known: Known, guarded: Guarded) -> Guarded | TargetRe
 
 def _refused(scope: Scope, known: Known, guarded: Guarded) -> TargetResult:
     first, *others = guarded.refused
+    code = worst(verdict.code for verdict in guarded.refused)
     told = f"{first.guard}: {first.message} (observed {first.observed}, limit {first.limit})"
     if others:
         told += f"; refused as well: {', '.join(verdict.guard for verdict in others)}"
@@ -329,12 +339,13 @@ def _refused(scope: Scope, known: Known, guarded: Guarded) -> TargetResult:
         if guarded.survey.unknown:
             return known.ended(unreadable(guarded.survey, f"; a real run would refuse: {told}"))
         sentence = f"a real run would refuse: {told}"
-        return known.ended(Verdict(outcome=Outcome.WOULD_REFUSE, sentence=sentence, hint=first.hint))
+        asked = ExitCode.DONE if code is ExitCode.REFUSED else code
+        return known.ended(
+            Verdict(outcome=Outcome.WOULD_REFUSE, sentence=sentence, exit_code=asked, hint=first.hint)
+        )
     if scope.means is not None and first.guard != "ledger":
-        scope.append(said.refused(guarded.plan, guarded.verdicts))
-    return known.ended(
-        Verdict(outcome=Outcome.REFUSED, sentence=told, exit_code=ExitCode.REFUSED, hint=first.hint)
-    )
+        scope.append(said.refused(guarded.plan, guarded.verdicts, code))
+    return known.ended(Verdict(outcome=OUTCOMES[code], sentence=told, exit_code=code, hint=first.hint))
 
 
 def _checked(scope: Scope, known: Known, surveyed: Surveyed) -> TargetResult:

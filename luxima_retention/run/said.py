@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.guards import GuardResult
 from luxima_retention.core.history import OpenRun
 from luxima_retention.core.plan import Plan, Survey
@@ -98,7 +99,7 @@ def approval(plan: Plan, option: str) -> events.Approval:
     )
 
 
-def refused(plan: Plan, verdicts: Iterable[GuardResult]) -> events.RunRefused:
+def refused(plan: Plan, verdicts: Iterable[GuardResult], code: ExitCode) -> events.RunRefused:
     """What would have gone, and which guards kept it."""
     return events.RunRefused(
         target=plan.identity.target,
@@ -115,6 +116,7 @@ def refused(plan: Plan, verdicts: Iterable[GuardResult]) -> events.RunRefused:
         holds=plan.holds,
         digest=plan.digest,
         guards=guards(verdicts),
+        exit_code=code,
     )
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from luxima_retention.core.errors import StoreError
+from luxima_retention.core import conservation
+from luxima_retention.core.errors import ExitCode, RetentionError, StoreError, TamperingFound
 from luxima_retention.core.guards import Case, GuardResult, judge, refusals
 from luxima_retention.core.history import History, OpenRun
 from luxima_retention.core.plan import (
@@ -24,6 +25,7 @@ from luxima_retention.core.plan import (
 )
 from luxima_retention.core.plan import decide as planned
 from luxima_retention.core.protocol import Archivable, Surveyable
+from luxima_retention.evidence import events
 from luxima_retention.evidence import history as histories
 from luxima_retention.evidence.holds import in_force
 from luxima_retention.run.functions import changed_functions
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
     from luxima_retention.run.state import State
 
 #: guards that refuse even when nothing would go: they tell that the wrong store may have been asked
-ALWAYS_REFUSE = frozenset({"ledger", "holds", "identity", "clock-skew"})
+ALWAYS_REFUSE = frozenset({"ledger", "holds", "held-records", "identity", "clock-skew"})
+#: kinds of stores where a held record stays one record until somebody removes it; Loki's are made anew
+_LASTING = frozenset({"postgresql", "directory"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,8 @@ class Surveyed:
         request: what it was asked.
         survey: what it said.
         basis: the clock that the cutoff counts from.
-        memory: what the suite's own memory refuses: no ledger, no register.
+        memory: what the suite's own memory refuses: no ledger, no register, held records that are missing.
+        counted: what the next run is to compare with; ``None`` where nothing can be compared.
     """
 
     store: Surveyable
@@ -55,6 +60,7 @@ class Surveyed:
     survey: Survey
     basis: str
     memory: tuple[GuardResult, ...]
+    counted: events.StoreCounted | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +133,37 @@ def survey(policy: Policy, environment: Environment, store: Surveyable) -> Surve
     facts = store.survey(request)
     findings = tuple(dict.fromkeys((*found, *facts.findings, *_functions(environment, facts))))
     facts = replace(facts, store_clock=store_now, program_clock=program_now, findings=findings)
-    return Surveyed(store=store, request=request, survey=facts, basis=basis, memory=memory)
+    surveyed = Surveyed(store=store, request=request, survey=facts, basis=basis, memory=memory)
+    return _conserved(environment, surveyed) if not memory else surveyed
+
+
+def _conserved(environment: Environment, surveyed: Surveyed) -> Surveyed:
+    """What is missing since the run before, and what the next one is to compare with."""
+    request, facts, state = surveyed.request, surveyed.survey, environment.state
+    if state is None or facts.identity.kind not in _LASTING:
+        return surveyed
+    target, population = facts.identity.target, facts.population
+    since = histories.since(state.ledger, request.policy, target)
+    found = conservation.estimate(since, facts) if since else conservation.Estimate()
+    fell = conservation.held_fell(since, request.cutoff, facts.held) if since else None
+    told = conservation.findings(found, since, target) if since else ()
+    counted = events.StoreCounted(
+        target=target,
+        at=facts.program_clock or environment.now,
+        cutoff=request.cutoff,
+        held=facts.held,
+        population=population.value if population and population.exact else None,
+        counters=facts.counters,
+        since=since.reading.at if since else None,
+        deleted_externally=found.records,
+        unknown=found.unknown,
+    )
+    return replace(
+        surveyed,
+        survey=replace(facts, findings=(*facts.findings, *told)),
+        memory=(fell,) if fell else (),
+        counted=counted,
+    )
 
 
 def _functions(environment: Environment, facts: Survey) -> tuple[Finding, ...]:
@@ -222,27 +258,37 @@ def _remembered(environment: Environment, policy: Policy) -> tuple[tuple[Hold, .
     """The holds in force, and what the suite's own memory refuses: no ledger, no register."""
     state = environment.state
     if state is None:
-        sentence = "nothing is destroyed without a ledger, and none is configured"
-        return (), (_memory("ledger", sentence, "set database.dsn, or ledger.path on a persistent volume"),)
+        told = StoreError(
+            "nothing is destroyed without a ledger, and none is configured",
+            "set database.dsn, or ledger.path on a persistent volume",
+        )
+        return (), (_memory("ledger", told),)
     found: list[GuardResult] = []
     holds: tuple[Hold, ...] = ()
     try:
         holds = in_force(state.register, policy.name)
-    except StoreError as error:
-        found.append(_memory("holds", error.message, error.hint))
+    except (StoreError, TamperingFound) as error:
+        found.append(_memory("holds", error))
     try:
         if not environment.dry_run:
             state.ledger.check_writable()
         elif not found:
             state.ledger.head()
     except StoreError as error:
-        found.append(_memory("ledger", error.message, error.hint))
+        found.append(_memory("ledger", error))
     return holds, tuple(found)
 
 
-def _memory(guard_id: str, sentence: str, hint: str | None) -> GuardResult:
+def _memory(guard_id: str, error: RetentionError) -> GuardResult:
+    changed = isinstance(error, TamperingFound)
     return GuardResult(
-        guard=guard_id, passed=False, observed="not usable", limit="must work", message=sentence, hint=hint
+        guard=guard_id,
+        passed=False,
+        observed="changed" if changed else "not usable",
+        limit="as the ledger says" if changed else "must work",
+        message=error.message,
+        hint=error.hint,
+        code=ExitCode.VERIFICATION_FAILED if changed else ExitCode.REFUSED,
     )
 
 

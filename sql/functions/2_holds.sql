@@ -26,6 +26,26 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- The other way round: an entry about a hold commits only together with what it tells, and a hold is placed once. The
+-- job's role may append to the ledger, and could write there what the register does not say.
+CREATE OR REPLACE FUNCTION retention.entry_has_hold() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    hold text := convert_from(NEW.entry, 'UTF8')::jsonb->'body'->>'hold_id';
+    known boolean := EXISTS (
+        SELECT 1 FROM retention.ledger l
+         WHERE l.kind = 'hold.placed' AND l.seq < NEW.seq
+           AND convert_from(l.entry, 'UTF8')::jsonb->'body'->>'hold_id' = hold);
+BEGIN
+    IF known <> (NEW.kind = 'hold.released') OR NOT EXISTS (
+        SELECT 1 FROM retention.hold h
+         WHERE h.hold_id = hold AND (h.released_at IS NOT NULL) = (NEW.kind = 'hold.released')) THEN
+        RAISE EXCEPTION 'entry % tells % of hold %, and the register does not', NEW.seq, NEW.kind, hold
+            USING ERRCODE = 'LX002', HINT = 'place and release holds with `luxima-retention hold`';
+    END IF;
+    RETURN NULL;
+END $$;
+
 -- The only way in which the job's role releases a hold: after the entry that says so, in its transaction.
 CREATE OR REPLACE FUNCTION retention.release_hold(p_hold_id text, p_at timestamptz, p_by text, p_reason text)
 RETURNS boolean
@@ -49,6 +69,11 @@ CREATE TRIGGER hold_no_truncate BEFORE TRUNCATE ON retention.hold
 DROP TRIGGER IF EXISTS hold_has_entry ON retention.hold;
 CREATE CONSTRAINT TRIGGER hold_has_entry AFTER INSERT OR UPDATE ON retention.hold
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION retention.hold_has_entry();
+DROP TRIGGER IF EXISTS entry_has_hold ON retention.ledger;
+CREATE CONSTRAINT TRIGGER entry_has_hold AFTER INSERT ON retention.ledger
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.kind IN ('hold.placed', 'hold.released'))
+    EXECUTE FUNCTION retention.entry_has_hold();
+ALTER TABLE retention.ledger ENABLE ALWAYS TRIGGER entry_has_hold;
 ALTER TABLE retention.hold ENABLE ALWAYS TRIGGER hold_is_history;
 ALTER TABLE retention.hold ENABLE ALWAYS TRIGGER hold_no_truncate;
 ALTER TABLE retention.hold ENABLE ALWAYS TRIGGER hold_has_entry;

@@ -35,12 +35,12 @@ CREATE TABLE retention.hold (
     subject        text,
     start_at       timestamptz,                       -- inclusive, on the record's own time
     end_at         timestamptz,                       -- exclusive
-    key_prefix     text,
     path           text,
     reason         text NOT NULL CHECK (reason <> ''),
     case_ref       text NOT NULL DEFAULT '',
     placed_by      text NOT NULL,
     placed_at      timestamptz NOT NULL,
+    review_by      timestamptz,                       -- somebody is to look by then whether it is still needed
     released_by    text,
     released_at    timestamptz,
     release_reason text,

@@ -1,18 +1,28 @@
 -- The hold register and the leases, as the job and the command line use them.
 
+-- name: one_snapshot
+-- Register and ledger as they were at one moment.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
+
 -- name: holds
--- Every hold, or only those in force; ordered by when they were placed.
-SELECT hold_id, policy, tenant, subject, start_at, end_at, key_prefix, path, reason, case_ref,
-       placed_by, placed_at, released_at, released_by, release_reason
+-- Every hold there ever was; ordered by when they were placed.
+SELECT hold_id, policy, tenant, subject, start_at, end_at, path, reason, case_ref,
+       placed_by, placed_at, review_by, released_at, released_by, release_reason
 FROM retention.hold
-WHERE released_at IS NULL OR NOT %(active)s
 ORDER BY placed_at, hold_id
 
+-- name: hold_entries
+-- What the ledger says of holds after an entry, by its bytes: columns may have been changed, bytes are hashed.
+SELECT seq, entry, hash, kind, policy
+FROM retention.ledger
+WHERE seq > %(after)s AND position(convert_to('"kind":"hold.', 'UTF8') IN entry) > 0
+ORDER BY seq
+
 -- name: place
-INSERT INTO retention.hold (hold_id, policy, tenant, subject, start_at, end_at, key_prefix, path,
-                            reason, case_ref, placed_by, placed_at)
-VALUES (%(hold_id)s, %(policy)s, %(tenant)s, %(subject)s, %(start)s, %(end)s, %(key_prefix)s, %(path)s,
-        %(reason)s, %(case_ref)s, %(placed_by)s, %(placed_at)s)
+INSERT INTO retention.hold (hold_id, policy, tenant, subject, start_at, end_at, path,
+                            reason, case_ref, placed_by, placed_at, review_by)
+VALUES (%(hold_id)s, %(policy)s, %(tenant)s, %(subject)s, %(start)s, %(end)s, %(path)s,
+        %(reason)s, %(case_ref)s, %(placed_by)s, %(placed_at)s, %(review_by)s)
 
 -- name: release
 -- The entry that says so has to be written in the same transaction.

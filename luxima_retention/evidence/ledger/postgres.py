@@ -66,7 +66,7 @@ class PostgresLedger:
     ) -> Iterator[Entry]:
         """See :class:`~.Ledger`."""
         for row in self._rows(after, kinds, policy):
-            yield _entry(row)
+            yield entry_of(row)
 
     def lines(self) -> Iterator[tuple[bytes, str | None]]:
         """See :class:`~.Ledger`."""
@@ -94,7 +94,7 @@ class PostgresLedger:
         wanted = {"kinds": None if kinds is None else list(kinds), "policy": policy}
         with _errors("the ledger could not be read"):
             row = self._connection().execute(_sql("newest"), wanted).fetchone()
-        return None if row is None else _entry(row)
+        return None if row is None else entry_of(row)
 
     def head(self) -> Entry | None:
         """See :class:`~.Ledger`."""
@@ -169,7 +169,7 @@ def _append(
     return made
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
+def entry_of(row: tuple[Any, ...]) -> Entry:
     """The entry of one row, whose columns must say what its bytes say."""
     seq, data, recorded, kind, policy = row
     found = entry.read(bytes(data))

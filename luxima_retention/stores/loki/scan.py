@@ -524,7 +524,6 @@ def _covers(hold: Hold, tenant: str | None, start: int, end: int) -> bool:
     """Whether a hold keeps what a tenant logged between two instants, both inclusive."""
     return (
         (hold.tenant is None or tenant is None or hold.tenant == tenant)
-        and (hold.key_prefix is None)
         and (hold.start is None or end >= milliseconds(hold.start))
         and (hold.end is None or start < milliseconds(hold.end))
     )

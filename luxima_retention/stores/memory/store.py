@@ -183,7 +183,6 @@ def _matches(hold: Hold, record: Record) -> bool:
     return (
         (hold.tenant is None or hold.tenant == record.tenant)
         and (hold.subject is None or hold.subject == record.subject)
-        and (hold.key_prefix is None or record.key.startswith(hold.key_prefix))
         and ((hold.start is None and hold.end is None) or in_range)
     )
 

@@ -22,6 +22,7 @@ from luxima_retention.core.errors import GuardRefused, StoreError
 from luxima_retention.core.plan import (
     Committed,
     Count,
+    Counters,
     Explanation,
     Finding,
     Hold,
@@ -31,7 +32,7 @@ from luxima_retention.core.plan import (
     Staged,
     Survey,
 )
-from luxima_retention.core.protocol import Sink, Work
+from luxima_retention.core.protocol import ROLLED_BACK, Sink, Work
 from luxima_retention.core.tablenames import function_name, key_values
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.postgres import connect, database_fingerprint, errors
@@ -162,7 +163,15 @@ class TableStore:
                 "query_sha256": hashlib.sha256(query.encode()).hexdigest(),
                 **self._functions_evidence(),
             },
+            counters=self._counters(),
         )
+
+    def _counters(self) -> Counters:
+        """What the server counts of deletions, whoever makes them."""
+        with errors(f"what the server counts of {self.name} cannot be read"):
+            epoch, deleted, files = self._one("counters", table=self._quoted)
+            self.connection.rollback()
+        return Counters(epoch=epoch, deleted=deleted or {}, files=files or {})
 
     def _functions_evidence(self) -> dict[str, str]:
         """The digest of what the catalogue says of our functions, to be compared with the ledger's."""
@@ -518,6 +527,7 @@ class TableBatch:
         self.seconds = 0.0
         self.wal_bytes = 0
         self._items = 0
+        self._rolled_back = 0
         self._open = False
 
     def stage(self, sink: Sink | None) -> Staged:
@@ -543,6 +553,7 @@ class TableBatch:
             shared=self._work.enter is not None,
             metrics={
                 "wal_bytes": self.wal_bytes,
+                **({ROLLED_BACK: self._rolled_back} if self._rolled_back else {}),
                 **{f"wait_ms.{reason}": value for reason, value in waits.items()},
             },
         )
@@ -591,6 +602,7 @@ class TableBatch:
 
     def _back_off(self, attempt: int) -> None:
         """Half as many rows after a growing pause; the jitter keeps two sessions out of step."""
+        self._rolled_back += self.limit
         self.limit = max(1, self.limit // 2)
         seconds = min(30.0, 0.2 * 2**attempt) * (0.5 + random.random() / 2)  # noqa: S311 - no secret
         self._work.wait(seconds)
