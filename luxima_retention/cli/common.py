@@ -138,8 +138,13 @@ class Stopper:
         self._event.set()
 
 
-def sayer(context: Context) -> Callable[..., None]:
-    """Writes events to the structured log on stderr: readable on a terminal, JSON elsewhere."""
+def sayer(context: Context, **always: str) -> Callable[..., None]:
+    """Writes events to the structured log on stderr: readable on a terminal, JSON elsewhere.
+
+    Args:
+        context: of the command.
+        always: what each line carries, such as the trace's id.
+    """
     on_terminal = sys.stderr.isatty()
     level = context.log_level or ("warning" if on_terminal else "info")
     if level == "warning":
@@ -160,8 +165,13 @@ def sayer(context: Context) -> Callable[..., None]:
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
     )
-    say: Callable[..., None] = logger.info
+    say: Callable[..., None] = logger.bind(**always).info
     return say
+
+
+def warn(sentence: str) -> None:
+    """Tell what did not keep the command from its work."""
+    click.echo(f"warning: {sentence}", err=True)
 
 
 def _silent(_event: str, **_values: object) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from luxima_retention.cli.common import warn
 
+if TYPE_CHECKING:
     from luxima_retention.evidence.ledger import Entry, Ledger
 
 
@@ -52,7 +54,7 @@ def verify_ledger(context: click.Context, pinned: str | None, kept: tuple[Path, 
 
     settings = context.obj.settings.ledger
     anchors = open_anchors(settings)
-    with _opened(context) as ledger:
+    with _verdict_told(context), _opened(context) as ledger:
         key = trusted_key(settings, pinned, ledger)
         verdict = verify(ledger, anchors, key, kept)
     result = {
@@ -116,6 +118,25 @@ def export_bundle(context: click.Context, directory: Path, pinned: str | None) -
     with _opened(context) as ledger:
         names = export(ledger, open_anchors(settings), trusted_key(settings, pinned, ledger), directory)
     click.echo(f"{len(names)} files in {directory}; VERIFY.txt there says how to verify them", err=True)
+
+
+@contextmanager
+def _verdict_told(context: click.Context) -> Iterator[None]:
+    """Tell whether the ledger was whole; one that could not be read is told by nobody, and grows stale."""
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import TamperingFound
+    from luxima_retention.tell.telemetry import Telemetry
+
+    def tell(*, whole: bool) -> None:
+        for warning in Telemetry(context.obj.settings).verified(system_clock(), whole=whole):
+            warn(warning)
+
+    try:
+        yield
+    except TamperingFound:
+        tell(whole=False)
+        raise
+    tell(whole=True)
 
 
 class _opened:  # noqa: N801 - used like a function

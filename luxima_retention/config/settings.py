@@ -238,7 +238,14 @@ class ReportSettings(Section):
 class TelemetrySettings(Section):
     """``telemetry``: what a run tells the stack that watches; it never decides how a run ends."""
 
+    environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(
+        "production", description="Name of this installation in metrics, traces and alerts."
+    )
     pushgateway_url: str = Field("", description="Pushgateway that takes the metrics of each real run.")
+    textfile_directory: str = Field(
+        "",
+        description="Directory of a node exporter's textfile collector that gets a file for each policy.",
+    )
     otlp_url: str = Field(
         "",
         description="OTLP/HTTP collector, such as Tempo on port 4318, that takes a trace of each real run.",
