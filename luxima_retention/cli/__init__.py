@@ -152,6 +152,7 @@ def _open_streams() -> None:
 def _status(arguments: Sequence[str] | None) -> int:
     try:
         status = cli.main(args=arguments, prog_name="luxima-retention", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -160,13 +161,18 @@ def _status(arguments: Sequence[str] | None) -> int:
         return ExitCode.USAGE
     except RetentionError as error:
         return _told(error)
-    except BrokenPipeError:
-        # Whoever read our output is gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FAULT
+    except (BrokenPipeError, SystemExit):
+        # Click ends so, and only so, where a reader leaves, as in `matrix | head -1`: it has what it wanted.
+        leave_quietly()
+        return ExitCode.DONE
     except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, told with its exit code
         return _fault(error)
     return status if isinstance(status, int) else ExitCode.DONE
+
+
+def leave_quietly() -> None:
+    """Whoever read our output is gone; Python would complain again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fault(error: Exception) -> int:

@@ -138,6 +138,18 @@ class Stopper:
         self._event.set()
 
 
+@contextmanager
+def readers_may_leave() -> Iterator[None]:
+    """Keep the exit code of what was done, although nobody reads the result to its end."""
+    try:
+        yield
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # rich ends the process
+        from luxima_retention.cli import leave_quietly
+
+        leave_quietly()
+
+
 def sayer(context: Context, **always: str) -> Callable[..., None]:
     """Writes events to the structured log on stderr: readable on a terminal, JSON elsewhere.
 

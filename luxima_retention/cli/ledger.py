@@ -53,7 +53,7 @@ def verify_ledger(context: click.Context, pinned: str | None, kept: tuple[Path, 
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key, verify
 
     settings = context.obj.settings.ledger
-    anchors = open_anchors(settings)
+    anchors = open_anchors(context.obj.settings)
     with _verdict_told(context), _opened(context) as ledger:
         key = trusted_key(settings, pinned, ledger)
         verdict = verify(ledger, anchors, key, kept)
@@ -95,7 +95,7 @@ def make_key(context: click.Context, rotate: Path | None) -> None:
     if not settings.key_file:
         raise ConfigurationError("ledger.key_file names no file", "set it to where the key shall be")
     with _opened(context) as ledger:
-        anchors = open_anchors(settings)
+        anchors = open_anchors(context.obj.settings)
         old = open_signer(settings) if rotate else None
         signer = generate(rotate or Path(settings.key_file), settings.origin)
         if old is None:
@@ -116,7 +116,9 @@ def export_bundle(context: click.Context, directory: Path, pinned: str | None) -
 
     settings = context.obj.settings.ledger
     with _opened(context) as ledger:
-        names = export(ledger, open_anchors(settings), trusted_key(settings, pinned, ledger), directory)
+        names = export(
+            ledger, open_anchors(context.obj.settings), trusted_key(settings, pinned, ledger), directory
+        )
     click.echo(f"{len(names)} files in {directory}; VERIFY.txt there says how to verify them", err=True)
 
 

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.cli.common import Duration, Instant, Shard, Stopper, output_option, policy_type, sayer
+from luxima_retention.cli.common import (
+    Duration,
+    Instant,
+    Shard,
+    Stopper,
+    output_option,
+    policy_type,
+    readers_may_leave,
+    sayer,
+)
 from luxima_retention.core.errors import ExitCode, RetentionError
 
 if TYPE_CHECKING:
@@ -100,10 +109,11 @@ def command(
     runner.check_named(context.obj.settings, options)
     with stopper.listening(), live:
         result = _watched(context.obj, options, hooks)
-    if output == "json":
-        click.echo(json.dumps(to_json(result), indent=2))
-    else:
-        render_run(result)
+    with readers_may_leave():
+        if output == "json":
+            click.echo(json.dumps(to_json(result), indent=2))
+        else:
+            render_run(result)
     return result.exit_code
 
 

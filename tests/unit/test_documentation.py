@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from luxima_retention.cli import COMMANDS, cli
-from luxima_retention.config import reference
+from luxima_retention.cli import COMMANDS, cli, reference
 from luxima_retention.config.policies import DEFAULTS
 from luxima_retention.core import guards, results
 from luxima_retention.core.errors import ExitCode

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxima_retention.config.settings import RotationSetSettings, Settings
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.stores.logfiles.importer import TABOO, import_files
 from luxima_retention.stores.logfiles.importer_directives import DIRECTIVES
 from luxima_retention.stores.logfiles.importer_scripts import hook_of
 from luxima_retention.stores.logfiles.importer_syntax import Takes
 from luxima_retention.stores.logfiles.importer_toml import render
+from luxima_retention.stores.logfiles.options import RotationSetSettings
+from tests.configured import settings_of
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "rotation.md").read_text()
 #: what logrotate does without any directive
@@ -656,7 +657,7 @@ TEXTS = st.one_of(
 def test_any_text_ends_in_sets_or_problems_and_its_toml_reads_back(text):
     result = imported(text)
     written = tomllib.loads(render(result))
-    read = Settings.model_validate({"policies": {}, **written}).rotation.sets
+    read = settings_of(written).policies["log-files"].sets
     assert {name: found.paths for name, found in read.items()} == {
         found.name: tuple(found.values["paths"]) for found in result.sets
     }

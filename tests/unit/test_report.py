@@ -17,6 +17,7 @@ from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.report.model import LedgerState, Verdict, build
 from luxima_retention.report.plain import as_csv, as_json
 from luxima_retention.report.rules import compared
+from luxima_retention.stores.registry import kinds
 from tests.unit import report_states as states
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -233,15 +234,19 @@ def test_an_override_is_an_exception_and_a_named_guard():
     assert "approval" in {item["code"] for item in made.exceptions}
 
 
+RULES_OF_TABLES = kinds()["table"].rules
+
+
 def test_rules_clash_only_where_the_days_do():
     told = {
-        (row["rule"], row["policy"]): row["clash"] for row in compared({"audit-logs": 180, "metrics": 1}, {})
+        (row["rule"], row["policy"]): row["clash"]
+        for row in compared({"audit-logs": (180, RULES_OF_TABLES), "metrics": (1, ())}, {})
     }
     assert told["pci-history", "audit-logs"] is True
     assert told["pci-at-hand", "audit-logs"] is False
     assert told["pdp-end", None] is None
     assert {policy for _, policy in told} == {"audit-logs", None}
-    archived = compared({"audit-logs": 180}, {"audit-logs": 185})
+    archived = compared({"audit-logs": (180, RULES_OF_TABLES)}, {"audit-logs": 185})
     assert {row["rule"]: row["clash"] for row in archived}["pci-history"] is False
 
 

@@ -99,12 +99,13 @@ def test_a_second_survey_counts_what_should_have_gone_by_now(home):
     logs = home / "logs"
     logs.mkdir()
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    for days in (60, 31, 3):
+    for days in (500, 31, 3):
         path = logs / f"app.log-{today - timedelta(days=days):%Y%m%d}"
         path.write_text("x\n")
         os.utime(path, ((today - timedelta(days=days)).timestamp(),) * 2)
     with (home / "settings.toml").open("a") as file:
-        file.write(f'[rotation.sets.app]\npaths = ["{logs}/*.log"]\n')
+        # A run is due once a year, so what expired since the first of January waits for the next one.
+        file.write(f'[rotation]\nschedule = "0 0 1 1 *"\n[rotation.sets.app]\npaths = ["{logs}/*.log"]\n')
     told = json.loads(report(home))
     row = told["stores"][-1]
     assert (row["target"], row["expired"], row["overdue"]) == ("app", 2, 1)

@@ -1,0 +1,261 @@
+"""Every guard at its limit: below, at, above, and each with a history that is out of the ordinary."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from luxima_retention.core.guards import Case, Limits, judge, refusals
+from luxima_retention.core.history import History
+from luxima_retention.core.plan import (
+    Count,
+    Finding,
+    Hold,
+    Identity,
+    Level,
+    Request,
+    Survey,
+    cutoff_at,
+    decide,
+)
+
+NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+NEVER, YESTERDAY = History(), History(proved_at=NOW - DAY)
+OPEN = Limits(max_fraction=Decimal(1), min_remaining=0)
+
+
+def case(limits=OPEN, history=NEVER, *, days=90, as_of=None, holds=(), now=NOW, **facts):
+    """A survey of 100 records of which 10 have expired, with what the test changes."""
+    values = {"expired": 10, "population": Count(value=100), "newest": NOW - HOUR, "store_clock": NOW}
+    values |= {"oldest": NOW - 400 * DAY, **facts}
+    survey = Survey(identity=Identity(kind="memory", target="t", fingerprint="here"), **values)
+    request = Request(policy="p", retention_days=days, cutoff=cutoff_at(days, now), now=now, holds=holds)
+    plan = decide(request, survey, cutoff_basis="program clock", disposition="destroy")
+    return Case(
+        plan=plan, survey=survey, request=request, history=history, limits=limits, now=now, as_of=as_of
+    )
+
+
+def refused(made):
+    """The guards that refuse."""
+    return {item.guard for item in refusals(judge(made))}
+
+
+def asked(made):
+    return {item.guard for item in judge(made)}
+
+
+SHARE = Limits(min_remaining=0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "history", "facts", "refuses"),
+    [
+        # a quarter, without a word
+        (SHARE, NEVER, {"expired": 24}, False),
+        (SHARE, NEVER, {"expired": 25}, False),
+        (SHARE, NEVER, {"expired": 26}, True),
+        # what the limit names, lower and higher than usual
+        (Limits(max_fraction=Decimal("0.1"), min_remaining=0), NEVER, {"expired": 10}, False),
+        (Limits(max_fraction=Decimal("0.1"), min_remaining=0), NEVER, {"expired": 11}, True),
+        (Limits(max_fraction=Decimal("0.5"), min_remaining=0), NEVER, {"expired": 50}, False),
+        (Limits(max_fraction=Decimal("0.5"), min_remaining=0), NEVER, {"expired": 51}, True),
+        (Limits(max_fraction=Decimal(0), min_remaining=0), NEVER, {"expired": 1}, True),
+        # a proved run: 2 d / (R + d) for the days since, never less than a quarter
+        (SHARE, YESTERDAY, {"expired": 25}, False),
+        (SHARE, YESTERDAY, {"expired": 26}, True),
+        # 30 days ago: 2 * 31 / (90 + 31) = 51.2 %
+        (SHARE, History(proved_at=NOW - 30 * DAY), {"expired": 51}, False),
+        (SHARE, History(proved_at=NOW - 30 * DAY), {"expired": 52}, True),
+        # years ago: everything, never more
+        (SHARE, History(proved_at=NOW - 1000 * DAY), {"expired": 100}, False),
+        # proved in the future, as after a clock that jumped: one day
+        (SHARE, History(proved_at=NOW + 10 * DAY), {"expired": 26}, True),
+        # an approved backlog: that many besides the share of the population
+        (SHARE, History(backlog=50), {"expired": 75}, False),
+        (SHARE, History(backlog=50), {"expired": 76}, True),
+        (SHARE, History(backlog=1), {"expired": 26}, False),
+        (SHARE, History(backlog=1), {"expired": 27}, True),
+        # more expired than counted, as where the population is an estimate
+        (SHARE, NEVER, {"expired": 26, "population": Count(value=10, exact=False)}, True),
+        (OPEN, NEVER, {"expired": 26, "population": Count(value=10, exact=False)}, False),
+    ],
+)
+def test_share(limits, history, facts, refuses):
+    assert refused(case(limits, history, **facts)) == ({"share"} if refuses else set())
+
+
+@pytest.mark.parametrize("population", [None, Count(value=0)])
+def test_share_says_nothing_where_there_is_no_population(population):
+    assert "share" not in asked(case(SHARE, population=population))
+
+
+@pytest.mark.parametrize(
+    ("limit", "items", "refuses"), [(10, 9, False), (10, 10, False), (10, 11, True), (0, 1, True)]
+)
+def test_max_items(limit, items, refuses):
+    limits = Limits(max_fraction=Decimal(1), min_remaining=0, max_items=limit)
+    assert refused(case(limits, expired=items)) == ({"max-items"} if refuses else set())
+
+
+def test_no_number_is_no_limit():
+    assert "max-items" not in asked(case(OPEN))
+
+
+@pytest.mark.parametrize(
+    ("limit", "left", "refuses"),
+    [(5, 6, False), (5, 5, False), (5, 4, True), (1, 1, False), (1, 0, True), (0, 0, False)],
+)
+def test_min_remaining(limit, left, refuses):
+    """Of records that have all expired, so that none younger proves anything."""
+    limits = Limits(max_fraction=Decimal(1), min_remaining=limit)
+    facts = {"expired": 10, "population": Count(value=10 + left), "newest": NOW - 200 * DAY}
+    assert refused(case(limits, **facts)) == ({"min-remaining"} if refuses else set())
+
+
+@pytest.mark.parametrize(
+    ("newest", "refuses"),
+    [(cutoff_at(90, NOW) - SECOND, True), (cutoff_at(90, NOW), False), (None, True)],
+)
+def test_one_younger_record_proves_that_one_is_left(newest, refuses):
+    limits = Limits(max_fraction=Decimal(1), min_remaining=1)
+    facts = {"expired": 10, "population": Count(value=10), "newest": newest}
+    assert ("min-remaining" in refused(case(limits, **facts))) is refuses
+
+
+def test_without_a_population_only_what_is_younger_is_known():
+    """A store that cannot count: one record is proved to be left; of more nothing is known."""
+    one = Limits(max_fraction=Decimal(1), min_remaining=1)
+    two = Limits(max_fraction=Decimal(1), min_remaining=2)
+    assert "min-remaining" in asked(case(one, population=None))
+    assert "min-remaining" not in refused(case(one, population=None))
+    assert "min-remaining" not in asked(case(two, population=None))
+
+
+QUIET = Limits(max_fraction=Decimal(1), min_remaining=0, max_silence=7 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("newest", "as_of", "refuses"),
+    [
+        (NOW - 7 * DAY + SECOND, None, False),
+        (NOW - 7 * DAY, None, False),
+        (NOW - 7 * DAY - SECOND, None, True),
+        (NOW + DAY, None, False),
+        (None, None, True),
+        # counted from the instant that was named, if it is earlier
+        (NOW - 10 * DAY, NOW - 3 * DAY, False),
+        (NOW - 11 * DAY, NOW - 3 * DAY, True),
+        (NOW - 8 * DAY, NOW + 3 * DAY, True),
+    ],
+)
+def test_stale_source(newest, as_of, refuses):
+    assert refused(case(QUIET, newest=newest, as_of=as_of)) == ({"stale-source"} if refuses else set())
+
+
+@pytest.mark.parametrize(
+    ("skew", "refuses"),
+    [
+        (60 * SECOND, False),
+        (-60 * SECOND, False),
+        (61 * SECOND, True),
+        (-61 * SECOND, True),
+        (0 * SECOND, False),
+    ],
+)
+def test_clock_skew(skew, refuses):
+    assert refused(case(store_clock=NOW + skew)) == ({"clock-skew"} if refuses else set())
+
+
+def test_the_clock_that_was_read_beside_the_stores_counts_and_not_the_start_of_the_run():
+    later = NOW + 3 * HOUR
+    assert refused(case(store_clock=later, program_clock=later)) == set()
+    assert refused(case(store_clock=NOW, program_clock=later)) == {"clock-skew"}
+
+
+def test_a_limit_of_the_settings_moves_the_clock_skew():
+    wide = Limits(max_fraction=Decimal(1), min_remaining=0, max_skew=HOUR)
+    assert refused(case(wide, store_clock=NOW + HOUR)) == set()
+    assert refused(case(wide, store_clock=NOW + HOUR + SECOND)) == {"clock-skew"}
+
+
+@pytest.mark.parametrize(
+    ("pinned", "first", "refuses"),
+    [
+        ((), None, False),
+        ((), "here", False),
+        ((), "elsewhere", True),
+        (("here",), None, False),
+        (("elsewhere",), None, True),
+        (("elsewhere", "here"), "elsewhere", False),
+        # what is pinned wins over what the ledger saw first
+        (("here",), "elsewhere", False),
+        (("elsewhere",), "here", True),
+    ],
+)
+def test_identity(pinned, first, refuses):
+    limits = Limits(max_fraction=Decimal(1), min_remaining=0, fingerprints=pinned)
+    assert refused(case(limits, History(fingerprint=first))) == ({"identity"} if refuses else set())
+
+
+@pytest.mark.parametrize(
+    ("hold", "dimensions", "refuses"),
+    [
+        (Hold(hold_id="H", tenant="a"), {"tenant"}, False),
+        (Hold(hold_id="H", tenant="a"), set(), True),
+        (Hold(hold_id="H", tenant="a", start=NOW), {"tenant"}, True),
+        (Hold(hold_id="H", tenant="a", start=NOW), {"tenant", "range"}, False),
+        (Hold(hold_id="H", end=NOW), {"range"}, False),
+        (Hold(hold_id="H", subject="s"), {"tenant", "range"}, True),
+        (Hold(hold_id="H"), set(), False),
+    ],
+)
+def test_holds(hold, dimensions, refuses):
+    limits = Limits(max_fraction=Decimal(1), min_remaining=0, dimensions=frozenset(dimensions))
+    assert refused(case(limits, holds=(hold,))) == ({"holds"} if refuses else set())
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_only_a_finding_that_forbids_refuses(level):
+    finding = Finding(code="found", level=level, message="said", hint="help")
+    assert refused(case(findings=(finding,))) == ({"found"} if level is Level.REFUSE else set())
+
+
+def test_a_plan_of_nothing_is_asked_only_whether_the_right_store_answered():
+    everything = Limits(max_items=0, min_remaining=500, max_silence=SECOND, fingerprints=("elsewhere",))
+    hold = Hold(hold_id="H", tenant="a")
+    finding = Finding(code="found", level=Level.REFUSE, message="said")
+    facts = {"expired": 0, "store_clock": NOW + HOUR, "holds": (hold,), "findings": (finding,)}
+    assert refused(case(everything, **facts)) == {"identity", "clock-skew", "holds", "found"}
+
+
+def test_each_guard_prints_what_it_saw_its_limit_and_what_would_change_it():
+    named = {"share": "--max-fraction 0.01", "stale-source": "--max-silence 1d", "max-items": "--max-items 1"}
+    limits = Limits(
+        max_fraction=Decimal("0.01"),
+        max_items=1,
+        min_remaining=1000,
+        max_silence=SECOND,
+        fingerprints=("elsewhere",),
+        named={**named, "min-remaining": "--min-remaining 1000"},
+    )
+    said = refusals(judge(case(limits, store_clock=NOW + HOUR, newest=NOW - 200 * DAY)))
+    assert {item.guard for item in said} >= {*named, "identity", "clock-skew", "min-remaining"}
+    for item in said:
+        assert item.observed, item
+        assert item.limit, item
+        assert item.hint, item
+    assert {item.guard: item.override for item in said if item.override} == limits.named
+
+
+@pytest.mark.parametrize(("expired", "named"), [(26, "0.26"), (100, "1"), (99, "0.99"), (1, "0.01")])
+def test_the_hint_names_a_share_that_is_enough(expired, named):
+    made = case(Limits(max_fraction=Decimal(0), min_remaining=0), expired=expired)
+    (share,) = (item for item in refusals(judge(made)) if item.guard == "share")
+    assert share.hint is not None
+    assert f"--max-fraction {named}" in share.hint
+    enough = case(Limits(max_fraction=Decimal(named), min_remaining=0), expired=expired)
+    assert "share" not in refused(enough)

@@ -1,0 +1,188 @@
+"""The step *decide*: cutoff, clocks, what goes and why; with a golden plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luxima_retention.core.errors import ConfigurationError
+from luxima_retention.core.plan import (
+    Count,
+    Hold,
+    Identity,
+    Pending,
+    Request,
+    Survey,
+    conservative_now,
+    cutoff_at,
+    decide,
+)
+
+NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("days", "now", "cutoff"),
+    [
+        (180, NOW, datetime(2026, 5, 27, tzinfo=UTC)),
+        (1, NOW, datetime(2026, 11, 22, tzinfo=UTC)),
+        (1, datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 22, tzinfo=UTC)),
+        (1, datetime(2026, 11, 22, 23, 59, 59, 999999, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC)),
+        (366, datetime(2025, 3, 1, tzinfo=UTC), datetime(2024, 2, 29, tzinfo=UTC)),
+    ],
+)
+def test_the_cutoff_is_the_start_of_a_utc_day(days, now, cutoff):
+    assert cutoff_at(days, now) == cutoff
+
+
+@pytest.mark.parametrize("days", [0, -1])
+def test_no_period_is_refused(days):
+    with pytest.raises(ConfigurationError, match="not a period"):
+        cutoff_at(days, NOW)
+
+
+@given(st.integers(1, 4000), st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware
+def test_a_longer_period_never_has_a_later_cutoff_and_a_day_has_one(days, moment):
+    now = moment.replace(tzinfo=UTC)
+    assert cutoff_at(days + 1, now) == cutoff_at(days, now) - DAY
+    assert timedelta(days=days) <= now - cutoff_at(days, now) < timedelta(days=days + 1)
+
+
+@pytest.mark.parametrize(
+    ("program", "store", "as_of", "expected"),
+    [
+        (0, 0, None, (0, "program clock")),
+        (0, 1, None, (0, "program clock")),
+        (1, 0, None, (0, "store clock")),
+        (5, 6, 4, (4, "as-of")),
+        (5, 6, 5, (5, "as-of")),
+        # an instant that is later than a clock would delete more: the earlier clock counts
+        (5, 9, 6, (5, "program clock")),
+        (9, 5, 6, (5, "store clock")),
+    ],
+)
+def test_the_earliest_of_what_is_known_counts(program, store, as_of, expected):
+    at = [NOW + number * DAY for number in range(10)]
+    found = conservative_now(at[program], at[store], None if as_of is None else at[as_of])
+    assert found == (at[expected[0]], expected[1])
+
+
+HOLDS = (Hold(hold_id="H-2", tenant="t3"), Hold(hold_id="H-1", subject="s"))
+REQUEST = Request(policy="audit-logs", retention_days=180, cutoff=cutoff_at(180, NOW), now=NOW, holds=HOLDS)
+SURVEY = Survey(
+    identity=Identity(kind="postgresql", target="core.audit_log", fingerprint="postgresql:1:2"),
+    store_clock=NOW,
+    expired=70,
+    population=Count(value=100),
+    held=5,
+    locked=2,
+    undated=3,
+    future=1,
+    pending=(Pending(items=4, due=NOW, reason="condemned"),),
+    oldest=NOW - 400 * DAY,
+    newest=NOW,
+)
+
+
+def made(request=REQUEST, survey=SURVEY, **more):
+    values = {"cutoff_basis": "program clock", "disposition": "archive, then destroy", **more}
+    return decide(request, survey, **values)
+
+
+def test_the_golden_plan():
+    """Terms and digest are what saved plans and ledgers of others hold: they change on purpose only."""
+    assert made().terms() == {
+        "policy": "audit-logs",
+        "target": "core.audit_log",
+        "fingerprint": "postgresql:1:2",
+        "retention_days": 180,
+        "cutoff": "2026-05-27T00:00:00Z",
+        "disposition": "archive, then destroy",
+        "items": 70,
+        "held": 5,
+        "locked": 2,
+        "undated": 3,
+        "future": 1,
+        "holds": ["H-1", "H-2"],
+    }
+    assert made().digest == GOLDEN
+
+
+GOLDEN = "7b531f36346180f97170f4551e097415fa08a1dafb41a22d2ed2656805458f47"
+
+
+@pytest.mark.parametrize(("limit", "items"), [(None, 70), (0, 0), (69, 69), (70, 70), (71, 70)])
+def test_a_plan_is_never_more_than_what_expired_or_was_approved(limit, items):
+    assert made(max_items=limit).items == items
+
+
+def test_every_record_that_stays_or_goes_has_its_reason():
+    reasons = {reason.rule: (reason.verdict, reason.items) for reason in made(max_items=60).reasons}
+    assert reasons == {
+        "expired": ("go", 60),
+        "beyond-plan": ("stay", 10),
+        "hold": ("stay", 5),
+        "locked": ("stay", 2),
+        "pending": ("go", 4),
+        "undated": ("stay", 3),
+        "future": ("stay", 1),
+    }
+
+
+def test_a_group_of_nothing_has_no_reason():
+    nothing = replace(SURVEY, expired=0, held=0, locked=0, undated=0, future=0, pending=())
+    assert made(survey=nothing).reasons == ()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"expired": 71},
+        {"held": 6},
+        {"locked": 3},
+        {"undated": 4},
+        {"future": 2},
+        {"identity": Identity(kind="postgresql", target="core.audit_log", fingerprint="another")},
+        {"identity": Identity(kind="postgresql", target="core.other", fingerprint="postgresql:1:2")},
+    ],
+)
+def test_the_digest_covers_what_decides(changed):
+    assert made(survey=replace(SURVEY, **changed)).digest != made().digest
+
+
+def test_the_digest_does_not_cover_what_is_only_told():
+    told = replace(SURVEY, population=None, oldest=None, newest=None, forecast={"batches": 1}, pending=())
+    assert made(survey=told).digest == made().digest
+
+
+@pytest.mark.parametrize(
+    ("hold", "dimensions"),
+    [
+        (Hold(hold_id="H"), set()),
+        (Hold(hold_id="H", tenant="t"), {"tenant"}),
+        (Hold(hold_id="H", subject="s", start=NOW), {"subject", "range"}),
+        (Hold(hold_id="H", end=NOW), {"range"}),
+        (Hold(hold_id="H", path="/a"), {"path"}),
+    ],
+)
+def test_what_a_hold_names(hold, dimensions):
+    assert hold.dimensions() == dimensions
+    assert hold.pauses("audit-logs") is (not dimensions)
+    assert replace(hold, policy="audit-logs").covers("audit-logs")
+    assert not replace(hold, policy="metrics").covers("audit-logs")
+    assert not replace(hold, policy="metrics").pauses("audit-logs")
+
+
+def test_an_instant_of_another_zone_is_told_in_utc():
+    jakarta = Request(
+        policy="p",
+        retention_days=1,
+        cutoff=datetime(2026, 1, 1, 7, tzinfo=timezone(7 * timedelta(hours=1))),
+        now=NOW,
+    )
+    assert made(jakarta).terms()["cutoff"] == "2026-01-01T00:00:00Z"
