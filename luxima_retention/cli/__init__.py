@@ -38,6 +38,7 @@ COMMANDS = {
     "ledger": "Read, verify, sign and hand over the chain of entries.",
     "report": "What was kept, destroyed and refused in a period, for an auditor.",
     "migrate": "Make schema, functions and rights in PostgreSQL, as its owner.",
+    "observability": "Write and check alert rules, dashboards and provisioning.",
     "rotation": "Read logrotate's configuration as settings.",
     "schedule": "Run each policy at its times: a daemon where there is neither cluster nor cron.",
     "demo": "Try everything on an embedded PostgreSQL, in under a minute.",

@@ -42,8 +42,9 @@ def _prometheus_alert(rules: Rules, alert: Alert) -> dict[str, Any]:
 
 def labels(rules: Rules, alert: Alert) -> dict[str, str]:
     """Labels that route an alert; never a value or a run's id, each of which would be a new alert."""
-    action = {"action": alert.action} if alert.action else {}
-    return {"severity": alert.severity, "team": TEAM, "service": rules.name, **action}
+    more = {"action": alert.action, "policy": alert.suffix}
+    told = {name: value for name, value in more.items() if value}
+    return {"severity": alert.severity, "team": TEAM, "service": rules.name, **told}
 
 
 def annotations(alert: Alert) -> dict[str, str]:

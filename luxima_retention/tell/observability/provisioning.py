@@ -6,14 +6,15 @@ Sources: Grafana documentation, "Provision Grafana" and "Configure trace to logs
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from luxima_retention.tell.observability.alerting import FOLDER, LOKI, POSTGRES, PROMETHEUS, TEMPO
 
 #: alerts that one message lists; the rest is counted, so that it stays within Telegram's 4096 characters
-LISTED = 6
-_SUMMARY_BOUND = 220
+LISTED = 4
 
+_SUMMARY = '{{ printf "%.160s" .Annotations.summary | html }}'
 _WORDS = {
     "id": {
         "firing": "MASALAH",
@@ -22,7 +23,10 @@ _WORDS = {
         "until": "sampai",
         "runbook": "Runbook",
         "dashboard": "Dasbor",
-        "more": "lagi",
+        "more": "dan lainnya",
+        "summary": '{{ if .Annotations.summary_id }}{{ printf "%.160s" .Annotations.summary_id | html }}'
+        "{{ else }}"
+        f"{_SUMMARY}{{{{ end }}}}",
     },
     "en": {
         "firing": "PROBLEM",
@@ -31,13 +35,9 @@ _WORDS = {
         "until": "until",
         "runbook": "Runbook",
         "dashboard": "Dashboard",
-        "more": "more",
+        "more": "and more",
+        "summary": _SUMMARY,
     },
-}
-_SUMMARY = {
-    "id": "{{ if .Annotations.summary_id }}{{ .Annotations.summary_id | html }}"
-    "{{ else }}{{ .Annotations.summary | html }}{{ end }}",
-    "en": "{{ .Annotations.summary | html }}",
 }
 
 
@@ -46,34 +46,15 @@ def template(language: str) -> str:
 
     A value may be old once an alert has resolved, so none is shown: what happened, since when, what to do.
     """
-    words, summary = _WORDS[language], _SUMMARY[language]
-    name = f"luxima.message.{language}"
-    return (
-        f'{{{{ define "{name}" -}}}}\n'
-        f"{{{{ if .Alerts.Firing }}}}🔴 <b>{words['firing']}</b>\n"
-        f'{{{{ template "{name}.list" .Alerts.Firing }}}}{{{{ end }}}}'
-        f"{{{{ if .Alerts.Resolved }}}}🟢 <b>{words['resolved']}</b>\n"
-        f'{{{{ template "{name}.list" .Alerts.Resolved }}}}{{{{ end }}}}'
-        "{{ end }}\n"
-        f'{{{{ define "{name}.list" -}}}}\n'
-        f"{{{{ range $i, $alert := . }}}}{{{{ if lt $i {LISTED} }}}}{{{{ with $alert }}}}"
-        f"• {summary}\n"
-        f"  {words['since']} {{{{ .StartsAt.Format \"2006-01-02 15:04 MST\" }}}}"
-        f'{{{{ if eq .Status "resolved" }}}} {words["until"]} '
-        '{{ .EndsAt.Format "2006-01-02 15:04 MST" }}{{ end }}\n'
-        f'  <a href="{{{{ .Annotations.runbook_url | html }}}}">{words["runbook"]}</a>'
-        f'{{{{ if .DashboardURL }}}} · <a href="{{{{ .DashboardURL | html }}}}">{words["dashboard"]}</a>{{{{ end }}}}\n'
-        "{{ end }}{{ end }}{{ end }}"
-        f"{{{{ if gt (len .) {LISTED} }}}}+ {words['more']}\n{{{{ end }}}}"
-        "{{ end }}\n"
-    )
+    text = Path(__file__).with_name("message.tmpl").read_text(encoding="utf-8")
+    for name, word in {**_WORDS[language], "language": language, "listed": str(LISTED)}.items():
+        text = text.replace(f"@{name}@", word)
+    return text
 
 
 def templates() -> dict[str, Any]:
     """The file of message templates, in both languages."""
-    made = [
-        {"orgId": 1, "name": f"luxima-{language}", "template": template(language)} for language in _WORDS
-    ]
+    made = [{"orgId": 1, "name": f"luxima-{language}", "template": template(language)} for language in _WORDS]
     return {"apiVersion": 1, "templates": made}
 
 
@@ -89,7 +70,7 @@ def contact_points(language: str = "id") -> dict[str, Any]:
     }
     email = {
         "addresses": "devops@luxima.id",
-        "subject": '{{ len .Alerts.Firing }} alert: {{ .CommonLabels.alertname }}',
+        "subject": "{{ len .Alerts.Firing }} alert: {{ .CommonLabels.alertname }}",
         "message": message,
     }
     actions = {

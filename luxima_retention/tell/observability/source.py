@@ -1,4 +1,4 @@
-"""Reads the source files beside it: rules, the assumed names, and what they come to. A typo in one is an error."""
+"""Reads the source files beside it: rules and the assumed names. A typo in one is an error."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def rules(file: str, policies: Iterable[str], environment: str) -> Rules:
 
 def _alerts(item: dict[str, Any], policies: tuple[str, ...], environment: str) -> Iterator[Alert]:
     if unknown := set(item) - _ALERT_KEYS:
-        raise ValueError(f"{item['alert']} has an unknown key: {sorted(unknown)[0]}")
+        raise ValueError(f"{item['alert']} has an unknown key: {min(unknown)}")
     for policy in policies if item.get("each") == "policy" else ("",):
         yield _alert(item, policy, environment)
 
