@@ -191,7 +191,7 @@ CASES = {
 }
 
 
-def run_promtool(directory, made, interval, series, groups):
+def check_by_promtool(directory, made, interval, series, groups):
     """Check with promtool: expression → the labels and values that it gives, at a time."""
     for path, text in made.items():
         (directory / path.replace("/", "-")).write_text(text)
@@ -243,7 +243,7 @@ def test_the_suites_alerts_fire_and_resolve_alone(tmp_path, name):
         if not key.startswith(tuple(case.gone))
         and not any(part in key for part in case.gone if not part.startswith(P))
     }
-    run_promtool(
+    check_by_promtool(
         tmp_path,
         rule_files(("audit-logs",), "luxima-retention"),
         "5m",
@@ -272,7 +272,7 @@ def test_the_watchdog_always_fires(tmp_path):
             "exp_samples": [{"labels": "{}", "value": 1}],
         }
     ]
-    run_promtool(tmp_path, made, "5m", {}, {"promql_expr_test": asked})
+    check_by_promtool(tmp_path, made, "5m", {}, {"promql_expr_test": asked})
 
 
 def test_an_alert_says_what_happened_and_where_to_read_on(tmp_path):
@@ -294,7 +294,7 @@ def test_an_alert_says_what_happened_and_where_to_read_on(tmp_path):
     }
     asked = [{"eval_time": "4d2h20m", "alertname": "RetentionOverdue", "exp_alerts": [expected]}]
     made = rule_files(("audit-logs",), "luxima-retention")
-    run_promtool(tmp_path, made, "5m", series, {"alert_rule_test": asked})
+    check_by_promtool(tmp_path, made, "5m", series, {"alert_rule_test": asked})
 
 
 # --- Luxima's own --------------------------------------------------------------------------------------------
@@ -372,7 +372,7 @@ PRODUCT = {
 @pytest.mark.parametrize("name", PRODUCT)
 def test_luximas_alerts_fire_and_resolve_alone(tmp_path, name):
     case = PRODUCT[name]
-    run_promtool(
+    check_by_promtool(
         tmp_path,
         rule_files((), "luxima"),
         "1m",
