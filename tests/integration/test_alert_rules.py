@@ -285,11 +285,13 @@ def test_an_alert_says_what_happened_and_where_to_read_on(tmp_path):
             "severity": "critical",
             "team": "devops",
             "service": "luxima-retention",
+            "receiver": "telegram",
         },
         "exp_annotations": {
             "summary": "audit-logs: records of core.audit_log are kept longer than promised",
             "summary_id": "audit-logs: catatan core.audit_log disimpan lebih lama dari yang dijanjikan",
             "runbook_url": "https://docs.luxima.id/runbooks/luxima-retention#overdue",
+            "dashboard_url": "https://grafana.luxima.id/d/luxima-retention",
         },
     }
     asked = [{"eval_time": "4d2h20m", "alertname": "RetentionOverdue", "exp_alerts": [expected]}]

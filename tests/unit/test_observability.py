@@ -47,7 +47,7 @@ def test_what_is_committed_is_what_the_generator_makes(path):
 def test_nothing_else_stands_among_the_generated_files():
     there = {
         str(path.relative_to(ROOT / "observability"))
-        for part in ("grafana", "prometheus")
+        for part in ("alertmanager", "grafana", "prometheus")
         for path in (ROOT / "observability" / part).rglob("*.*")
     }
     assert there == set(FILES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from luxima_retention.tell.observability.source import RUNBOOKS, TEAM, Alert, Rules
+from luxima_retention.tell.observability.source import TEAM, Alert, Rules, assumed, runbook
 
 FOLDER = "Luxima"
 PROMETHEUS, LOKI, TEMPO, POSTGRES = "luxima-prometheus", "luxima-loki", "luxima-tempo", "luxima-postgres"
@@ -36,7 +36,7 @@ def _prometheus_alert(rules: Rules, alert: Alert) -> dict[str, Any]:
         **waits,
         **keeps,
         "labels": labels(rules, alert),
-        "annotations": annotations(alert),
+        "annotations": annotations(rules, alert),
     }
 
 
@@ -44,15 +44,17 @@ def labels(rules: Rules, alert: Alert) -> dict[str, str]:
     """Labels that route an alert; never a value or a run's id, each of which would be a new alert."""
     more = {"action": alert.action, "policy": alert.suffix}
     told = {name: value for name, value in more.items() if value}
-    return {"severity": alert.severity, "team": TEAM, "service": rules.name, **told}
+    own = {"severity": alert.severity, "team": TEAM, "service": rules.name, "receiver": alert.receiver}
+    return {**own, **told}
 
 
-def annotations(alert: Alert) -> dict[str, str]:
+def annotations(rules: Rules, alert: Alert) -> dict[str, str]:
     """Sentences for people, and the place that says what to do."""
     return {
         "summary": alert.summary["en"],
         "summary_id": alert.summary["id"],
-        "runbook_url": f"{RUNBOOKS}#{alert.runbook}",
+        "runbook_url": runbook(alert.runbook),
+        "dashboard_url": f"{assumed()['links']['grafana']}/d/{rules.name}",
     }
 
 
@@ -85,7 +87,7 @@ def _grafana_alert(rules: Rules, alert: Alert, panel: int) -> dict[str, Any]:
         "dashboardUid": rules.name,
         "panelId": panel,
         "labels": labels(rules, alert),
-        "annotations": annotations(alert),
+        "annotations": annotations(rules, alert),
         "notification_settings": _notification(alert),
     }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from luxima_retention.tell.observability.alerting import LOKI, POSTGRES, PROMETHEUS
-from luxima_retention.tell.observability.source import RUNBOOKS, named, parsed
+from luxima_retention.tell.observability.source import named, parsed, runbook
 
 WIDTH = 24
 SCHEMA = 42
@@ -141,7 +141,7 @@ def _datasource(told: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _links(told: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"title": "Runbook", "url": f"{RUNBOOKS}#{told['runbook']}", "targetBlank": True}]
+    return [{"title": "Runbook", "url": runbook(told["runbook"]), "targetBlank": True}]
 
 
 def _target(told: Mapping[str, Any], query: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def files(policies: Iterable[str], environment: str) -> Mapping[str, str]:
     groups = all_rules(policies, environment)
     made = {f"prometheus/{group.name}.rules.yaml": _yaml(alerting.prometheus(group)) for group in groups}
     made |= {f"grafana/dashboards/{name}.json": _json(dashboard(name)) for name in DASHBOARDS}
+    made["alertmanager/luxima.tmpl"] = "".join(map(provisioning.template, provisioning.LANGUAGES))
     place = "grafana/provisioning"
     alerts = [alerting.grafana(group, panel_ids(group.name)) for group in groups]
     made |= {

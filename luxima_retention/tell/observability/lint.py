@@ -62,6 +62,8 @@ def lint(files: Mapping[str, str]) -> list[str]:
     found: list[str] = []
     loaded: dict[str, Any] = {}
     for path, text in files.items():
+        if path.endswith(".tmpl"):
+            continue
         try:
             loaded[path] = json.loads(text) if path.endswith(".json") else parsed(text)
         except ValueError as error:

@@ -41,6 +41,9 @@ _WORDS = {
 }
 
 
+LANGUAGES = tuple(_WORDS)
+
+
 def template(language: str) -> str:
     """The message in one language: HTML of Telegram, each value escaped, bounded in length.
 

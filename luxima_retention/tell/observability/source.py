@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 _HERE = Path(__file__).parent
-RUNBOOKS = "https://docs.luxima.id/runbooks/luxima-retention"
 TEAM = "devops"
 _ALERT_KEYS = {
     *("alert", "value", "logql", "op", "threshold", "unit", "for", "keep", "severity", "receiver", "action"),
@@ -107,6 +106,11 @@ def assumed() -> Mapping[str, Any]:
     """``assumed.yaml``."""
     found: Mapping[str, Any] = parsed((_HERE / "assumed.yaml").read_text(encoding="utf-8"))
     return found
+
+
+def runbook(anchor: str) -> str:
+    """The address of a section of the runbook."""
+    return f"{assumed()['links']['runbooks']}#{anchor}"
 
 
 def named(text: str) -> str:
