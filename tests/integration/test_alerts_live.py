@@ -78,7 +78,7 @@ def test_three_alerts_of_real_runs_fire_and_resolve(
     assert run("run", "audit-logs", "--max-fraction", "0.01").returncode == 4
     refused = "audit-logs: penghapusan di core.audit_log ditolak pengaman"
     assert wait_until(lambda: told(telegram, "MASALAH", refused), seconds=60)
-    assert any(path == "/watchdog" for _, path, _, _ in hook.asked)
+    assert wait_until(lambda: any(path == "/watchdog" for _, path, _, _ in hook.asked), seconds=30)
 
     # A trigger that keeps a row whatever is deleted: nothing in the plan explains what is left.
     database.execute(
