@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,17 +54,21 @@ def check(context: click.Context, directory: Path, prometheus: str | None, outpu
     from luxima_retention.tell.observability.lint import lint
 
     files = _files(context.obj.settings)
-    found = {
-        "differs": [path for path, text in files.items() if _text(directory / path) != text],
-        "wrong": lint(files),
-        "missing": missing(files, prometheus) if prometheus else [],
-    }
+    differs = [path for path, text in files.items() if _text(directory / path) != text]
+    wrong = lint(files)
+    lacking = missing(files, prometheus) if prometheus else []
     if output == "json":
-        members = [_member(item) for item in found["missing"]]
-        click.echo(json.dumps({"version": 1, **found, "missing": members}, indent=2))
+        told = {
+            "version": 1,
+            "differs": differs,
+            "wrong": wrong,
+            "missing": [_member(item) for item in lacking],
+        }
+        click.echo(json.dumps(told, indent=2))
     else:
-        _print(found)
-    return ExitCode.DRIFT if any(found.values()) else ExitCode.DONE
+        for line in _lines(differs, wrong, lacking):
+            click.echo(line)
+    return ExitCode.DRIFT if differs or wrong or lacking else ExitCode.DONE
 
 
 @command.command("forget")
@@ -104,13 +108,10 @@ def _member(item: Missing) -> dict[str, object]:
     return {"name": item.name, "used_by": list(item.used_by), "exported_by": item.exported_by}
 
 
-def _print(found: Mapping[str, list[object]]) -> None:
-    for path in found["differs"]:
-        click.echo(f"differs  {path}: run `luxima-retention observability generate`")
-    for sentence in found["wrong"]:
-        click.echo(f"wrong    {sentence}")
-    for item in found["missing"]:
-        told = _member(item)  # type: ignore[arg-type]
-        click.echo(f"missing  {told['name']}: exported by {told['exported_by']}, used by {len(item.used_by)}")  # type: ignore[attr-defined]
-    if not any(found.values()):
-        click.echo("all well")
+def _lines(differs: list[str], wrong: list[str], lacking: list[Missing]) -> Iterator[str]:
+    yield from (f"differs  {path}: run `luxima-retention observability generate`" for path in differs)
+    yield from (f"wrong    {sentence}" for sentence in wrong)
+    for item in lacking:
+        yield f"missing  {item.name}: exported by {item.exported_by}; used by {', '.join(item.used_by)}"
+    if not differs and not wrong and not lacking:
+        yield "all well"

@@ -251,6 +251,11 @@ class TelemetrySettings(Section):
         description="OTLP/HTTP collector, such as Tempo on port 4318, that takes a trace of each real run.",
     )
 
+    budget: Duration = Field(
+        timedelta(seconds=2),
+        description="What all of this may cost a run, whatever the receivers do; then they are left behind.",
+    )
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         for name in ("pushgateway_url", "otlp_url"):

@@ -10,9 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-#: seconds that all of telemetry may cost a run
-SECONDS = 2.0
-#: of these, what one request waits for a connection or a byte
+#: seconds that one request waits for a connection or a byte
 REQUEST_SECONDS = 1.5
 
 #: speaks to one receiver; gives a sentence for each thing that it did not take
@@ -32,7 +30,7 @@ class _Thread(threading.Thread):
             self.said = [f"telemetry failed: {type(error).__name__}"]
 
 
-def within(tellings: Mapping[str, Telling], seconds: float = SECONDS) -> Iterator[str]:
+def within(tellings: Mapping[str, Telling], seconds: float) -> Iterator[str]:
     """Do all of these side by side; a sentence for what failed, and for each that was not done in time.
 
     Args:

@@ -1,7 +1,7 @@
 """What the suite tells the stack that watches: metrics to a Pushgateway or to files, a trace to a collector.
 
 Neither decides anything: where a receiver cannot be reached, the result carries a warning and ends as it
-would, and all of it together costs a run :data:`~luxima_retention.tell.budget.SECONDS` at most.
+would, and all of it together costs a run ``telemetry.budget`` at most.
 """
 
 from __future__ import annotations
@@ -58,7 +58,12 @@ class Telemetry:
 
     def run(self, result: RunResult) -> Iterator[str]:
         """Tell what a real run did; a sentence for each receiver that did not take it."""
-        yield from self._tell(result.exit_code, lambda: [*self._policies(result), self._ledger(result)])
+        yield from self._tell(
+            result.exit_code,
+            policies=lambda: self._policies(result),
+            # By itself: a database that does not answer must not keep the outcome from being told.
+            ledger=lambda: [self._ledger(result)],
+        )
 
     def failed(self, names: Iterable[str], began: datetime, code: ExitCode) -> Iterator[str]:
         """Tell that a run ended before it came to its policies: no ledger, no plan, a fault of ours."""
@@ -73,7 +78,7 @@ class Telemetry:
             for name in names
         )
         result = RunResult(now=began, dry_run=False, policies=results)
-        yield from self._tell(code, lambda: [*self._policies(result)])
+        yield from self._tell(code, policies=lambda: self._policies(result))
 
     def command(self, name: str, began: datetime, code: ExitCode, schedule: str = "") -> Iterator[str]:
         """Tell how a command ended that is no policy's run; ``schedule`` is its cron expression."""
@@ -85,13 +90,15 @@ class Telemetry:
             seconds={"act": (self._clock() - began).total_seconds()},
             interval=interval(self._settings, schedule),
         )
-        yield from self._tell(code, lambda: [self._group(name, samples.of_command(ran, self._build))])
+        yield from self._tell(code, run=lambda: [self._group(name, samples.of_command(ran, self._build))])
 
     def verified(self, at: datetime, *, whole: bool) -> Iterator[str]:
         """Tell what ``ledger verify`` found."""
         found = tuple(samples.of_verification(at, whole=whole))
         group = Group(key=self._key("ledger"), samples=found, part="verify")
-        yield from self._tell(ExitCode.DONE if whole else ExitCode.VERIFICATION_FAILED, lambda: [group])
+        yield from self._tell(
+            ExitCode.DONE if whole else ExitCode.VERIFICATION_FAILED, verification=lambda: [group]
+        )
 
     # --- groups -------------------------------------------------------------------------------------
 
@@ -125,16 +132,20 @@ class Telemetry:
 
     # --- telling ------------------------------------------------------------------------------------
 
-    def _tell(self, code: ExitCode, groups: Callable[[], Iterable[Group]]) -> Iterator[str]:
+    def _tell(self, code: ExitCode, **groups: Callable[[], Iterable[Group]]) -> Iterator[str]:
+        """Hand over groups, by what they are about, and the trace, side by side."""
         telemetry, tellings = self._settings.telemetry, dict[str, Telling]()
-        if telemetry.pushgateway_url or telemetry.textfile_directory:
-            metrics = telemetry.pushgateway_url or telemetry.textfile_directory
-            tellings[metrics] = partial(_deliver, telemetry, groups)
+        for about, make in groups.items():
+            if place := telemetry.pushgateway_url or telemetry.textfile_directory:
+                tellings[f"{place} ({about})"] = partial(_deliver, telemetry, make)
         if self._tracing is not None:
             self._tracing.finish(code)
             tellings["the collector of traces"] = self._tracing.flush
+        if tellings:
+            import prometheus_client  # noqa: F401 - loaded before the time runs
+            import requests  # noqa: F401 - same
         yield from self._warnings
-        yield from within(tellings)
+        yield from within(tellings, telemetry.budget.total_seconds())
 
 
 def _deliver(telemetry: TelemetrySettings, groups: Callable[[], Iterable[Group]]) -> list[str]:

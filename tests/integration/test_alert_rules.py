@@ -1,4 +1,4 @@
-"""Each alert fires and resolves, and its neighbours stay silent: by promtool, on days that are written out."""
+"""Each alert fires and resolves, and its neighbours stay silent: by promtool, on days written out."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ DAYS = 12
 #: samples of a day, one each five minutes: a series is stale after five minutes without one
 SAMPLES = 288
 WHO = 'environment="production", policy="audit-logs", target="core.audit_log"'
+PUSHED = 'job="luxima_retention", environment="production", policy="audit-logs"'
 LEDGER = 'environment="production", policy="ledger"'
 P = "luxima_retention_"
 
@@ -66,12 +67,8 @@ HEALTHY = {
     f"{P}ledger_verified{{{LEDGER}}}": always(1),
     f"{P}ledger_verified_timestamp_seconds{{{LEDGER}}}": daily([day * DAY for day in range(DAYS)]),
     f"{P}oldest_hold_timestamp_seconds{{{LEDGER}}}": always(0),
-    'push_time_seconds{job="luxima_retention", environment="production", policy="audit-logs"}': daily(
-        [day * DAY for day in range(DAYS)]
-    ),
-    'push_failure_time_seconds{job="luxima_retention", environment="production", policy="audit-logs"}': always(
-        0
-    ),
+    f"push_time_seconds{{{PUSHED}}}": daily([day * DAY for day in range(DAYS)]),
+    f"push_failure_time_seconds{{{PUSHED}}}": always(0),
     'up{job="pushgateway"}': always(1),
     'kube_cronjob_spec_suspend{namespace="luxima-retention", cronjob="audit-logs"}': always(0),
     'kube_cronjob_schedule_invalid{namespace="luxima-retention", cronjob="audit-logs"}': always(0),
@@ -299,7 +296,7 @@ def test_an_alert_says_what_happened_and_where_to_read_on(tmp_path):
     check_by_promtool(tmp_path, made, "5m", series, {"alert_rule_test": asked})
 
 
-# --- Luxima's own --------------------------------------------------------------------------------------------
+# --- Luxima's own -----------------------------------------------------------------------------
 
 MINUTES = 26 * 60
 

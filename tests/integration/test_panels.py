@@ -93,7 +93,7 @@ def states():
 
 @pytest.fixture(scope="module")
 def retention():
-    """A Prometheus with the rules, scraping a Pushgateway that knows a run of each state but the empty one."""
+    """A Prometheus with the rules, scraping a Pushgateway with a run of each state but the empty one."""
     from tests.servers.prometheus import start_prometheus, start_pushgateway
 
     gateway = start_pushgateway()
@@ -205,7 +205,7 @@ def answers(server, item, environment):
     return asked(server, expr)
 
 
-@pytest.mark.parametrize("key", SHOWN, ids=lambda key: " ".join(key))
+@pytest.mark.parametrize("key", SHOWN, ids=" ".join)
 def test_a_panel_shows_each_state_as_it_is(retention, key):
     panel, item = PANELS[key]
     unit, *expected = SHOWN[key]
@@ -227,7 +227,7 @@ def test_a_panel_shows_each_state_as_it_is(retention, key):
         else:
             assert found[0] == pytest.approx(
                 value,
-                abs=300 if unit in {"s", "none"} and value > 1000 or value < -1000 or unit == "s" else 0.05,
+                abs=300 if (unit in {"s", "none"} and value > 1000) or value < -1000 or unit == "s" else 0.05,
             ), environment
         if color is not None:
             assert shown(panel, found[0]) == color, environment
@@ -263,7 +263,7 @@ def test_annotations_and_tables_ask_the_ledger_as_it_is(database):
     assert [len(rows) for rows in found[1:]] == [1, 0, 0]
 
 
-# --- Luxima's own dashboard ------------------------------------------------------------------------------------
+# --- Luxima's own dashboard -------------------------------------------------------------------
 
 STEP, SPAN = 15, 7200
 END = int(time.time()) // 60 * 60 - 3600
@@ -372,7 +372,7 @@ def test_every_panel_of_luximas_dashboard_is_asked():
     assert found == set(PRODUCT_SHOWN)
 
 
-@pytest.mark.parametrize("key", PRODUCT_SHOWN, ids=lambda key: " ".join(key))
+@pytest.mark.parametrize("key", PRODUCT_SHOWN, ids=" ".join)
 def test_a_panel_of_luxima_shows_each_state_as_it_is(product, key):
     title, ref = key
     panel, (unit, *expected) = PRODUCT[title], PRODUCT_SHOWN[key]

@@ -1,4 +1,4 @@
-"""The stack's own configuration, read by the servers' own programs and by our own checks: no drift anywhere."""
+"""The stack's own configuration, read by the servers' own programs and by our own checks: no drift."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_tempo_keeps_traces_as_long_as_links_in_messages_are_good():
 
 
 def test_alloy_ships_what_links_and_dashboards_ask_for():
-    """No program that reads Alloy's language can be had; its blocks must close, and the names must be ours."""
+    """No program that reads Alloy's language can be had; its blocks must close, its names must be ours."""
     text = re.sub(r"//.*", "", (STACK / "config.alloy").read_text())
     assert text.count("{") == text.count("}")
     components = set(re.findall(r'^([\w.]+) "(\w+)" \{', text, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""The files of ``observability/``: as generated, whole for Grafana's own model, and nothing that it ignores."""
+"""The files of ``observability/``: as generated, whole for Grafana's own model, nothing ignored."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_a_panel_has_a_unit_and_a_word_for_no_value():
         assert {panel["id"] for panel in panels_of(board)} == set(ids.values())
 
 
-# --- the linter itself: one mistake each -----------------------------------------------------------------------
+# --- the linter itself: one mistake each ------------------------------------------------------
 
 
 def rules_with(change):

@@ -241,7 +241,7 @@ def test_all_receivers_together_have_one_budget():
             {
                 "slow": lambda: time.sleep(5) or [],
                 "slower": lambda: time.sleep(6) or [],
-                "good": lambda: [],
+                "good": list,
                 "wrong": lambda: 1 / 0,
                 "refusing": lambda: ["it refuses"],
             },

@@ -36,7 +36,7 @@ def _prometheus_alert(rules: Rules, alert: Alert) -> dict[str, Any]:
         **waits,
         **keeps,
         "labels": labels(rules, alert),
-        "annotations": annotations(rules, alert),
+        "annotations": notes(rules, alert),
     }
 
 
@@ -48,7 +48,7 @@ def labels(rules: Rules, alert: Alert) -> dict[str, str]:
     return {**own, **told}
 
 
-def annotations(rules: Rules, alert: Alert) -> dict[str, str]:
+def notes(rules: Rules, alert: Alert) -> dict[str, str]:
     """Sentences for people, and the place that says what to do."""
     return {
         "summary": alert.summary["en"],
@@ -87,7 +87,7 @@ def _grafana_alert(rules: Rules, alert: Alert, panel: int) -> dict[str, Any]:
         "dashboardUid": rules.name,
         "panelId": panel,
         "labels": labels(rules, alert),
-        "annotations": annotations(rules, alert),
+        "annotations": notes(rules, alert),
         "notification_settings": _notification(alert),
     }
 
