@@ -88,6 +88,7 @@ def environment(dsn: str) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": str(ROOT),
         **{f"LUXIMA_DATABASE__{name}": value for name, value in ours.items()},
+        "LUXIMA_POLICIES__AUDIT_LOGS__ARCHIVE": "off",
     }
 
 

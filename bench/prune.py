@@ -110,6 +110,7 @@ class Bench:
             "LUXIMA_DATABASE__DSN": self.server.dsn,
             "LUXIMA_DATABASE__OWNER_DSN": self.server.dsn,
             "LUXIMA_AUDIT_LOG__TENANT_COLUMN": "tenant",
+            "LUXIMA_POLICIES__AUDIT_LOGS__ARCHIVE": "off",
             "LUXIMA_POLICIES__AUDIT_LOGS__MAX_FRACTION": "0.9",
             **variables,
         }

@@ -32,8 +32,10 @@ from contextlib import ExitStack, closing
 from itertools import count
 from typing import Any
 
+import hypothesis
 import pytest
 
+from luxima_retention.core.redact import know
 from tests.servers.postgres import Database, PostgresServer, Starter, remove_copies
 from tests.servers.prometheus import HttpServer, start_prometheus, start_pushgateway
 from tests.servers.s3 import S3Server, empty_bucket
@@ -44,6 +46,13 @@ _bucket_numbers = count(1)
 _OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith("LUXIMA_TEST_")}
 
 
+# A limit of time belongs to hangs (pytest-timeout), not to a machine that others use too.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _scrubbed_environment() -> None:
     """Nothing of the user's own configuration reaches a test, or a command that a test starts."""
@@ -51,6 +60,13 @@ def _scrubbed_environment() -> None:
         if name.startswith(("LUXIMA_", "AWS_", "PG")):
             del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+@pytest.fixture(autouse=True)
+def _no_known_secrets() -> Iterator[None]:
+    """What one test's settings hold masks nothing in another one."""
+    yield
+    know(())
 
 
 @pytest.fixture(scope="session")

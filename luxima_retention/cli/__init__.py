@@ -20,6 +20,7 @@ import click
 
 from luxima_retention import __version__
 from luxima_retention.core.errors import ExitCode, RetentionError
+from luxima_retention.core.redact import redacted
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
@@ -41,6 +42,7 @@ COMMANDS = {
     "observability": "Write and check alert rules, dashboards and provisioning.",
     "rotation": "Read logrotate's configuration as settings.",
     "schedule": "Run each policy at its times: a daemon where there is neither cluster nor cron.",
+    "manifests": "Write CronJobs and crontab for the policies that are configured.",
     "demo": "Try everything on an embedded PostgreSQL, in under a minute.",
     "completion": "Print the completion script of a shell.",
 }
@@ -180,7 +182,7 @@ def _fault(error: Exception) -> int:
     """A bug. Its traceback may show values, so it is for whoever asks for it."""
     click.echo(f"error: unexpected fault: {type(error).__name__}", err=True)
     if "debug" in sys.argv:
-        traceback.print_exception(error)
+        click.echo(redacted("".join(traceback.format_exception(error))), err=True, nl=False)
     else:
         click.echo("hint: run again with --log-level debug and report the traceback", err=True)
     return ExitCode.FAULT

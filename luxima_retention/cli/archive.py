@@ -99,8 +99,8 @@ def restore(context: click.Context, run: str, into: str | None, path: Path | Non
         _restore_table(context, archive, manifest, into) if into else _restore_file(archive, manifest, path)
     )
     if (ledger := _ledger(context)) is not None:
-        body = {**manifest.body(), "into": into or "a file"}
-        ledger.append("archive.restored", body, policy=manifest.run.policy, at=system_clock())
+        event = manifest.restored(into or "a file")
+        ledger.append(event, policy=manifest.run.policy, at=system_clock())
         ledger.close()
     click.echo(f"{count} records of {manifest.run.target} restored to {into or path}")
 
@@ -145,12 +145,11 @@ def _expire(context: click.Context, *, dry_run: bool, output: str) -> None:
 def _destroy(archive: Archive, expired: Expired, ledger: Ledger) -> None:
     """Destroy one archive between two entries: what is to go, and that it went."""
     from luxima_retention.core.clock import system_clock
+    from luxima_retention.evidence.events import ArchiveState
 
-    body = expired.body()
-    for state in ("intent", "result"):
-        if state == "result":
-            archive.destroy(expired)
-        ledger.append("archive.expired", {**body, "state": state}, policy=expired.policy, at=system_clock())
+    ledger.append(expired.event(ArchiveState.INTENT), policy=expired.policy, at=system_clock())
+    archive.destroy(expired)
+    ledger.append(expired.event(ArchiveState.RESULT), policy=expired.policy, at=system_clock())
 
 
 def _restore_table(context: click.Context, archive: Archive, manifest: Manifest, into: str) -> int:
@@ -200,11 +199,17 @@ def _needed_ledger(context: click.Context) -> Ledger:
 
 def _recorded(context: click.Context) -> dict[str, str] | None:
     """Manifest's name → its newest digest in the ledger; ``None`` without a ledger."""
+    from luxima_retention.evidence.events import ArchiveVerified
+
     ledger = _ledger(context)
     if ledger is None:
         return None
-    entries = ledger.entries(kinds={"archive.verified"})
-    recorded = {entry.body["manifest"]: entry.body["manifest_sha256"] for entry in entries}
+    events = (entry.event for entry in ledger.entries(kinds={ArchiveVerified.kind}))
+    recorded = {
+        event.manifest or "": event.manifest_sha256 or ""
+        for event in events
+        if isinstance(event, ArchiveVerified)
+    }
     ledger.close()
     return recorded
 

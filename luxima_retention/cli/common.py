@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from luxima_retention.core.observer import Silent
+
 if TYPE_CHECKING:
     from luxima_retention.cli import Context
+    from luxima_retention.core.results import Step, TargetResult
 
 output_option = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result on stdout."
@@ -170,6 +173,7 @@ def sayer(context: Context, **always: str) -> Callable[..., None]:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _without_traceback if level != "debug" else structlog.processors.format_exc_info,
+        _without_secrets,
         renderer,
     ]
     logger = structlog.wrap_logger(
@@ -186,8 +190,43 @@ def warn(sentence: str) -> None:
     click.echo(f"warning: {sentence}", err=True)
 
 
+class Log(Silent):
+    """Writes what a run tells to the structured log.
+
+    Args:
+        say: of :func:`sayer`.
+    """
+
+    def __init__(self, say: Callable[..., None]) -> None:
+        self._say = say
+
+    def step_ended(self, policy: str, target: str, step: Step) -> None:
+        """See :class:`~luxima_retention.core.observer.Observer`."""
+        self._say("step.ended", policy=policy, target=target, step=step.name, milliseconds=step.milliseconds)
+
+    def ended(self, policy: str, result: TargetResult) -> None:
+        """See :class:`~luxima_retention.core.observer.Observer`."""
+        told = {
+            "outcome": str(result.outcome),
+            "exit_code": int(result.exit_code),
+            "run_id": result.run_id,
+        }
+        self._say("target.ended", policy=policy, target=result.target, **told, sentence=result.sentence)
+
+    def told(self, event: str, **values: Any) -> None:
+        """See :class:`~luxima_retention.core.observer.Observer`."""
+        self._say(event, **values)
+
+
 def _silent(_event: str, **_values: object) -> None:
     pass
+
+
+def _without_secrets(_logger: Any, _name: str, event: Any) -> Any:
+    """Events are for people: every text in them loses every known secret."""
+    from luxima_retention.core.redact import redacted
+
+    return {name: redacted(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _without_traceback(_logger: Any, _name: str, event: Any) -> Any:

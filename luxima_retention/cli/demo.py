@@ -20,20 +20,20 @@ owner_dsn = "{owner}"
 [audit_log]
 tenant_column = "tenant"
 
-[supabase]
+[databases.supabase]
 dsn = "{job}"
 owner_dsn = "{owner}"
+
+[policies.security-events]
 tables = [{{ table = "app.security_events", time_column = "occurred_at" }}]
 
 [prometheus]
 urls = [{prometheus}]
 
-[loki]
 {loki}
 
 [rotation.sets.billing]
 paths = ["{directory}/logs/*.log"]
-
 
 [archive]
 url = "file://{directory}/archive"
@@ -111,7 +111,7 @@ _REPORTS = (
     ),
 )
 #: Nobody writes to the captured bucket, so it is overdue on any later day.
-_WITHOUT_LOKI = {"LUXIMA_LOKI__BUCKETS": "[]"}
+_WITHOUT_LOKI = {"LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS": "[]"}
 
 
 @click.command("demo")

@@ -110,7 +110,7 @@ def _wait_for(url: str) -> None:
 
 @contextmanager
 def loki_bucket(say: Say) -> Iterator[str]:
-    """SeaweedFS with the captured bucket of a Loki; the lines of section ``loki``, or none."""
+    """SeaweedFS with the captured bucket of a Loki; the lines of its settings, or none."""
     program = Path(sys.executable).parent / "weed"
     if not program.exists():
         yield ""
@@ -128,9 +128,10 @@ def loki_bucket(say: Say) -> Iterator[str]:
         try:
             _fill(endpoint)
             yield (
-                f'buckets = ["{_BUCKET}"]\nendpoint_url = "{endpoint}"\nregion = "us-east-1"\n'
-                f'access_key_id = "{_KEY}"\nsecret_access_key = "{_SECRET}"\n'
-                'offline = true\nmin_object_age = "0s"'
+                f'[policies.application-logs]\nbuckets = ["{_BUCKET}"]\n'
+                'offline = true\nmin_object_age = "0s"\n\n'
+                f'[s3.default]\nendpoint_url = "{endpoint}"\nregion = "us-east-1"\n'
+                f'access_key_id = "{_KEY}"\nsecret_access_key = "{_SECRET}"'
             )
         finally:
             server.kill()

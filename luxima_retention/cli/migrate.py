@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
+    from luxima_retention.evidence.events import Event
     from luxima_retention.run.migrate import Change
 
 
@@ -62,21 +63,25 @@ def _record(settings: Settings, changes: list[Change]) -> None:
     from luxima_retention.core.clock import system_clock
     from luxima_retention.evidence.ledger import open_ledger
 
-    entries = list(_entries(changes))
+    found = list(_events(changes))
     dsn = settings.database.owner_dsn or settings.database.dsn
-    if not entries or not (dsn or settings.ledger.path):
+    if not found or not (dsn or settings.ledger.path):
         return
     ledger = open_ledger(dsn.get_secret_value() if dsn else "", settings.ledger.path)
     try:
-        for kind, policy, body in entries:
-            ledger.append(kind, body, policy=policy, at=system_clock())
+        for policy, event in found:
+            ledger.append(event, policy=policy, at=system_clock())
     finally:
         ledger.close()
 
 
-def _entries(changes: list[Change]) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+def _events(changes: list[Change]) -> Iterator[tuple[str | None, Event]]:
+    """What the ledger says of them, each with its policy."""
+    from luxima_retention.evidence.events import FloorChanged, migrated
+
     for change in changes:
         if change.floor:
-            yield "floor.changed", None, dict(change.floor)
+            target, before, after = (change.floor[name] for name in ("target", "from", "to"))
+            yield None, FloorChanged(target=target, before=before, after=after)
         if change.target:
-            yield "migrated", change.target["policy"], dict(change.target)
+            yield change.target["policy"], migrated(change.target)

@@ -76,17 +76,14 @@ def check(context: click.Context, directory: Path, prometheus: str | None, outpu
 @click.pass_context
 def forget(context: click.Context, policy: str) -> None:
     """Delete from the Pushgateway what POLICY has told; for a policy that is no more."""
-    from luxima_retention.core.errors import ConfigurationError, StoreError
+    from luxima_retention.core.errors import ConfigurationError
     from luxima_retention.tell import pushing
+    from luxima_retention.tell.telemetry import pushgateway
 
     telemetry = context.obj.settings.telemetry
     if not telemetry.pushgateway_url:
         raise ConfigurationError("no Pushgateway is configured", "set telemetry.pushgateway_url")
-    key = {"environment": telemetry.environment, "policy": policy}
-    try:
-        pushing.forget(telemetry.pushgateway_url, key)
-    except (pushing.Refused, OSError) as error:
-        raise StoreError(f"{telemetry.pushgateway_url} did not forget {policy}: {error}") from error
+    pushing.forget(pushgateway(telemetry), {"environment": telemetry.environment, "policy": policy})
     click.echo(f"{policy} is forgotten")
 
 

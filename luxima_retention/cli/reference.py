@@ -10,8 +10,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from luxima_retention.config.policies import DEFAULTS, SHORT_FORMS, PolicySettings
-from luxima_retention.config.settings import Settings, TableSettings
-from luxima_retention.config.sources import PREFIX
+from luxima_retention.config.settings import HttpSettings, Settings, TableSettings
+from luxima_retention.config.variables import PREFIX
 from luxima_retention.core.durations import spelled
 from luxima_retention.stores.registry import kinds
 
@@ -26,6 +26,8 @@ Sources, first wins:
 4. defaults.
 
 Unknown and duplicate keys are errors.
+So is a variable that begins with `LUXIMA_` and has `__` in it but is not a setting, and one within two
+letters of a variable of ours, such as `LUXIMA_DATABASE_DSN` or `LUXMIA_DATABASE__DSN`; others are left alone.
 `luxima-retention matrix` prints what is in force and where it came from.
 A duration is written `90s`, `30m`, `2h`, `7d`; a list in the environment is separated by commas.
 
@@ -46,6 +48,15 @@ def _sections() -> Iterator[str]:
             yield from _policies()
         elif model is not None:
             yield from _section(f"{name}.<name>" if get_origin(field.annotation) is dict else name, model)
+    yield from _endpoints()
+
+
+def _endpoints() -> Iterator[str]:
+    """The options that all HTTP endpoints share, once."""
+    yield "## HTTP endpoints\n"
+    yield "Each option that ends with `http` is a table of these; see [HTTP endpoints](http.md).\n"
+    yield from _table("<name>", HttpSettings)
+    yield "In the environment: `LUXIMA_PROMETHEUS__HTTP__USERNAME` and so on.\n"
 
 
 def _policies() -> Iterator[str]:
@@ -85,7 +96,7 @@ def _listed(fields: Mapping[str, FieldInfo]) -> Iterator[str]:
     """What tables and lists of tables of a kind hold; the tables of records have a place of their own."""
     for name, field in fields.items():
         entry = model_of(field)
-        if entry is None or entry is TableSettings:
+        if entry is None or entry in {TableSettings, HttpSettings}:
             continue
         yield from _named(f"{name}.<name>" if get_origin(field.annotation) is dict else name, entry)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from luxima_retention.core.observer import Silent
 from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def render_plans(plans: Iterable[Plan]) -> None:
             out.print(f"  {reason.items:>12,} {reason.verdict}: {reason.sentence}")
 
 
-class Live:
+class Live(Silent):
     """Progress bars on stderr, on a terminal only."""
 
     def __init__(self) -> None:
@@ -242,7 +243,7 @@ class Live:
         if self._progress is not None:
             self._progress.stop()
 
-    def progress(self, target: str, done: int, planned: int) -> None:
+    def batch_done(self, policy: str, target: str, done: int, planned: int) -> None:  # noqa: ARG002
         """Show how far a target is."""
         if not sys.stderr.isatty():
             return

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +14,7 @@ from luxima_retention.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
+    from luxima_retention.evidence.events import ReportSent
     from luxima_retention.report.forms import Sent
     from luxima_retention.report.model import Report
     from luxima_retention.run.state import State
@@ -122,11 +122,11 @@ def _written(settings: Settings, state: State, made: Report, target: str, *, for
     return Sent(where=target)
 
 
-def _recorded(settings: Settings, state: State, made: Report, body: Mapping[str, Any]) -> None:
+def _recorded(settings: Settings, state: State, made: Report, sent: ReportSent) -> None:
     """Tell the ledger that last month's report was sent, for whoever asks whether it is due."""
     from luxima_retention.core.clock import system_clock
     from luxima_retention.report.period import month_of
 
     now = system_clock()
     if (made.start, made.end) == month_of("last", now, settings.schedule.time_zone):
-        state.ledger.append("report.sent", body, policy=None, at=now)
+        state.ledger.append(sent, policy=None, at=now)

@@ -17,6 +17,7 @@ import click
 from luxima_retention.cli.common import (
     Duration,
     Instant,
+    Log,
     Shard,
     Stopper,
     output_option,
@@ -53,6 +54,12 @@ if TYPE_CHECKING:
 @click.option("--shard", type=Shard(), help="This process does part I of N (application-logs, --sweep).")
 @click.option("--sweep", is_flag=True, help="Also walk all chunks of Loki's bucket (application-logs).")
 @click.option("--rotate-now", is_flag=True, help="Rotate whatever the schedule says (log-files).")
+@click.option(
+    "--if-locked",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    help="Exit with 5, or with 0, where another run works on the policy.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
 @output_option
 @click.pass_context
@@ -72,6 +79,7 @@ def command(
     shard: tuple[int, int] | None,
     sweep: bool,
     rotate_now: bool,
+    if_locked: str,
     yes: bool,
     output: str,
 ) -> int:
@@ -104,7 +112,7 @@ def command(
         confirm=(lambda _plans: True) if yes or not _interactive() else _asked,
         stopping=stopper,
         wait=stopper.wait,
-        progress=live.progress,
+        observer=live,
     )
     runner.check_named(context.obj.settings, options)
     with stopper.listening(), live:
@@ -114,12 +122,14 @@ def command(
             click.echo(json.dumps(to_json(result), indent=2))
         else:
             render_run(result)
-    return result.exit_code
+    skipped = if_locked == "skip" and result.exit_code is ExitCode.LOCKED
+    return ExitCode.DONE if skipped else result.exit_code
 
 
 def _watched(context: Context, options: Options, hooks: Hooks) -> RunResult:
     """The run, told to the stack that watches; a dry run is told to nobody."""
     from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.observer import Several
     from luxima_retention.run import runner
     from luxima_retention.tell.logs import broken_off, finished
     from luxima_retention.tell.telemetry import Telemetry
@@ -129,8 +139,10 @@ def _watched(context: Context, options: Options, hooks: Hooks) -> RunResult:
     tracing, warnings = (None, []) if options.dry_run else open_tracing(settings, "run", os.environ)
     telemetry = Telemetry(settings, shard=options.shard, tracing=tracing, warnings=warnings)
     say = sayer(context, invocation=str(uuid.uuid4()), **(tracing.ids() if tracing else {}))
+    observers = [Log(say), hooks.observer, *((tracing,) if tracing else ())]
+    watched = replace(hooks, observer=Several(*observers), tell=telemetry.run)
     try:
-        result = runner.run(settings, options, replace(hooks, say=say, tell=telemetry.run))
+        result = runner.run(settings, options, watched)
     except BaseException as error:
         code = error.exit_code if isinstance(error, RetentionError) else ExitCode.FAULT
         names = options.policies or tuple(settings.policies)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from luxima_retention.io.objects import Access
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import S3Settings
+    from luxima_retention.config.settings import DatabaseSettings, S3Settings
 
 
 def s3_access(settings: S3Settings) -> Access:
@@ -21,3 +22,24 @@ def s3_access(settings: S3Settings) -> Access:
         addressing_style=settings.addressing_style,
         ca_file=settings.ca_file,
     )
+
+
+def url_ports(*urls: str) -> frozenset[int]:
+    """The TCP ports of ``http://`` and ``https://`` addresses, for network policies; empty ones have none."""
+    parts = [urlsplit(url) for url in urls if url]
+    return frozenset(part.port or (443 if part.scheme == "https" else 80) for part in parts)
+
+
+def s3_ports(settings: S3Settings) -> frozenset[int]:
+    """The TCP port of an S3 service: HTTPS, where none has an address of its own."""
+    return url_ports(settings.endpoint_url or "https://amazonaws.com")
+
+
+def dsn_ports(database: DatabaseSettings) -> frozenset[int]:
+    """The TCP ports of a connection string: 5432 where it names none, several for several hosts."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    if database.dsn is None:
+        return frozenset()
+    named = str(conninfo_to_dict(database.dsn.get_secret_value()).get("port") or "")
+    return frozenset(int(port or 5432) for port in named.split(","))

@@ -53,13 +53,18 @@ def times(expression: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:
     """
     from cronsim import CronSim
 
-    yield from CronSim(expression, after.astimezone(zone))
+    # In UTC: times of one zone are compared by what its clock shows, which comes twice in autumn.
+    began = after.astimezone(UTC)
+    for time in CronSim(expression, after.astimezone(zone)):
+        # Asked in an hour that comes twice, it names the first one again.
+        if time.astimezone(UTC) > began:
+            yield time
 
 
 def passed(expression: str, zone: tzinfo, after: datetime, until: datetime) -> Iterator[datetime]:
     """The times strictly after ``after`` and no later than ``until``."""
     for time in times(expression, zone, after):
-        if time > until:
+        if time.astimezone(UTC) > until.astimezone(UTC):
             return
         yield time
 
@@ -68,4 +73,5 @@ def previous(expression: str, zone: tzinfo, before: datetime) -> datetime:
     """The newest time that is not after ``before``."""
     from cronsim import CronSim
 
-    return next(CronSim(expression, before.astimezone(zone) + timedelta(minutes=1), reverse=True))
+    backwards = CronSim(expression, before.astimezone(zone) + timedelta(minutes=1), reverse=True)
+    return next(time for time in backwards if time.astimezone(UTC) <= before.astimezone(UTC))

@@ -37,7 +37,7 @@ class PolicySettings(Section):
     archive: Literal["auto", "required", "off"] = Field(
         "auto",
         description="Whether records are archived before they are destroyed; auto does so where an archive"
-        " is configured and the kind can.",
+        " is configured and the kind can; required refuses to destroy without one.",
     )
     max_silence: Annotated[timedelta | None, BeforeValidator(parse_duration)] = Field(
         None,
@@ -86,6 +86,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "basis": _SEED,
             "schedule": "15 7 * * *",
             "max_silence": "14d",
+            "archive": "required",
             "database": "supabase",
         },
         "audit-logs": {
@@ -95,6 +96,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "basis": _SEED,
             "schedule": "5 7 * * *",
             "max_silence": "7d",
+            "archive": "required",
             "tables": [{"table": "core.audit_log"}],
         },
         "metrics": {

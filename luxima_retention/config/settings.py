@@ -7,6 +7,7 @@ policy stand in its ``kind.py``. ``docs/settings.md`` is generated from all of t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Generic, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, SerializeAsAny, model_validator
 from pydantic_settings import NoDecode
 
+from luxima_retention.config.addresses import Dsn, Url
 from luxima_retention.config.policies import DEFAULTS, Options, PolicySettings
 from luxima_retention.config.values import (
     Column,
@@ -25,11 +27,50 @@ from luxima_retention.config.values import (
     S3Name,
     Section,
     Table,
-    address,
-    check_address,
+    as_json,
     listed,
     zone,
 )
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class HttpSettings(Section):
+    """``<section>.http``: how an HTTP endpoint is reached; every endpoint has these options."""
+
+    username: str = Field("", pattern=r"^[^:\r\n]*$", description="User name for basic authentication.")
+    password: SecretStr | None = Field(None, description="Password of username.")
+    password_file: str = Field("", description="File with the password, read for each request.")
+    bearer_token: SecretStr | None = Field(None, description="Bearer token, where no username is set.")
+    bearer_token_file: str = Field(
+        "", description="File with the bearer token, read for each request; it may be rotated."
+    )
+    headers: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(as_json)] = Field(
+        {}, description="More headers, such as X-Scope-OrgID; JSON in the environment."
+    )
+    headers_file: str = Field(
+        "", description="File with more headers, one a line as Name: value; read for each request."
+    )
+    ca_file: str = Field("", description="PEM file of the CA that signed the server's certificate.")
+    timeout: float = Field(30.0, gt=0, le=300, description="Seconds that one request may take in all.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        given = (self.password, self.password_file, self.bearer_token, self.bearer_token_file)
+        if sum(map(bool, given)) > 1:
+            raise ValueError("takes one of password, password_file, bearer_token and bearer_token_file")
+        if bool(self.username) != bool(self.password or self.password_file):
+            raise ValueError("username and password (or password_file) go together")
+        if wrong := [name for name in self.headers if not _HEADER.fullmatch(name)]:
+            raise ValueError(f"{wrong[0]!r} is not a valid name of a header")
+        if any(map(bool, given)) and "authorization" in {name.lower() for name in self.headers}:
+            raise ValueError("takes either a header Authorization or a password or token")
+        return self
+
+
+def http_options(description: str) -> Any:
+    """The field of a section that reaches an HTTP endpoint."""
+    return Field(default_factory=HttpSettings, description=description)
 
 
 class GuardsSettings(Section):
@@ -83,10 +124,10 @@ class DatabaseSettings(Section):
     ``database`` holds ledger, holds and leases, and is the connection of each policy that names none.
     """
 
-    dsn: SecretStr | None = Field(
+    dsn: Dsn | None = Field(
         None, description="Connection string of the job's role: postgresql://role@host:5432/database."
     )
-    owner_dsn: SecretStr | None = Field(
+    owner_dsn: Dsn | None = Field(
         None,
         description="Connection string of an owner of the tables, for migrate, and for detaching partitions.",
     )
@@ -98,9 +139,7 @@ class DatabaseSettings(Section):
 class S3Settings(Section):
     """``s3.<name>``: an S3 service and who asks it; ``s3.default`` is that of whatever names none."""
 
-    endpoint_url: Annotated[str, AfterValidator(address)] = Field(
-        "", description="Address of an S3 service other than AWS."
-    )
+    endpoint_url: Url = Field("", description="Address of an S3 service other than AWS.")
     region: str = Field("", description="Region of the buckets; empty leaves it to the AWS defaults.")
     access_key_id: SecretStr | None = Field(
         None, description="Access key; empty leaves it to the AWS defaults."
@@ -215,6 +254,10 @@ class ScheduleSettings(Section):
         description="How late a run may still start; after that it is recorded as missed, and waits for the"
         " next time.",
     )
+    shutdown: Duration = Field(
+        timedelta(seconds=80),
+        description="How long the daemon waits for its runs after SIGTERM before it kills them.",
+    )
     health_host: str = Field("127.0.0.1", description="Address that answers /healthz of the daemon.")
     health_port: int = Field(8086, ge=0, le=65535, description="Its port; 0 takes a free one.")
 
@@ -241,27 +284,21 @@ class TelemetrySettings(Section):
     environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(
         "production", description="Name of this installation in metrics, traces and alerts."
     )
-    pushgateway_url: str = Field("", description="Pushgateway that takes the metrics of each real run.")
+    pushgateway_url: Url = Field("", description="Pushgateway that takes the metrics of each real run.")
+    pushgateway_http: HttpSettings = http_options("How telemetry.pushgateway_url is reached.")
     textfile_directory: str = Field(
         "",
         description="Directory of a node exporter's textfile collector that gets a file for each policy.",
     )
-    otlp_url: str = Field(
+    otlp_url: Url = Field(
         "",
         description="OTLP/HTTP collector, such as Tempo on port 4318, that takes a trace of each real run.",
     )
-
+    otlp_http: HttpSettings = http_options("How telemetry.otlp_url is reached.")
     budget: Duration = Field(
         timedelta(seconds=2),
         description="What all of this may cost a run, whatever the receivers do; then they are left behind.",
     )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        for name in ("pushgateway_url", "otlp_url"):
-            if url := getattr(self, name):
-                check_address(f"telemetry.{name}", url)
-        return self
 
 
 class Settings(Section):

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
+from luxima_retention.config import variables
 from luxima_retention.config.policies import DEFAULTS, SHORT_FORMS, PolicySettings, policy_name
-from luxima_retention.config.settings import Settings, tables_of
+from luxima_retention.config.settings import Settings, TableSettings, tables_of
+from luxima_retention.config.variables import PREFIX
 from luxima_retention.core.errors import ConfigurationError
+from luxima_retention.core.redact import is_distinctive, know
 
-PREFIX = "LUXIMA_"
 FILE = "luxima-retention.toml"
 #: looked for in this order when neither --config nor LUXIMA_CONFIG names a file
 PLACES = (Path(FILE), Path("/etc/luxima-retention") / FILE)
@@ -53,24 +52,6 @@ class Configuration:
         return self.origins.get(name, "default")
 
 
-class _Variables(Settings, BaseSettings):
-    """Tells pydantic-settings which variables there are; never instantiated."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__")
-    #: the sections that are short forms hold what their policy holds
-    audit_log: dict[str, Any]
-    prometheus: dict[str, Any]
-    rotation: dict[str, Any]
-
-
-class _Environment(EnvSettingsSource):
-    """Hands values on as texts: what reads JSON does so itself, and a password of digits stays a text."""
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002 - theirs
-        """See :class:`pydantic_settings.EnvSettingsSource`."""
-        return value
-
-
 def load(config: Path | None, options: Mapping[str, type[PolicySettings]]) -> Configuration:
     """Read and validate all settings.
 
@@ -81,15 +62,17 @@ def load(config: Path | None, options: Mapping[str, type[PolicySettings]]) -> Co
     Raises:
         ConfigurationError: a value is missing, unknown, doubled or not valid; each is named, none shown.
     """
-    _check_variables()
+    know(_secret_variables())
+    _check_variables(os.environ, options)
     path = _settings_file(config)
     written = _file(path)
     layers = (
         (f"{path}", written),
-        ("secret file", _secret_files(_secrets_directory())),
-        ("environment", _environment()),
+        ("secret file", _nested(_secret_files(), "the secret file {}")),
+        ("environment", _nested(_environment(os.environ), PREFIX + "{}")),
     )
     settings, origins = layered(layers, options)
+    know([*_secret_variables(), *_secrets_of(settings)])
     return Configuration(settings=settings, origins=origins, file=path)
 
 
@@ -156,22 +139,24 @@ def _check_policies(values: Mapping[str, Any], known: Collection[str], origin: s
         )
 
 
-def _secrets_directory() -> Path:
-    return Path(os.environ.get(f"{PREFIX}SECRETS_DIR", SECRETS))
+def _check_variables(names: Iterable[str], options: Mapping[str, type[PolicySettings]]) -> None:
+    """No variable that is meant for us may be without effect."""
+    found = list(variables.problems(names, frozenset(_known(options))))
+    if found:
+        hints = dict.fromkeys(problem.hint for problem in found if problem.hint)
+        raise ConfigurationError("; ".join(problem.message for problem in found), "; ".join(hints))
 
 
-def _check_variables() -> None:
-    """Names with ``__`` are ours: each must be known, and stand there once, whatever its case."""
-    ours = [name for name in os.environ if name.upper().startswith(PREFIX) and "__" in name]
-    sections = [*Settings.model_fields, *SHORT_FORMS]
-    for name, count in Counter(name.upper() for name in ours).items():
-        if count > 1:
-            raise ConfigurationError(f"{name} is set {count} times, in upper and lower case")
-        section = name.removeprefix(PREFIX).partition("__")[0].lower()
-        if section not in sections:
-            raise ConfigurationError(
-                f"{name} names no setting: there is no section {section}", ", ".join(sections)
-            )
+def _known(options: Mapping[str, type[PolicySettings]]) -> Iterator[variables.Path]:
+    """The path of every setting: of sections, of policies of each kind, and of the short forms."""
+    yield from variables.paths(Settings)
+    for model in options.values():
+        yield from variables.paths(model, ("policies", variables.ANY))
+        for name in DEFAULTS:
+            yield from variables.paths(model, ("policies", name.replace("-", "_")))
+    for section, (policy, *rest) in SHORT_FORMS.items():
+        kind = DEFAULTS[str(policy)]["kind"]
+        yield from variables.paths(TableSettings if rest else options[kind], (section,))
 
 
 def _settings_file(named: Path | None) -> Path | None:
@@ -192,24 +177,34 @@ def _file(path: Path | None) -> dict[str, Any]:
             f"the settings file {path} cannot be read: {error.strerror}",
             "name another with --config or LUXIMA_CONFIG",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the settings file {path} is not valid TOML: {error}") from error
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            f"the settings file {path} is not text in UTF-8", "save it as UTF-8"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"the settings file {path} is not valid TOML: {error}") from None
 
 
-def _secret_files(directory: Path) -> dict[str, Any]:
-    """``database__dsn`` in the directory is ``database.dsn``; what begins with a dot is Kubernetes' own."""
-    values: dict[str, Any] = {}
-    if not directory.is_dir():
-        return values
-    for file in sorted(directory.iterdir()):
-        if file.name.startswith(".") or not file.is_file():
-            continue
-        *sections, name = file.name.lower().split("__")
-        place = values
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[name] = _secret(file)
-    return values
+def _secret_files() -> Iterator[tuple[str, str]]:
+    """Name and text of each secret; what begins with a dot is Kubernetes' own.
+
+    Raises:
+        ConfigurationError: the directory that LUXIMA_SECRETS_DIR names is not there, or cannot be read.
+    """
+    named = os.environ.get(f"{PREFIX}SECRETS_DIR")
+    directory = Path(named) if named else SECRETS
+    try:
+        files = sorted(directory.iterdir())
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not named:
+            return
+        raise ConfigurationError(
+            f"the secrets directory {directory} cannot be read: {error.strerror}",
+            "mount the secrets there, or correct LUXIMA_SECRETS_DIR",
+        ) from error
+    for file in files:
+        if not file.name.startswith(".") and file.is_file():
+            yield file.name.lower(), _secret(file)
 
 
 def _secret(file: Path) -> str:
@@ -217,15 +212,75 @@ def _secret(file: Path) -> str:
         if file.stat().st_size > _LARGEST_SECRET:
             raise ConfigurationError(f"the secret file {file} is larger than {_LARGEST_SECRET} bytes")
         return file.read_text(encoding="utf-8").removesuffix("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the secret file {file} cannot be read: {type(error).__name__}") from error
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            f"the secret file {file} is not text in UTF-8", "write it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"the secret file {file} cannot be read: {error.strerror}", "mount it readable for this user"
+        ) from error
 
 
-def _environment() -> dict[str, Any]:
-    try:
-        return _Environment(_Variables)()
-    except SettingsError as error:
-        raise ConfigurationError(f"the environment cannot be read: {error}") from None
+def _environment(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Name without prefix and value of each variable that is a setting.
+
+    Raises:
+        ConfigurationError: a value is not text in UTF-8.
+    """
+    for name, value in given.items():
+        if not name.upper().startswith(PREFIX) or "__" not in name:
+            continue
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(f"{name} is not text in UTF-8", "correct its bytes") from None
+        yield name.upper().removeprefix(PREFIX).lower(), value
+
+
+def _nested(pairs: Iterable[tuple[str, str]], shown: str) -> dict[str, Any]:
+    """``database__dsn`` is ``dsn`` of the table ``database``.
+
+    Raises:
+        ConfigurationError: one name is both a value and a table, such as ``rotation__sets`` as JSON.
+    """
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        *sections, last = name.split("__")
+        place: Any = values
+        for section in sections:
+            place = place.setdefault(section, {}) if isinstance(place, dict) else place
+        if not isinstance(place, dict) or last in place:
+            raise ConfigurationError(
+                f"{shown.format(name.upper())} and another one set the same table", "leave one of them"
+            )
+        place[last] = value
+    return values
+
+
+#: secrets that libraries take from the environment by themselves
+_SECRET_VARIABLES = ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+def _secret_variables() -> list[str]:
+    return [value for name in _SECRET_VARIABLES if (value := os.environ.get(name))]
+
+
+def _secrets_of(value: Any) -> Iterator[str]:
+    """Every secret of the settings, wherever it stands."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets_of(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            # A secret by a free name is a header: a tenant's name among them is a word that sentences need.
+            free = isinstance(item, SecretStr)
+            yield from (found for found in _secrets_of(item) if not free or is_distinctive(found))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _secrets_of(item)
 
 
 def _over(values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
@@ -312,11 +367,18 @@ def _details(error: ValidationError, *place: str) -> list[ErrorDetails]:
     return [{**item, "loc": (*place, *item["loc"])} for item in found]
 
 
+#: kinds of problems, where the library speaks of Python
+_PLAIN = {"dict_type": "a table", "model_type": "a table", "tuple_type": "a list", "string_type": "a text"}
+
+
 def _sentence(problem: ErrorDetails, origins: Mapping[str, str]) -> str:
-    """``policies.audit-logs.retention_days (environment): …``; the value itself may be a secret."""
-    name = ".".join(map(str, problem["loc"]))
+    """``policies.audit_logs.retention_days (environment): …``; the value itself may be a secret."""
+    name = ".".join(part for part in problem["loc"] if isinstance(part, str))
     origin = f" ({origins[name]})" if name in origins else ""
     if problem["type"] == "extra_forbidden":
         return f"{name}{origin} is not a setting"
-    said = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{name}{origin}: {'must be ' if said != problem['msg'] and said[0].islower() else ''}{said}"
+    said = problem["msg"].removeprefix("Value error, ")
+    if said.startswith("Input should be "):
+        wanted = said.removeprefix("Input should be ")
+        said = f"must be {_PLAIN.get(problem['type'], wanted)}"
+    return f"{name}{origin}: {said}"

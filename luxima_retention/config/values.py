@@ -7,7 +7,6 @@ import re
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -39,7 +38,7 @@ def listed(value: object) -> object:
     if not isinstance(value, str):
         return value
     if value.strip().startswith("["):
-        return json.loads(value)
+        return as_json(value)
     return tuple(filter(None, (item.strip() for item in value.split(","))))
 
 
@@ -53,15 +52,6 @@ def bucket(value: str) -> str:
 Bucket = Annotated[str, AfterValidator(bucket)]
 
 
-def check_address(setting: str, url: str) -> None:
-    """``https://host/prefix``, with neither credentials nor a query in it."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"{setting} must begin with http:// or https:// and end with host or path")
-    if parts.username or parts.password:
-        raise ValueError(f"{setting} has credentials in it: they have settings of their own")
-
-
 def as_day(value: object) -> object:
     """``2026-11-03`` as TOML or the environment gives it."""
     return date.fromisoformat(value) if isinstance(value, str) else value
@@ -69,7 +59,12 @@ def as_day(value: object) -> object:
 
 def as_json(value: object) -> object:
     """A table or list of tables; from the environment as JSON."""
-    return json.loads(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("it is not valid JSON") from None
 
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
@@ -129,10 +124,3 @@ CronExpression = Annotated[str, AfterValidator(expression)]
 
 #: the name of a section ``s3.<name>``
 S3Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]*$")]
-
-
-def address(value: str) -> str:
-    """``https://host/prefix``, or nothing."""
-    if value:
-        check_address("the address", value)
-    return value

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
+from luxima_retention.core.redact import redacted
+
 
 class ExitCode(IntEnum):
     """What a run's exit status means, for the whole run."""
@@ -57,14 +59,16 @@ class RetentionError(Exception):
     Args:
         message: what happened, with the value; lower case, no full stop.
         hint: one sentence that names the option, command or right that would help.
+
+    Secrets are masked in both: what a server or a library said may quote them.
     """
 
     exit_code = ExitCode.FAULT
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = redacted(message)
+        self.hint = None if hint is None else redacted(hint)
+        super().__init__(self.message)
 
 
 class ConfigurationError(RetentionError):
@@ -95,6 +99,12 @@ class LeaseHeld(RetentionError):  # noqa: N818 - not a fault: somebody else is a
     """Another run holds the lease of this policy."""
 
     exit_code = ExitCode.LOCKED
+
+
+class RunStopped(RetentionError):  # noqa: N818 - the end that was asked for
+    """The time budget is used up, or somebody asked for the end, while something was waited for."""
+
+    exit_code = ExitCode.STOPPED
 
 
 class LeaseLost(RetentionError):  # noqa: N818 - the event, not the class, is the error

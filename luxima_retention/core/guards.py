@@ -15,6 +15,8 @@ from luxima_retention.core.clock import iso
 from luxima_retention.core.history import History
 from luxima_retention.core.plan import Level, Plan, Request, Survey
 
+#: guards of what goes: they have nothing to say about a plan of no records, and each takes a named value
+OF_WHAT_GOES = frozenset({"share", "max-items", "stale-source", "min-remaining"})
 DEFAULT_SHARE = Decimal("0.25")
 DEFAULT_SKEW = timedelta(seconds=60)
 
@@ -33,6 +35,7 @@ class Limits:
         fingerprints: the stores that the settings pin; empty pins none.
         dimensions: what holds may name in this policy's stores: ``tenant``, ``range``, …
         named: guard → the option through which a value was named for this run.
+        widened: guard → the setting that switches it off, or lets it pass more than by default.
     """
 
     share: Decimal = DEFAULT_SHARE
@@ -44,6 +47,11 @@ class Limits:
     fingerprints: tuple[str, ...] = ()
     dimensions: frozenset[str] = frozenset()
     named: dict[str, str] = field(default_factory=dict)
+    widened: dict[str, str] = field(default_factory=dict)
+
+    def override(self, guard: str) -> str | None:
+        """What switched a guard off or widened it: an option of this run, else a setting."""
+        return self.named.get(guard) or self.widened.get(guard)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +65,7 @@ class GuardResult:
         limit: what it compared with.
         message: a sentence; about the refusal when it refused.
         hint: the option, setting or command that would change it.
-        override: the option through which its limit was named for this run.
+        override: the option or setting that switched it off or widened it.
     """
 
     guard: str
@@ -132,6 +140,7 @@ def _clock_skew(case: Case) -> Iterator[GuardResult]:
         limit=f"{case.limits.max_skew.total_seconds():.0f} s",
         message=f"this machine says {iso(program)}, {case.survey.identity.target} says {iso(store)}",
         hint=None if passed else "correct the clock that is wrong; guards.max_clock_skew is the limit",
+        override=case.limits.override("clock-skew"),
     )
 
 
@@ -168,7 +177,7 @@ def _share(case: Case) -> Iterator[GuardResult]:
         hint=None
         if passed
         else f"if that is right, name the value once: --max-fraction {_rounded_up(share)}",
-        override=limits.named.get("share"),
+        override=limits.override("share"),
     )
 
 
@@ -192,31 +201,31 @@ def _max_items(case: Case) -> Iterator[GuardResult]:
         limit=str(limit),
         message=f"{items} records of {case.plan.identity.target} would go",
         hint=None if items <= limit else f"if that is right, name the value: --max-items {items}",
-        override=case.limits.named.get("max-items"),
+        override=case.limits.override("max-items"),
     )
 
 
 def _silence(case: Case) -> Iterator[GuardResult]:
     """A stalled producer, or a clock that jumped: what is expired now would be all there is."""
-    limit = case.limits.max_silence
-    if limit is None:
-        return
+    limit, override = case.limits.max_silence, case.limits.override("stale-source")
+    if limit is None and override is None:
+        return  # this policy has no such guard
     present = min(case.now, case.as_of or case.now)
     newest = case.survey.newest
     silence = None if newest is None else max(present - newest, timedelta())
-    passed = silence is not None and silence <= limit
+    passed = limit is None or (silence is not None and silence <= limit)
     yield GuardResult(
         guard="stale-source",
         passed=passed,
         observed="no newest record" if silence is None else _age(silence),
-        limit=_age(limit),
+        limit="off" if limit is None else _age(limit),
         message=f"the newest record of {case.plan.identity.target} is "
         + ("unknown" if newest is None else f"of {iso(newest)}"),
         hint=None
         if passed
         else "look whether its producer has stopped; if that is known, name the value: --max-silence"
         + (f" {silence.days + 1}d" if silence is not None else " off"),
-        override=case.limits.named.get("stale-source"),
+        override=override,
     )
 
 
@@ -234,7 +243,7 @@ def _min_remaining(case: Case) -> Iterator[GuardResult]:
         limit=str(limit),
         message=f"{left} records of {case.plan.identity.target} would be left",
         hint=None if left >= limit else f"if that is right, name the value: --min-remaining {left}",
-        override=case.limits.named.get("min-remaining"),
+        override=case.limits.override("min-remaining"),
     )
 
 

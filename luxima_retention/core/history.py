@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+from luxima_retention.core.sealed import Sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,7 @@ class OpenRun:
         destroyed, condemned: what its batches say.
         batches: how many.
         unknown: number of the batch that was announced and never reported; ``None`` if each was.
-        parts: the archive parts that its batches name, as they stand in the ledger.
+        parts: the archive parts that its batches name, in their order.
     """
 
     run_id: str
@@ -28,7 +29,7 @@ class OpenRun:
     condemned: int = 0
     batches: int = 0
     unknown: int | None = None
-    parts: tuple[dict[str, Any], ...] = ()
+    parts: tuple[Sealed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

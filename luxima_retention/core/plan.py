@@ -16,6 +16,7 @@ from typing import Any
 
 from luxima_retention.core.clock import iso
 from luxima_retention.core.errors import ConfigurationError, ExitCode
+from luxima_retention.core.redact import redacted
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
@@ -118,12 +119,19 @@ class Finding:
         level: what it means for the run.
         message: one sentence with the observed value.
         hint: one sentence that names the option, command or right that would help.
+
+    Secrets are masked in both sentences: a store's own settings may hold them.
     """
 
     code: str
     level: Level
     message: str
     hint: str | None = None
+
+    def __post_init__(self) -> None:
+        """Mask secrets."""
+        object.__setattr__(self, "message", redacted(self.message))
+        object.__setattr__(self, "hint", None if self.hint is None else redacted(self.hint))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +188,8 @@ class Survey:
         locked: past the cutoff, kept by the store itself (Object Lock, minimum object age).
         undated: without a date; never touched.
         future: dated after the store's clock; never touched.
+        unknown: records or objects that could not be read or recognised, so that nobody knows whether they
+            have expired; more than none ends with exit code 3.
         pending: condemned earlier, not yet destroyed.
         oldest: the oldest dated record, expired or not.
         oldest_expired: the oldest record counted in ``expired``.
@@ -199,6 +209,7 @@ class Survey:
     locked: int = 0
     undated: int = 0
     future: int = 0
+    unknown: int = 0
     pending: tuple[Pending, ...] = ()
     oldest: datetime | None = None
     oldest_expired: datetime | None = None
@@ -225,7 +236,9 @@ class Reason:
 class Plan:
     """What one run may destroy in one target; a run never goes beyond it.
 
-    ``digest`` covers everything that decides what goes; not the forecast and not the parts.
+    ``beyond`` are expired records beyond an approved plan; ``late`` those that arrived since the run that
+    goes on made its plan. ``digest`` covers everything that decides what goes; not the forecast and not
+    the parts.
     """
 
     policy: str
@@ -245,6 +258,8 @@ class Plan:
     newest: datetime | None
     holds: tuple[str, ...]
     reasons: tuple[Reason, ...]
+    beyond: int = 0
+    late: int = 0
 
     @property
     def digest(self) -> str:
@@ -301,7 +316,13 @@ def conservative_now(program: datetime, store: datetime, as_of: datetime | None)
 
 
 def decide(
-    request: Request, survey: Survey, *, cutoff_basis: str, disposition: str, max_items: int | None = None
+    request: Request,
+    survey: Survey,
+    *,
+    cutoff_basis: str,
+    disposition: str,
+    approved: int | None = None,
+    resumed: int | None = None,
 ) -> Plan:
     """The plan for one target: pure, and the only place where expired records become a plan.
 
@@ -310,9 +331,12 @@ def decide(
         survey: the facts that the same request brought.
         cutoff_basis: which clock the cutoff counts from.
         disposition: ``destroy``, ``archive, then destroy`` or ``check only``.
-        max_items: a smaller number of records, from an approved plan; oldest first.
+        approved: so many records at most, from an approved plan; the oldest.
+        resumed: so many records at most, which a killed run had left of its plan.
     """
-    items = survey.expired if max_items is None else min(survey.expired, max_items)
+    late = 0 if resumed is None else max(0, survey.expired - resumed)
+    beyond = 0 if approved is None else max(0, survey.expired - late - approved)
+    items = survey.expired - late - beyond
     return Plan(
         policy=request.policy,
         identity=survey.identity,
@@ -330,17 +354,23 @@ def decide(
         oldest=survey.oldest,
         newest=survey.newest,
         holds=tuple(sorted(hold.hold_id for hold in request.holds)),
-        reasons=_reasons(request, survey, items, disposition),
+        reasons=_reasons(request, survey, (items, beyond, late), disposition),
+        beyond=beyond,
+        late=late,
     )
 
 
-def _reasons(request: Request, survey: Survey, items: int, disposition: str) -> tuple[Reason, ...]:
+def _reasons(
+    request: Request, survey: Survey, counts: tuple[int, int, int], disposition: str
+) -> tuple[Reason, ...]:
     """One reason for each group of records that exists."""
-    cutoff = iso(request.cutoff)
+    (items, beyond, late), cutoff = counts, iso(request.cutoff)
     waiting = sum(pending.items for pending in survey.pending)
     groups = (
         ("go", "expired", items, f"dated before {cutoff}: {disposition}"),
-        ("stay", "beyond-plan", survey.expired - items, "expired, but beyond the plan that was approved"),
+        ("stay", "beyond-plan", beyond, "expired, but beyond the plan that was approved"),
+        ("stay", "arrived-late", late, "expired, but arrived since the run that goes on made its plan"),
+        ("stay", "unknown", survey.unknown, "could not be read or recognised: never touched"),
         ("stay", "hold", survey.held, "expired, but kept by " + _hold_names(request.holds)),
         ("stay", "locked", survey.locked, "expired, but kept by the store itself"),
         ("go", "pending", waiting, "condemned by an earlier run, waiting for its due date"),
@@ -385,8 +415,8 @@ class Staged:
         size_bytes: their size, where the store knows it.
         first, last: the oldest and newest instant among them.
         digest: SHA-256, hex, over the batch's keys where the store can tell; for the ledger.
-        connection: the open database transaction in which the deletion stands, if there is one;
-            a ledger in the same database writes its entry there.
+        shared: whether the deletion stands in an open transaction in which :attr:`.Work.enter` will be
+            called before it commits.
         archived: whether the batch that condemned these records has archived them already.
         metrics: figures that the engine adds up by name: ``wal_bytes``, ``wait_ms.replica-lag``.
     """
@@ -396,7 +426,7 @@ class Staged:
     first: datetime | None = None
     last: datetime | None = None
     digest: str | None = None
-    connection: Any = None
+    shared: bool = False
     archived: bool = False
     metrics: Mapping[str, int] = field(default_factory=lambda: NOTHING)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from luxima_retention.core.plan import (
     Committed,
@@ -35,6 +35,13 @@ class Sink(Protocol):
         """Take the next bytes; blocks when the archive is slower than the store."""
 
 
+class Enter(Protocol):
+    """Appends the entry of the staged batch where the ledger lies in the store's own database."""
+
+    def __call__(self, connection: Any) -> None:
+        """Write it on ``connection``, an open transaction that is about to commit."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What a store needs while it acts.
@@ -46,6 +53,8 @@ class Work:
         holds: reads the register again; raises when it cannot be read.
         stopping: true once the run should end (SIGTERM, time budget).
         wait: sleeps so many seconds, or less when ``stopping`` turns true.
+        enter: called by a batch of at least one record right before it commits, with the transaction in
+            which it deleted; ``None`` where the ledger lies elsewhere.
     """
 
     run_id: str
@@ -54,6 +63,7 @@ class Work:
     holds: Callable[[], tuple[Hold, ...]]
     stopping: Callable[[], bool]
     wait: Callable[[float], None]
+    enter: Enter | None = None
 
 
 class Batch(Protocol):

@@ -11,7 +11,8 @@ from typing import Any
 from luxima_retention.core.clock import iso
 from luxima_retention.core.errors import ExitCode, worst
 from luxima_retention.core.guards import GuardResult
-from luxima_retention.core.plan import NOTHING, Count, Finding, Operation, Pending, Plan, Slice, Survey
+from luxima_retention.core.plan import Count, Finding, Level, Operation, Pending, Plan, Slice, Survey
+from luxima_retention.core.redact import redacted_tree
 
 #: version of the JSON form; raised when a member changes its meaning or goes
 JSON_VERSION = 1
@@ -37,6 +38,7 @@ class Outcome(StrEnum):
     LOCKED = "locked"
     VERIFICATION_FAILED = "verification_failed"
     STOPPED = "stopped"
+    BACKLOG = "backlog"
     DRIFT = "drift"
     FAULT = "fault"
 
@@ -57,6 +59,16 @@ OUTCOMES = {
     ExitCode.STOPPED: Outcome.STOPPED,
     ExitCode.DRIFT: Outcome.DRIFT,
 }
+
+
+def checked_code(levels: Iterable[Level], unknown: int = 0) -> ExitCode:
+    """What a store that is only asked makes of the findings of these levels: drift says most."""
+    found = [level.exit_code for level in levels] + [ExitCode.INCOMPLETE] * bool(unknown)
+    return max(
+        found,
+        key=lambda code: (code is ExitCode.DRIFT, code is ExitCode.INCOMPLETE),
+        default=ExitCode.DONE,
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,24 +107,47 @@ class Proof:
         left: expired records that are still there.
         explained: rule → records among the planned ones, or among those left, that it accounts for.
         unexplained: records that nothing accounts for.
+        unknown: records or objects that could not be read or recognised.
+        skipped: expired records that a rule of the store left for the next run.
+        held, locked: expired records that a hold, or the store itself, keeps.
         pending: condemned, with due dates.
         overdue: pending records past their date.
         oldest: the oldest record now.
-        sentence: for people.
+        sentence: all of that for people.
     """
 
     left: int
     explained: Mapping[str, int]
     unexplained: int
-    pending: tuple[Pending, ...]
-    overdue: int
-    oldest: datetime | None
-    sentence: str
+    unknown: int = 0
+    skipped: int = 0
+    held: int = 0
+    locked: int = 0
+    pending: tuple[Pending, ...] = ()
+    overdue: int = 0
+    oldest: datetime | None = None
+    sentence: str = ""
 
     @property
     def holds(self) -> bool:
         """Whether nothing is left that nothing explains."""
         return not self.unexplained and not self.overdue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One of the five steps of one target, as it took place.
+
+    Args:
+        name: ``survey``, ``decide``, ``guard``, ``act`` or ``prove``.
+        began, ended: by the program's clock, UTC.
+        milliseconds: between them, by a clock that is never set.
+    """
+
+    name: str
+    began: datetime
+    ended: datetime
+    milliseconds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +163,7 @@ class TargetResult:
         run_id: UUID of a run that deleted or would have.
         resumed: whether a killed run was finished.
         archive: the manifest's name, where one was written.
-        seconds: part → duration, in milliseconds, whole: ``survey``, ``act``, ``prove``.
+        steps: those that took place, in their order.
     """
 
     target: str
@@ -144,7 +179,12 @@ class TargetResult:
     totals: Totals | None = None
     proof: Proof | None = None
     archive: str | None = None
-    milliseconds: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def milliseconds(self) -> dict[str, int]:
+        """Step → how long it took."""
+        return {step.name: step.milliseconds for step in self.steps}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +308,12 @@ _LOUDEST = (
 
 
 def to_json(result: RunResult) -> dict[str, Any]:
-    """The run as JSON values, version :data:`JSON_VERSION`."""
+    """The run as JSON values, version :data:`JSON_VERSION`; without secrets."""
+    told: dict[str, Any] = redacted_tree(_run(result))
+    return told
+
+
+def _run(result: RunResult) -> dict[str, Any]:
     return {
         "version": JSON_VERSION,
         "now": iso(result.now),
@@ -328,7 +373,17 @@ def _target(target: TargetResult) -> dict[str, Any]:
         "done": None if target.totals is None else totals_json(target.totals),
         "proof": None if target.proof is None else proof_json(target.proof),
         "archive": target.archive,
-        "milliseconds": dict(target.milliseconds),
+        "steps": [_step(step) for step in target.steps],
+        "milliseconds": target.milliseconds,
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "step": step.name,
+        "began": iso(step.began),
+        "ended": iso(step.ended),
+        "milliseconds": step.milliseconds,
     }
 
 
@@ -337,6 +392,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     return {
         **plan.terms(),
         "digest": plan.digest,
+        "beyond": plan.beyond,
+        "late": plan.late,
         "cutoff_basis": plan.cutoff_basis,
         "population": _count(plan.population),
         "bytes": _count(plan.size_bytes),
@@ -365,6 +422,7 @@ def survey_json(survey: Survey) -> dict[str, Any]:
         "locked": survey.locked,
         "undated": survey.undated,
         "future": survey.future,
+        "unknown": survey.unknown,
         "pending": [_pending(pending) for pending in survey.pending],
         "oldest": _instant(survey.oldest),
         "oldest_expired": _instant(survey.oldest_expired),
@@ -399,6 +457,7 @@ def proof_json(proof: Proof) -> dict[str, Any]:
         "left": proof.left,
         "explained": dict(proof.explained),
         "unexplained": proof.unexplained,
+        "unknown": proof.unknown,
         "pending": [_pending(pending) for pending in proof.pending],
         "overdue": proof.overdue,
         "oldest": _instant(proof.oldest),

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from luxima_retention.core.clock import parse_iso
+from luxima_retention.core.errors import StoreError
 from luxima_retention.core.history import History, OpenRun
+from luxima_retention.core.results import Outcome
+from luxima_retention.core.sealed import Sealed
+from luxima_retention.evidence.events import (
+    Approval,
+    Batch,
+    BatchState,
+    Event,
+    PolicyApplied,
+    RunCompleted,
+    RunReconciled,
+    RunStarted,
+    Unknown,
+)
 
 if TYPE_CHECKING:
     from luxima_retention.evidence.ledger import Entry, Ledger
 
-_RUNS = frozenset({"run.started", "run.completed", "run.reconciled", "approval"})
+_RUNS = frozenset({RunStarted.kind, RunCompleted.kind, RunReconciled.kind, Approval.kind})
 #: outcomes of a run that left nothing unexplained
-PROVED = frozenset({"done", "nothing_to_do", "pending"})
+PROVED = frozenset({Outcome.DONE, Outcome.NOTHING_TO_DO, Outcome.PENDING, Outcome.BACKLOG})
 
 
 def read(ledger: Ledger, policy: str, target: str) -> History:
     """Everything that the ledger says about ``target``, oldest entry first.
 
     Raises:
-        StoreError: the ledger cannot be read.
+        StoreError: the ledger cannot be read, or a newer version has written to it.
     """
-    told = _Told()
+    told = _Told(target)
     for entry in ledger.entries(kinds=_RUNS, policy=policy):
-        if entry.body.get("target") == target:
-            told.add(entry)
-    open_run = None if told.started is None else _open_run(ledger, policy, told.started)
+        told.add(entry, known(entry))
+    open_run = _open_run(ledger, policy, *told.started) if told.started else None
     running = open_run.destroyed + open_run.condemned if open_run else 0
     return History(
         fingerprint=told.fingerprint,
@@ -37,55 +49,81 @@ def read(ledger: Ledger, policy: str, target: str) -> History:
     )
 
 
-class _Told:
-    """What the entries said so far."""
+def applied(ledger: Ledger, policy: str) -> PolicyApplied | None:
+    """What the policy said when a run last wrote it down.
 
-    def __init__(self) -> None:
+    Raises:
+        StoreError: the ledger cannot be read, or a newer version has written to it.
+    """
+    entry = ledger.newest(kinds={PolicyApplied.kind}, policy=policy)
+    event = known(entry) if entry else None
+    return event if isinstance(event, PolicyApplied) else None
+
+
+def known(entry: Entry) -> Event:
+    """What an entry says; what cannot be read is never taken for nothing.
+
+    Raises:
+        StoreError: a newer version has written it.
+        TamperingFound: no version has.
+    """
+    event = entry.event
+    if isinstance(event, Unknown):
+        raise StoreError(
+            f"entry {entry.seq} of the ledger ({entry.kind}) was written by a newer version of this program",
+            "upgrade this installation to the version that wrote it",
+        )
+    return event
+
+
+class _Told:
+    """What the entries said so far about one target."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
         self.fingerprint: str | None = None
         self.proved_at: datetime | None = None
         self.archived = False
         self.backlog = 0
-        self.started: Entry | None = None
+        self.started: tuple[int, RunStarted] | None = None
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry, event: Event) -> None:
         """The next entry. A run begins only after its store's identity passed the guard."""
-        body = entry.body
-        if entry.kind == "run.started":
-            self.started = entry
-            self.fingerprint = body["fingerprint"]
-            self.archived = self.archived or bool(body["archive"])
-        elif entry.kind == "approval":
-            self.backlog = int(body["items"])
-        else:
+        if isinstance(event, RunStarted) and event.target == self._target:
+            self.started = entry.seq, event
+            self.fingerprint = event.fingerprint
+            self.archived = self.archived or bool(event.archive)
+        elif isinstance(event, Approval) and event.target == self._target:
+            self.backlog = event.items
+        elif isinstance(event, RunCompleted | RunReconciled) and event.target == self._target:
             self.started = None
-            self.backlog = max(0, self.backlog - int(body["destroyed"]) - int(body["condemned"]))
-            self.proved_at = entry.at if body["outcome"] in PROVED else self.proved_at
+            self.backlog = max(0, self.backlog - event.destroyed - event.condemned)
+            if isinstance(event, RunCompleted) and event.outcome in PROVED:
+                self.proved_at = entry.at
 
 
-def _open_run(ledger: Ledger, policy: str, started: Entry) -> OpenRun:
-    """The run of this entry, with the sums of its batches."""
-    run_id = started.body["run_id"]
+def _open_run(ledger: Ledger, policy: str, seq: int, started: RunStarted) -> OpenRun:
+    """The run that this entry began, with the sums of its batches."""
     destroyed = condemned = batches = 0
     announced: set[int] = set()
-    parts: dict[int, dict[str, Any]] = {}
-    for entry in ledger.entries(after=started.seq, kinds={"batch"}, policy=policy):
-        body = entry.body
-        if body["run_id"] != run_id:
+    parts: dict[int, Sealed] = {}
+    for entry in ledger.entries(after=seq, kinds={Batch.kind}, policy=policy):
+        batch = known(entry)
+        if not isinstance(batch, Batch) or batch.run_id != started.run_id:
             continue
-        number = int(body["number"])
-        batches = max(batches, number)
-        if body["state"] == "intent":
-            announced.add(number)
+        batches = max(batches, batch.number)
+        if batch.state is BatchState.INTENT:
+            announced.add(batch.number)
         else:
-            announced.discard(number)
-            destroyed += int(body["items"])
-            condemned += int(body.get("pending", 0))
-        if body.get("part"):
-            parts[number] = body["part"]
+            announced.discard(batch.number)
+            destroyed += batch.items
+            condemned += batch.pending
+        if batch.part is not None:
+            parts[batch.number] = batch.part
     return OpenRun(
-        run_id=run_id,
-        cutoff=parse_iso(started.body["cutoff"]),
-        planned=int(started.body["items"]),
+        run_id=started.run_id,
+        cutoff=started.cutoff,
+        planned=started.items,
         destroyed=destroyed,
         condemned=condemned,
         batches=batches,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
 from luxima_retention.core.plan import Hold, digest
+from luxima_retention.evidence.events import HoldPlaced, HoldReleased
 from luxima_retention.io.sqlfiles import named
 
 if TYPE_CHECKING:
@@ -98,15 +99,15 @@ def to_json(hold: Hold) -> dict[str, Any]:
     return {key: iso(value) if isinstance(value, datetime) else value for key, value in asdict(hold).items()}
 
 
-def placed_body(hold: Hold) -> dict[str, Any]:
+def placed(hold: Hold) -> HoldPlaced:
     """What the ledger says about a hold: no words of people, but a digest that pins them."""
-    return {
-        "hold_id": hold.hold_id,
-        "dimensions": sorted(hold.dimensions()),
-        "start": iso(hold.start) if hold.start else None,
-        "end": iso(hold.end) if hold.end else None,
-        "sha256": digest(to_json(hold)),
-    }
+    return HoldPlaced(
+        hold_id=hold.hold_id,
+        dimensions=tuple(sorted(hold.dimensions())),
+        start=hold.start,
+        end=hold.end,
+        sha256=digest(to_json(hold)),
+    )
 
 
 class PostgresRegister:
@@ -133,13 +134,7 @@ class PostgresRegister:
         try:
             with self._transaction(f"hold {hold.hold_id} cannot be placed") as connection:
                 connection.execute(_sql("place"), asdict(hold))
-                ledger.append(
-                    "hold.placed",
-                    placed_body(hold),
-                    policy=hold.policy,
-                    at=_placed_at(hold),
-                    inside=connection,
-                )
+                ledger.append(placed(hold), policy=hold.policy, at=_placed_at(hold), inside=connection)
         except StoreError as error:
             if isinstance(error.__cause__, psycopg.errors.UniqueViolation):
                 raise _taken(hold.hold_id) from None
@@ -152,8 +147,8 @@ class PostgresRegister:
         with self._transaction(f"hold {hold_id} cannot be released") as connection:
             if connection.execute(_sql("release"), values).rowcount != 1:
                 raise _unknown(hold_id)
-            body = {"hold_id": hold_id}
-            ledger.append("hold.released", body, policy=found.policy, at=release.at, inside=connection)
+            released = HoldReleased(hold_id=hold_id)
+            ledger.append(released, policy=found.policy, at=release.at, inside=connection)
 
     def close(self) -> None:
         """See :class:`Register`."""
@@ -194,13 +189,13 @@ class FileRegister:
         if any(item.hold.hold_id == hold.hold_id for item in found):
             raise _taken(hold.hold_id)
         self._write((*found, Registered(hold=hold)))
-        ledger.append("hold.placed", placed_body(hold), policy=hold.policy, at=_placed_at(hold))
+        ledger.append(placed(hold), policy=hold.policy, at=_placed_at(hold))
 
     def release(self, hold_id: str, release: Release, ledger: Ledger) -> None:
         """See :class:`Register`. The ledger first: killed in between, the hold is still in force."""
         found = self.all(active=False)
         hold = _find(tuple(item for item in found if item.released is None), hold_id)
-        ledger.append("hold.released", {"hold_id": hold_id}, policy=hold.policy, at=release.at)
+        ledger.append(HoldReleased(hold_id=hold_id), policy=hold.policy, at=release.at)
         self._write(
             tuple(replace(item, released=release) if item.hold.hold_id == hold_id else item for item in found)
         )
@@ -209,12 +204,18 @@ class FileRegister:
         """See :class:`Register`."""
 
     def _compare(self, found: Mapping[str, Registered]) -> None:
-        for entry in self._ledger.entries(kinds={"hold.placed"}):
-            hold_id = entry.body["hold_id"]
-            item = found.get(hold_id)
-            if item is None or placed_body(item.hold) != entry.body:
+        for entry in self._ledger.entries(kinds={HoldPlaced.kind}):
+            event = entry.event
+            if not isinstance(event, HoldPlaced):
+                raise StoreError(
+                    f"entry {entry.seq} places a hold as a newer version does", "upgrade the suite"
+                )
+            item = found.get(event.hold_id)
+            if item is None or placed(item.hold) != event:
                 said = "lacks" if item is None else "shows another"
-                raise TamperingFound(f"the hold register {self._path} {said} hold {hold_id} of the ledger")
+                raise TamperingFound(
+                    f"the hold register {self._path} {said} hold {event.hold_id} of the ledger"
+                )
 
     def _read(self) -> tuple[Registered, ...]:
         try:

@@ -95,6 +95,9 @@ class ObjectStore(Protocol):
     def delete(self, name: str) -> None:
         """Destroy the object, in all its versions; a lock that forbids it is an error."""
 
+    def try_writing(self, name: str) -> None:
+        """Prove that an object could be written now, without leaving one."""
+
     def hold(self, name: str, *, on: bool) -> bool:
         """Set or lift the store's own legal hold; false where the place has none."""
 
@@ -161,6 +164,10 @@ class DirectoryPlace:
             path = self._path(name)
             path.unlink(missing_ok=True)
             _sync_directory(path.parent)
+
+    def try_writing(self, name: str) -> None:
+        """See :class:`ObjectStore`."""
+        self.upload(name).abort()
 
     def hold(self, name: str, *, on: bool) -> bool:  # noqa: ARG002 - a directory knows no holds
         """See :class:`ObjectStore`."""
@@ -308,6 +315,13 @@ class BucketPlace:
                 return
             for item in self._versions(self.prefix + prefix, markers=False):
                 yield item["Key"].removeprefix(self.prefix), item["VersionId"]
+
+    def try_writing(self, name: str) -> None:
+        """See :class:`ObjectStore`; begins an upload of several parts and gives it up."""
+        where: dict[str, Any] = {"Bucket": self.bucket, "Key": self.prefix + name}
+        with self.errors(name):
+            begun = self.client.create_multipart_upload(**where)
+            self.client.abort_multipart_upload(**where, UploadId=begun["UploadId"])
 
     def hold(self, name: str, *, on: bool) -> bool:
         """See :class:`ObjectStore`."""

@@ -7,6 +7,7 @@ What a role or a database sets for everybody (DateStyle, isolation, encoding) mu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from luxima_retention.core.errors import (
     RetentionError,
     StoreError,
 )
+from luxima_retention.io.sqlfiles import named
 
 if TYPE_CHECKING:
     import psycopg
@@ -59,6 +61,7 @@ def connect(
 
     text = dsn if isinstance(dsn, str) else dsn.get_secret_value()
     values: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, **_OPTIONS, **_parsed(text, setting)}
+    _check_files(values, setting)
     values |= {"application_name": f"luxima-retention/{purpose}", "client_encoding": "UTF8"}
     try:
         connection = psycopg.connect(**values)
@@ -121,6 +124,19 @@ def _parsed(dsn: str, setting: str) -> dict[str, Any]:
         ) from None
 
 
+#: parts of a connection string that name files, and the words that stand for something else there
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
+_NO_FILES = frozenset({"", "system"})
+
+
+def _check_files(values: dict[str, Any], setting: str) -> None:
+    """A certificate or key that is named has to be there: its absence is no fault of the server."""
+    for name in _FILES:
+        path = str(values.get(name, ""))
+        if path not in _NO_FILES and not os.access(path, os.R_OK):
+            raise ConfigurationError(f"{name} of {setting} cannot be read: {path}", "mount it, or correct it")
+
+
 def _where(values: dict[str, Any]) -> str:
     host = values.get("host") or values.get("hostaddr") or "the local socket"
     return f"{host}:{values.get('port') or 5432}/{values.get('dbname') or values.get('user') or ''}"
@@ -181,3 +197,19 @@ def _hints() -> dict[str, str]:
         "55P03": "another session holds a lock on the table; the next run tries again",
         "57014": "raise pace.statement_timeout, or the statement_timeout that the role or the database sets",
     }
+
+
+def database_fingerprint(connection: psycopg.Connection[Any]) -> str:
+    """Which database a connection speaks to: ``postgresql:<system identifier>/<database oid>``.
+
+    The fingerprint of a table of that database is this, a slash, and the table's oid, so that a ledger knows
+    whether a batch and its entry can commit together. A physical clone has the same system identifier.
+
+    Raises:
+        StoreError: the server does not tell.
+    """
+    with errors("the database does not say which one it is"):
+        row = connection.execute(named("queries/ledger.sql")["fingerprint"].encode()).fetchone()
+    if row is None:
+        raise StoreError("the database does not say which one it is")
+    return str(row[0])

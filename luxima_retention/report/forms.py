@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
-from typing import Any
 
-from luxima_retention.core.clock import iso
 from luxima_retention.core.errors import StoreError
+from luxima_retention.evidence.events import ReportSent
 from luxima_retention.io.objects import Access, open_objects
 from luxima_retention.report.bundle import Evidence, stem, write_bundle
 from luxima_retention.report.html import as_html
@@ -114,19 +113,19 @@ def send(report: Report, form: str, lang: str, evidence: Evidence, *, url: str, 
     return Sent(where=f"{place.url.rstrip('/')}/{name}", sha256=digest.hexdigest())
 
 
-def entry_of(report: Report, form: str, lang: str, sent: Sent) -> dict[str, Any]:
-    """The body of ``report.sent``: the report, and the size and root of the ledger that it tells about."""
-    return {
-        "start": iso(report.start),
-        "end": iso(report.end),
-        "form": form,
-        "lang": lang,
-        "url": sent.where,
-        "sha256": sent.sha256,
-        "verdict": str(report.verdict),
-        "size": report.ledger.size,
-        "root": report.ledger.root,
-    }
+def entry_of(report: Report, form: str, lang: str, sent: Sent) -> ReportSent:
+    """What the ledger says of a report that was sent, with the size and root of the ledger behind it."""
+    return ReportSent(
+        start=report.start,
+        end=report.end,
+        form=form,
+        lang=lang,
+        url=sent.where,
+        sha256=sent.sha256,
+        verdict=str(report.verdict),
+        size=report.ledger.size,
+        root=report.ledger.root or None,
+    )
 
 
 def _rendered(report: Report, form: str, lang: str) -> bytes:

@@ -221,7 +221,7 @@ TEXTS = {
     "kind never": {"id": "belum pernah dijalankan", "en": "never ran"},
     "kind resumed": {"id": "selesai setelah terhenti", "en": "completed after it was killed"},
     "kind refused": {"id": "ditolak", "en": "refused"},
-    "kind override": {"id": "batas diberikan lewat opsi", "en": "named by an option"},
+    "kind override": {"id": "batas diberikan lewat opsi atau setelan", "en": "by option or setting"},
     "kind approval": {"id": "persetujuan", "en": "approval"},
     "kind floor": {"id": "batas bawah diubah", "en": "floor changed"},
     "kind retention": {"id": "masa retensi diubah", "en": "retention changed"},

@@ -7,33 +7,49 @@ in both, with what it destroyed in each, so that reports of neighbouring periods
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import singledispatch
 from typing import Any
 
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import ExitCode
-from luxima_retention.core.plan import Level
-from luxima_retention.core.results import OUTCOMES, Outcome
-from luxima_retention.evidence.entries import checked_code
+from luxima_retention.core.results import OUTCOMES, Outcome, checked_code
+from luxima_retention.evidence import events
+from luxima_retention.evidence.events import BatchState, Event
 from luxima_retention.evidence.ledger import Entry
 
-#: entries that tell that a run took place, or did not
-_SLOTS = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
-#: the weekly walk over a bucket, beside the daily runs of the same policy
-_SWEEPS = frozenset({"sweep.completed", "sweep.missed"})
-_ARCHIVES = frozenset({"archive.verified", "archive.restored", "archive.expired"})
-_ENDS = frozenset({"run.completed", "run.reconciled"})
-
-#: what changed how the program works, besides floors
-_CHANGES = frozenset({"migrated", "policy.applied", "key.created", "key.rotated"})
+#: what tells that a run ended, or did not take place
+Slot = events.RunCompleted | events.RunRefused | events.RunChecked | events.RunReconciled | events.SlotMissed
+#: what tells about a run, or a gap, in a row of its own
+Telling = events.RunStarted | events.RunResumed | Slot | events.SweepCompleted | events.SweepMissed
+#: what tells the period in force
+_WITH_DAYS = (
+    events.RunStarted,
+    events.RunCompleted,
+    events.RunRefused,
+    events.RunChecked,
+    events.PolicyApplied,
+)
 
 Row = dict[str, Any]
 
 
 #: what an entry about an end does not say, and the one about the start did
 _OF_START = ("method", "resumed", "digest", "passed", "holds", "unknown_batch")
+#: every row of the population, before its entry says more
+_EMPTY: Row = {
+    **dict.fromkeys(("target", "fingerprint", "run_id", "outcome", "exit_code", "retention_days", "cutoff")),
+    **dict.fromkeys(("method", "digest", "archive", "planned")),
+    **dict.fromkeys(("destroyed", "condemned"), 0),
+    **dict.fromkeys(("earlier", "rotated", "unknown_items")),
+    "batches": 0,
+    "bytes": 0,
+    **dict.fromkeys(("first", "last", "held", "locked", "undated", "failures", "unknown_batch")),
+    **dict.fromkeys(("left", "unexplained", "oldest_left", "gone_by", "missed", "since")),
+    "resumed": False,
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,28 +66,28 @@ class _Open:
     earlier: tuple[int, int] = (0, 0)
     waiting: dict[int, int] = field(default_factory=dict)
 
-    def batch(self, body: Mapping[str, Any], *, within: bool) -> None:
+    def batch(self, batch: events.Batch, *, within: bool) -> None:
         """The next batch."""
-        number, row = _int(body, "number"), self.row
-        row["batches"] = max(row["batches"], number)
-        if body["state"] == "intent":
-            self.waiting[number] = _int(body, "items")
+        row = self.row
+        row["batches"] = max(row["batches"], batch.number)
+        if batch.state is BatchState.INTENT:
+            self.waiting[batch.number] = batch.items
         else:
-            self.waiting.pop(number, None)
-            self._add(body, within=within)
+            self.waiting.pop(batch.number, None)
+            self._add(batch, within=within)
         row["unknown_batch"] = min(self.waiting, default=None)
 
-    def _add(self, body: Mapping[str, Any], *, within: bool) -> None:
-        row, (destroyed, condemned) = self.row, (_int(body, "items"), _int(body, "pending"))
+    def _add(self, batch: events.Batch, *, within: bool) -> None:
+        row = self.row
         if not within:
-            self.earlier = (self.earlier[0] + destroyed, self.earlier[1] + condemned)
+            self.earlier = (self.earlier[0] + batch.items, self.earlier[1] + batch.pending)
             return
-        row["destroyed"] += destroyed
-        row["condemned"] += condemned
-        if (size := _known(body, "bytes")) is not None:
-            row["bytes"] = (row["bytes"] or 0) + size
-        row["first"] = min(filter(None, (row["first"], _instant(body, "first"))), default=None)
-        row["last"] = max(filter(None, (row["last"], _instant(body, "last"))), default=None)
+        row["destroyed"] += batch.items
+        row["condemned"] += batch.pending
+        if batch.bytes is not None:
+            row["bytes"] = (row["bytes"] or 0) + batch.bytes
+        row["first"] = min(filter(None, (row["first"], _instant(batch.first))), default=None)
+        row["last"] = max(filter(None, (row["last"], _instant(batch.last))), default=None)
 
     def ended(self, end: Row) -> Row:
         """The row of its end; what only the batches tell is theirs.
@@ -120,6 +136,7 @@ class Told:
         self._manifests: dict[str, Row] = {}
         self._holds: dict[str, Row] = {}
         self._days: dict[str, int] = {}
+        self._applied: dict[str, str] = {}
         self._going: dict[str | None, Row] = {}
         self.count = 0
         self.begun = False
@@ -129,34 +146,22 @@ class Told:
         self.guards: list[Row] = []
         self._archives: list[Row] = []
         self.skews: dict[tuple[str, str], Row] = {}
-        self._of_kind: dict[str, Callable[[Entry, bool], None]] = {
-            "run.started": self._begin,
-            "run.resumed": self._resume,
-            "batch": self._batch,
-            "rotation": self._rotation,
-            "hold.placed": self._place,
-            "hold.released": self._release,
-            **dict.fromkeys(_SLOTS, self._slot),
-            **dict.fromkeys(_SWEEPS, self._sweep),
-            **dict.fromkeys(_ARCHIVES, self._archive),
-        }
 
     def add(self, entry: Entry) -> None:
         """The next entry.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: its body is not what the program writes.
+            TamperingFound: its body is not what the program writes.
         """
         self.count += 1
         if entry.at >= self._end:
             return
-        within = entry.at >= self._start
-        if entry.kind in self._of_kind:
-            self._of_kind[entry.kind](entry, within)
-        changed = tuple(self._changed_days(entry))
+        within, event = entry.at >= self._start, entry.event
+        self._tell(entry, event, within=within)
+        changed = tuple(self._changed(entry, event))
         if within:
-            self.guards.extend((*_guards(entry), *changed))
-            self._skew(entry)
+            self.guards.extend((*_guards(entry, event), *changed))
+            self._skew(entry, event)
 
     def runs(self) -> Iterator[Row]:
         """The population in the ledger's order; a run that had not ended by then is one of them."""
@@ -183,29 +188,47 @@ class Told:
 
     # --- kinds of entries -----------------------------------------------------------------------------
 
-    def _begin(self, entry: Entry, _within: bool) -> None:
+    def _tell(self, entry: Entry, event: Event, *, within: bool) -> None:
+        if isinstance(event, events.RunStarted):
+            self._begin(entry, event)
+        elif isinstance(event, events.RunResumed):
+            self._resume(entry, event, within=within)
+        elif isinstance(event, events.Batch):
+            if run := self._open.get(event.run_id):
+                run.batch(event, within=within)
+        elif isinstance(event, Slot):
+            self._slot(entry, event, within=within)
+        elif isinstance(event, events.HoldPlaced | events.HoldReleased):
+            self._hold(entry, event)
+        elif isinstance(event, events.OfArchive):
+            self._archive(entry, event, within=within)
+        elif within:
+            self._runs.extend(_alone(entry, event))
+
+    def _hold(self, entry: Entry, event: events.HoldPlaced | events.HoldReleased) -> None:
+        if isinstance(event, events.HoldPlaced):
+            self._holds[event.hold_id] = _placed(entry, event)
+        elif event.hold_id in self._holds:
+            self._holds[event.hold_id] |= {"released": iso(entry.at), "released_seq": entry.seq}
+
+    def _begin(self, entry: Entry, event: events.RunStarted) -> None:
         self.begun = True
-        row = _run(entry) | {"outcome": "not completed", "planned": _int(entry.body, "items")}
-        self._open[str(entry.body["run_id"])] = _Open(row=row)
+        self._open[event.run_id] = _Open(row=_run(entry, event))
 
-    def _batch(self, entry: Entry, within: bool) -> None:
-        run = self._open.get(str(entry.body["run_id"]))
+    def _resume(self, entry: Entry, event: events.RunResumed, *, within: bool) -> None:
+        run = self._open.get(event.run_id)
         if run is not None:
-            run.batch(entry.body, within=within)
-
-    def _sweep(self, entry: Entry, within: bool) -> None:
+            run.row["resumed"] = True
         if within:
-            self._runs.append(_run(entry))
+            self.resumed.append(_run(entry, event))
 
-    def _rotation(self, entry: Entry, within: bool) -> None:
-        if within:
-            self._runs.extend(_rotated(entry))
-
-    def _slot(self, entry: Entry, within: bool) -> None:
-        row = _run(entry)
+    def _slot(self, entry: Entry, event: Slot, *, within: bool) -> None:
+        row = _run(entry, event)
         self._served(entry, row["target"])
         self.begun = True
-        started = self._open.pop(str(entry.body["run_id"]), None) if entry.kind in _ENDS else None
+        started = None
+        if isinstance(event, events.RunCompleted | events.RunReconciled):
+            started = self._open.pop(event.run_id, None)
         if within:
             self._runs.append(started.ended(row) if started is not None else row)
 
@@ -217,244 +240,313 @@ class Told:
         for place in known if target is None else [(policy, target)]:
             self.last_of[place] = max(entry.at, self.last_of.get(place, entry.at))
 
-    def _resume(self, entry: Entry, within: bool) -> None:
-        run = self._open.get(str(entry.body["run_id"]))
-        if run is not None:
-            run.row["resumed"] = True
-        if within:
-            self.resumed.append(_run(entry))
+    def _changed(self, entry: Entry, event: Event) -> Iterator[Row]:
+        """That a policy keeps its records for another time, or on other terms, than before."""
+        policy = entry.policy or ""
+        if isinstance(event, _WITH_DAYS) and event.retention_days is not None:
+            before, days = self._days.get(policy), event.retention_days
+            self._days[policy] = days
+            if before not in {None, days}:
+                yield _change(entry, "retention", f"{before} d", f"{days} d") | {"guard": "retention"}
+        if isinstance(event, events.PolicyApplied):
+            terms = _terms(event)
+            yield _change(entry, event.kind, self._applied.get(policy), terms)
+            self._applied[policy] = terms
 
-    def _changed_days(self, entry: Entry) -> Iterator[Row]:
-        """That a policy keeps its records for another time than when it last ran."""
-        days, policy = _known(entry.body, "retention_days"), entry.policy or ""
-        if days is None:
-            return
-        before = self._days.get(policy)
-        self._days[policy] = days
-        if before not in (None, days):
-            yield _change(entry, "retention", f"{before} d", f"{days} d") | {"guard": "retention"}
-
-    def _release(self, entry: Entry, _within: bool) -> None:
-        hold_id = str(entry.body["hold_id"])
-        if hold_id in self._holds:
-            self._holds[hold_id] |= {"released": iso(entry.at), "released_seq": entry.seq}
-
-    def _place(self, entry: Entry, _within: bool) -> None:
-        body, hold_id = entry.body, str(entry.body["hold_id"])
-        self._holds[hold_id] = {
-            "hold_id": hold_id,
-            "policy": entry.policy,
-            "names": sorted(str(name) for name in body.get("dimensions") or ()),
-            "start": _instant(body, "start"),
-            "end": _instant(body, "end"),
-            "placed": iso(entry.at),
-            "placed_seq": entry.seq,
-            "released": None,
-            "released_seq": None,
-            "sha256": body.get("sha256"),
-        }
-
-    def _archive(self, entry: Entry, within: bool) -> None:
-        body = entry.body
-        run_id = _text(body, "run_id")
-        row: Row = {
-            "seq": entry.seq,
-            "at": iso(entry.at),
-            "kind": entry.kind,
-            "policy": entry.policy,
-            "run_id": run_id,
-            "manifest": _text(body, "manifest") or _text(body, "orphan"),
-            "sha256": _text(body, "manifest_sha256"),
-            "parts": _known(body, "parts"),
-            "items": _known(body, "items"),
-            "bytes": _known(body, "bytes"),
-            "root": _text(body, "root"),
-            "keep_until": _instant(body, "keep_until"),
-            "object_lock": _text(body, "object_lock"),
-        }
-        if entry.kind == "archive.verified" and run_id:
-            self._manifests[run_id] = row
-        if body.get("state") == "intent":
-            self._going[row["manifest"]] = row | {"kind": "archive.announced"}
-            return
-        if entry.kind == "archive.expired":
+    def _archive(self, entry: Entry, event: events.OfArchive, *, within: bool) -> None:
+        row = _archived(entry, event)
+        if isinstance(event, events.ArchiveVerified) and event.run_id:
+            self._manifests[event.run_id] = row
+        if isinstance(event, events.ArchiveExpired):
+            if event.state is events.ArchiveState.INTENT:
+                self._going[row["manifest"]] = row | {"kind": "archive.announced"}
+                return
             self._going.pop(row["manifest"], None)
         if within:
             self._archives.append(row)
 
-    def _skew(self, entry: Entry) -> None:
+    def _skew(self, entry: Entry, event: Event) -> None:
         """The largest difference between the two clocks, and how often it was told."""
-        told = _skew_of(entry)
+        told = _skew_of(entry, event)
         if told is None:
             return
-        key = entry.policy or "", str(entry.body.get("target") or "")
+        key = entry.policy or "", str(getattr(event, "target", None) or "")
         row = self.skews.setdefault(key, {"measured": 0, "largest": 0, "at": iso(entry.at)})
         row["measured"] += 1
         if told > row["largest"]:
             row |= {"largest": told, "at": iso(entry.at)}
 
 
-def _run(entry: Entry) -> Row:
+def _run(entry: Entry, event: Telling) -> Row:
     """One run, or one gap, of the population."""
-    body = entry.body
-    outcome, code = _outcome(entry)
+    said = _said(event)
     return {
-        "seq": entry.seq,
-        "at": iso(entry.at),
-        "kind": entry.kind,
-        "policy": entry.policy,
-        "target": _text(body, "target"),
-        "fingerprint": _text(body, "fingerprint"),
-        "run_id": _text(body, "run_id"),
-        "outcome": outcome,
-        "exit_code": code,
-        "retention_days": _known(body, "retention_days"),
-        "cutoff": _instant(body, "cutoff"),
-        "method": _text(body, "disposition"),
-        "digest": _text(body, "digest"),
-        "archive": _text(body, "archive") if entry.kind == "run.completed" else None,
-        **_sums(entry),
-        **_proved(body.get("proof") or {}),
-        **_judged(body.get("guards") or ()),
-        "holds": [str(hold) for hold in body.get("holds") or ()],
-        "resumed": False,
-        "missed": _known(body, "missed"),
-        "since": _instant(body, "since"),
+        **_about(entry),
+        **_EMPTY,
+        **_proved(None),
+        **_judged(()),
+        "holds": [],
+        **said,
+        "bytes": said.get("bytes") or (None if said.get("destroyed") else 0),
         "hash": entry.hash,
     }
 
 
-def _sums(entry: Entry) -> Row:
-    """What went, and what did not."""
-    body = entry.body
-    counts = ("held", "locked", "undated", "failures", "unknown_batch")
-    went = {name: _int(body, name) for name in ("destroyed", "condemned")}
+def _about(entry: Entry) -> Row:
+    return {"seq": entry.seq, "at": iso(entry.at), "kind": entry.kind, "policy": entry.policy}
+
+
+@singledispatch
+def _said(event: Event) -> Row:
+    """What this kind of entry says besides its kind."""
+    raise TypeError(f"{event.kind} stands for no run")
+
+
+@_said.register(events.SlotMissed | events.SweepMissed)
+def _(event: events.SlotMissed | events.SweepMissed) -> Row:
+    return {"missed": event.missed, "since": _instant(event.since)}
+
+
+@_said.register
+def _(event: events.SweepCompleted) -> Row:
+    return {"exit_code": int(event.exit_code)}
+
+
+@_said.register
+def _(event: events.RunStarted) -> Row:
+    return {**_judged_plan(event), "run_id": event.run_id, "outcome": "not completed"}
+
+
+@_said.register
+def _(event: events.RunRefused) -> Row:
+    refused = {"outcome": str(Outcome.REFUSED), "exit_code": int(ExitCode.REFUSED)}
+    return {**_judged_plan(event), **refused}
+
+
+@_said.register
+def _(event: events.RunResumed) -> Row:
+    names = {"target": event.target, "run_id": event.run_id, "batches": event.batches}
+    return {**names, "cutoff": _instant(event.cutoff), "unknown_batch": event.unknown_batch}
+
+
+@_said.register
+def _(event: events.RunReconciled) -> Row:
+    return {**_ended(event), "outcome": "reconciled", "unknown_batch": event.unknown_batch}
+
+
+def _judged_plan(event: events.RunStarted | events.RunRefused) -> Row:
+    """A plan, and what the guards said of it."""
     return {
-        "planned": _known(body, "items" if entry.kind == "run.refused" else "planned"),
-        **(went if entry.kind != "run.resumed" else dict.fromkeys(went, 0)),
-        "earlier": None,
-        "rotated": None,
-        "unknown_items": None,
-        "batches": _int(body, "batches"),
-        "bytes": _known(body, "bytes") or (None if went["destroyed"] else 0),
-        "first": _instant(body, "first"),
-        "last": _instant(body, "last"),
-        **{name: _known(body, name) for name in counts},
+        "target": event.target,
+        "fingerprint": event.fingerprint or None,
+        "retention_days": event.retention_days,
+        "cutoff": _instant(event.cutoff),
+        "method": event.disposition or None,
+        "digest": event.digest or None,
+        "planned": event.items,
+        "held": event.held,
+        "locked": event.locked,
+        "undated": event.undated,
+        **_judged(event.guards),
+        "holds": list(event.holds),
     }
 
 
-def _proved(proof: Mapping[str, Any]) -> Row:
+@_said.register
+def _(event: events.RunChecked) -> Row:
+    code = checked_code((item.level for item in event.findings), event.unknown)
+    return {
+        "target": event.target,
+        "fingerprint": event.fingerprint,
+        "outcome": str(OUTCOMES.get(code, Outcome.CHECKED)),
+        "exit_code": int(code),
+        "retention_days": event.retention_days,
+        "cutoff": _instant(event.cutoff),
+    }
+
+
+@_said.register
+def _(event: events.RunCompleted) -> Row:
+    return {
+        **_ended(event),
+        "fingerprint": event.fingerprint,
+        "outcome": str(event.outcome),
+        "exit_code": int(event.exit_code),
+        "retention_days": event.retention_days,
+        "archive": event.archive,
+        "bytes": event.bytes,
+        "first": _instant(event.first),
+        "last": _instant(event.last),
+        "held": event.held,
+        "locked": event.locked,
+        "undated": event.undated,
+        "failures": event.failures,
+        **_proved(event.proof),
+    }
+
+
+def _ended(event: events.RunCompleted | events.RunReconciled) -> Row:
+    """What went, by the word of its end."""
+    return {
+        "run_id": event.run_id,
+        "target": event.target,
+        "cutoff": _instant(event.cutoff),
+        "planned": event.planned,
+        "destroyed": event.destroyed,
+        "condemned": event.condemned,
+        "batches": event.batches,
+    }
+
+
+def _proved(proof: events.Proved | None) -> Row:
     """What the second survey found."""
     return {
-        "left": _known(proof, "left"),
-        "unexplained": _known(proof, "unexplained"),
-        "explained": {str(name): _int(proof["explained"], name) for name in proof.get("explained") or ()},
-        "oldest_left": _instant(proof, "oldest"),
-        "gone_by": _instant(proof, "pending_until"),
+        "left": proof.left if proof else None,
+        "unexplained": proof.unexplained if proof else None,
+        "explained": dict(proof.explained) if proof else {},
+        "oldest_left": _instant(proof.oldest) if proof else None,
+        "gone_by": _instant(proof.pending_until) if proof else None,
     }
 
 
-def _judged(guards: Iterable[Mapping[str, Any]]) -> Row:
+def _judged(guards: Iterable[events.Guard]) -> Row:
     """The guards that refused, by name, and what the others observed, against their limits."""
-    found = list(guards)
-    passed = (item for item in found if item["passed"])
+    found = tuple(guards)
     return {
-        "guards": [str(item["guard"]) for item in found if not item["passed"]],
-        "passed": {
-            str(item["guard"]): f"{_text(item, 'observed')} / {_text(item, 'limit')}" for item in passed
-        },
+        "guards": [item.guard for item in found if not item.passed],
+        "passed": {item.guard: f"{item.observed} / {item.limit}" for item in found if item.passed},
     }
 
 
-def _outcome(entry: Entry) -> tuple[str | None, int | None]:
-    """In a word, and the exit code: an entry that names neither says what they were all the same."""
-    if entry.kind == "run.refused":
-        return str(Outcome.REFUSED), int(ExitCode.REFUSED)
-    if entry.kind == "run.checked":
-        code = checked_code(Level(item["level"]) for item in entry.body.get("findings") or ())
-        return str(OUTCOMES.get(code, Outcome.CHECKED)), int(code)
-    return _text(entry.body, "outcome"), _known(entry.body, "exit_code")
+def _alone(entry: Entry, event: Event) -> Iterator[Row]:
+    """A row of an entry that stands for itself: a sweep, a rotation."""
+    if isinstance(event, events.SweepCompleted | events.SweepMissed):
+        yield _run(entry, event)
+    elif isinstance(event, events.Rotation):
+        yield from _rotated(entry, event)
 
 
-def _rotated(entry: Entry) -> Iterator[Row]:
+def _rotated(entry: Entry, event: events.Rotation) -> Iterator[Row]:
     """Logs that were rotated, or rotated files that went by number or age and not by the policy.
 
     The entry about the latter is written before they go.
     """
-    body = entry.body
-    rotated, removed = _int(body, "rotated"), body.get("removed") or ()
-    if not rotated and not removed:
+    removed = event.removed
+    if not event.rotated and not removed:
         return  # goes on with the checksums of the entry before it
-    yield _run(entry) | {
-        "target": _text(body, "set"),
+    yield {
+        **_about(entry),
+        **_EMPTY,
+        **_proved(None),
+        **_judged(()),
+        "holds": [],
+        "target": event.set,
         "outcome": "removed" if removed else "rotated",
         "method": "keep, max_age_days" if removed else None,
-        "rotated": rotated or None,
+        "rotated": event.rotated or None,
         "destroyed": len(removed),
-        "bytes": sum(_int(file, "bytes") for file in removed) if removed else _known(body, "bytes"),
+        "bytes": sum(_size(file.get("bytes")) for file in removed) if removed else event.bytes,
+        "hash": entry.hash,
     }
 
 
-def _guards(entry: Entry) -> Iterator[Row]:
-    """What a guard refused, and what somebody named to let a run go on."""
-    body = entry.body
-    common = {"seq": entry.seq, "at": iso(entry.at), "policy": entry.policy, "target": _text(body, "target")}
-    for item in body.get("guards") or ():
-        if not item["passed"] or item["override"]:
-            values = {name: _text(item, name) for name in ("guard", "observed", "limit", "override")}
-            yield {**common, **values, "kind": "override" if item["passed"] else "refused"}
-    if entry.kind == "approval":
-        of = f" / {body['population']}" if body.get("population") is not None else ""
-        named = {"guard": "share", "observed": f"{_int(body, 'items')}{of}", "limit": None}
-        yield {**common, **named, "override": _text(body, "option"), "kind": "approval"}
-    if entry.kind == "floor.changed":
-        yield _change(entry, "floor", str(body.get("from")), str(body.get("to")))
-    if entry.kind in _CHANGES:
-        before, after = (_text(body, "old"), _text(body, "new") or _text(body, "key") or _set_up(body))
-        yield _change(entry, entry.kind, before, after)
+def _size(value: str | int | None) -> int:
+    return value if isinstance(value, int) else 0
 
 
-def _change(entry: Entry, kind: str, before: str | None, after: str | None) -> Row:
+def _placed(entry: Entry, event: events.HoldPlaced) -> Row:
+    return {
+        "hold_id": event.hold_id,
+        "policy": entry.policy,
+        "names": sorted(event.dimensions),
+        "start": _instant(event.start),
+        "end": _instant(event.end),
+        "placed": iso(entry.at),
+        "placed_seq": entry.seq,
+        "released": None,
+        "released_seq": None,
+        "sha256": event.sha256 or None,
+    }
+
+
+def _archived(entry: Entry, event: events.OfArchive) -> Row:
+    orphan = event.orphan if isinstance(event, events.ArchiveExpired) else None
+    return {
+        **_about(entry),
+        "run_id": event.run_id,
+        "manifest": event.manifest or orphan,
+        "sha256": event.manifest_sha256,
+        "parts": event.parts,
+        "items": event.items,
+        "bytes": event.bytes,
+        "root": event.root,
+        "keep_until": _instant(event.keep_until),
+        "object_lock": event.object_lock,
+    }
+
+
+def _guards(entry: Entry, event: Event) -> Iterator[Row]:
+    """What a guard refused, what somebody named or set to let a run go on, and what was changed."""
+    common = {"seq": entry.seq, "at": iso(entry.at), "policy": entry.policy}
+    for item in _guards_of(event):
+        if not item.passed or item.override:
+            told = {"target": getattr(event, "target", None), "guard": item.guard, "observed": item.observed}
+            kind = "override" if item.passed else "refused"
+            yield {**common, **told, "limit": item.limit, "override": item.override, "kind": kind}
+    if isinstance(event, events.Approval):
+        of = f" / {event.population}" if event.population is not None else ""
+        named = {"guard": "share", "observed": f"{event.items}{of}", "limit": None}
+        yield {**common, "target": event.target, **named, "override": event.option, "kind": "approval"}
+    elif isinstance(event, events.FloorChanged):
+        yield _change(entry, "floor", str(event.before), str(event.after), event.target)
+    elif isinstance(event, events.KeyRotated):
+        yield _change(entry, event.kind, event.old, event.new)
+    elif isinstance(event, events.KeyCreated):
+        yield _change(entry, event.kind, None, event.key)
+    elif isinstance(event, events.Migrated):
+        yield _change(entry, event.kind, None, _set_up(event), event.target)
+
+
+def _guards_of(event: Event) -> tuple[events.Guard, ...]:
+    if isinstance(event, events.RunStarted | events.RunResumed | events.RunRefused):
+        return event.guards
+    return ()
+
+
+def _change(entry: Entry, kind: str, before: str | None, after: str | None, target: str | None = None) -> Row:
     """That something is not what it was."""
-    where = {"policy": entry.policy, "target": _text(entry.body, "target")}
+    where = {"policy": entry.policy, "target": target}
     told = {"guard": "floor" if kind == "floor" else None, "observed": before, "limit": after}
     return {"seq": entry.seq, "at": iso(entry.at), **where, **told, "override": None, "kind": kind}
 
 
-def _set_up(body: Mapping[str, Any]) -> str | None:
+def _terms(event: events.PolicyApplied) -> str:
+    """What a policy says."""
+    told = (f"{event.retention_days} d", event.disposition, event.basis, ", ".join(event.targets))
+    return "; ".join(filter(None, told))
+
+
+def _set_up(event: events.Migrated) -> str | None:
     """What ``migrate`` made of a table."""
-    names = ("strategy", "floor_days", "time_column", "job_role")
-    return "; ".join(f"{name} {body[name]}" for name in names if body.get(name)) or None
+    facts = {
+        "strategy": event.strategy,
+        "floor_days": event.floor_days,
+        "time_column": event.time_column,
+        "job_role": event.job_role,
+    }
+    return "; ".join(f"{name} {value}" for name, value in facts.items() if value) or None
 
 
-def _skew_of(entry: Entry) -> int | None:
+def _skew_of(entry: Entry, event: Event) -> int | None:
     """Seconds between the program's clock and the store's, where an entry tells them."""
-    if entry.kind == "run.checked" and (store := _instant(entry.body, "store_clock")):
-        program = parse_iso(_instant(entry.body, "program_clock") or iso(entry.at))
-        return round(abs((program - parse_iso(store)).total_seconds()))
-    for item in entry.body.get("guards") or ():
-        if item["guard"] == "clock-skew":
-            return int(str(item["observed"]).removesuffix(" s"))
+    if isinstance(event, events.RunChecked) and event.store_clock:
+        difference: timedelta = (event.program_clock or entry.at) - event.store_clock
+        return round(abs(difference.total_seconds()))
+    for item in _guards_of(event):
+        if item.guard == "clock-skew":
+            return int(item.observed.removesuffix(" s"))
     return None
 
 
-def _text(body: Mapping[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    return None if value is None else str(value)
-
-
-def _known(body: Mapping[str, Any], name: str) -> int | None:
-    """A whole number, or nothing; anything else is no entry of this program's."""
-    value = body.get(name)
-    if value is not None and type(value) is not int:
-        raise TypeError(f"{name} is {value!r}, not a whole number")
-    return value
-
-
-def _int(body: Mapping[str, Any], name: str) -> int:
-    return _known(body, name) or 0
-
-
-def _instant(body: Mapping[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    return None if value is None else iso(parse_iso(value))
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else iso(instant)

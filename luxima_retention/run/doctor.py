@@ -1,25 +1,33 @@
-"""What would keep a run from working: everything is reached and asked, nothing is changed."""
+"""What would keep a run from working: the engine's first three steps over every store, and what a run needs.
+
+Everything is reached and asked; nothing is changed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from luxima_retention.core.clock import Clock, iso
+from luxima_retention.core.clock import Clock
 from luxima_retention.core.errors import ExitCode, RetentionError
-from luxima_retention.core.plan import Finding, Hold, Level, Request, conservative_now, cutoff_at
-from luxima_retention.evidence.holds import in_force
+from luxima_retention.core.guards import OF_WHAT_GOES, GuardResult
+from luxima_retention.core.plan import Finding, Level
+from luxima_retention.core.protocol import Expirable, Surveyable
+from luxima_retention.evidence.archive import Archive, open_archive
 from luxima_retention.evidence.ledger.checkpoint import open_anchors, open_signer
+from luxima_retention.run import steps
+from luxima_retention.run.context import Environment, Policy
+from luxima_retention.run.ends import anchored, try_archive
+from luxima_retention.run.runner import Options, opening_of, policy_of
 from luxima_retention.run.state import State, open_state
-from luxima_retention.stores.kind import Opening
+from luxima_retention.stores.kind import Target
 from luxima_retention.stores.registry import kind_of
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import PolicyConfig, Settings
-    from luxima_retention.core.protocol import Surveyable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +50,17 @@ class Check:
 
 
 def examine(settings: Settings, clock: Clock) -> Iterator[Check]:
-    """Check the suite's own memory, the archive, then each policy's stores."""
+    """Check the suite's own memory and what a run needs at its end, then each policy's stores."""
+    archive = open_archive(settings)
     state = open_state(settings)
     try:
         yield from _memory(state)
-        yield from _guarded("checkpoints", lambda: _checkpoints(settings))
-        yield from _guarded("archive", lambda: _archive(settings))
-        holds = _holds(state)
+        yield from _guarded("checkpoints", lambda: _checkpoints(settings, state))
+        yield from _guarded("archive", lambda: _archive(archive))
+        now = clock()
+        environment = Environment(now=now, dry_run=True, state=state, archive=archive, clock=clock)
         for name in settings.policies:
-            visit = _Visit(policy=settings.policy(name), clock=clock, holds=holds)
-            yield from visit.checks()
+            yield from _guarded(name, partial(_policy, settings.policy(name), environment))
     finally:
         if state is not None:
             state.close()
@@ -62,27 +71,26 @@ def _guarded(subject: str, look: Callable[[], Iterator[Check]]) -> Iterator[Chec
     try:
         yield from look()
     except RetentionError as error:
-        yield _bad(subject, error)
-
-
-def _bad(subject: str, error: RetentionError) -> Check:
-    return Check(
-        subject=subject, level=Level.FAILED, message=error.message, hint=error.hint, code=error.exit_code
-    )
+        yield Check(
+            subject=subject, level=Level.FAILED, message=error.message, hint=error.hint, code=error.exit_code
+        )
 
 
 def _good(subject: str, message: str) -> Check:
     return Check(subject=subject, level=Level.INFO, message=message)
 
 
+def _warning(subject: str, message: str, hint: str | None) -> Check:
+    return Check(subject=subject, level=Level.WARNING, message=message, hint=hint)
+
+
+# --- what a run writes to -------------------------------------------------------------------------------
+
+
 def _memory(state: State | None) -> Iterator[Check]:
     if state is None:
-        yield Check(
-            subject="ledger",
-            level=Level.WARNING,
-            message="no ledger is configured: nothing will be destroyed",
-            hint="set database.dsn, or ledger.path on a persistent volume",
-        )
+        hint = "set database.dsn, or ledger.path on a persistent volume"
+        yield _warning("ledger", "no ledger is configured: nothing will be destroyed", hint)
         return
     yield from _guarded("ledger", lambda: _ledger(state))
     yield from _guarded("holds", lambda: _register(state))
@@ -98,87 +106,81 @@ def _register(state: State) -> Iterator[Check]:
     yield _good("holds", f"readable, {len(state.register.all())} in force")
 
 
-def _holds(state: State | None) -> tuple[Hold, ...]:
-    """The holds in force; that they cannot be read is a check of its own."""
-    try:
-        return in_force(state.register) if state else ()
-    except RetentionError:
-        return ()
-
-
-def _checkpoints(settings: Settings) -> Iterator[Check]:
+def _checkpoints(settings: Settings, state: State | None) -> Iterator[Check]:
     signer = open_signer(settings.ledger)
     if signer is None:
         hint = "set ledger.key_file, then `luxima-retention ledger keygen`"
-        yield Check(subject="checkpoints", level=Level.WARNING, message="the ledger is not signed", hint=hint)
-        return
-    yield _good("checkpoints", f"signed with {signer.key}")
-    for anchor in open_anchors(settings):
-        count = sum(1 for _ in anchor.checkpoints())
+        yield _warning("checkpoints", "the ledger is not signed", hint)
+    else:
+        yield _good("checkpoints", f"signed with {signer.key}")
+    for anchor in open_anchors(settings) if state else ():
+        count = anchored(anchor, state.ledger) if state else 0
         yield _good("checkpoints", f"anchor {anchor.url} holds {count}")
 
 
-def _archive(settings: Settings) -> Iterator[Check]:
-    from luxima_retention.evidence.archive import open_archive
-
-    archive = open_archive(settings)
+def _archive(archive: Archive | None) -> Iterator[Check]:
     if archive is None:
         yield _good("archive", "none is configured")
         return
-    count = sum(1 for _ in archive.manifests())
-    yield _good("archive", f"{archive.url} is readable and holds {count} archived runs")
+    try_archive(archive)
+    count = sum(1 for _ in archive.place.stored("manifests/"))
+    yield _good("archive", f"{archive.url} is writable and holds {count} archived runs")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Visit:
+# --- what a run would do --------------------------------------------------------------------------------
+
+
+def _policy(config: PolicyConfig[Any], environment: Environment) -> Iterator[Check]:
     """One policy's turn."""
-
-    policy: PolicyConfig[Any]
-    clock: Clock
-    holds: tuple[Hold, ...]
-
-    def checks(self) -> Iterator[Check]:
-        kind, name = kind_of(self.policy), self.policy.name
-        missing = kind.missing(self.policy)
-        if missing:
-            yield Check(
-                subject=name,
-                level=Level.WARNING,
-                message="not configured: nothing is kept or deleted by this policy",
-                hint=f"set {missing}",
-            )
-            return
-        for target, opener in kind.targets(self.policy, Opening(clock=self.clock)):
-            subject = f"{name} {target}"
-            yield from _guarded(subject, partial(self._target, subject, opener))
-
-    def _target(self, subject: str, opener: Callable[[], Surveyable]) -> Iterator[Check]:
-        now, store = self.clock(), opener()
-        try:
-            yield _good(subject, f"reached, identity {store.identity().fingerprint}")
-            yield _clock(subject, self.policy.settings, now, store.clock())
-            request = self._request(store, now)
-            findings = (*store.preflight(request), *store.survey(request).findings)
-            yield from (_finding(subject, finding) for finding in dict.fromkeys(findings))
-        finally:
-            store.close()
-
-    def _request(self, store: Surveyable, now: datetime) -> Request:
-        policy, days = self.policy.name, self.policy.options.retention_days
-        present, _ = conservative_now(now, store.clock(), None)
-        holds = tuple(hold for hold in self.holds if hold.covers(policy))
-        cutoff = cutoff_at(days, present)
-        return Request(policy=policy, retention_days=days, cutoff=cutoff, now=now, holds=holds)
+    kind, name, options = kind_of(config), config.name, Options(dry_run=True)
+    if missing := kind.missing(config):
+        told = "not configured: nothing is kept or deleted by this policy"
+        yield _warning(name, told, f"set {missing}")
+        return
+    policy = policy_of(config, options)
+    for target in kind.targets(config, opening_of(config, options, environment)):
+        subject = f"{name} {target[0]}"
+        yield from _guarded(subject, partial(_target, subject, policy, environment, target))
 
 
-def _clock(subject: str, settings: Settings, now: datetime, store_now: datetime) -> Check:
-    skew = abs(now - store_now)
-    message = f"its clock says {iso(store_now)}, {skew.total_seconds():.1f} s from this machine's"
-    check = _good(subject, message)
-    if skew <= settings.guards.max_clock_skew:
-        return check
-    hint = "correct the clock that is wrong; a run refuses beyond guards.max_clock_skew"
-    return replace(check, level=Level.REFUSE, hint=hint, code=ExitCode.REFUSED)
+def _target(subject: str, policy: Policy, environment: Environment, target: Target) -> Iterator[Check]:
+    """The engine's first three steps, told one by one."""
+    with closing(target[1]()) as store:
+        surveyed = steps.survey(policy, environment, store)
+        survey = surveyed.survey
+        yield _good(subject, f"asked, identity {survey.identity.fingerprint}, {survey.expired} expired")
+        if survey.unknown:
+            message = f"{survey.unknown} records or objects could not be read or recognised"
+            yield Check(subject=subject, level=Level.FAILED, message=message, code=ExitCode.INCOMPLETE)
+        yield from (_finding(subject, finding) for finding in survey.findings)
+        yield from _verdicts(subject, policy, environment, surveyed, store)
+
+
+def _verdicts(
+    subject: str, policy: Policy, environment: Environment, surveyed: steps.Surveyed, store: Surveyable
+) -> Iterator[Check]:
+    """What the guards say of a store that records are deleted from."""
+    if not isinstance(store, Expirable):
+        return
+    guarded = steps.guard(policy, environment, steps.decide(policy, environment, surveyed))
+    findings = {finding.code for finding in surveyed.survey.findings}
+    for verdict in guarded.verdicts:
+        if verdict.guard not in findings and verdict.guard != "ledger":
+            yield _verdict(subject, verdict)
+
+
+def _verdict(subject: str, verdict: GuardResult) -> Check:
+    """A guard of what goes can be answered by naming a value; any other refusal keeps every run away."""
+    if verdict.passed:
+        return _good(subject, f"{verdict.guard}: {verdict.message}")
+    named = verdict.guard in OF_WHAT_GOES
+    return Check(
+        subject=subject,
+        level=Level.WARNING if named else Level.REFUSE,
+        message=f"a run would refuse: {verdict.guard}: {verdict.message}",
+        hint=verdict.hint,
+        code=ExitCode.DONE if named else ExitCode.REFUSED,
+    )
 
 
 def _finding(subject: str, finding: Finding) -> Check:

@@ -30,10 +30,12 @@ class Approved:
     Args:
         digest: SHA-256, hex, of the terms; the ledger's entry ``approval`` names it.
         terms: what :meth:`luxima_retention.core.plan.Plan.terms` said.
+        refused: sentences of the guards that would have refused it when it was saved.
     """
 
     digest: str
     terms: Mapping[str, Any]
+    refused: tuple[str, ...] = ()
 
     @property
     def policy(self) -> str:
@@ -66,7 +68,21 @@ class PlanFile:
     plans: Mapping[str, Approved]
 
 
-def save(path: Path, plans: Sequence[Plan], now: datetime) -> PlanFile:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """A plan to be saved.
+
+    Args:
+        plan: that a run would carry out.
+        refused: sentences of the guards that would refuse it now; whoever agrees to it sees them, and a run
+            still needs the values that they ask for.
+    """
+
+    plan: Plan
+    refused: tuple[str, ...] = ()
+
+
+def save(path: Path, proposed: Sequence[Proposed], now: datetime) -> PlanFile:
     """Write plans to a new file, to be applied within :data:`VALID_FOR`.
 
     Raises:
@@ -77,7 +93,10 @@ def save(path: Path, plans: Sequence[Plan], now: datetime) -> PlanFile:
         "v": 1,
         "created_at": iso(now),
         "expires_at": iso(now + VALID_FOR),
-        "plans": [{"digest": plan.digest, "terms": plan.terms()} for plan in plans],
+        "plans": [
+            {"digest": item.plan.digest, "terms": item.plan.terms(), "refused": list(item.refused)}
+            for item in proposed
+        ],
     }
     text = json.dumps({**members, "sha256": digest(members)}, indent=2, sort_keys=True)
     try:
@@ -117,7 +136,10 @@ def load(path: Path, now: datetime) -> PlanFile:
 
 
 def _parsed(members: Mapping[str, Any]) -> PlanFile:
-    plans = [Approved(digest=item["digest"], terms=item["terms"]) for item in members["plans"]]
+    plans = [
+        Approved(digest=item["digest"], terms=item["terms"], refused=tuple(item["refused"]))
+        for item in members["plans"]
+    ]
     for plan in plans:
         if digest(plan.terms) != plan.digest:
             raise ValueError(f"the digest of {plan.policy} does not belong to its terms")

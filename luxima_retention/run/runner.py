@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from luxima_retention.config.policies import PolicySettings, policy_name
+from luxima_retention.config.policies import DEFAULTS, PolicySettings, policy_name
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.core.clock import Clock, system_clock
+from luxima_retention.core.deadline import Deadline
+from luxima_retention.core.durations import parse_duration, spelled
 from luxima_retention.core.errors import ConfigurationError, ExitCode, RetentionError
-from luxima_retention.core.guards import Limits
+from luxima_retention.core.guards import DEFAULT_SHARE, DEFAULT_SKEW, Limits, refusals
+from luxima_retention.core.observer import Observer, Silent
 from luxima_retention.core.results import About, Outcome, PolicyResult, RunResult, preceded
 from luxima_retention.evidence.archive import open_archive
+from luxima_retention.evidence.events import SweepCompleted, rotation
 from luxima_retention.evidence.holds import readable_holds
 from luxima_retention.run import planfile
-from luxima_retention.run.engine import Environment, Policy, failed, run_policy
+from luxima_retention.run.context import Environment, Policy
+from luxima_retention.run.ends import Ends
+from luxima_retention.run.engine import failed, run_policy
 from luxima_retention.run.state import State, mirror_holds, open_state
 from luxima_retention.stores.kind import Opening, Surroundings
 from luxima_retention.stores.registry import kind_of
@@ -61,13 +68,12 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """How a run speaks with whoever started it; see :class:`~luxima_retention.run.engine.Environment`."""
+    """How a run speaks with whoever started it; see :class:`~luxima_retention.run.context.Environment`."""
 
     confirm: Callable[[tuple[Plan, ...]], bool] = lambda _plans: True
     stopping: Callable[[], bool] = lambda: False
     wait: Callable[[float], None] = time.sleep
-    say: Callable[..., None] = lambda *_args, **_values: None
-    progress: Callable[[str, int, int], None] = lambda *_: None
+    observer: Observer = field(default_factory=Silent)
     clock: Clock = system_clock
     #: told of the result of a real run; gives a sentence for each receiver that could not be reached
     tell: Callable[[RunResult], Iterable[str]] = lambda _result: ()
@@ -83,6 +89,8 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
     now = hooks.clock()
     _check(options, now)
     approved = planfile.load(options.plan, now).plans if options.plan else None
+    archive = open_archive(settings)
+    ends = None if options.dry_run else Ends(settings, archive)
     state = open_state(settings)
     try:
         environment = Environment(
@@ -90,22 +98,22 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
             dry_run=options.dry_run,
             as_of=options.as_of,
             state=state,
-            archive=open_archive(settings),
+            archive=archive,
+            ready=partial(ends.try_out, state) if ends and state else lambda _archives: None,
             approved=approved,
             deadline=time.monotonic() + options.max_runtime.total_seconds() if options.max_runtime else None,
             confirm=hooks.confirm,
             stopping=hooks.stopping,
             wait=hooks.wait,
-            say=hooks.say,
-            progress=hooks.progress,
+            observer=hooks.observer,
             clock=hooks.clock,
         )
         result = _run_all(settings, options, environment, approved)
         if options.save_plan:
             planfile.save(options.save_plan, _plans(result), now)
-        if options.dry_run:
+        if ends is None:
             return result
-        sealed = result if state is None else _sealed(result, settings, state, now)
+        sealed = result if state is None else _sealed(result, settings, state, ends, now)
         return replace(sealed, warnings=(*sealed.warnings, *hooks.tell(sealed)))
     finally:
         if state is not None:
@@ -189,7 +197,7 @@ def _run_one(config: PolicyConfig[Any], options: Options, environment: Environme
     except RetentionError as error:
         result = failed(policy, error)
     except Exception as error:  # noqa: BLE001 - a fault of ours: reported with exit code 1, others go on
-        environment.say("fault", policy=config.name, exc_info=error)
+        environment.observer.told("fault", policy=config.name, exc_info=error)
         result = PolicyResult(
             policy=config.name,
             retention_days=policy.retention_days,
@@ -205,7 +213,7 @@ def _applied(
     config: PolicyConfig[Any], policy: Policy, options: Options, environment: Environment
 ) -> PolicyResult:
     """The policy, with what precedes its five steps."""
-    kind, opening = kind_of(config), opening_of(config, options, environment.clock)
+    kind, opening = kind_of(config), opening_of(config, options, environment)
     operation = None
     if kind.before is not None:
         operation = kind.before(config, opening, surroundings_of(config.name, environment))
@@ -218,9 +226,9 @@ def surroundings_of(policy: str, environment: Environment) -> Surroundings:
     """What an operation before the five steps works with."""
     state = environment.state
 
-    def record(kind: str, body: Mapping[str, Any]) -> None:
+    def record(body: Mapping[str, Any]) -> None:
         if state is not None:
-            state.ledger.append(kind, body, policy=policy, at=environment.clock())
+            state.ledger.append(rotation(body), policy=policy, at=environment.clock())
 
     return Surroundings(
         now=environment.now,
@@ -240,8 +248,8 @@ def _record_sweep(
         return
     if "sweep" in kind_of(config).run_options and result.exit_code in {ExitCode.DONE, ExitCode.REFUSED}:
         part = "{}/{}".format(*options.shard) if options.shard else None
-        body = {"part": part, "exit_code": int(result.exit_code)}
-        state.ledger.append("sweep.completed", body, policy=config.name, at=environment.clock())
+        swept = SweepCompleted(part=part, exit_code=result.exit_code)
+        state.ledger.append(swept, policy=config.name, at=environment.clock())
 
 
 def archives(config: PolicyConfig[Any]) -> bool:
@@ -252,7 +260,7 @@ def archives(config: PolicyConfig[Any]) -> bool:
     return wanted and bool(config.settings.archive.url)
 
 
-def opening_of(config: PolicyConfig[Any], options: Options, clock: Clock) -> Opening:
+def opening_of(config: PolicyConfig[Any], options: Options, environment: Environment) -> Opening:
     """How this policy's stores are opened."""
     return Opening(
         read_only=options.dry_run,
@@ -260,7 +268,8 @@ def opening_of(config: PolicyConfig[Any], options: Options, clock: Clock) -> Ope
         sweep=options.sweep,
         shard=options.shard,
         rotate_now=options.rotate_now,
-        clock=clock,
+        clock=environment.clock,
+        deadline=Deadline(ends=environment.deadline, stopping=environment.stopping, sleep=environment.wait),
     )
 
 
@@ -309,12 +318,14 @@ def policy_of(config: PolicyConfig[Any], options: Options) -> Policy:
         fingerprints=chosen.identity,
         dimensions=kind.dimensions(config),
         named=_named(options),
+        widened=_widened(config),
     )
     return Policy(
         name=config.name,
         retention_days=chosen.retention_days,
+        disposition=kind.disposition(archives(config)),
+        basis=chosen.basis,
         archive=chosen.archive,
-        may_archive=kind.archives,
         # A shard is a part of a slot, and tells nothing of the others.
         schedule="" if options.shard else chosen.schedule,
         zone=ZoneInfo(config.settings.schedule.time_zone),
@@ -336,28 +347,42 @@ def _named(options: Options) -> dict[str, str]:
     return {guard: f"{flag} {value}" for guard, flag, value in given if value is not None}
 
 
+def _widened(config: PolicyConfig[Any]) -> dict[str, str]:
+    """Guard → the setting that switches it off or lets it pass more than by default."""
+    chosen, guards, usual = config.options, config.settings.guards, DEFAULTS.get(config.name, {})
+    silence = parse_duration(usual.get("max_silence"))
+    silent = silence is not None and (chosen.max_silence is None or chosen.max_silence > silence)
+    remaining = usual.get("min_remaining", PolicySettings.model_fields["min_remaining"].default)
+    share, skew, key = guards.max_fraction, guards.max_clock_skew, config.setting
+    found = (
+        ("share", share > DEFAULT_SHARE, f"guards.max_fraction = {share}"),
+        ("share", chosen.max_fraction is not None, f"{key}.max_fraction = {chosen.max_fraction}"),
+        ("stale-source", silent, f"{key}.max_silence = {spelled(chosen.max_silence)}"),
+        ("min-remaining", chosen.min_remaining < remaining, f"{key}.min_remaining = {chosen.min_remaining}"),
+        ("clock-skew", skew > DEFAULT_SKEW, f"guards.max_clock_skew = {spelled(skew)}"),
+    )
+    return {guard: setting for guard, wide, setting in found if wide}
+
+
 def _first(named: Any, configured: Any) -> Any:
     return configured if named is None else named
 
 
-def _plans(result: RunResult) -> Sequence[Plan]:
-    """The plans of a dry run that a real run would carry out."""
+def _plans(result: RunResult) -> Sequence[planfile.Proposed]:
+    """The plans of a dry run, each with what would refuse it now: a backlog's is agreed to with that."""
     targets = [target for policy in result.policies for target in policy.targets]
     return [
-        target.plan
+        planfile.Proposed(plan=target.plan, refused=tuple(item.message for item in refusals(target.verdicts)))
         for target in targets
-        if target.plan is not None and target.outcome is Outcome.WOULD_DELETE
+        if target.plan is not None and target.plan.items
     ]
 
 
-def _sealed(result: RunResult, settings: Settings, state: State, now: datetime) -> RunResult:
+def _sealed(result: RunResult, settings: Settings, state: State, ends: Ends, now: datetime) -> RunResult:
     """Sign the ledger's head after the run; what goes wrong there is told, and counts."""
-    from luxima_retention.evidence.ledger.checkpoint import open_anchors, open_signer, seal
-
     try:
         mirror_holds(settings, state)
-        signer = open_signer(settings.ledger)
-        made = seal(state.ledger, [signer], open_anchors(settings), now) if signer else None
+        made = ends.seal(state.ledger, now)
     except RetentionError as error:
         return replace(result, warnings=(error.message,), own_code=error.exit_code)
     if made is None:

@@ -7,20 +7,18 @@ one leads, by a lease in PostgreSQL that dies with its connection; the others wa
 
 from __future__ import annotations
 
-import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
+from apscheduler.events import EVENT_JOB_MISSED, JobEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -28,8 +26,9 @@ from apscheduler.triggers.base import BaseTrigger
 from luxima_retention.config.cronline import passed, times
 from luxima_retention.core.clock import Clock, iso, system_clock
 from luxima_retention.core.durations import spelled
-from luxima_retention.core.errors import ConfigurationError, LeaseHeld, LeaseLost, RetentionError
-from luxima_retention.evidence import entries
+from luxima_retention.core.errors import ConfigurationError, ExitCode, LeaseHeld, LeaseLost, RetentionError
+from luxima_retention.evidence.events import SlotMissed, SweepMissed, missed
+from luxima_retention.run.healthz import answering
 from luxima_retention.run.state import State, open_state
 from luxima_retention.stores.registry import kind_of
 
@@ -41,10 +40,14 @@ if TYPE_CHECKING:
 _TICK = 3.0
 #: seconds without such a look after which the daemon is not healthy
 _STALE = 60.0
+#: seconds until a report that failed is tried again: twice as many each time, up to the longest
+_RETRY, _LONGEST_RETRY = 600.0, 6 * 3600.0
 #: runs that are looked at for the longest time between two: more than a year of days
 _SAMPLED = 400
 #: entries that tell that a slot was served, or that it is known to have been missed
 _SERVED = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
+#: the same of a policy's further runs
+_SWEPT = frozenset({"sweep.completed", "sweep.missed"})
 #: the same of archives that went, and of the monthly report
 _ENDED = frozenset({"archive.expired"})
 _SENT = frozenset({"report.sent"})
@@ -62,7 +65,7 @@ class Slot:
         arguments: of the command that is started.
         grace: how late a run may still start; ``None``: until the next one is due.
         served: kinds of entries that tell that this slot was served.
-        missed: kind of the entry that tells that it was missed.
+        missed: tells that it was missed.
     """
 
     name: str
@@ -72,7 +75,7 @@ class Slot:
     arguments: tuple[str, ...]
     grace: timedelta | None
     served: frozenset[str] = _SERVED
-    missed: str = "slot.missed"
+    missed: type[SlotMissed | SweepMissed] = SlotMissed
 
     def after(self, instant: datetime) -> Iterator[datetime]:
         """The times after ``instant``, without end."""
@@ -95,7 +98,11 @@ class Due:
 
 
 def slots(settings: Settings) -> tuple[Slot, ...]:
-    """The slots of these settings; what has no times has none, nor has what is not configured."""
+    """The slots of these settings; what has no times has none, nor has what is not configured.
+
+    Raises:
+        ConfigurationError: two of them have one name.
+    """
     found = [slot for name in settings.policies for slot in _of_policy(settings, name)]
     schedule = settings.schedule
     # These two may start at any hour: what comes late does no harm, and makes up for all that was missed.
@@ -105,6 +112,9 @@ def slots(settings: Settings) -> tuple[Slot, ...]:
     if settings.report.url and schedule.report:
         words = ("report", "--month", "last", "--format", "bundle")
         found.append(replace(_slot(settings, "report", schedule.report, words), served=_SENT, grace=None))
+    names = [slot.name for slot in found]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(f"there is a job named {doubled[0]} besides the policy", "rename the policy")
     return tuple(found)
 
 
@@ -114,15 +124,14 @@ def _of_policy(settings: Settings, name: str) -> Iterator[Slot]:
     kind = kind_of(policy)
     if kind.missing(policy) is not None:
         return
-    budget = ("--max-runtime", spelled(settings.schedule.max_runtime))
+    budget = ("--max-runtime", spelled(settings.schedule.max_runtime), "--if-locked", "skip")
     if policy.options.schedule:
         yield replace(_slot(settings, name, policy.options.schedule, ("run", name, *budget)), policy=name)
     for extra in kind.extra_runs(policy):
         if extra.schedule:
             words = ("run", name, *extra.flags, *budget)
             slot = _slot(settings, f"{name}-{extra.suffix}", extra.schedule, words)
-            served = frozenset({extra.served, extra.missed})
-            yield replace(slot, policy=name, served=served, missed=extra.missed)
+            yield replace(slot, policy=name, served=_SWEPT, missed=SweepMissed)
 
 
 def _slot(settings: Settings, name: str, expression: str, arguments: tuple[str, ...]) -> Slot:
@@ -143,8 +152,8 @@ class Trigger(BaseTrigger):  # type: ignore[misc]
         self._slot = slot
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
-        """See :class:`apscheduler.triggers.base.BaseTrigger`; a time that is ``now`` counts."""
-        return next(self._slot.after(previous or now - timedelta(microseconds=1)))
+        """See :class:`apscheduler.triggers.base.BaseTrigger`; a time that is ``now`` counts. In UTC."""
+        return next(self._slot.after(previous or now - timedelta(microseconds=1))).astimezone(UTC)
 
 
 def next_run(policy: PolicyConfig[Any], now: datetime) -> datetime | None:
@@ -174,7 +183,7 @@ def _day(instant: datetime) -> datetime:
 def upcoming(chosen: Sequence[Slot], now: datetime, count: int) -> list[tuple[datetime, Slot]]:
     """The next ``count`` runs of all slots, in order."""
     found = [(fire, slot) for slot in chosen for fire, _ in zip(slot.after(now), range(count), strict=False)]
-    return sorted(found, key=lambda item: (item[0], item[1].name))[:count]
+    return sorted(found, key=lambda item: (item[0].astimezone(UTC), item[1].name))[:count]
 
 
 def due(slot: Slot, last: datetime | None, now: datetime) -> Due:
@@ -226,8 +235,10 @@ class Daemon:
         if not self._slots:
             raise ConfigurationError("nothing is scheduled", "configure a policy, and give it a schedule")
         self._lock = threading.Lock()
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, tuple[subprocess.Popen[bytes], threading.Thread]] = {}
         self._ended: dict[str, dict[str, Any]] = {}
+        #: slot → how often it failed in a row, and when (by the monotonic clock) it is tried again
+        self._failed: dict[str, tuple[int, float]] = {}
         self._role = "starting"
         self._reason: str | None = None
         self._beat = time.monotonic()
@@ -238,21 +249,22 @@ class Daemon:
         Raises:
             ConfigurationError: no ledger is configured, or the health address cannot be used.
         """
-        try:
-            with _answering(self._settings, self.health) as address:
-                self._hooks.say("schedule.started", health=address, slots=list(self._slots))
+        schedule = self._settings.schedule
+        with answering(schedule.health_host, schedule.health_port, self.health) as address:
+            self._hooks.say("schedule.started", health=address, slots=list(self._slots))
+            try:
                 while not self._hooks.stopping():
                     self._term()
-        finally:
-            self._stop()
+            finally:
+                self._stop()
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether the daemon is alive, and what it would tell about itself."""
         healthy = time.monotonic() - self._beat < _STALE
         coming = upcoming(tuple(self._slots.values()), self._hooks.clock(), 1)
         next_run = {"slot": coming[0][1].name, "at": iso(coming[0][0])} if coming else None
-        with self._lock:
-            told = {"running": sorted(self._children), "ended": dict(self._ended)}
+        # Without the lock: whoever starts a process may have to wait for the machine.
+        told = {"running": sorted(list(self._children)), "ended": dict(self._ended)}  # noqa: C414 - a copy
         return healthy, {
             "role": self._role,
             "reason": self._reason,
@@ -299,8 +311,8 @@ class Daemon:
             while not self._hooks.stopping():
                 lease.check()
                 self._beat = time.monotonic()
-                # It sleeps by a clock that stands still while the machine does: look at the calendar again.
-                scheduler.wakeup()
+                self._watch_clock(scheduler)
+                self._try_again(state, scheduler)
                 self._hooks.wait(_TICK)
         except LeaseLost as error:
             self._become("standby", error)
@@ -308,12 +320,37 @@ class Daemon:
             # Runs that are under way have leases of their own; nobody waits for them here.
             scheduler.shutdown(wait=False)
 
+    def _watch_clock(self, scheduler: BackgroundScheduler) -> None:
+        """Look at the calendar again: clocks are set back, and machines sleep."""
+        for slot in self._slots.values():
+            # Read before the clock, so that a run that starts meanwhile does not look like one.
+            planned = scheduler.get_job(slot.name).next_run_time
+            coming = next(slot.after(self._hooks.clock())).astimezone(UTC)
+            if planned > coming:
+                # It had gone on to the times of a future that is none any more, and would wait for them.
+                self._hooks.say("schedule.clock_set_back", slot=slot.name, planned=iso(planned))
+                scheduler.modify_job(slot.name, next_run_time=coming)
+        # It sleeps by a clock that stands still while the machine does.
+        scheduler.wakeup()
+
+    def _try_again(self, state: State, scheduler: BackgroundScheduler) -> None:
+        """Start what failed and may come late at any hour, if it is still due."""
+        now = time.monotonic()
+        with self._lock:
+            ready = [name for name, (_, at) in self._failed.items() if at <= now]
+            for name in ready:
+                self._failed[name] = (self._failed[name][0], float("inf"))
+        for name in ready:
+            if self._due(state, self._slots[name]).run:
+                self._hooks.say("slot.tried_again", slot=name)
+                scheduler.add_job(self._run, args=[name], id=f"late-{name}", replace_existing=True)
+
     def _scheduler(self) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(2 * len(self._slots))},
             # What is not bound to its time may begin at any.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-            timezone=ZoneInfo(self._settings.schedule.time_zone),
+            timezone=UTC,
         )
         for slot in self._slots.values():
             scheduler.add_job(
@@ -323,39 +360,39 @@ class Daemon:
                 id=slot.name,
                 misfire_grace_time=None if slot.grace is None else int(slot.grace.total_seconds()) or 1,
             )
-        scheduler.add_listener(self._not_started, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+        scheduler.add_listener(self._not_started, EVENT_JOB_MISSED)
         return scheduler
 
     def _recall(self, state: State, slot: Slot) -> bool:
         """Write the times that were missed into the ledger; whether one of them can still be served."""
-        now = self._hooks.clock()
-        newest = state.ledger.newest(kinds=slot.served, policy=slot.policy)
-        found = due(slot, newest.at if newest else None, now)
+        now, found = self._hooks.clock(), self._due(state, slot)
         # A run that starts now writes those of its policy itself; of other slots only this daemon knows.
-        body = entries.missed(found.missed, found.since, slot.name)
-        if body and (slot.served is not _SERVED or not found.run):
-            state.ledger.append(slot.missed, body, policy=slot.policy, at=now)
+        event = missed(slot.missed, found.missed, found.since, slot.name)
+        if event and (slot.served is not _SERVED or not found.run):
+            state.ledger.append(event, policy=slot.policy, at=now)
             self._hooks.say("slot.missed", slot=slot.name, missed=len(found.missed))
         if found.run:
             self._hooks.say("slot.late", slot=slot.name, missed=len(found.missed))
         return found.run
 
+    def _due(self, state: State, slot: Slot) -> Due:
+        """What the ledger says now."""
+        newest = state.ledger.newest(kinds=slot.served, policy=slot.policy)
+        return due(slot, newest.at if newest else None, self._hooks.clock())
+
     def _not_started(self, event: JobEvent) -> None:
-        """APScheduler let a time go by: the machine slept, or the run before is still at work."""
+        """APScheduler let a time go by: the machine slept."""
         name = event.job_id.removeprefix("late-")
-        self._hooks.say("slot.skipped", slot=name, busy=event.code == EVENT_JOB_MAX_INSTANCES)
-        slot = self._slots[name]
-        if event.code == EVENT_JOB_MISSED:
-            try:
-                with closing(_state(self._settings)) as state:
-                    self._recall(state, slot)
-            except RetentionError as error:
-                # The next run counts the gap and writes it.
-                self._hooks.say("slot.unrecorded", slot=name, reason=error.message)
+        self._hooks.say("slot.skipped", slot=name, busy=False)
+        try:
+            with closing(_state(self._settings)) as state:
+                self._recall(state, self._slots[name])
+        except RetentionError as error:
+            # The next run counts the gap and writes it.
+            self._hooks.say("slot.unrecorded", slot=name, reason=error.message)
 
     def _run(self, name: str) -> None:
-        """One run, to its end; none while the same slot's run before is still at work."""
-        began = time.monotonic()
+        """Start a run; none while the same slot's run before is still at work."""
         with self._lock:
             if self._hooks.stopping():
                 return
@@ -370,22 +407,52 @@ class Daemon:
                 # The machine has no room for another process; the next run counts the gap and writes it.
                 self._hooks.say("slot.skipped", slot=name, busy=False, reason=error.strerror)
                 return
-            self._children[name] = child
+            # Nobody has to wait for this thread: a process that hangs in the kernel cannot even be killed.
+            watcher = threading.Thread(target=self._watch, args=(name, child), daemon=True)
+            self._children[name] = (child, watcher)
+            watcher.start()
+
+    def _watch(self, name: str, child: subprocess.Popen[bytes]) -> None:
+        """Wait for the end of a run, and remember it."""
+        began = time.monotonic()
         self._hooks.say("run.begun", slot=name, pid=child.pid)
         code = child.wait()
         seconds = round(time.monotonic() - began, 1)
         with self._lock:
             del self._children[name]
             self._ended[name] = {"exit_code": code, "at": iso(self._hooks.clock()), "seconds": seconds}
+            failures = self._failed.pop(name, (0, 0.0))[0] + 1
+            # A report that fails verification is for people: a second one says the same.
+            if self._slots[name].grace is None and code not in {ExitCode.DONE, ExitCode.VERIFICATION_FAILED}:
+                self._failed[name] = (failures, time.monotonic() + retry_after(failures))
         self._hooks.say("run.ended", slot=name, exit_code=code, seconds=seconds)
 
     def _stop(self) -> None:
+        """Ask the runs to end, and kill what has not within ``schedule.shutdown``."""
+        self._become("stopping")
         with self._lock:
-            children = tuple(self._children.values())
-            for child in children:
-                child.terminate()
-        for child in children:
-            child.wait()
+            children = dict(self._children)
+        for child, _ in children.values():
+            child.terminate()
+        deadline = time.monotonic() + self._settings.schedule.shutdown.total_seconds()
+        self._join(children, deadline)
+        for name, (child, watcher) in children.items():
+            if watcher.is_alive():
+                self._hooks.say("run.killed", slot=name, pid=child.pid)
+                child.kill()
+        self._join(children, time.monotonic() + _TICK)
+
+    def _join(self, children: Mapping[str, tuple[object, threading.Thread]], deadline: float) -> None:
+        """Wait for the runs, alive for whoever asks."""
+        for _, watcher in children.values():
+            while watcher.is_alive() and (left := deadline - time.monotonic()) > 0:
+                watcher.join(min(left, _TICK))
+                self._beat = time.monotonic()
+
+
+def retry_after(failures: int) -> float:
+    """Seconds until the next attempt after so many that failed in a row."""
+    return float(min(_RETRY * 2 ** (min(failures, 20) - 1), _LONGEST_RETRY))
 
 
 def _state(settings: Settings) -> State:
@@ -396,41 +463,3 @@ def _state(settings: Settings) -> State:
             "set database.dsn, or ledger.path to a file on a persistent volume",
         )
     return state
-
-
-@contextmanager
-def _answering(settings: Settings, health: Callable[[], tuple[bool, dict[str, Any]]]) -> Iterator[str]:
-    """Answer ``/healthz`` inside the block; gives the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        #: seconds for a request to be told
-        timeout = 10
-
-        def do_GET(self) -> None:
-            healthy, told = health()
-            data = json.dumps(told).encode()
-            self.send_response(404 if self.path != "/healthz" else 200 if healthy else 503)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_arguments: object) -> None:
-            """Probes come every few seconds; nobody reads them."""
-
-    place = (settings.schedule.health_host, settings.schedule.health_port)
-    try:
-        server = ThreadingHTTPServer(place, Handler)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the health address {place[0]}:{place[1]} cannot be used: {error.strerror}",
-            "name another in schedule.health_host and schedule.health_port",
-        ) from error
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://{place[0]}:{server.server_port}/healthz"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from luxima_retention.config.policies import Options
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.core.clock import Clock, system_clock
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.plan import Hold, Operation
 from luxima_retention.core.protocol import Surveyable
 
@@ -35,6 +36,7 @@ class Opening:
         shard: ``(I, N)``: this process does the part ``I`` of ``N``.
         rotate_now: rotate whatever the schedule says.
         clock: the program's.
+        deadline: of the run.
     """
 
     read_only: bool = True
@@ -43,6 +45,7 @@ class Opening:
     shard: tuple[int, int] | None = None
     rotate_now: bool = False
     clock: Clock = system_clock
+    deadline: Deadline = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +56,14 @@ class Surroundings:
         now: the program's clock, read once.
         clock: for instants after ``now``.
         holds: the holds in force that cover the policy; raises where they cannot be read.
-        record: writes an entry of this kind and body into the ledger, if there is one.
+        record: writes what was rotated into the ledger, if there is one.
         stopping: true once the run should end.
     """
 
     now: datetime
     clock: Clock
     holds: Callable[[], tuple[Hold, ...] | None]
-    record: Callable[[str, Mapping[str, Any]], None]
+    record: Callable[[Mapping[str, Any]], None]
     stopping: Callable[[], bool]
 
 
@@ -91,14 +94,11 @@ class ExtraRun:
         suffix: the name of its slot after the policy's: ``sweep``.
         schedule: cron expression; empty never starts it.
         flags: of ``run``.
-        served, missed: kinds of ledger entries that tell that it took place, or did not.
     """
 
     suffix: str
     schedule: str
     flags: tuple[str, ...]
-    served: str
-    missed: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ _FOLDERS = {
     "loki": "loki",
     "prometheus": "prometheus",
     "logfiles": "logfiles",
+    "tempo": "tempo",
 }
 
 

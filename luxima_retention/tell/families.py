@@ -92,6 +92,7 @@ POLICY: Mapping[str, Family] = {
     "overdue_records": Family(meaning="Condemned records that are there past their date."),
     "undated_records": Family(meaning="Records without a date, which are never touched."),
     "future_records": Family(meaning="Records that are dated in the future, which are never touched."),
+    "unknown_records": Family(meaning="Records or objects that could not be read or recognised."),
     "last_run_destroyed_records": Family(meaning="Records that the last run destroyed."),
     "last_run_archived_records": Family(meaning="Records that the last run archived before."),
     "last_run_freed_bytes": Family(meaning="Bytes of what the last run destroyed."),

@@ -10,10 +10,15 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from luxima_retention.tell.budget import REQUEST_SECONDS
+from luxima_retention.core.errors import RetentionError, StoreError
 from luxima_retention.tell.families import FAMILIES, PREFIX, Sample, exposition, registry
+
+if TYPE_CHECKING:
+    from luxima_retention.io.http import Http
 
 JOB = "luxima_retention"
 #: what a file keeps of the last successful run while later ones fail
@@ -36,11 +41,7 @@ class Group:
     part: str = ""
 
 
-class Refused(Exception):  # noqa: N818 - the receiver's answer, which becomes a sentence
-    """A receiver did not take what it was sent; the message is a sentence."""
-
-
-def push(url: str, groups: Iterable[Group]) -> list[str]:
+def push(http: Http, groups: Iterable[Group]) -> list[str]:
     """Send groups to a Pushgateway; a sentence for each that it did not take.
 
     One that cannot be reached is not asked again for the next group.
@@ -50,41 +51,40 @@ def push(url: str, groups: Iterable[Group]) -> list[str]:
     said = []
     for group in groups:
         try:
-            pushadd_to_gateway(url, JOB, registry(group.samples), dict(group.key), handler=_handler)
+            key = dict(group.key)
+            pushadd_to_gateway(http.url, JOB, registry(group.samples), key, handler=partial(_send, http))
         except Refused as error:
-            said.append(str(error))
-        except OSError as error:
-            return [*said, f"{url} cannot be reached: {type(error).__name__}"]
+            said.append(error.message)
+        except RetentionError as error:
+            return [*said, error.message]
     return said
 
 
-def forget(url: str, key: Mapping[str, str]) -> None:
+def forget(http: Http, key: Mapping[str, str]) -> None:
     """Delete the group of a policy that is gone.
 
     Raises:
-        Refused: the Pushgateway did not.
-        OSError: it cannot be reached.
+        StoreError: the Pushgateway cannot be reached, or refuses.
     """
     from prometheus_client import delete_from_gateway
 
-    delete_from_gateway(url, JOB, dict(key), handler=_handler)
+    delete_from_gateway(http.url, JOB, dict(key), handler=partial(_send, http))
 
 
-def _handler(
-    url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
+class Refused(StoreError):  # noqa: N818 - the answer, not the class, is the error
+    """A Pushgateway did not take what it was sent."""
+
+
+def _send(
+    http: Http, url: str, method: str, _timeout: float | None, headers: list[tuple[str, str]], data: bytes
 ) -> Callable[[], None]:
-    """How ``prometheus_client`` sends; ``requests.RequestException`` is an ``OSError``."""
+    """How ``prometheus_client`` sends; the limit is the client's own."""
 
     def send() -> None:
-        import requests
-
-        limit = min(timeout or REQUEST_SECONDS, REQUEST_SECONDS)
-        answer = requests.request(
-            method, url, data=data, headers=dict(headers), timeout=limit, allow_redirects=False
-        )
-        if not answer.ok or answer.is_redirect:
+        answer = http.send(method, url.removeprefix(http.url), body=data, headers=dict(headers))
+        if not answer.ok:
             told = " ".join(answer.text.split())[:_SAID]
-            raise Refused(f"{url} answers {answer.status_code}{': ' if told else ''}{told}")
+            raise Refused(f"{url} answers {answer.status}{': ' if told else ''}{told}")
 
     return send
 

@@ -16,7 +16,7 @@ from luxima_retention.core.results import Outcome, PolicyResult, TargetResult
 from luxima_retention.tell.families import UNKNOWN, Sample
 from luxima_retention.tell.promise import Promise
 
-_STEPS = ("survey", "act", "prove")
+_STEPS = ("survey", "decide", "guard", "act", "prove")
 #: guards that compare with a limit of their own
 _MEASURED = ("share", "max-items", "stale-source", "min-remaining", "clock-skew")
 
@@ -164,6 +164,7 @@ _SURVEYED = (
     "overdue_records",
     "undated_records",
     "future_records",
+    "unknown_records",
 )
 
 
@@ -180,12 +181,13 @@ def _of_survey(found: TargetResult, began: datetime) -> dict[str, float]:
         _instant(survey.newest),
         UNKNOWN if configured is None else float(configured),
         proof.left if proof else survey.expired,
-        survey.held,
-        survey.locked,
+        proof.held if proof else survey.held,
+        proof.locked if proof else survey.locked,
         sum(item.items for item in pending),
         proof.overdue if proof else late,
         survey.undated,
         survey.future,
+        proof.unknown if proof else survey.unknown,
     )
     return dict(zip(_SURVEYED, values, strict=True))
 
@@ -205,6 +207,8 @@ def oldest_eligible(promise: Promise, found: TargetResult, began: datetime) -> f
         stopped = proof is not None and not proof.unexplained and proof.explained.get("stopped") == left
         reached = totals.last if totals and stopped else None
         return _instant(reached or survey.oldest_expired or oldest)
+    if proof.unknown if proof else survey.unknown:
+        return UNKNOWN  # it may be among what could not be read
     if oldest is None:
         return began.timestamp() if found.exit_code is ExitCode.DONE else UNKNOWN
     if found.plan is None:

@@ -26,6 +26,7 @@ from luxima_retention.tell.pushing import Group, push, write_files, written
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings, TelemetrySettings
+    from luxima_retention.io.http import Http
     from luxima_retention.tell.traces import Tracing
 
 
@@ -150,12 +151,33 @@ class Telemetry:
 
 def _deliver(telemetry: TelemetrySettings, groups: Callable[[], Iterable[Group]]) -> list[str]:
     """Make the groups and hand them over; the files first, which no network holds up."""
-    made, said = list(groups()), []
+    made, said = list(groups()), list[str]()
     if telemetry.textfile_directory:
         said += write_files(Path(telemetry.textfile_directory), made)
-    if telemetry.pushgateway_url:
-        said += push(telemetry.pushgateway_url, made)
-    return said
+    try:
+        return [*said, *push(pushgateway(telemetry), made)] if telemetry.pushgateway_url else said
+    except RetentionError as error:
+        return [*said, error.message]
+
+
+def pushgateway(telemetry: TelemetrySettings) -> Http:
+    """The Pushgateway of the settings, with its credentials, within the budget.
+
+    Raises:
+        ConfigurationError: a file of a secret or of a CA cannot be read.
+    """
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.core.deadline import UNLIMITED
+    from luxima_retention.io.http import Http
+
+    place = endpoint(
+        telemetry.pushgateway_url,
+        telemetry.pushgateway_http,
+        setting="telemetry.pushgateway_url",
+        options="telemetry.pushgateway_http",
+        proxied=True,
+    )
+    return Http(place, UNLIMITED.within(telemetry.budget.total_seconds()))
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from luxima_retention import __version__
 from luxima_retention.core.clock import iso
-from luxima_retention.core.errors import ExitCode
+from luxima_retention.core.errors import ExitCode, RetentionError
 from luxima_retention.stores.registry import kind_of
 from luxima_retention.tell.budget import REQUEST_SECONDS
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from luxima_retention.config.settings import Settings
-    from luxima_retention.core.results import TargetResult
+    from luxima_retention.core.results import Step, TargetResult
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _CARRIER = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
@@ -38,22 +38,6 @@ _THEN_EACH = 10
 #: another run was at work, or this one stopped in good order: not errors
 _NO_ERRORS = frozenset({ExitCode.DONE, ExitCode.LOCKED, ExitCode.STOPPED})
 _PREFIX = "luxima.retention."
-
-
-class Step(Protocol):
-    """A step that has ended, with the instants at which it began and ended."""
-
-    @property
-    def name(self) -> str:
-        """``survey``, ``act``, ``prove``."""
-
-    @property
-    def began(self) -> datetime:
-        """By the program's clock."""
-
-    @property
-    def ended(self) -> datetime:
-        """By the program's clock."""
 
 
 def endpoint(settings: Settings, environment: Mapping[str, str]) -> str:
@@ -75,6 +59,8 @@ def open_tracing(
         return Tracing(settings, command, environment), []
     except ImportError:
         return None, ['traces need the OpenTelemetry SDK: install "luxima-retention[otel]"']
+    except RetentionError as error:
+        return None, [error.message]
     except Exception as error:  # noqa: BLE001 - a variable that the SDK cannot read; it decides nothing
         return None, [f"no trace is made: {type(error).__name__}, see the OTEL_ variables"]
 
@@ -276,9 +262,25 @@ def _exporter(settings: Settings) -> Any:
 
     # It prints tracebacks of a collector that is away; the result has a warning instead.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    url = settings.telemetry.otlp_url
     timeout = None if os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT") else REQUEST_SECONDS
-    return OTLPSpanExporter(endpoint=f"{url.rstrip('/')}/v1/traces" if url else None, timeout=timeout)
+    return OTLPSpanExporter(timeout=timeout, **_reached(settings))
+
+
+def _reached(settings: Settings) -> dict[str, Any]:
+    """Address, credentials and CA of the settings; without an address the standard variables say them."""
+    from luxima_retention.config.endpoints import endpoint as endpoint_of
+
+    url, options = settings.telemetry.otlp_url, settings.telemetry.otlp_http
+    if not url:
+        return {}
+    place = endpoint_of(url, options, setting="telemetry.otlp_url", options="telemetry.otlp_http")
+    sent = {
+        name: value for name, value in place.sent().items() if name not in {"User-Agent", "Accept-Encoding"}
+    }
+    # What is not given stays with the standard variables.
+    given = {"headers": sent, "certificate_file": options.ca_file}
+    found = {name: value for name, value in given.items() if value}
+    return {"endpoint": f"{url.rstrip('/')}/v1/traces", **found}
 
 
 def _provider(settings: Settings, exporter: Any, environment: Mapping[str, str]) -> Any:

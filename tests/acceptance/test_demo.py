@@ -11,7 +11,7 @@ from tests.servers.programs import find_program
 
 def test_the_demo_shows_every_step_and_leaves_nothing_running(tmp_path):
     programs = Path(find_program("prometheus")).parent
-    done = Command(cwd=tmp_path)("demo", PATH=f"{programs}{os.pathsep}{os.environ['PATH']}", timeout=110)
+    done = Command(cwd=tmp_path)("demo", PATH=f"{programs}{os.pathsep}{os.environ['PATH']}", timeout=600)
     assert done.returncode == 0, done.stderr
     for shown in (
         "core.audit_log set up for audit-logs: keyset, floor 180 days",

@@ -13,6 +13,7 @@ from luxima_retention.evidence.ledger.bundle import export
 from luxima_retention.evidence.ledger.checkpoint import Anchor, Signer, seal
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.io.objects import DirectoryPlace
+from tests.ledgers import event
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 SIGNER = Signer("luxima.example/retention", Ed25519PrivateKey.from_private_bytes(b"\1" * 32))
@@ -23,7 +24,7 @@ BARE = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 def ledger_of(count):
     ledger = MemoryLedger()
     for number in range(count):
-        ledger.append("batch", {"number": number, "note": 'a "b" \\ é\n%s'}, policy="audit-logs", at=AT)
+        ledger.append(event("batch", number=number, note='a "b" \\ é\n%s'), policy="audit-logs", at=AT)
     return ledger
 
 
@@ -34,7 +35,7 @@ def bundle(tmp_path):
     ledger = ledger_of(20)
     seal(ledger, [SIGNER], [anchor], AT)
     for number in range(20, 40):
-        ledger.append("batch", {"number": number}, policy=None, at=AT)
+        ledger.append(event("batch", number=number), policy=None, at=AT)
     seal(ledger, [SIGNER], [anchor], AT)
     export(ledger, [anchor], SIGNER.key, tmp_path / "bundle")
     return tmp_path / "bundle"
@@ -143,7 +144,7 @@ def test_a_rewritten_bundle_fails_against_a_checkpoint_that_was_kept(tmp_path, b
     assert done.returncode == 0, "the first twenty entries are the same"
     rewritten = MemoryLedger()
     for number in range(45):
-        rewritten.append("batch", {"number": number}, policy="audit-logs", at=AT)
+        rewritten.append(event("batch", number=number), policy="audit-logs", at=AT)
     seal(rewritten, [SIGNER], (), AT)
     export(rewritten, (), SIGNER.key, tmp_path / "rewritten")
     done = python(tmp_path / "rewritten", "--key", str(SIGNER.key), "--checkpoint", str(kept))

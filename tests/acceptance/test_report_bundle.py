@@ -17,6 +17,7 @@ from luxima_retention.report import bundle
 from luxima_retention.report.bundle import Evidence, write_bundle
 from luxima_retention.report.model import build
 from luxima_retention.report.plain import as_json
+from tests.ledgers import event
 
 AT = datetime(2026, 10, 5, 8, 30, tzinfo=UTC)
 START, END = datetime(2026, 9, 30, 17, tzinfo=UTC), datetime(2026, 10, 31, 17, tzinfo=UTC)
@@ -31,7 +32,7 @@ def evidence():
     ledger = MemoryLedger()
     for number in range(20):
         body = {"run_id": f"r{number}", "target": "core.audit_log", "destroyed": number, "exit_code": 0}
-        ledger.append("run.completed", body, policy="audit-logs", at=AT)
+        ledger.append(event("run.completed", **body), policy="audit-logs", at=AT)
     seal(ledger, [SIGNER], [], AT)
     return Evidence(ledger=ledger, anchors=(), key=SIGNER.key)
 

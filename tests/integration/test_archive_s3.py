@@ -12,6 +12,7 @@ from luxima_retention.core.errors import ArchiveError, ConfigurationError, Store
 from luxima_retention.core.plan import Hold
 from luxima_retention.evidence.archive import Run, check, open_archive
 from luxima_retention.evidence.archive.restore import restore_table
+from luxima_retention.run.ends import try_archive
 from tests.configured import s3_section, settings_of
 from tests.servers.s3 import READER_ACCESS_KEY, READER_SECRET_KEY
 
@@ -145,7 +146,7 @@ def test_a_table_must_be_named_with_its_schema(archive, database):
 def test_a_part_of_many_megabytes_goes_up_in_pieces(archive):
     lines = noise(20)
     sealed = part_of(archive, lines).seal(len(lines))
-    assert sealed.size > 19_000_000
+    assert sealed.bytes > 19_000_000
     check(archive.place, sealed, "jsonl")
 
 
@@ -248,3 +249,13 @@ def test_listing_shows_archives_and_orphans(archive):
     manifest = archive.complete(run_of(form="jsonl"), [named], NOW)
     assert [found.data for found in archive.manifests()] == [manifest.data]
     assert [stored.name for stored in archive.orphans("audit-logs")] == [orphan.name]
+
+
+def test_a_place_is_tried_without_leaving_anything_and_a_key_that_may_not_write_is_told(s3, bucket, archive):
+    try_archive(archive)
+    pending = archive.place.client.list_multipart_uploads(Bucket=bucket)
+    assert not pending.get("Uploads")
+    assert not list(archive.place.stored(""))
+    reader = {"access_key_id": READER_ACCESS_KEY, "secret_access_key": READER_SECRET_KEY}
+    with pytest.raises(StoreError, match="AccessDenied"):
+        try_archive(open_archive(settings(s3, bucket, **reader)))

@@ -12,6 +12,7 @@ from luxima_retention.evidence.ledger import verify_chain
 from luxima_retention.evidence.ledger.entry import make
 from luxima_retention.evidence.ledger.postgres import PostgresLedger, database_fingerprint
 from luxima_retention.io import sqlfiles
+from tests.ledgers import event
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 
@@ -37,7 +38,8 @@ def ledger(job):
 
 
 def append(ledger, number, policy="audit-logs", kind="batch", inside=None):
-    return ledger.append(kind, {"number": number, "of": "é"}, policy=policy, at=AT, inside=inside)
+    said = event(kind, number=number, run_id="é") if kind == "batch" else event(kind)
+    return ledger.append(said, policy=policy, at=AT, inside=inside)
 
 
 def test_entries_come_back_as_they_were_written(ledger):
@@ -124,7 +126,7 @@ def test_triggers_hold_against_replica_mode(ledger, database):
 )
 def test_an_entry_out_of_place_is_refused_by_the_database(ledger, job, seq, previous):
     head = append(ledger, 1)
-    made = make("batch", {}, policy=None, at=AT, seq=seq, previous=previous or head.hash)
+    made = make(event("batch"), policy=None, at=AT, seq=seq, previous=previous or head.hash)
     row = (made.seq, made.data, bytes.fromhex(made.hash), bytes.fromhex(made.previous))
     insert = "INSERT INTO retention.ledger (seq, entry, hash, previous) VALUES (%s, %s, %s, %s)"
     with (

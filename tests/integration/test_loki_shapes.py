@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import requests
 
+from luxima_retention.io.http import Endpoint, Http
 from luxima_retention.stores.loki.keys import DAY_MS, Chunk, milliseconds
 from luxima_retention.stores.loki.owner import Loki
 from tests.servers.command import Command
@@ -441,8 +442,9 @@ def test_keys_that_a_listing_has_to_escape_are_left_alone_and_told(loki):
 
 def test_something_that_breaks_off_is_somebody_who_may_read():
     with run_stub(lambda *_: Answer(cut=True)) as stub:
-        assert Loki(stub.url).answers()
-    assert not Loki(stub.url).answers()
+        loki = Loki(Http(Endpoint(url=stub.url, setting="loki.url", options="loki.http")))
+        assert loki.answers()
+    assert not loki.answers()
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,15 @@ import requests
 from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.guards import GuardResult
 from luxima_retention.core.plan import Identity, Survey
-from luxima_retention.core.results import Outcome, PolicyResult, Proof, TargetResult, Totals
+from luxima_retention.core.results import Outcome, PolicyResult, Proof, Step, TargetResult, Totals
 from luxima_retention.tell import samples
 from luxima_retention.tell.families import Sample
 from luxima_retention.tell.observability.dashboards import dashboard
 from luxima_retention.tell.observability.lint import panels_of
 from luxima_retention.tell.promise import Promise
 from luxima_retention.tell.pushing import Group, push
+from luxima_retention.tell.telemetry import pushgateway
+from tests.configured import settings_of
 from tests.servers.command import audit_log
 from tests.servers.process import wait_until
 from tests.servers.programs import find_program
@@ -63,16 +65,20 @@ def policy(*targets, code=ExitCode.DONE):
     )
 
 
+def step(name, milliseconds):
+    return Step(name=name, began=NOW, ended=NOW, milliseconds=milliseconds)
+
+
 def states():
     """State → what a run of that state tells."""
     proof = Proof(
         left=0,
         explained={},
         unexplained=0,
+        held=12,
         pending=(),
         overdue=0,
         oldest=NOW - timedelta(days=179),
-        sentence="",
     )
     share = GuardResult(guard="share", passed=True, observed="5.0 % (1 of 20)", limit="25.0 %", message="")
     done = replace(
@@ -80,7 +86,7 @@ def states():
         proof=proof,
         totals=Totals(destroyed=4000, size_bytes=1 << 20),
         verdicts=(share,),
-        milliseconds={"survey": 1500, "act": 4000, "prove": 500},
+        steps=(step("survey", 1500), step("act", 4000), step("prove", 500)),
     )
     much = GuardResult(guard="share", passed=False, observed="50.0 % (1 of 2)", limit="25.0 %", message="")
     refused = replace(target(NOW - timedelta(days=200), 100, ExitCode.REFUSED), verdicts=(much,))
@@ -100,6 +106,8 @@ def retention():
     rules = gateway.directory / "rules.yaml"
     text = (ROOT / "observability" / "prometheus" / "luxima-retention.rules.yaml").read_text()
     rules.write_text(text.replace("interval: 1m", "interval: 1s"))
+    settings = settings_of({"telemetry": {"pushgateway_url": gateway.url, "budget": "60s"}})
+    client = pushgateway(settings.telemetry)
     for state, result in states().items():
         key = {"environment": state, "policy": "audit-logs"}
         told = tuple(samples.of_policy(PROMISE, result, NOW, BUILD))
@@ -112,7 +120,7 @@ def retention():
         ]
         groups = [Group(key=key, samples=told), Group(key={**key, "policy": "ledger"}, samples=tuple(ledger))]
         # Nobody has ever verified the ledger where nothing is known.
-        assert push(gateway.url, groups[: 1 if state == "unknown" else 2]) == []
+        assert push(client, groups[: 1 if state == "unknown" else 2]) == []
     server = start_prometheus(
         config=CONFIG.format(rules=rules, pushgateway=gateway.url.removeprefix("http://"))
     )
@@ -186,7 +194,7 @@ SHOWN = {
     ("Since the newest push", "A"): ("s", (0, None), (0, None), (0, None)),
 }
 #: one query gives several lines: of the step that took longest
-SEVERAL = {("Duration by step", "A"): ("s", {"survey": 1.5, "act": 4, "prove": 0.5})}
+SEVERAL = {("Duration by step", "A"): ("s", {"survey": 1.5, "decide": 0, "guard": 0, "act": 4, "prove": 0.5})}
 PANELS = {
     (panel["title"], item["refId"]): (panel, item)
     for panel in panels_of(dashboard("luxima-retention"))

@@ -12,9 +12,9 @@ from pydantic import SecretStr, ValidationError
 
 from luxima_retention.core.errors import ConfigurationError, ExitCode, StoreError
 from luxima_retention.core.plan import Request, cutoff_at
+from luxima_retention.core.promise import Mode
 from luxima_retention.stores.prometheus.options import PrometheusPolicy
-from luxima_retention.stores.prometheus.store import PrometheusStore, open_prometheus
-from luxima_retention.stores.prometheus.verdict import Mode
+from luxima_retention.stores.prometheus.store import open_prometheus
 from tests.servers.process import Process, free_ports, listening, scratch, wait_until
 from tests.servers.programs import find_program
 from tests.servers.stub import Answer, run_stub
@@ -29,13 +29,19 @@ def request(days=60):
     return Request(policy="metrics", retention_days=days, cutoff=cutoff_at(days, now), now=now)
 
 
+CHECKED = {"kind": "prometheus", "retention_days": 60}
+
+
 def survey(url, *, days=60, mode=Mode.EXACT, **settings):
     """The survey of one replica through the settings, as the job makes it."""
-    (store,) = open_prometheus(
-        PrometheusPolicy(kind="prometheus", retention_days=60, urls=(url,), mode=mode, **settings)
-    )
+    (store,) = open_prometheus(PrometheusPolicy(**CHECKED, urls=(url,), mode=mode, http=settings))
     with closing(store):
         return store.survey(request(days))
+
+
+def opened(url):
+    (store,) = open_prometheus(PrometheusPolicy(**CHECKED, urls=(url,)))
+    return store
 
 
 @pytest.fixture
@@ -116,11 +122,11 @@ def test_each_replica_is_asked_by_itself(prometheus_factory):
 
 def test_external_labels_tell_replicas_apart(prometheus_factory):
     config = "global:\n  scrape_interval: 1h\n  external_labels: {replica: a, cluster: production}\n"
-    with closing(PrometheusStore(prometheus_factory(config=config).url)) as store:
+    with closing(opened(prometheus_factory(config=config).url)) as store:
         assert store.identity().fingerprint == "cluster=production,replica=a"
         assert store.preflight(request()) == ()
         assert abs(store.clock() - datetime.now(UTC)) < timedelta(seconds=3)
-    with closing(PrometheusStore(prometheus_factory().url)) as store:
+    with closing(opened(prometheus_factory().url)) as store:
         assert [finding.code for finding in store.preflight(request())] == ["no-external-labels"]
 
 
@@ -352,11 +358,7 @@ def test_the_bearer_token_is_read_anew_for_each_request(tmp_path):
     with answering() as stub:
         (store,) = open_prometheus(
             PrometheusPolicy(
-                kind="prometheus",
-                retention_days=60,
-                urls=(stub.url,),
-                bearer_token_file=str(token),
-                timeout=5,
+                kind="prometheus", retention_days=60, urls=(stub.url,), http={"bearer_token_file": str(token)}
             )
         )
         store.clock()
@@ -367,11 +369,9 @@ def test_the_bearer_token_is_read_anew_for_each_request(tmp_path):
 
 
 def test_a_token_file_that_is_not_there_is_said_at_once(tmp_path):
+    there = {"bearer_token_file": str(tmp_path / "token")}
     settings = PrometheusPolicy(
-        kind="prometheus",
-        retention_days=60,
-        urls=("http://127.0.0.1:9",),
-        bearer_token_file=str(tmp_path / "token"),
+        kind="prometheus", retention_days=60, urls=("http://127.0.0.1:9",), http=there
     )
     with pytest.raises(ConfigurationError, match="cannot be read"):
         open_prometheus(settings)
@@ -392,16 +392,19 @@ def test_a_netrc_and_proxies_of_the_environment_have_no_part(tmp_path, monkeypat
         {"urls": ("http://user:secret@prometheus:9090",)},
         {"urls": ("prometheus:9090",)},
         {"urls": ("http://prometheus:9090/?token=secret",)},
-        {"username": "retention"},
-        {"bearer_token": "a", "bearer_token_file": "b"},
+        {"http": {"username": "retention"}},
+        {"http": {"bearer_token": "secret", "bearer_token_file": "b"}},
+        {"http": {"username": "a:secret", "password": "secret"}},
+        {"http": {"bearer_token": "secret", "headers": {"authorization": "secret"}}},
+        {"http": {"headers": {"a b": "secret"}}},
         {"mode": "about"},
-        {"timeout": 0},
+        {"http": {"timeout": 0}},
         {"url": "http://prometheus:9090"},
     ],
 )
 def test_settings_that_make_no_sense_are_refused_without_showing_a_secret(wrong):
     with pytest.raises(ValidationError) as caught:
-        PrometheusPolicy(kind="prometheus", retention_days=60, **wrong)
+        PrometheusPolicy(**CHECKED, **wrong)
     assert "secret" not in str(caught.value)
 
 

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import sys
 import threading
+import urllib.error
 import urllib.request
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from luxima_retention.evidence.ledger import open_ledger
+from luxima_retention.run import schedule
+from tests.configured import settings_of
+from tests.ledgers import event
 from tests.servers.command import Command, audit_log
 from tests.servers.process import free_ports, wait_until
 from tests.servers.programs import faketime_library
-
-OFF = dict.fromkeys(
-    (
-        f"LUXIMA_SCHEDULE__{name}"
-        for name in ("LOG_FILES", "SECURITY_EVENTS", "APPLICATION_LOGS", "METRICS", "APPLICATION_LOGS_SWEEP")
-    ),
-    "",
-)
 
 
 class Running:
@@ -33,7 +32,7 @@ class Running:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        given = {**OFF, "LUXIMA_SCHEDULE__HEALTH_PORT": str(self.port), **variables}
+        given = {"LUXIMA_SCHEDULE__HEALTH_PORT": str(self.port), **variables}
         self.process = command.start("--log-level", "info", "schedule", **given)
         self.lines = []
         self._readers = [
@@ -97,7 +96,7 @@ def last_served(command, ago):
     """The ledger says that the policy was last served so long ago."""
     at = datetime.now(UTC) - ago
     with ledger_of(command) as ledger:
-        ledger.append("slot.missed", {"missed": 1}, policy="audit-logs", at=at)
+        ledger.append(event("slot.missed", missed=1), policy="audit-logs", at=at)
 
 
 def kinds(command):
@@ -131,7 +130,9 @@ def test_what_is_too_late_is_recorded_and_waits_for_its_time(command, start):
     with ledger_of(command) as ledger:
         newest = ledger.newest(kinds={"slot.missed"}, policy="audit-logs")
     assert newest.body["missed"] == 3
-    assert newest.body["every_seconds"] == 86_400
+    assert datetime.fromisoformat(newest.body["last"]) - datetime.fromisoformat(
+        newest.body["first"]
+    ) == timedelta(days=2)
     assert newest.body["last"].startswith(f"{hours_ago:%Y-%m-%dT%H:%M}")
 
     second = start(command, **times)
@@ -147,12 +148,16 @@ def test_a_sweep_that_was_missed_is_told_from_the_daily_runs(command, start):
     now = datetime.now(UTC)
     with ledger_of(command) as ledger:
         body = {"part": None, "exit_code": 0}
-        ledger.append("sweep.completed", body, policy="application-logs", at=now - timedelta(days=3))
-        ledger.append("slot.missed", {"missed": 1}, policy="application-logs", at=now - timedelta(minutes=1))
+        ledger.append(event("sweep.completed", **body), policy="application-logs", at=now - timedelta(days=3))
+        ledger.append(
+            event("slot.missed", missed=1), policy="application-logs", at=now - timedelta(minutes=1)
+        )
     hours_ago = now - timedelta(hours=3)
     daemon = start(
         command,
         LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="",
+        LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS="loki",
+        LUXIMA_POLICIES__APPLICATION_LOGS__SCHEDULE="",
         LUXIMA_POLICIES__APPLICATION_LOGS__SWEEP_SCHEDULE=f"{hours_ago.minute} {hours_ago.hour} * * *",
         LUXIMA_SCHEDULE__TIME_ZONE="UTC",
     )
@@ -168,10 +173,14 @@ def test_sweeps_that_were_missed_are_told_even_if_one_is_made_up_for(command, st
     now = datetime.now(UTC)
     with ledger_of(command) as ledger:
         body = {"part": None, "exit_code": 0}
-        ledger.append("sweep.completed", body, policy="application-logs", at=now - timedelta(minutes=5))
+        ledger.append(
+            event("sweep.completed", **body), policy="application-logs", at=now - timedelta(minutes=5)
+        )
     daemon = start(
         command,
         LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="",
+        LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS="loki",
+        LUXIMA_POLICIES__APPLICATION_LOGS__SCHEDULE="",
         LUXIMA_POLICIES__APPLICATION_LOGS__SWEEP_SCHEDULE="* * * * *",
     )
     assert daemon.expect("run.begun")["slot"] == "application-logs-sweep"
@@ -185,7 +194,9 @@ def test_sweeps_that_were_missed_are_told_even_if_one_is_made_up_for(command, st
 def test_old_archives_end_when_a_daemon_begins_to_lead(command, start, tmp_path):
     """Late by weeks or by nobody's fault, it does no harm: each archive has its own date."""
     with ledger_of(command) as ledger:
-        ledger.append("archive.expired", {}, policy="audit-logs", at=datetime.now(UTC) - timedelta(days=30))
+        ledger.append(
+            event("archive.expired"), policy="audit-logs", at=datetime.now(UTC) - timedelta(days=30)
+        )
     daemon = start(
         command,
         LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="",
@@ -239,64 +250,187 @@ def test_a_lost_connection_is_a_lost_lead_and_the_daemon_comes_back(command, dat
     assert daemon.stop() == 0
 
 
-def monthly():
-    """Metrics on the first of each month, by a clock that a test sets."""
+def nightly(directory, schedule):
+    """Log files at these times, by a clock that a test sets; and a file ledger."""
+    (directory / "logs").mkdir()
+    log = directory / "logs" / "service.log"
+    log.write_text("works\n")
+    written = datetime(2026, 1, 20, tzinfo=UTC).timestamp()
+    os.utime(log, (written, written))
+    paths = {"services": {"paths": [f"{directory}/logs/*.log"], "method": "rename"}}
     return {
-        "LUXIMA_POLICIES__METRICS__SCHEDULE": "0 0 1 * *",
-        "LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE": "",
+        "LUXIMA_LEDGER__PATH": str(directory / "ledger"),
+        "LUXIMA_ROTATION__SETS": json.dumps(paths),
+        "LUXIMA_POLICIES__LOG_FILES__SCHEDULE": schedule,
         "LUXIMA_SCHEDULE__TIME_ZONE": "UTC",
         "LD_PRELOAD": faketime_library(),
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
         "TZ": "UTC",
     }
 
 
+class Clock:
+    """The daemon's clock, set while it runs."""
+
+    def __init__(self, directory):
+        self.file = directory / "clock"
+        self.variables = {"FAKETIME_TIMESTAMP_FILE": str(self.file), "FAKETIME_NO_CACHE": "1"}
+
+    def set(self, *fields):
+        seconds = int((datetime(*fields, tzinfo=UTC) - datetime.now(UTC)).total_seconds())
+        new = self.file.with_suffix(".new")
+        new.write_text(f"{seconds:+d}s")
+        new.replace(self.file)
+
+
 def test_the_clock_passes_midnight_and_the_end_of_a_month(tmp_path, start):
-    command = Command(variables={"LUXIMA_LEDGER__PATH": str(tmp_path / "ledger")}, cwd=tmp_path)
-    daemon = start(
-        command,
-        **monthly(),
-        FAKETIME="@2026-01-31 23:59:50",
-    )
+    clock = Clock(tmp_path)
+    clock.set(2026, 1, 31, 23)
+    command = Command(variables=nightly(tmp_path, "0 0 1 * *"), cwd=tmp_path)
+    daemon = start(command, **clock.variables)
     daemon.expect("schedule.leader")
-    assert daemon.said("run.begun") == []
+    clock.set(2026, 1, 31, 23, 59, 50)
     begun = daemon.expect("run.begun")
-    assert begun["slot"] == "metrics"
-    assert begun["timestamp"].startswith("2026-02-01T00:00:0")
+    assert begun["slot"] == "log-files"
+    assert begun["timestamp"].startswith("2026-02-01T00:0")
     assert daemon.expect("run.ended")["exit_code"] == 0
     assert daemon.stop() == 0
 
 
 def test_a_machine_that_slept_over_midnight_runs_what_became_due(tmp_path, start):
     """Its clock jumps when it wakes, but what the daemon waited by stood still."""
-    clock = tmp_path / "clock"
-
-    def tell(instant):
-        seconds = int((instant - datetime.now(UTC)).total_seconds())
-        clock.with_suffix(".new").write_text(f"{seconds:+d}s")
-        clock.with_suffix(".new").replace(clock)
-
-    tell(datetime(2026, 1, 31, 12, tzinfo=UTC))
-    command = Command(variables={"LUXIMA_LEDGER__PATH": str(tmp_path / "ledger")}, cwd=tmp_path)
-    daemon = start(
-        command,
-        **monthly(),
-        FAKETIME_TIMESTAMP_FILE=str(clock),
-        FAKETIME_NO_CACHE="1",
-    )
+    clock = Clock(tmp_path)
+    clock.set(2026, 1, 31, 12)
+    command = Command(variables=nightly(tmp_path, "0 0 1 * *"), cwd=tmp_path)
+    daemon = start(command, **clock.variables)
     assert daemon.expect("schedule.leader")["timestamp"].startswith("2026-01-31T12:00")
     assert daemon.health()["next"]["at"] == "2026-02-01T00:00:00Z"
-    tell(datetime(2026, 2, 1, 0, 5, tzinfo=UTC))
+    clock.set(2026, 2, 1, 0, 5)
     begun = daemon.expect("run.begun")
-    assert (begun["slot"], begun["timestamp"][:15]) == ("metrics", "2026-02-01T00:0")
+    assert (begun["slot"], begun["timestamp"][:15]) == ("log-files", "2026-02-01T00:0")
     assert daemon.expect("run.ended")["exit_code"] == 0
     assert daemon.stop() == 0
+
+
+def test_a_clock_that_was_wrong_for_a_while_and_is_set_back_skips_no_time(tmp_path, start):
+    """A scheduler that had gone on to the times of that future would wait for them."""
+    clock = Clock(tmp_path)
+    clock.set(2026, 1, 31, 12)
+    command = Command(variables=nightly(tmp_path, "0 0 * * *"), cwd=tmp_path)
+    daemon = start(command, **clock.variables)
+    daemon.expect("schedule.leader")
+    clock.set(2036, 5, 5, 12)
+    daemon.expect("slot.skipped")
+    assert wait_until(lambda: daemon.health()["next"]["at"].startswith("2036-05-06"))
+    clock.set(2026, 1, 31, 23, 59, 50)
+    assert daemon.expect("schedule.clock_set_back")["planned"].startswith("2036-05-06")
+    begun = daemon.expect("run.begun")
+    assert begun["timestamp"].startswith("2026-02-01T00:0")
+    assert daemon.expect("run.ended")["exit_code"] == 0
+    assert daemon.stop() == 0
+
+
+def test_health_answers_a_head_and_a_query(command, start):
+    daemon = start(command, LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="0 0 1 1 *")
+    daemon.expect("schedule.leader")
+    assert daemon.health("healthz?probe=1")["healthy"] is True
+    address = f"http://127.0.0.1:{daemon.port}/healthz"
+    with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=5) as answer:
+        assert (answer.status, answer.read()) == (200, b"")
+        assert int(answer.headers["Content-Length"]) > 2
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        daemon.health("other")
+    assert daemon.stop() == 0
+
+
+def test_a_run_that_hangs_holds_up_neither_the_end_nor_the_health_page(command, start):
+    last_served(command, timedelta(minutes=5))
+    daemon = start(
+        command,
+        LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE="* * * * *",
+        LUXIMA_SCHEDULE__SHUTDOWN="4s",
+        # Long after any limit of this test; a signal ends it only between batches.
+        LUXIMA_FAILPOINTS="table.before_delete=sleep:600",
+    )
+    begun = daemon.expect("run.begun")
+    assert wait_until(lambda: "run.started" in kinds(command)), "".join(daemon.lines)
+    assert daemon.health()["running"] == ["audit-logs"]
+    daemon.process.send_signal(signal.SIGTERM)
+    assert wait_until(lambda: daemon.health()["role"] == "stopping")
+    assert daemon.health()["healthy"] is True
+    assert daemon.process.wait(60) == 0
+    assert daemon.stop() == 0
+    assert daemon.said("run.killed")[0]["slot"] == "audit-logs"
+    assert daemon.said("run.ended")[0]["exit_code"] == -signal.SIGKILL
+    with pytest.raises(ProcessLookupError):
+        os.kill(begun["pid"], 0)
+
+
+#: fails three times, then sends what is due
+_REPORT = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from luxima_retention.evidence.ledger import open_ledger
+from luxima_retention.run import schedule
+from tests.configured import settings_of
+
+attempts = Path(sys.argv[1])
+with attempts.open("a") as file:
+    file.write("attempt\\n")
+if len(attempts.read_text().splitlines()) < 4:
+    sys.exit(3)
+open_ledger("", sys.argv[2]).append("report.sent", {}, policy=None, at=datetime.now(UTC))
+"""
+
+
+def test_a_report_that_failed_is_tried_again_until_it_is_sent_and_then_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(schedule, "_RETRY", 0.2)
+    monkeypatch.setattr(schedule, "_TICK", 0.05)
+    path, attempts = str(tmp_path / "ledger"), tmp_path / "attempts"
+    with closing(open_ledger("", path)) as ledger:
+        ledger.append(event("report.sent"), policy=None, at=datetime.now(UTC) - timedelta(days=32))
+    settings = settings_of(
+        {
+            "ledger": {"path": path},
+            "report": {"url": tmp_path.as_uri()},
+            "schedule": {"health_port": 0, "report": "0 0 1 * *"},
+        }
+    )
+    stop, said = threading.Event(), []
+    hooks = schedule.Hooks(
+        command=[sys.executable, "-c", _REPORT, str(attempts), path],
+        stopping=stop.is_set,
+        wait=stop.wait,
+        say=lambda event, **values: said.append((event, values)),
+    )
+    daemon = threading.Thread(target=schedule.Daemon(settings, hooks).serve, daemon=True)
+    daemon.start()
+
+    def codes():
+        return [values["exit_code"] for event, values in said if event == "run.ended"]
+
+    assert wait_until(lambda: len(codes()) == 4), said
+    # Longer than the wait before the next attempt would be.
+    stop.wait(0.2 * 2**4)
+    stop.set()
+    daemon.join(30)
+    assert not daemon.is_alive()
+    assert codes() == [3, 3, 3, 0]
+
+
+def test_each_attempt_waits_twice_as_long_as_the_one_before_and_six_hours_at_most():
+    waits = [schedule.retry_after(failures) for failures in range(1, 100)]
+    assert waits[:4] == [600, 1200, 2400, 4800]
+    assert all(later - sooner >= 0 for sooner, later in pairwise(waits))
+    assert waits[-1] == 6 * 3600
 
 
 def report_sent(command, ago):
     """The ledger says that the monthly report was last sent so long ago."""
     with ledger_of(command) as ledger:
-        ledger.append("report.sent", {"form": "bundle"}, policy=None, at=datetime.now(UTC) - ago)
+        ledger.append(event("report.sent", form="bundle"), policy=None, at=datetime.now(UTC) - ago)
 
 
 def test_a_report_that_is_a_fortnight_late_is_sent_once_and_a_restart_remembers_it(command, start, tmp_path):

@@ -11,8 +11,10 @@ import pytest
 import requests
 
 from luxima_retention.config.settings import PaceSettings, TableSettings
+from luxima_retention.core.deadline import Deadline
 from luxima_retention.core.errors import StoreError
 from luxima_retention.core.plan import Hold, Level
+from luxima_retention.io.http import Endpoint, Http
 from luxima_retention.run.migrate import migrate
 from luxima_retention.stores.kind import TableTarget
 from luxima_retention.stores.supabase.client import Client
@@ -119,6 +121,10 @@ def test_a_held_range_of_supabases_own_table_stays(auth):
 # --- PostgREST ------------------------------------------------------------------------------------------
 
 
+def reached(url):
+    return Http(Endpoint(url=url, setting="supabase.url", options="supabase.http"))
+
+
 @dataclass(kw_only=True)
 class RestHarness:
     """``app.security_events`` behind the strict stand-in."""
@@ -144,7 +150,7 @@ class RestHarness:
         }
 
     def open(self, *, read_only=False):
-        client = Client(self.url, lambda: self.key, wait=lambda _: None, timeout=10)
+        client = Client(reached(self.url), lambda: self.key, Deadline(sleep=lambda _seconds: None))
         return PostgrestStore(client, "app.security_events")
 
 
@@ -276,7 +282,7 @@ def test_the_floor_holds_over_https_too(rest):
 
 
 def test_an_archive_needs_the_other_transport(rest):
-    client = Client(rest.url, lambda: SECRET_KEY)
+    client = Client(reached(rest.url), lambda: SECRET_KEY)
     store = PostgrestStore(client, "app.security_events", archives=True)
     found = store.preflight(conformance.request_of(rest, store))
     assert [(item.code, item.level) for item in found if item.level is Level.REFUSE] == [

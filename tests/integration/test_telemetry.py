@@ -318,6 +318,23 @@ def test_what_a_pushgateway_refuses_is_told_in_its_own_words(run, pushgateway):
     assert "limit_seconds" in done["warnings"][0]
 
 
+def test_credentials_go_to_the_pushgateway_and_nowhere_else(database):
+    run = audit_log(database, rows=10)
+    with run_stub(lambda *_: Answer(401)) as stub:
+        done = run(
+            "run",
+            "audit-logs",
+            LUXIMA_TELEMETRY__PUSHGATEWAY_URL=stub.url,
+            LUXIMA_TELEMETRY__PUSHGATEWAY_HTTP__USERNAME="u",
+            LUXIMA_TELEMETRY__PUSHGATEWAY_HTTP__PASSWORD="s3cret-word",
+            **PATIENT,
+        )
+    assert done.returncode == 0
+    assert {headers["Authorization"] for _, _, headers, _ in stub.asked} == {"Basic dTpzM2NyZXQtd29yZA=="}
+    assert "answers 401" in done.stdout
+    assert "s3cret-word" not in done.stdout + done.stderr
+
+
 def test_every_metric_is_documented():
     page = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text()
     for name, family in FAMILIES.items():

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -50,7 +51,16 @@ def test_a_run_is_one_trace_below_its_caller(run, collector):
     assert "error.type" not in root.attributes
     assert root.resource["service.name"] == "luxima-retention"
     assert root.resource["deployment.environment.name"] == "production"
+    steps = [collector.named(f"{step} audit-logs") for step in ("survey", "decide", "guard", "act", "prove")]
+    assert {step.parent_id for step in steps} == {root.span_id}
+    assert all(one.end <= other.begin + 0.001 for one, other in pairwise(steps))
+    assert all(root.begin <= step.begin <= step.end <= root.end for step in steps)
+    assert {step.attributes["luxima.retention.target"] for step in steps} == {"core.audit_log"}
+    batches = [span for span in collector.spans if span.name == "DELETE core.audit_log"]
+    assert {span.parent_id for span in batches} == {steps[3].span_id}
+    assert sum(span.attributes["db.operation.batch.size"] for span in batches) > 40
     lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert {"run.started", "step.ended", "target.ended", "run.finished"} <= {line["event"] for line in lines}
     assert {line["trace_id"] for line in lines} == {TRACE}
     assert {line["span_id"] for line in lines} == {root.span_id}
     assert len({line["invocation"] for line in lines}) == 1
@@ -105,6 +115,24 @@ def test_the_standard_variables_count(run, collector):
     run.json("run", "audit-logs", OTEL_SDK_DISABLED="true", **variables)
     run.json("run", "audit-logs", "--dry-run", **variables)
     assert len(collector.spans) == count
+
+
+def test_credentials_of_the_settings_reach_the_collector_and_nobody_else(run, collector, tmp_path):
+    (tmp_path / "token").write_text("s3cret-token\n")
+    variables = {
+        "LUXIMA_TELEMETRY__OTLP_URL": collector.url,
+        "LUXIMA_TELEMETRY__OTLP_HTTP__BEARER_TOKEN_FILE": str(tmp_path / "token"),
+        "LUXIMA_TELEMETRY__OTLP_HTTP__HEADERS": '{"X-Scope-OrgID": "luxima"}',
+    }
+    done = run("run", "audit-logs", **variables)
+    assert done.returncode == 0
+    assert collector.headers[0]["authorization"] == "Bearer s3cret-token"
+    assert collector.headers[0]["x-scope-orgid"] == "luxima"
+    assert "s3cret-token" not in done.stdout + done.stderr
+    (tmp_path / "token").unlink()
+    gone = run.json("run", "audit-logs", **variables)
+    assert gone["exit_code"] == 0
+    assert "otlp_http.bearer_token_file" in " ".join(gone["warnings"])
 
 
 def test_a_run_without_the_sdk_says_so_and_ends_as_it_would(run, collector, tmp_path):

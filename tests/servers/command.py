@@ -14,6 +14,12 @@ from typing import Any
 from tests.servers.postgres import Database
 
 ROOT = Path(__file__).parents[2]
+_ARCHIVING = ("AUDIT_LOGS", "SECURITY_EVENTS")
+_DESTROYING = {
+    "LUXIMA_DATABASE__DSN",
+    "LUXIMA_DATABASES__SUPABASE__DSN",
+    "LUXIMA_POLICIES__SECURITY_EVENTS__URL",
+}
 #: 365 days of rows, one each hour; the newest is an hour old
 TABLE = """
 CREATE SCHEMA core;
@@ -41,7 +47,11 @@ class Command:
     def environment(self, **more: str) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("LUXIMA_")}
         path = f"{ROOT}{os.pathsep}{kept['PYTHONPATH']}" if "PYTHONPATH" in kept else str(ROOT)
-        return {**kept, "PYTHONPATH": path, **self.variables, **more}
+        ours = {**self.variables, **more}
+        if "LUXIMA_ARCHIVE__URL" not in ours and ours.keys() & _DESTROYING:
+            # A policy that archives, then destroys does without an archive only when it says so.
+            ours = {f"LUXIMA_POLICIES__{name}__ARCHIVE": "off" for name in _ARCHIVING} | ours
+        return {**kept, "PYTHONPATH": path, **ours}
 
     def __call__(
         self, *arguments: str, timeout: float = 120, **more: str

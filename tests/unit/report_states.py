@@ -16,6 +16,7 @@ from luxima_retention.evidence.ledger.verify import Tree, leaf_hash
 from luxima_retention.report.model import LedgerState, Report, Terms, build
 from luxima_retention.run.runner import about
 from tests.configured import settings_of
+from tests.ledgers import event
 
 #: the period: November 2026 in Jakarta
 START = datetime(2026, 10, 31, 17, tzinfo=UTC)
@@ -57,7 +58,7 @@ class History:
         self.ledger = MemoryLedger()
 
     def say(self, kind: str, at: datetime, policy: str | None, **body: Any) -> None:
-        self.ledger.append(kind, body, policy=policy, at=at)
+        self.ledger.append(event(kind, **body), policy=policy, at=at)
 
     def run(self, policy: str, at: datetime, destroyed: int, target: str = "", **more: Any) -> None:
         """A whole run: the intent, one batch, its archive, its end."""
@@ -288,7 +289,7 @@ def with_exceptions() -> Report:
     history.say("run.resumed", START + 18 * DAY, "audit-logs", run_id=run_id, target=TARGETS["audit-logs"])
     done = {"run_id": run_id, "outcome": "done", "exit_code": 0, "planned": 48000, "destroyed": 48000}
     history.say("run.completed", START + 18 * DAY, "audit-logs", **done, target=TARGETS["audit-logs"])
-    body = {"missed": 3, "since": iso(START + 12 * DAY), "every_seconds": 86400}
+    body = {"missed": 3, "since": iso(START + 12 * DAY)}
     history.say("slot.missed", START + 19 * DAY, "log-files", **body)
     ordinary(history, 11, START + 19 * DAY)
     history.killed("application-logs", NOW - timedelta(hours=3), 17_000)
@@ -331,7 +332,7 @@ def many_runs() -> Report:
     ordinary(history, 84, END - 84 * DAY, frozenset({20, 21, 22, 50}))
     for day in (30, 31):
         history.refused("audit-logs", END - day * DAY, 80_331)
-    body = {"missed": 3, "since": iso(END - 61 * DAY), "every_seconds": 86400}
+    body = {"missed": 3, "since": iso(END - 61 * DAY)}
     history.say("slot.missed", END - 57 * DAY, "audit-logs", **body)
     return made(history, survey(), start=END - 84 * DAY)
 

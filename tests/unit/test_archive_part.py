@@ -9,8 +9,9 @@ import zstandard
 from luxima_retention.config.settings import ArchiveSettings
 from luxima_retention.core.errors import ArchiveError, ConfigurationError, StoreError, TamperingFound
 from luxima_retention.core.plan import Hold
+from luxima_retention.core.sealed import Sealed
+from luxima_retention.evidence import codec
 from luxima_retention.evidence.archive import Archive, Run, check, open_archive
-from luxima_retention.evidence.archive.part import Sealed
 from luxima_retention.evidence.archive.restore import restore_file
 from luxima_retention.io import failpoints
 from luxima_retention.io.objects import DirectoryPlace, open_objects
@@ -52,8 +53,8 @@ def test_a_sealed_part_is_what_any_zstd_can_read(archive):
     plain = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()
     assert plain.startswith(b'id,note\n0,"two\nlines"\n')
     assert len(plain) == sealed.raw_bytes
-    assert path.stat().st_size == sealed.size
-    assert Sealed.from_body(sealed.body()) == sealed
+    assert path.stat().st_size == sealed.bytes
+    assert codec.decode(Sealed, codec.encode(sealed)) == sealed
     check(archive.place, sealed, "csv")
 
 
@@ -143,13 +144,13 @@ def test_a_manifest_names_its_parts_and_everything_else_is_an_orphan(archive):
     parts = [write(archive, number=number).seal(1000) for number in (1, 2)]
     orphan = write(archive, number=2).seal(1000)
     manifest = archive.complete(RUN, parts, NOW)
-    assert (manifest.items, len(manifest.parts), manifest.size) == (2000, 2, parts[0].size + parts[1].size)
+    assert (manifest.items, len(manifest.parts), manifest.size) == (2000, 2, parts[0].bytes + parts[1].bytes)
     assert [found.data for found in archive.manifests("audit-logs")] == [manifest.data]
     assert [stored.name for stored in archive.orphans()] == [orphan.name]
     assert archive.find("0190f7d0").data == manifest.data
     assert archive.complete(RUN, parts, NOW).data == manifest.data
     archive.verify(manifest)
-    assert manifest.body()["manifest_sha256"] == manifest.sha256
+    assert manifest.verified().manifest_sha256 == manifest.sha256
 
 
 def test_an_archive_that_is_not_there_is_not_found(archive):

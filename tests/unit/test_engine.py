@@ -7,16 +7,27 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from luxima_retention.core.errors import ArchiveError, ExitCode, LeaseHeld, StoreError
+from luxima_retention.core.errors import (
+    ArchiveError,
+    ConfigurationError,
+    ExitCode,
+    LeaseHeld,
+    LeaseLost,
+    StoreError,
+)
 from luxima_retention.core.guards import Limits
+from luxima_retention.core.observer import Silent
 from luxima_retention.core.plan import Finding, Hold, Level
 from luxima_retention.core.results import Outcome
 from luxima_retention.evidence import history as histories
 from luxima_retention.evidence.archive import Archive
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.io.objects import DirectoryPlace
-from luxima_retention.run.engine import Environment, Policy, run_policy
+from luxima_retention.run.context import Environment, Policy
+from luxima_retention.run.engine import run_policy
 from luxima_retention.run.planfile import Approved
 from luxima_retention.stores.memory.store import MemoryStore, Record
 
@@ -71,8 +82,17 @@ def store(*days: int, **options) -> MemoryStore:
     return MemoryStore(records=records(*days), now=lambda: NOW, **options)
 
 
+class Watch(Silent):
+    """Calls a function after each batch."""
+
+    def __init__(self, after_batch) -> None:
+        self.batch_done = lambda _policy, target, done, planned: after_batch(target, done, planned)
+
+
 def apply(subject, state=None, policy=POLICY, **options):
     state = state or FakeState()
+    if "progress" in options:
+        options["observer"] = Watch(options.pop("progress"))
     environment = Environment(now=NOW, state=state, clock=lambda: NOW, **options)
     return run_policy(policy, (("memory", lambda: subject),), environment)
 
@@ -83,7 +103,12 @@ def only(result):
 
 
 def kinds(state) -> list[str]:
-    return [entry.kind for entry in state.ledger.all]
+    """What the ledger says of runs, in its order."""
+    return [entry.kind for entry in state.ledger.all if entry.kind != "policy.applied"]
+
+
+def said(state, kind):
+    return [entry.event for entry in state.ledger.all if entry.kind == kind]
 
 
 def test_what_is_older_than_the_cutoff_goes_and_the_rest_stays():
@@ -328,8 +353,11 @@ def test_records_that_arrive_during_the_run_are_explained():
     subject = store(400, 200, 1)
     late = Record(key="late", at=NOW - 300 * DAY)
     result = apply(subject, progress=lambda *_: subject.records.append(late))
-    assert result.exit_code is ExitCode.DONE
+    assert (result.outcome, result.exit_code) == (Outcome.BACKLOG, ExitCode.STOPPED)
     assert only(result).proof.explained == {"arrived-late": 1}
+    told = only(result).sentence
+    assert "1 records arrived during the run and wait for the next run" in told
+    assert "nothing expired is left" not in told
 
 
 def test_a_killed_run_goes_on_under_its_own_name():
@@ -380,7 +408,7 @@ def test_a_killed_run_of_another_day_is_reconciled():
 def test_records_are_archived_before_they_go(tmp_path):
     archive = Archive(DirectoryPlace(tmp_path), retention_days=365)
     subject, state = store(*range(200, 205), 1, batch=2), FakeState()
-    result = apply(subject, state, replace(POLICY, may_archive=True), archive=archive)
+    result = apply(subject, state, replace(POLICY, archive="required"), archive=archive)
     assert result.exit_code is ExitCode.DONE
     (manifest,) = archive.manifests("audit-logs")
     assert manifest.items == 5
@@ -397,7 +425,7 @@ def test_a_failed_archive_deletes_nothing(tmp_path):
 
     archive.writer = broken
     subject = store(400, 1)
-    result = apply(subject, policy=replace(POLICY, may_archive=True), archive=archive)
+    result = apply(subject, policy=replace(POLICY, archive="required"), archive=archive)
     assert (result.outcome, result.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
     assert len(subject.records) == 2
 
@@ -405,12 +433,12 @@ def test_a_failed_archive_deletes_nothing(tmp_path):
 def test_a_policy_that_has_archived_does_not_go_on_without(tmp_path):
     archive = Archive(DirectoryPlace(tmp_path), retention_days=365)
     subject, state = store(400, 300, 1), FakeState()
-    policy = replace(POLICY, may_archive=True)
+    policy = replace(POLICY, archive="required")
     apply(subject, state, policy, archive=archive)
     subject.records += records(500)
     refused = apply(subject, state, policy)
     assert refused.exit_code is ExitCode.REFUSED
-    assert "policies.audit_logs.archive = off" in only(refused).hint
+    assert "policies.audit-logs.archive = off" in only(refused).hint
     assert apply(subject, state, replace(policy, archive="off")).exit_code is ExitCode.DONE
 
 
@@ -443,7 +471,7 @@ def test_a_plan_that_nobody_agrees_to_deletes_nothing():
     result = apply(subject, state, confirm=lambda _plans: False)
     assert (result.outcome, result.exit_code) == (Outcome.DECLINED, ExitCode.DONE)
     assert len(subject.records) == 2
-    assert not state.ledger.all
+    assert not kinds(state)
 
 
 def test_a_run_that_is_told_to_stop_before_it_begins_stops():
@@ -495,3 +523,290 @@ def test_the_time_that_an_earlier_policy_took_is_no_difference_between_the_clock
     assert (result.outcome, result.exit_code) == (Outcome.DONE, ExitCode.DONE)
     (skew,) = (item for item in only(result).verdicts if item.guard == "clock-skew")
     assert skew.observed == "0 s"
+
+
+def killed_after(state, subject, batches, **options):
+    """A run of which so many batches were final when its process was killed."""
+
+    class Killed(BaseException):
+        pass
+
+    done = []
+
+    def kill(*_):
+        done.append(1)
+        if len(done) == batches:
+            raise Killed
+
+    with pytest.raises(Killed):
+        apply(subject, state, progress=kill, **options)
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_what_arrived_while_a_run_was_dead_waits_for_the_next_one_and_is_told(batches):
+    """Whether the killed process had finished its plan or not."""
+    subject, state = store(*range(200, 212), 1, batch=4), FakeState(shares="memory:1")
+    subject.shared = object()
+    killed_after(state, subject, batches)
+    subject.records += [Record(key=f"late{n}", at=NOW - (300 + n) * DAY) for n in range(30)]
+    result = apply(subject, state)
+    assert (result.outcome, result.exit_code) == (Outcome.BACKLOG, ExitCode.STOPPED)
+    told = only(result)
+    assert "30 records arrived during the run and wait for the next run" in told.sentence
+    assert "nothing expired is left" not in told.sentence
+    assert "approved" not in told.sentence + "".join(reason.sentence for reason in told.plan.reasons)
+    assert len(subject.records) == 31
+    (completed,) = said(state, "run.completed")
+    assert (completed.destroyed, completed.outcome, completed.exit_code) == (12, Outcome.BACKLOG, 7)
+    assert apply(subject, state).exit_code is ExitCode.DONE
+    assert len(subject.records) == 1
+
+
+def test_a_dry_run_beside_a_killed_run_does_not_say_that_nothing_has_expired():
+    subject, state = store(*range(200, 204), 1, batch=4), FakeState(shares="memory:1")
+    subject.shared = object()
+    killed_after(state, subject, 1)
+    subject.records += records(400)
+    result = apply(subject, state, dry_run=True)
+    assert (result.outcome, result.exit_code) == (Outcome.WOULD_DELETE, ExitCode.DONE)
+    assert "1 more arrived since that run began" in only(result).sentence
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("days", [(1,), (400, 1)])
+def test_what_could_not_be_read_is_never_clean(dry_run, days):
+    subject, state = store(*days, unknown=3), FakeState()
+    result = apply(subject, state, dry_run=dry_run)
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
+    assert "3 records or objects could not be read or recognised" in only(result).sentence
+    assert "nothing has expired" not in only(result).sentence
+    if not dry_run:
+        assert said(state, "run.completed")[-1].exit_code is ExitCode.INCOMPLETE
+
+
+def test_a_store_that_is_only_asked_and_could_not_read_everything_fails():
+    class Asked:
+        def __init__(self, asked):
+            self.identity, self.clock, self.close = asked.identity, asked.clock, asked.close
+            self.preflight, self.survey = asked.preflight, asked.survey
+
+    state = FakeState()
+    result = apply(Asked(store(1, unknown=2)), state)
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
+    assert said(state, "run.checked")[0].unknown == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(StoreError("the archive does not answer"), 3), (ConfigurationError("ledger.key_file is not there"), 2)],
+)
+def test_nothing_is_begun_when_what_its_end_needs_is_not_there(error, code):
+    def ready(_archives):
+        raise error
+
+    subject, state = store(400, 1), FakeState()
+    result = apply(subject, state, ready=ready)
+    assert (result.exit_code, only(result).sentence) == (code, error.message)
+    assert len(subject.records) == 2
+    assert not kinds(state)
+
+
+def test_what_the_end_needs_is_not_asked_for_when_nothing_would_go():
+    def ready(_archives):
+        raise StoreError("never asked")
+
+    assert apply(store(1), ready=ready).exit_code is ExitCode.DONE
+
+
+def test_a_policy_that_archives_first_destroys_without_an_archive_only_when_it_says_so():
+    subject, state = store(400, 1), FakeState()
+    policy = replace(POLICY, archive="required")
+    refused = apply(subject, state, policy)
+    assert refused.exit_code is ExitCode.REFUSED
+    assert "policies.audit-logs.archive = off" in only(refused).hint
+    assert len(subject.records) == 2
+    assert apply(subject, state, replace(policy, archive="off")).exit_code is ExitCode.DONE
+
+
+def test_what_a_policy_says_is_written_down_when_it_changes_and_only_then():
+    state, first = FakeState(), replace(POLICY, disposition="destroy", basis="SNI 27001")
+    for policy in (first, first, replace(first, retention_days=200), replace(first, basis="UU PDP"), first):
+        apply(store(1), state, policy)
+    assert [(event.retention_days, event.basis) for event in said(state, "policy.applied")] == [
+        (180, "SNI 27001"),
+        (200, "SNI 27001"),
+        (180, "UU PDP"),
+        (180, "SNI 27001"),
+    ]
+    assert said(state, "policy.applied")[0].targets == ("memory",)
+
+
+def test_a_guard_that_is_switched_off_stands_in_the_entry_of_the_run():
+    state = FakeState()
+    widened = {"stale-source": "policies.audit_logs.max_silence = off", "clock-skew": "guards.max = 1h"}
+    limits = replace(LIMITS, widened=widened, named={"min-remaining": "--min-remaining 0"})
+    apply(store(400, 1), state, replace(POLICY, limits=limits))
+    (started,) = said(state, "run.started")
+    found = {guard.guard: (guard.passed, guard.limit, guard.override) for guard in started.guards}
+    assert found["stale-source"] == (True, "off", "policies.audit_logs.max_silence = off")
+    assert found["clock-skew"][2] == "guards.max = 1h"
+    assert found["min-remaining"][2] == "--min-remaining 0"
+
+
+def test_a_lost_lease_ends_the_run_before_the_next_batch():
+    subject, state = store(*range(200, 206), 1, batch=2), FakeState()
+    lease = FakeLease()
+
+    def check():
+        if len(subject.records) < 6:
+            raise LeaseLost("another run has the lease")
+
+    lease.check = check
+    state.lease = lambda _policy: lease
+    result = apply(subject, state)
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
+    assert len(subject.records) == 5
+    assert "run.completed" not in kinds(state)
+
+
+def test_a_batch_that_is_final_without_its_entry_fails_the_run():
+    class Forgetful(MemoryStore):
+        def batches(self, plan, work):
+            for batch in MemoryStore.batches(self, plan, work):
+                batch._work = replace(work, enter=None)
+                yield batch
+
+    subject, state = Forgetful(records=records(400, 1), now=lambda: NOW), FakeState(shares="memory:1")
+    subject.shared = object()
+    result = apply(subject, state)
+    assert (result.outcome, result.exit_code) == (Outcome.VERIFICATION_FAILED, ExitCode.VERIFICATION_FAILED)
+    assert "without its entry" in only(result).sentence
+
+
+def test_a_ledger_that_fails_inside_the_batch_takes_deletion_and_archive_back(tmp_path):
+    archive = Archive(DirectoryPlace(tmp_path), retention_days=365)
+    subject, state = store(400, 1), FakeState(shares="memory:1")
+    subject.shared = object()
+    append = state.ledger.append
+
+    def broken(event, **options):
+        if event.kind == "batch":
+            raise StoreError("the ledger is full")
+        return append(event, **options)
+
+    state.ledger.append = broken
+    result = apply(subject, state, replace(POLICY, archive="required"), archive=archive)
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
+    assert len(subject.records) == 2
+    assert not list(archive.orphans())
+
+
+def test_an_observer_is_told_of_every_step_batch_and_outcome():
+    told = []
+
+    class Everything(Silent):
+        def step_began(self, policy, target, name, at):
+            told.append(f"{name} begins")
+
+        def step_ended(self, policy, target, step):
+            assert step.began <= step.ended
+            told.append(f"{step.name} ends")
+
+        def batch_done(self, policy, target, done, planned):
+            told.append((done, planned))
+
+        def ended(self, policy, result):
+            told.append(str(result.outcome))
+
+    result = apply(store(400, 300, 1, batch=1), observer=Everything())
+    steps = [f"{name} {what}" for name in ("survey", "decide", "guard") for what in ("begins", "ends")]
+    assert told == [*steps, "act begins", (1, 2), (2, 2), "act ends", "prove begins", "prove ends", "done"]
+    assert [step.name for step in only(result).steps] == ["survey", "decide", "guard", "act", "prove"]
+
+
+ages = st.lists(st.integers(0, 500), max_size=25)
+
+
+@st.composite
+def tables(draw):
+    """Records of any age, some of a tenant that is held, some locked."""
+    found = [
+        Record(
+            key=f"r{number}",
+            at=NOW - age * DAY - timedelta(seconds=number),
+            tenant=draw(st.sampled_from(["acme", "other"])),
+            locked=draw(st.booleans()) and draw(st.booleans()),
+        )
+        for number, age in enumerate(draw(ages))
+    ]
+    return [*found, Record(key="young", at=NOW)]
+
+
+HELD = Hold(hold_id="H-1", policy="audit-logs", tenant="acme")
+
+
+def swept(found, days=180, state=None, held=False, batch=3):
+    subject = MemoryStore(records=list(found), now=lambda: NOW, batch=batch)
+    state = state or (FakeState(HELD) if held else FakeState())
+    result = apply(subject, state, replace(POLICY, retention_days=days))
+    return subject, state, result
+
+
+@settings(deadline=None)
+@given(found=tables(), held=st.booleans(), batch=st.integers(1, 7))
+def test_a_younger_record_never_goes_while_an_older_one_stays_unless_it_is_kept(found, held, batch):
+    subject, _, result = swept(found, held=held, batch=batch)
+    assert result.exit_code is ExitCode.DONE
+    kept = {record.key for record in subject.records}
+    gone = [record.at for record in found if record.key not in kept]
+    free = [
+        record.at
+        for record in subject.records
+        if not record.locked and not (held and record.tenant == "acme")
+    ]
+    assert not gone or not free or max(gone) < min(free)
+
+
+@settings(deadline=None)
+@given(found=tables(), days=st.integers(1, 400), longer=st.integers(0, 200), held=st.booleans())
+def test_a_longer_period_and_another_hold_never_remove_more(found, days, longer, held):
+    short, _, _ = swept(found, days)
+    long, _, _ = swept(found, days + longer, held=held)
+    assert {record.key for record in short.records} <= {record.key for record in long.records}
+
+
+@settings(deadline=None)
+@given(found=tables(), held=st.booleans())
+def test_a_second_run_deletes_nothing_and_the_plan_is_what_went(found, held):
+    subject, state, first = swept(found, held=held)
+    left = list(subject.records)
+    assert only(first).plan.items == len(found) - len(left)
+    second = apply(subject, state)
+    assert subject.records == left
+    assert (second.exit_code, only(second).totals.destroyed) == (ExitCode.DONE, 0)
+
+
+@settings(deadline=None)
+@given(found=tables(), cut=st.integers(1, 6), batch=st.integers(1, 4))
+def test_a_run_that_is_killed_anywhere_ends_with_the_same_records_and_sums(found, cut, batch):
+    whole, _, _ = swept(found, batch=batch)
+    subject, state = (
+        MemoryStore(records=list(found), now=lambda: NOW, batch=batch),
+        FakeState(shares="memory:1"),
+    )
+    subject.shared = object()
+
+    class Killed(BaseException):
+        pass
+
+    def kill(_target, done, _planned):
+        if done >= cut * batch:
+            raise Killed
+
+    try:
+        apply(subject, state, progress=kill)
+    except Killed:
+        apply(subject, state)
+    assert subject.records == whole.records
+    destroyed = sum(event.destroyed for event in said(state, "run.completed"))
+    assert destroyed == len(found) - len(subject.records)

@@ -17,6 +17,7 @@ from luxima_retention.evidence.archive import Run, open_archive
 from luxima_retention.evidence.ledger.checkpoint import Signer, open_anchors, seal
 from luxima_retention.evidence.ledger.file import FileLedger
 from tests.configured import settings_of
+from tests.ledgers import event
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 RUN = "0190f7d0-0000-4000-8000-000000000001"
@@ -44,10 +45,10 @@ def home(tmp_path):
     home.holds = lambda: home.held
     home.ledger = FileLedger(tmp_path / "ledger.jsonl")
     home.archive = open_archive(home.settings)
-    home.ledger.append("run.started", {"run_id": RUN}, policy="audit-logs", at=NOW)
+    home.ledger.append(event("run.started", run_id=RUN), policy="audit-logs", at=NOW)
     home.manifest = archived(home)
-    home.ledger.append("archive.verified", home.manifest.body(), policy="audit-logs", at=NOW)
-    home.ledger.append("run.completed", {"run_id": RUN, "items": 2}, policy="audit-logs", at=NOW)
+    home.ledger.append(home.manifest.verified(), policy="audit-logs", at=NOW)
+    home.ledger.append(event("run.completed", run_id=RUN, planned=2), policy="audit-logs", at=NOW)
     return home
 
 
@@ -75,7 +76,7 @@ def raised(home, group, *arguments):
 
 def test_entries_are_listed_for_people_and_as_the_bytes_that_are_hashed(home):
     assert "audit-logs" in invoke(home, ledger_cli, "list", "--kind", "run.completed")
-    assert "items=2" in invoke(home, ledger_cli, "list", "--after", "2")
+    assert "planned=2" in invoke(home, ledger_cli, "list", "--after", "2")
     lines = invoke(home, ledger_cli, "list", "--output", "json").encode()
     assert lines == home.ledger.path.read_bytes()
     assert invoke(home, ledger_cli, "list", "--policy", "metrics") == ""

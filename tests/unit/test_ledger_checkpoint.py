@@ -37,6 +37,7 @@ from luxima_retention.evidence.ledger.verify import (
 )
 from luxima_retention.io.objects import DirectoryPlace
 from tests.configured import settings_of
+from tests.ledgers import Raw, event
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 ORIGIN = "luxima.example/retention"
@@ -50,7 +51,7 @@ def filled(count, sealed=(), anchors=(), by=None):
     """A ledger of so many entries, sealed at the given sizes."""
     ledger = MemoryLedger()
     for number in range(1, count + 1):
-        ledger.append("batch", {"number": number}, policy="audit-logs", at=AT)
+        ledger.append(event("batch", number=number), policy="audit-logs", at=AT)
         if number in sealed:
             seal(ledger, [by or signer()], anchors, AT)
     return ledger
@@ -229,7 +230,7 @@ def test_a_whole_ledger_verifies_and_says_how_far_it_is_signed():
 
 def test_sealing_reads_only_what_is_new(monkeypatch):
     ledger = filled(50, sealed={50})
-    ledger.append("batch", {}, policy=None, at=AT)
+    ledger.append(event("batch"), policy=None, at=AT)
     asked = []
     real = ledger.entries
     monkeypatch.setattr(ledger, "entries", lambda after=0: asked.append(after) or real(after))
@@ -284,7 +285,7 @@ def rewritten(ledger, by):
     forged = MemoryLedger()
     for item in ledger.all:
         body = {"number": 99} if item.seq == 1 else item.body
-        forged.append(item.kind, body, policy=item.policy, at=item.at)
+        forged.append(Raw(item.kind, **body), policy=item.policy, at=item.at)
     seal(forged, [by], (), AT)
     return forged
 
@@ -333,7 +334,7 @@ def test_a_signature_of_the_right_name_that_does_not_verify_refuses():
 def test_a_rotated_key_is_trusted_through_the_old_one():
     ledger = filled(3, sealed={3})
     rotate_key(ledger, signer(1), signer(2), (), AT)
-    ledger.append("batch", {}, policy=None, at=AT)
+    ledger.append(event("batch"), policy=None, at=AT)
     seal(ledger, [signer(2)], (), AT)
     rotate_key(ledger, signer(2), signer(3), (), AT)
     assert verify(ledger, (), signer(1).key).key == signer(3).key
@@ -343,7 +344,7 @@ def test_a_rotated_key_is_trusted_through_the_old_one():
 
 def test_a_key_that_only_names_itself_is_not_trusted():
     ledger = filled(3, sealed={3})
-    ledger.append("key.rotated", {"old": str(signer(1).key), "new": str(signer(2).key)}, policy=None, at=AT)
+    ledger.append(event("key.rotated", old=str(signer(1).key), new=str(signer(2).key)), policy=None, at=AT)
     seal(ledger, [signer(2)], (), AT)
     assert verify(ledger, (), signer(1).key).covered == 3
 
@@ -416,14 +417,14 @@ def test_settings_open_key_pin_and_anchors(tmp_path):
 def test_a_file_ledger_keeps_its_checkpoints_beside_it(tmp_path):
     ledger = FileLedger(tmp_path / "ledger.jsonl")
     for number in range(5):
-        ledger.append("batch", {"number": number}, policy=None, at=AT)
+        ledger.append(event("batch", number=number), policy=None, at=AT)
         seal(ledger, [signer()], (), AT)
     seal(ledger, [signer()], (), AT)
     assert len(list(ledger.notes())) == 5
     assert ledger.tree().size == 5
     beside = tmp_path / "ledger.jsonl.checkpoints"
     beside.write_text(beside.read_text() + '{"size": 6, "pea')
-    ledger.append("batch", {}, policy=None, at=AT)
+    ledger.append(event("batch"), policy=None, at=AT)
     assert seal(ledger, [signer()], (), AT).size == 6
     assert verify(ledger, (), signer().key).covered == 6
     beside.write_text(beside.read_text().replace('"size": 3', '"size": 2'))
@@ -432,5 +433,5 @@ def test_a_file_ledger_keeps_its_checkpoints_beside_it(tmp_path):
 
 
 def test_the_hash_of_a_made_entry_is_its_leaf():
-    made = make("batch", {}, policy=None, at=AT, seq=1, previous="0" * 64)
+    made = make(event("batch"), policy=None, at=AT, seq=1, previous="0" * 64)
     assert made.hash == leaf_hash(read(made.data).data).hex()

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from luxima_retention.core.errors import StoreError, TamperingFound
 from luxima_retention.evidence.ledger import verify_chain
 from luxima_retention.evidence.ledger.file import FileLedger
+from tests.ledgers import event
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 
 
 def append(ledger, number, policy="audit-logs", kind="batch"):
-    return ledger.append(kind, {"number": number}, policy=policy, at=AT)
+    said = event(kind, number=number) if kind == "batch" else event(kind)
+    return ledger.append(said, policy=policy, at=AT)
 
 
 @pytest.fixture
@@ -52,10 +54,11 @@ def test_only_its_owner_may_read_it(ledger):
 def test_appenders_in_many_processes_leave_one_chain(ledger):
     script = (
         "import sys\nfrom datetime import UTC, datetime\nfrom pathlib import Path\n"
+        "from luxima_retention.evidence.events import SweepCompleted\n"
         "from luxima_retention.evidence.ledger.file import FileLedger\n"
         "ledger = FileLedger(Path(sys.argv[1]))\n"
         "for number in range(25):\n"
-        "    ledger.append('batch', {'number': number}, policy=None, at=datetime.now(UTC))\n"
+        "    ledger.append(SweepCompleted(part=str(number)), policy=None, at=datetime.now(UTC))\n"
     )
     started = [subprocess.Popen([sys.executable, "-c", script, ledger.path]) for _ in range(4)]
     assert [process.wait() for process in started] == [0] * 4

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
-import sys
 import sysconfig
-import tomllib
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -17,30 +16,55 @@ import click
 import kubernetes_validate
 import pytest
 import yaml
-from luxima_retention.config.matrix import BY_NAME
-from luxima_retention.run.job import Opening
-from luxima_retention.run.job import load as load_job
+from click.testing import CliRunner
 
+from luxima_retention import __version__
 from luxima_retention.cli import cli
-from luxima_retention.config.cronline import parse
-from luxima_retention.config.settings import Settings
+from luxima_retention.config.policies import DEFAULTS as SEED
 from luxima_retention.config.sources import load
-from luxima_retention.core.errors import ExitCode
+from luxima_retention.core.errors import ConfigurationError, ExitCode
+from luxima_retention.run.manifests import MARK, SETTINGS, differing, manifests, write
 from luxima_retention.run.schedule import slots
-from luxima_retention.stores.logfiles.options import LogFilesPolicy
+from luxima_retention.stores.kind import Opening
+from luxima_retention.stores.registry import kind_of, options
 
 ROOT = Path(__file__).parents[2]
 CRON = ROOT / "cron"
 OVERLAYS = ("base", "overlays/staging", "overlays/production")
-COMPONENTS = ("paused", "sharded", "pushgateway", "otel", "log-volume")
+COMPONENTS = ("paused", "sharded", "pushgateway", "otel", "log-volume", "jobs")
 VERSIONS = ("1.31", "1.33", "1.37")
-DEFAULTS = Settings(
-    policies={},
-    report={"url": "s3://bucket/reports"},
-    archive={"url": "s3://bucket/archive", "retention_days": 730},
-)
-SLOTS = {slot.name: slot for slot in slots(DEFAULTS)}
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
+DSN = "postgresql://role@host/database"
+SECRETS = {"database__dsn": DSN, "databases__supabase__dsn": DSN}
+
+
+def configuration(file, directory, secrets):
+    """The settings of a file and of secret files, as a pod or an administrator has them."""
+    directory.mkdir(exist_ok=True)
+    for name, value in secrets.items():
+        (directory / name).write_text(value + "\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LUXIMA_SECRETS_DIR", str(directory))
+        return load(file, options())
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory):
+    return configuration(CRON / SETTINGS, tmp_path_factory.mktemp("secrets"), SECRETS)
+
+
+@cache
+def _slots():
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as directory:
+        return {
+            slot.name: slot
+            for slot in slots(configuration(CRON / SETTINGS, Path(directory), SECRETS).settings)
+        }
+
+
+SLOTS = _slots()
 
 
 def kustomize(directory):
@@ -136,12 +160,12 @@ def test_every_policy_has_a_job_and_every_job_a_policy_but_report_and_archive(ov
     jobs = cron_jobs(rendered(overlay))
     commands = [parsed(container(job)["args"]) for job in jobs.values()]
     assert {given["policies"] for command, given in commands if command == "run"} == {
-        (name,) for name in BY_NAME
+        (name,) for name in SEED
     }
     # Dry runs leave nothing to report, and no archive to end.
     others = set() if overlay.endswith("staging") else {"report", "expire"}
     assert {command for command, _ in commands} == {"run"} | others
-    assert len(jobs) == len(BY_NAME) + 1 + len(others)
+    assert len(jobs) == len(SEED) + 1 + len(others)
     assert set(jobs) <= set(SLOTS)
 
 
@@ -158,7 +182,7 @@ def test_the_arguments_are_those_of_the_daemon_by_the_real_command_line(overlay,
 @pytest.mark.parametrize(("overlay", "name"), JOBS)
 def test_the_times_are_those_of_the_settings(overlay, name):
     spec = cron_jobs(rendered(overlay))[name]["spec"]
-    assert parse(spec["schedule"]) == SLOTS[name].line
+    assert spec["schedule"] == SLOTS[name].expression
     assert ZoneInfo(spec["timeZone"]) == SLOTS[name].zone
 
 
@@ -172,7 +196,7 @@ def test_a_job_neither_overlaps_nor_starts_late_nor_outlives_its_budget(overlay,
     assert deadline == grace if grace else timedelta(days=1) < deadline < timedelta(days=7)
     assert pod(cron_jobs(rendered(overlay))[name])["restartPolicy"] == "Never"
     _, given = parsed(container(cron_jobs(rendered(overlay))[name])["args"])
-    budget = given.get("max_runtime", DEFAULTS.schedule.max_runtime).total_seconds()
+    budget = given.get("max_runtime", timedelta(minutes=50)).total_seconds()
     assert job["activeDeadlineSeconds"] > budget * (job["backoffLimit"] + 1)
     assert len(name) <= 52
 
@@ -252,40 +276,25 @@ def secret_files(cron_job):
 
 
 @pytest.mark.parametrize(("overlay", "name"), JOBS)
-def test_settings_and_secrets_are_known_and_each_job_is_configured_by_them(
-    overlay, name, tmp_path, monkeypatch
-):
+def test_settings_and_secrets_are_known_and_each_job_is_configured_by_them(overlay, name, tmp_path):
     cron_job = cron_jobs(rendered(overlay))[name]
     (document,) = of_kind("ConfigMap", rendered(overlay)).values()
-    (tmp_path / "luxima-retention.toml").write_text(document["data"]["luxima-retention.toml"])
-    secrets = tmp_path / "secrets"
-    secrets.mkdir()
-    for file in secret_files(cron_job):
-        (secrets / file).write_text("postgresql://role@host/database\n")
-    for variable in container(cron_job).get("env", []):
-        monkeypatch.setenv(variable["name"], variable.get("value", ""))
-    monkeypatch.setenv("LUXIMA_SECRETS_DIR", str(secrets))
-    configuration = load(tmp_path / "luxima-retention.toml")
-    assert configuration.settings.database.dsn is not None
-    assert (configuration.settings.supabase.dsn is not None) == (name in {"security-events", "report"})
-    for policy in BY_NAME if name == "report" else filter(None, [SLOTS[name].policy]):
-        # Which files are rotated is for whoever mounts them.
-        assert load_job(policy).targets(configuration.settings, Opening()) or policy == "log-files"
-    assert configuration.settings.report.url or name != "report"
-    # Base leaves to overlays whether there is an archive.
-    assert configuration.settings.archive.url or name != "archive-expire" or overlay == "base"
+    file = tmp_path / "luxima-retention.toml"
+    file.write_text(document["data"]["luxima-retention.toml"])
+    secrets = dict.fromkeys(secret_files(cron_job), DSN)
+    assert "env" not in container(cron_job)
+    settings = configuration(file, tmp_path / "secrets", secrets).settings
+    assert settings.database.dsn is not None
+    # Whoever does not work there has no connection string to it.
+    assert (settings.database_named("supabase").dsn is not None) == (name in {"security-events", "report"})
+    for policy in SEED if name == "report" else filter(None, [SLOTS[name].policy]):
+        config = settings.policy(policy)
+        assert kind_of(config).missing(config) is None
+        assert kind_of(config).targets(config, Opening())
     mounts = {mount["name"]: mount["mountPath"] for mount in container(cron_job)["volumeMounts"]}
-    assert configuration.settings.ledger.key_file.startswith(mounts["ledger-key"])
+    assert settings.ledger.key_file.startswith(mounts["ledger-key"])
     assert mounts["secrets"] == "/run/secrets/luxima-retention"
     assert mounts["settings"] == "/etc/luxima-retention"
-
-
-def test_production_says_what_base_says_and_more():
-    base = tomllib.loads((CRON / "base" / "luxima-retention.toml").read_text())
-    production = tomllib.loads((CRON / "overlays" / "production" / "luxima-retention.toml").read_text())
-    for section, values in base.items():
-        assert values.items() <= production[section].items()
-    assert production["archive"]["url"]
 
 
 def reach(slot):
@@ -299,19 +308,24 @@ def reach(slot):
     return ports
 
 
-@pytest.mark.parametrize("policy", BY_NAME)
+DNS = {53, 5353}
+#: EKS Pod Identity
+IDENTITY = {80}
+STORES = {"metrics": {9090}, "application-logs": {3100}}
+
+
+@pytest.mark.parametrize("policy", SEED)
 def test_a_policy_reaches_what_it_needs_and_no_more(policy):
-    stores = {"metrics": {9090}, "application-logs": {3100}}
-    # Any of them may copy its checkpoint to anchors in a bucket.
-    assert reach(policy) == {53, 5432, 443} | stores.get(policy, set())
+    # Any of them copies its checkpoint to anchors in a bucket.
+    assert reach(policy) == DNS | IDENTITY | {5432, 443} | STORES.get(policy, set())
 
 
 def test_the_report_reaches_what_all_policies_reach():
-    assert reach("report") == set().union(*(reach(policy) for policy in BY_NAME))
+    assert reach("report") == set().union(*(reach(policy) for policy in SEED))
 
 
 def test_archives_go_from_a_bucket_and_by_the_ledger():
-    assert reach("archive-expire") == {53, 5432, 443}
+    assert reach("archive-expire") == DNS | IDENTITY | {5432, 443}
 
 
 def test_every_role_has_its_rights_in_the_docs():
@@ -351,12 +365,14 @@ def test_nothing_is_suspended_otherwise():
 
 
 @pytest.mark.parametrize("name", ["log-files", "report"])
-def test_the_sets_of_the_log_volume_lie_on_it(with_components, name):
-    job = cron_jobs(with_components)[name]
-    (sets,) = (item["value"] for item in container(job)["env"] if item["name"] == "LUXIMA_ROTATION__SETS")
-    rotation = LogFilesPolicy.model_validate({"kind": "logfiles", "retention_days": 30, "sets": sets})
+@pytest.mark.parametrize("overlay", ["overlays/staging", "overlays/production"])
+def test_the_sets_of_the_log_volume_lie_on_it(overlay, name, committed):
+    if name not in cron_jobs(rendered(overlay)):
+        return
+    job = cron_jobs(rendered(overlay))[name]
     (mount,) = (item for item in container(job)["volumeMounts"] if item["name"] == "service-logs")
-    paths = [path for chosen in rotation.sets.values() for path in chosen.paths]
+    chosen = committed.settings.policies["log-files"].sets.values()
+    paths = [path for item in chosen for path in item.paths]
     assert paths
     assert all(path.startswith(f"{mount['mountPath']}/") for path in paths)
     assert mount.get("readOnly", False) == (name == "report")
@@ -367,6 +383,9 @@ def test_sharded_gives_each_index_its_part(with_components):
     (run,) = job["template"]["spec"]["containers"]
     assert job["completionMode"] == "Indexed"
     assert "backoffLimit" not in job
+    _, by_code = job["podFailurePolicy"]["rules"]
+    # One part that is refused must not end the others.
+    assert by_code["action"] == "FailIndex"
     attempts = job["completions"] / job["parallelism"] * (job["backoffLimitPerIndex"] + 1)
     shards = []
     for index in range(job["completions"]):
@@ -377,33 +396,26 @@ def test_sharded_gives_each_index_its_part(with_components):
     assert shards == [(index, job["completions"]) for index in range(job["completions"])]
 
 
-CRONTAB = [
-    line.split(maxsplit=6)
-    for line in (CRON / "crontab").read_text().splitlines()
-    if line and line[0] in "0123456789*"
-]
+def lines_of(crontab):
+    """Expression and parameters of each line."""
+    for line in crontab.splitlines():
+        if line[:1] in {*"0123456789*"}:
+            *fields, user, words = line.split(maxsplit=6)
+            program, *arguments = shlex.split(words)
+            assert (user, program) == ("luxima-retention", "luxima-retention")
+            assert "%" not in words
+            yield " ".join(fields), parsed(arguments)
 
 
-def test_the_crontab_says_what_the_settings_say():
-    told = []
-    for *times, user, words in CRONTAB:
-        program, *arguments = shlex.split(words)
-        assert (user, program) == ("luxima-retention", "luxima-retention")
-        assert "%" not in words
-        told.append((parse(" ".join(times)), parsed(arguments)))
-    wanted = [(slot.line, parsed(slot.arguments)) for slot in SLOTS.values()]
+def test_the_crontab_says_what_the_daemon_does():
+    told = list(lines_of((CRON / "crontab").read_text()))
+    wanted = [(slot.expression, parsed(slot.arguments)) for slot in SLOTS.values()]
     assert sorted(map(str, told)) == sorted(map(str, wanted))
 
 
 def test_an_argument_that_the_program_does_not_know_would_be_found():
     with pytest.raises(click.NoSuchOption):
         parsed(["run", "audit-logs", "--max-runtme", "50m"])
-
-
-@pytest.mark.parametrize("policy", BY_NAME)
-def test_every_policy_is_a_job_that_can_be_loaded(policy):
-    assert load_job(policy).policy == policy
-    assert sys.modules[BY_NAME[policy].job]
 
 
 def test_telemetry_components_name_settings_and_open_their_ports(with_components):
@@ -413,3 +425,300 @@ def test_telemetry_components_name_settings_and_open_their_ports(with_components
         assert {"LUXIMA_TELEMETRY__PUSHGATEWAY_URL", "LUXIMA_TELEMETRY__OTLP_URL"} <= names
     policies = {item["metadata"]["name"] for item in with_components if item["kind"] == "NetworkPolicy"}
     assert {"pushgateway", "otel"} <= policies
+
+
+@pytest.mark.parametrize("overlay", ["staging", "production"])
+def test_components_land_in_the_namespace_of_the_overlay_that_names_them(overlay, tmp_path):
+    shutil.copytree(CRON, tmp_path / "cron")
+    file = tmp_path / "cron" / "overlays" / overlay / "kustomization.yaml"
+    chosen = yaml.safe_load(file.read_text())
+    chosen["components"] = [f"../../components/{name}" for name in COMPONENTS]
+    file.write_text(yaml.safe_dump(chosen))
+    found = {item["metadata"]["namespace"] for item in kustomize(file.parent) if item["kind"] != "Namespace"}
+    assert found == {chosen["namespace"]}
+
+
+def test_whoever_names_no_namespace_has_them_in_that_of_the_base(tmp_path):
+    made = [item for item in combined(tmp_path, "base") if item["kind"] != "Namespace"]
+    assert {item["metadata"].get("namespace") for item in made} == {"luxima-retention"}
+
+
+# Jobs
+
+
+def volumes_of(template):
+    """The volumes by their name, without the Secrets that are projected."""
+    volumes = {item["name"]: item for item in template["spec"]["volumes"]}
+    return {**volumes, "secrets": {**volumes["secrets"]["projected"], "sources": 0}}
+
+
+@pytest.mark.parametrize("name", ["migrate", "doctor"])
+def test_a_job_has_the_pod_of_the_cron_jobs(with_components, name):
+    job = of_kind("Job", with_components)[name]["spec"]["template"]
+    cron_job = cron_jobs(with_components)["metrics"]["spec"]["jobTemplate"]["spec"]["template"]
+    assert {**job["spec"], "containers": 0, "volumes": 0, "serviceAccountName": 0} == {
+        **cron_job["spec"],
+        "containers": 0,
+        "volumes": 0,
+        "serviceAccountName": 0,
+    }
+    (ours,), (theirs,) = job["spec"]["containers"], cron_job["spec"]["containers"]
+    assert {**ours, "args": 0} == {key: value for key, value in theirs.items() if key != "env"} | {"args": 0}
+    # Which secrets it gets is its own matter.
+    assert volumes_of(job) == volumes_of(cron_job)
+    assert volumes_of(job).keys() == {mount["name"] for mount in ours["volumeMounts"]}
+    (config,) = (item["configMap"]["name"] for item in job["spec"]["volumes"] if "configMap" in item)
+    assert config in of_kind("ConfigMap", with_components)
+    assert parsed(ours["args"])[0] == name
+    assert ours["image"].endswith(f":{__version__}")
+
+
+def test_only_migrate_is_the_owner(with_components):
+    owners = {
+        item["metadata"]["name"]
+        for item in with_components
+        if item["kind"] in {"Job", "CronJob"} and "owner_dsn" in str(item)
+    }
+    assert owners == {"migrate"}
+
+
+def test_migrate_comes_before_a_sync_and_doctor_after_it(with_components):
+    notes = {name: job["metadata"]["annotations"] for name, job in of_kind("Job", with_components).items()}
+    assert notes["migrate"]["argocd.argoproj.io/hook"] == "PreSync"
+    assert notes["migrate"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert notes["doctor"]["argocd.argoproj.io/hook"] == "PostSync"
+    # A Job cannot be changed: the one before goes first.
+    assert {item["argocd.argoproj.io/hook-delete-policy"] for item in notes.values()} == {
+        "BeforeHookCreation"
+    }
+
+
+# The command
+
+
+def test_what_is_committed_is_what_the_settings_make(committed):
+    wanted = manifests(committed)
+    del wanted[SETTINGS]  # the settings themselves
+    assert differing(wanted, CRON) == []
+    written = {path.relative_to(CRON).as_posix() for path in CRON.glob("base/**/*") if path.is_file()}
+    assert written == {name for name in wanted if name.startswith("base/")} | {SETTINGS}
+
+
+SIXTH = """
+[policies.billing-webhooks]
+kind = "table"
+retention_days = 45
+tables = [{ table = "billing.webhook_log", time_column = "received_at" }]
+schedule = "41 7 * * *"
+basis = "Contract with payment partners, clause 7"
+"""
+
+
+def with_settings(directory, text, secrets=SECRETS):
+    file = directory / "luxima-retention.toml"
+    file.write_text(text)
+    return configuration(file, directory / "secrets", secrets)
+
+
+def reach_of(documents, account):
+    """The ports of the network policy of an account."""
+    policy = of_kind("NetworkPolicy", documents)[account]["spec"]
+    return {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+
+
+def documents_of(files, directory):
+    write(files, directory)
+    return kustomize(directory / "base")
+
+
+def test_a_sixth_policy_is_in_cluster_crontab_and_daemon_alike(tmp_path):
+    chosen = with_settings(tmp_path, (CRON / SETTINGS).read_text() + SIXTH)
+    wanted = {slot.name: slot for slot in slots(chosen.settings)}
+    assert wanted.keys() - SLOTS.keys() == {"billing-webhooks"}
+    made = documents_of(manifests(chosen), tmp_path / "out")
+    for document in made:
+        assert kubernetes_validate.validate(document, VERSIONS[-1], strict=True) is not None
+    jobs = cron_jobs(made)
+    assert jobs.keys() == wanted.keys()
+    lines = list(lines_of((tmp_path / "out" / "crontab").read_text()))
+    for name, slot in wanted.items():
+        command, given = parsed(slot.arguments)
+        assert (slot.expression, (command, given)) in lines
+        assert jobs[name]["spec"]["schedule"] == slot.expression
+        job_command, job_given = parsed(container(jobs[name])["args"])
+        assert (job_command, {**job_given, "output": 0}) == (command, {**given, "output": 0})
+    assert jobs["billing-webhooks"]["spec"]["timeZone"] == "Asia/Jakarta"
+    assert "billing-webhooks" in of_kind("ServiceAccount", made)
+    assert reach_of(made, "billing-webhooks") == {443, 5432}
+    assert list(secret_files(jobs["billing-webhooks"])) == ["database__dsn"]
+
+
+def test_what_is_not_configured_has_nothing(tmp_path):
+    made = manifests(with_settings(tmp_path, "", {"database__dsn": DSN}))
+    assert [name for name in made if name.startswith("base/jobs/")] == ["base/jobs/audit-logs.yaml"]
+    documents = documents_of(made, tmp_path / "out")
+    assert set(of_kind("ServiceAccount", documents)) == {"audit-logs"}
+    assert len(list(lines_of(made["crontab"]))) == 1
+    # No key was named for the ledger.
+    assert "ledger-key" not in made["base/defaults.yaml"]
+
+
+def test_ports_are_those_of_the_connections(tmp_path):
+    text = """
+[databases.pooled]
+[s3.minio]
+endpoint_url = "http://minio.storage:9000"
+[s3.default]
+endpoint_url = "https://s3.example:8443"
+[policies.application-logs]
+buckets = ["loki"]
+s3 = "minio"
+[policies.security-events]
+tables = ["auth.audit_log_entries"]
+database = "pooled"
+[prometheus]
+urls = ["https://prometheus.example", "http://other:9091"]
+[telemetry]
+pushgateway_url = "http://gateway:9092"
+otlp_url = "https://collector"
+[archive]
+url = "s3://archive"
+retention_days = 365
+[report]
+url = "s3://reports"
+"""
+    secrets = {
+        "database__dsn": "postgresql://role@a:6432,b/database",
+        "databases__pooled__dsn": "host=pooler.supabase.com port=6543 user=role",
+        "s3__minio__access_key_id": "key",
+        "s3__minio__secret_access_key": "hunter2",
+    }
+    made = manifests(with_settings(tmp_path, text, secrets))
+    documents = documents_of(made, tmp_path / "out")
+    common = {5432, 6432, 9092, 443}
+    assert reach_of(documents, "audit-logs") == common | {8443}
+    assert reach_of(documents, "security-events") == common | {8443, 6543}
+    assert reach_of(documents, "application-logs") == common | {9000}
+    assert reach_of(documents, "metrics") == common | {9091}
+    assert reach_of(documents, "archive-expire") == common | {8443}
+    assert reach_of(documents, "report") == common | {8443, 6543, 9000, 9091}
+    jobs = cron_jobs(documents)
+    minio = {"s3__minio__access_key_id", "s3__minio__secret_access_key"}
+    for name in jobs:
+        assert (minio <= set(secret_files(jobs[name]))) == (
+            name.startswith("application-logs") or name == "report"
+        )
+    assert not any("hunter2" in text or "role" in text for text in made.values())
+
+
+def test_dns_and_the_agent_of_the_cloud_are_reached_where_they_are():
+    documents = of_kind("NetworkPolicy", rendered("base"))
+    own, openshift = documents["dns"]["spec"]["egress"]
+    assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in own["to"]
+    assert {port["port"] for port in own["ports"]} == {53}
+    assert openshift["to"][0]["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "openshift-dns"
+    }
+    assert {port["port"] for port in openshift["ports"]} == {5353}
+    (agent,) = documents["cloud-identity"]["spec"]["egress"]
+    assert agent["to"][0] == {"ipBlock": {"cidr": "169.254.170.23/32"}}
+
+
+def test_the_owner_is_mounted_only_where_partitions_are_dropped(tmp_path):
+    text = '[audit_log]\nstrategy = "partition_drop"\n' + SIXTH
+    made = manifests(with_settings(tmp_path, text, {"database__dsn": DSN, "database__owner_dsn": DSN}))
+    assert {name for name, content in made.items() if "owner_dsn" in content} == {"base/jobs/audit-logs.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "sentence"),
+    [
+        ('[database]\ndsn = "postgresql://r:s@h/d"', {}, "database.dsn is a secret"),
+        (
+            "",
+            {"LUXIMA_POLICIES__AUDIT_LOGS__RETENTION_DAYS": "200"},
+            "retention_days comes from the environment",
+        ),
+        (
+            SIXTH.replace("billing-webhooks", "a.b").replace("policies.a.b", 'policies."a.b"'),
+            {},
+            "name of a CronJob",
+        ),
+        (SIXTH.replace("billing-webhooks", "b" * 53), {}, "name of a CronJob"),
+        (SIXTH.replace("billing-webhooks", "report") + '[report]\nurl = "s3://b"', {}, "a job named report"),
+    ],
+)
+def test_what_the_pods_would_not_have_or_a_cluster_not_take_is_refused(
+    tmp_path, monkeypatch, text, variables, sentence
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    secrets = {} if "dsn" in text else {"database__dsn": DSN}
+    with pytest.raises(ConfigurationError, match=sentence):
+        manifests(with_settings(tmp_path, text, secrets))
+
+
+def test_without_a_database_there_is_only_a_crontab(tmp_path):
+    """Each pod would begin a ledger file of its own."""
+    text = '[ledger]\npath = "/var/lib/ledger"\n[prometheus]\nurls = ["http://p:9090"]'
+    made = manifests(with_settings(tmp_path, text, {}))
+    assert set(made) == {"crontab"}
+    assert [given["policies"] for _, (_, given) in lines_of(made["crontab"])] == [("metrics",)]
+
+
+def test_without_anything_to_run_nothing_is_written(tmp_path):
+    with pytest.raises(ConfigurationError, match="nothing is scheduled"):
+        manifests(with_settings(tmp_path, "", {}))
+
+
+def called(tmp_path, *arguments):
+    words = [
+        "--config",
+        str(tmp_path / "luxima-retention.toml"),
+        "manifests",
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    variables = {"LUXIMA_SECRETS_DIR": str(tmp_path / "secrets")}
+    return CliRunner().invoke(cli, [*words, *arguments], env=variables, standalone_mode=False)
+
+
+def test_check_names_what_differs_and_writes_nothing(tmp_path):
+    with_settings(tmp_path, SIXTH)
+    before = called(tmp_path, "--check")
+    assert before.return_value == ExitCode.DRIFT
+    assert "base/jobs/billing-webhooks.yaml" in before.stdout.split()
+    assert not (tmp_path / "out").exists()
+    assert called(tmp_path).return_value == ExitCode.DONE
+    assert (called(tmp_path, "--check").return_value, called(tmp_path).stdout) == (ExitCode.DONE, "")
+    (tmp_path / "out" / "crontab").write_text(MARK + "* * * * * root reboot\n")
+    # A policy that is no more leaves nothing behind.
+    with_settings(tmp_path, "")
+    different = {"base/jobs/billing-webhooks.yaml", "crontab", "base/luxima-retention.toml"}
+    assert different <= set(called(tmp_path, "--check").stdout.split())
+    assert different <= set(called(tmp_path).stdout.split())
+    assert not (tmp_path / "out" / "base" / "jobs" / "billing-webhooks.yaml").exists()
+    assert called(tmp_path, "--check").return_value == ExitCode.DONE
+
+
+@pytest.mark.parametrize(
+    "foreign", ["crontab", "base/kustomization.yaml", "base/jobs/audit-logs.yaml", SETTINGS]
+)
+def test_a_file_of_somebody_else_is_left_alone_and_nothing_is_written(tmp_path, foreign):
+    chosen = with_settings(tmp_path, "")
+    path = tmp_path / "out" / foreign
+    path.parent.mkdir(parents=True)
+    path.write_text("# mine\n")
+    with pytest.raises(ConfigurationError, match="was not written by this command"):
+        write(manifests(chosen), tmp_path / "out")
+    assert [item.read_text() for item in (tmp_path / "out").rglob("*") if item.is_file()] == ["# mine\n"]
+
+
+def test_a_link_is_not_followed(tmp_path):
+    chosen = with_settings(tmp_path, "")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").write_text(MARK)
+    (tmp_path / "out" / "crontab").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigurationError, match="was not written by this command"):
+        write(manifests(chosen), tmp_path / "out")
+    assert (tmp_path / "elsewhere").read_text() == MARK

@@ -118,11 +118,11 @@ GOLDEN = "7b531f36346180f97170f4551e097415fa08a1dafb41a22d2ed2656805458f47"
 
 @pytest.mark.parametrize(("limit", "items"), [(None, 70), (0, 0), (69, 69), (70, 70), (71, 70)])
 def test_a_plan_is_never_more_than_what_expired_or_was_approved(limit, items):
-    assert made(max_items=limit).items == items
+    assert made(approved=limit).items == items
 
 
 def test_every_record_that_stays_or_goes_has_its_reason():
-    reasons = {reason.rule: (reason.verdict, reason.items) for reason in made(max_items=60).reasons}
+    reasons = {reason.rule: (reason.verdict, reason.items) for reason in made(approved=60).reasons}
     assert reasons == {
         "expired": ("go", 60),
         "beyond-plan": ("stay", 10),

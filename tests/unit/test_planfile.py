@@ -8,7 +8,7 @@ import pytest
 
 from luxima_retention.core.errors import ConfigurationError, GuardRefused
 from luxima_retention.core.plan import Identity, Request, Survey, decide
-from luxima_retention.run.planfile import VALID_FOR, beyond, load, save
+from luxima_retention.run.planfile import VALID_FOR, Proposed, beyond, load, save
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ def path(tmp_path):
 
 
 def test_a_saved_plan_is_read_back_with_its_digest(path):
-    saved = save(path, [plan()], NOW)
+    saved = save(path, [Proposed(plan=plan())], NOW)
     found = load(path, NOW)
     assert found == saved
     approved = found.plans["audit-logs"]
@@ -42,7 +42,7 @@ def test_a_saved_plan_is_read_back_with_its_digest(path):
 
 @pytest.mark.parametrize("age", [timedelta(microseconds=-1), VALID_FOR, VALID_FOR + timedelta(days=1)])
 def test_a_plan_holds_for_its_time_only(path, age):
-    save(path, [plan()], NOW)
+    save(path, [Proposed(plan=plan())], NOW)
     with pytest.raises(GuardRefused, match=r"holds from .* not now") as caught:
         load(path, NOW + age)
     assert "--save-plan" in caught.value.hint
@@ -53,7 +53,7 @@ def test_a_plan_holds_for_its_time_only(path, age):
     [('"items": 100', '"items": 101'), ("T08:30:00Z", "T09:30:00Z"), ('"v": 1', '"v": 2'), ("core", "cora")],
 )
 def test_a_plan_that_was_changed_is_refused(path, old, new):
-    save(path, [plan()], NOW)
+    save(path, [Proposed(plan=plan())], NOW)
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(ConfigurationError, match="is not what was saved"):
         load(path, NOW)
@@ -69,9 +69,9 @@ def test_what_is_no_plan_is_refused(path, content):
 def test_a_file_that_is_not_there_or_there_already_is_a_sentence(path):
     with pytest.raises(ConfigurationError, match="No such file"):
         load(path, NOW)
-    save(path, [plan()], NOW)
+    save(path, [Proposed(plan=plan())], NOW)
     with pytest.raises(ConfigurationError, match="File exists"):
-        save(path, [plan()], NOW)
+        save(path, [Proposed(plan=plan())], NOW)
 
 
 @pytest.mark.parametrize(
@@ -84,17 +84,17 @@ def test_a_file_that_is_not_there_or_there_already_is_a_sentence(path):
     ],
 )
 def test_what_goes_beyond_the_terms_is_told(path, now, said):
-    approved = save(path, [plan()], NOW).plans["audit-logs"]
+    approved = save(path, [Proposed(plan=plan())], NOW).plans["audit-logs"]
     assert any(said in sentence for sentence in beyond(approved, now))
 
 
 def test_less_than_approved_may_go_and_a_released_hold_may_not_be_used(path):
-    approved = save(path, [plan(holds=["H-1", "H-2"])], NOW).plans["audit-logs"]
+    approved = save(path, [Proposed(plan=plan(holds=["H-1", "H-2"]))], NOW).plans["audit-logs"]
     assert beyond(approved, plan(items=99, days=181, holds=["H-1", "H-2", "H-3"])) == ()
     assert beyond(approved, plan(holds=["H-2"])) == ("hold H-1 was released since the plan was approved",)
 
 
 def test_the_file_is_for_people_to_read(path):
-    save(path, [plan()], NOW)
+    save(path, [Proposed(plan=plan())], NOW)
     terms = json.loads(path.read_text())["plans"][0]["terms"]
     assert terms["target"] == "core.audit_log"

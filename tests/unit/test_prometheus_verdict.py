@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luxima_retention.core.errors import ExitCode
+from luxima_retention.core.promise import Mode
 from luxima_retention.stores.prometheus import reading
 from luxima_retention.stores.prometheus.reading import Limits, Metrics
-from luxima_retention.stores.prometheus.verdict import Code, Facts, Mode, in_force, judge
+from luxima_retention.stores.prometheus.verdict import Code, Facts, in_force, judge
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 DAY = 86_400

@@ -18,6 +18,7 @@ from luxima_retention.report.model import LedgerState, Verdict, build
 from luxima_retention.report.plain import as_csv, as_json
 from luxima_retention.report.rules import compared
 from luxima_retention.stores.registry import kinds
+from tests.ledgers import Raw, event
 from tests.unit import report_states as states
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,7 +32,7 @@ def completed(code=0, target="core.audit_log"):
 def report(*said, error=None, outcome=Outcome.NOTHING_TO_DO, code=ExitCode.DONE):
     ledger = MemoryLedger()
     for number, (kind, body) in enumerate(said):
-        ledger.append(kind, body, policy="audit-logs", at=START + timedelta(hours=number))
+        ledger.append(event(kind, **body), policy="audit-logs", at=START + timedelta(hours=number))
     target = TargetResult(target="core.audit_log", outcome=outcome, exit_code=code)
     policy = PolicyResult(policy="audit-logs", retention_days=180, outcome=outcome, targets=(target,))
     survey = RunResult(now=END, dry_run=True, policies=(policy,))
@@ -65,7 +66,8 @@ def test_four_hundred_runs_have_the_same_figures_in_both_forms_and_the_same_byte
 
 def test_an_entry_outside_of_the_period_is_left_out():
     ledger = MemoryLedger()
-    ledger.append(*completed(), policy="audit-logs", at=END)
+    kind, body = completed()
+    ledger.append(event(kind, **body), policy="audit-logs", at=END)
     made = build(ledger.entries(), RunResult(now=END, dry_run=True, policies=()), START, END, None)
     assert (made.runs, made.entries) == ((), 1)
 
@@ -204,7 +206,8 @@ def test_entries_that_were_not_verified_yet_are_not_read():
 def test_an_entry_that_is_not_ours_ends_the_reading_with_its_number():
     history = states.History()
     history.run("audit-logs", states.START, 0)
-    history.say("run.completed", states.START, "audit-logs", run_id="x", destroyed="many")
+    said = Raw("run.completed", version=1, run_id="x", destroyed="many")
+    history.ledger.append(said, policy="audit-logs", at=states.START)
     history.run("audit-logs", states.START, 0)
     made = states.made(history, states.survey())
     assert made.ledger_error.startswith("entry 2 is not what this program writes")
@@ -253,7 +256,8 @@ def test_rules_clash_only_where_the_days_do():
 def test_the_skew_is_the_largest_that_the_ledger_tells():
     history = states.History()
     for seconds in (1, 7, 2):
-        guard = {"guard": "clock-skew", "passed": True, "observed": f"{seconds} s", "override": None}
+        guard = {"guard": "clock-skew", "passed": True, "observed": f"{seconds} s"}
+        guard |= {"limit": "60 s", "override": None}
         body = {"run_id": str(seconds), "target": "core.audit_log", "items": 1, "guards": [guard]}
         history.say("run.started", states.START, "audit-logs", **body)
     (row,) = (row for row in states.made(history, states.survey()).clocks if row["measured"])

@@ -16,6 +16,7 @@ from luxima_retention.cli import cli
 from luxima_retention.core.errors import ConfigurationError, StoreError
 from luxima_retention.evidence.ledger.file import FileLedger
 from luxima_retention.report.period import month_of
+from tests.ledgers import Raw, event
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -26,7 +27,7 @@ def home(tmp_path):
     (tmp_path / "settings.toml").write_text(f'[ledger]\npath = "{path}"\norigin = "test"\n')
     ledger = FileLedger(path)
     for run_id in ("a", "b"):
-        ledger.append("run.completed", {"run_id": run_id, "destroyed": 7}, policy="audit-logs", at=NOW)
+        ledger.append(event("run.completed", run_id=run_id, destroyed=7), policy="audit-logs", at=NOW)
     ledger.close()
     return tmp_path
 
@@ -72,7 +73,8 @@ def ill(home, _ledger):
 
 
 def foreign(_home, ledger):
-    ledger.append("run.completed", {"run_id": "c", "destroyed": "many"}, policy="audit-logs", at=NOW)
+    said = Raw("run.completed", version=1, run_id="c", destroyed="many")
+    ledger.append(said, policy="audit-logs", at=NOW)
 
 
 @pytest.mark.parametrize("form", ["json", "html", "csv"])

@@ -12,6 +12,7 @@ from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.report.minutes import dated, minutes
 from luxima_retention.report.minutes_texts import FACTS, Text
 from luxima_retention.report.model import build
+from tests.ledgers import event
 
 START = datetime(2025, 12, 31, 17, tzinfo=UTC)
 END = datetime(2026, 1, 31, 17, tzinfo=UTC)
@@ -22,7 +23,9 @@ def report(*destroyed):
     for number in destroyed:
         body = {"run_id": "r", "target": "core.audit_log", "destroyed": number}
         body["cutoff"] = "2025-07-04T18:00:00Z"
-        ledger.append("run.completed", body, policy="audit-logs", at=datetime(2026, 1, 5, 19, tzinfo=UTC))
+        ledger.append(
+            event("run.completed", **body), policy="audit-logs", at=datetime(2026, 1, 5, 19, tzinfo=UTC)
+        )
     survey = RunResult(now=END, dry_run=True, policies=())
     return build(ledger.entries(), survey, START, END, None)
 

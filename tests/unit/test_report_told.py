@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luxima_retention.core.clock import iso
@@ -17,6 +17,7 @@ from luxima_retention.report.minutes import minutes
 from luxima_retention.report.model import Verdict
 from luxima_retention.report.plain import as_csv
 from luxima_retention.report.told import Told
+from tests.ledgers import event
 from tests.unit import report_states as states
 from tests.unit.report_states import DAY, END, START, TARGETS
 
@@ -46,6 +47,7 @@ def spread(history, at, sizes, step):
     return end
 
 
+@settings(deadline=None)
 @given(
     runs=st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=4), max_size=4),
     minutes_apart=st.integers(1, 50),
@@ -191,7 +193,7 @@ def test_only_what_was_missed_within_the_period_counts(written):
         history.run(policy, START - 10 * DAY, 0)
     last, at = iso(START - 10 * DAY), START + 10 * DAY
     if written:
-        history.say("slot.missed", at, AUDIT, missed=19, since=last, every_seconds=86400)
+        history.say("slot.missed", at, AUDIT, missed=19, since=last)
         history.run(AUDIT, at, 0)
     made = states.made(history, states.survey())
     missed = sum(row["missed"] for row in made.runs if row["missed"] and row["policy"] == AUDIT)
@@ -225,10 +227,10 @@ def test_the_balance_of_a_run_is_told_with_what_its_guards_observed():
     ledger = MemoryLedger()
     guards = [{"guard": "share", "passed": True, "observed": "3 %", "limit": "25 %", "override": None}]
     body = {"run_id": "r", "target": "t", "items": 9, "guards": guards, "holds": ["H"], "digest": "d" * 64}
-    ledger.append("run.started", body, policy=AUDIT, at=START)
+    ledger.append(event("run.started", **body), policy=AUDIT, at=START)
     proof = {"left": 2, "explained": {"newly-held": 2}, "unexplained": 0, "oldest": iso(START - 180 * DAY)}
     body = {"run_id": "r", "target": "t", "planned": 9, "destroyed": 7, "fingerprint": "f", "proof": proof}
-    ledger.append("run.completed", body, policy=AUDIT, at=START)
+    ledger.append(event("run.completed", **body), policy=AUDIT, at=START)
     (row,) = told(ledger).runs()
     names = ("passed", "holds", "digest", "fingerprint", "explained", "oldest_left")
     assert tuple(row[name] for name in names) == (
@@ -288,3 +290,41 @@ def test_an_archive_whose_destruction_was_announced_and_no_more_is_an_exception(
     assert [(item["code"], item["detail"]) for item in made.exceptions] == (
         [] if whole else [("archive", "m.json")]
     )
+
+
+def test_a_guard_that_a_setting_switches_off_is_told_once_with_the_number_of_its_runs():
+    history = states.History()
+    states.ordinary(history)
+    setting = "policies.audit_logs.max_silence = off"
+    for day in (3, 4):
+        guard = {"guard": "stale-source", "passed": True, "observed": "20 d", "limit": "off"}
+        guard["override"] = setting
+        at, run_id = START + day * DAY, f"r{day}"
+        body = {"run_id": run_id, "target": TARGETS[AUDIT], "items": 5, "guards": [guard]}
+        history.say("run.started", at, AUDIT, **body)
+        done = {"run_id": run_id, "target": TARGETS[AUDIT], "destroyed": 5, "planned": 5}
+        history.say("run.completed", at, AUDIT, **done)
+    made = states.made(history, states.survey())
+    assert [(item["code"], item["detail"], item["count"]) for item in made.exceptions] == [
+        ("approval", setting, 2)
+    ]
+    assert {row["override"] for row in made.guards} == {setting}
+
+
+def test_what_a_policy_says_anew_is_a_change_that_names_both():
+    history = states.History()
+    states.ordinary(history)
+    for day, days in ((1, 180), (2, 200)):
+        terms = {
+            "retention_days": days,
+            "disposition": "destroy",
+            "basis": "SOP",
+            "targets": ["core.audit_log"],
+        }
+        history.say("policy.applied", END - timedelta(hours=5 - day), AUDIT, **terms)
+    made = states.made(history, states.survey())
+    assert [(row["kind"], row["observed"], row["limit"]) for row in made.guards] == [
+        ("policy.applied", None, "180 d; destroy; SOP; core.audit_log"),
+        ("retention", "180 d", "200 d"),
+        ("policy.applied", "180 d; destroy; SOP; core.audit_log", "200 d; destroy; SOP; core.audit_log"),
+    ]

@@ -6,6 +6,7 @@ import pytest
 
 from luxima_retention.config.sources import load
 from luxima_retention.core.errors import ConfigurationError
+from luxima_retention.core.redact import redacted
 from luxima_retention.stores.registry import options
 
 
@@ -74,3 +75,27 @@ def test_a_period_that_is_not_plainly_a_number_of_days_or_an_unknown_key_is_refu
 def test_an_unknown_variable_is_refused_where_it_names_a_section(of):
     with pytest.raises(ConfigurationError, match=r"(?i)retentoin_days"):
         of(LUXIMA_POLICIES__AUDIT_LOGS__RETENTOIN_DAYS="200")
+
+
+def test_every_secret_of_the_settings_is_known_to_the_redactor(of):
+    """Wherever it stands, also in lists and tables; a tenant's name in a header is none."""
+    of(
+        """
+        [database]
+        dsn = "postgresql://job:pass-1-word@h/d"
+        [policies.security-events]
+        kind = "supabase"
+        tables = [{table = "a.b"}]
+        url = "https://h"
+        key = "sb_secret_22"
+        [policies.traces]
+        kind = "tempo"
+        retention_days = 14
+        [policies.traces.http]
+        headers = {X-Scope-OrgID = "luxima", ApiKey = "k3y-33-k3y"}
+        [telemetry.otlp_http]
+        bearer_token = "t0ken-44"
+        """
+    )
+    said = redacted("pass-1-word sb_secret_22 k3y-33-k3y t0ken-44 luxima a.b h")
+    assert said == "*** *** *** *** luxima a.b h"

@@ -74,6 +74,13 @@ def test_imports_point_down_the_wings_and_stores_do_not_know_each_other():
                 assert own[1] == other[1], f"{path} imports {name}"
 
 
+def test_stores_know_no_ledger_and_no_migration():
+    for path in (PACKAGE / "stores").rglob("*.py"):
+        for name in imports(path):
+            foreign = ("luxima_retention.evidence", "luxima_retention.run")
+            assert not name.startswith(foreign), f"{path} imports {name}"
+
+
 @pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda path: path.stem)
 def test_core_does_no_io(path):
     for imported in imports(path):

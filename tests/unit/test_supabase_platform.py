@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from luxima_retention.core.deadline import Deadline
 from luxima_retention.core.errors import ExitCode, StoreError
 from luxima_retention.core.plan import Request, cutoff_at
+from luxima_retention.io.http import Endpoint, Http
 from luxima_retention.stores.supabase.platform import (
     PLAN_LOG_DAYS,
     SupabasePlatform,
@@ -75,7 +77,8 @@ def project(*, plan="pro", disabled=False, empty=True, **replaced):
 
 
 def platform(url, *, token=TOKEN, wait=lambda _seconds: None, tables=TABLES):
-    return SupabasePlatform("abc", lambda: token, tables=tables, url=url, wait=wait, timeout=5)
+    there = Endpoint(url=url, setting="s", options="supabase.management_http", bearer_token=lambda: token)
+    return SupabasePlatform("abc", Http(there, Deadline(sleep=wait)), tables=tables)
 
 
 def test_plan_and_switch_are_read_and_nothing_is_changed():

@@ -50,7 +50,7 @@ def result(found=None, *, code=ExitCode.DONE, planned=True, **more):
 
 def proof(**facts):
     usual = {"left": 0, "explained": {}, "unexplained": 0, "pending": (), "overdue": 0, "oldest": None}
-    return Proof(**{**usual, "sentence": "", **facts})
+    return Proof(**{**usual, **facts})
 
 
 OLD, YOUNG = CUTOFF - 20 * DAY, CUTOFF + 3 * DAY
@@ -103,6 +103,7 @@ ELIGIBLE = {
         result(survey(oldest=OLD), totals=Totals(), proof=proof(overdue=2, oldest=OLD)),
         OLD,
     ),
+    "objects that could not be read": (result(survey(oldest=YOUNG, unknown=2)), None),
     "only checked": (result(survey(oldest=OLD), planned=False), OLD),
     "checked, and it could not tell": (result(survey(), planned=False, code=ExitCode.INCOMPLETE), None),
 }

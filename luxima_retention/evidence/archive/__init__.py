@@ -11,12 +11,14 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from luxima_retention.config.connections import s3_access
 from luxima_retention.core.errors import ArchiveError, StoreError, TamperingFound
+from luxima_retention.core.sealed import Sealed
+from luxima_retention.evidence import events
 from luxima_retention.evidence.archive.manifest import Manifest, Run, build, read
-from luxima_retention.evidence.archive.part import ArchivePart, Sealed, blocks, check
+from luxima_retention.evidence.archive.part import ArchivePart, blocks, check
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.objects import Lock, ObjectStore, Stored, open_objects, put
 
@@ -30,7 +32,6 @@ __all__ = [
     "Expired",
     "Manifest",
     "Run",
-    "Sealed",
     "blocks",
     "check",
     "open_archive",
@@ -70,11 +71,11 @@ class Expired:
     names: tuple[str, ...]
     size: int
 
-    def body(self) -> dict[str, Any]:
-        """The body of the ledger's entries ``archive.expired``."""
+    def event(self, state: events.ArchiveState) -> events.ArchiveExpired:
+        """What the ledger says before and after it is destroyed."""
         if self.manifest is not None:
-            return self.manifest.body()
-        return {"orphan": self.names[0], "bytes": self.size}
+            return self.manifest.expired(state)
+        return events.ArchiveExpired(state=state, orphan=self.names[0], bytes=self.size)
 
 
 class Archive:

@@ -12,7 +12,8 @@ from typing import Any
 from luxima_retention import __version__
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.plan import digest
-from luxima_retention.evidence.archive.part import Sealed
+from luxima_retention.core.sealed import Sealed
+from luxima_retention.evidence import codec, events
 from luxima_retention.evidence.ledger.verify import Tree
 
 
@@ -77,7 +78,7 @@ class Manifest:
     @property
     def size(self) -> int:
         """Bytes as stored."""
-        return sum(part.size for part in self.parts)
+        return sum(part.bytes for part in self.parts)
 
     @property
     def root(self) -> str:
@@ -91,8 +92,19 @@ class Manifest:
         """SHA-256 of the manifest's bytes, hex; what the ledger's entry ``archive.verified`` names."""
         return hashlib.sha256(self.data).hexdigest()
 
-    def body(self) -> dict[str, Any]:
-        """The body of the ledger's entries about this archive."""
+    def verified(self) -> events.ArchiveVerified:
+        """What the ledger says once it is written."""
+        return events.ArchiveVerified(**self._facts())
+
+    def restored(self, into: str) -> events.ArchiveRestored:
+        """What the ledger says once it is brought back."""
+        return events.ArchiveRestored(**self._facts(), into=into)
+
+    def expired(self, state: events.ArchiveState) -> events.ArchiveExpired:
+        """What the ledger says before and after it is destroyed."""
+        return events.ArchiveExpired(**self._facts(), state=state)
+
+    def _facts(self) -> dict[str, Any]:
         return {
             "run_id": self.run.run_id,
             "manifest": self.name,
@@ -101,7 +113,7 @@ class Manifest:
             "items": self.items,
             "bytes": self.size,
             "root": self.root,
-            "keep_until": iso(self.keep_until),
+            "keep_until": self.keep_until,
             "object_lock": self.object_lock,
         }
 
@@ -141,7 +153,7 @@ def read(data: bytes) -> Manifest:
     )
     found = Manifest(
         run=run,
-        parts=tuple(Sealed.from_body(part) for part in value["parts"]),
+        parts=tuple(codec.decode(Sealed, part) for part in value["parts"]),
         created_at=parse_iso(value["created_at"]),
         keep_until=parse_iso(value["keep_until"]),
         object_lock=value["object_lock"],
@@ -173,7 +185,7 @@ def _members(manifest: Manifest) -> dict[str, Any]:
         "first": _bound(manifest.parts, min, "first"),
         "last": _bound(manifest.parts, max, "last"),
         "root": manifest.root,
-        "parts": [part.body() for part in manifest.parts],
+        "parts": [codec.encode(part) for part in manifest.parts],
     }
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import ArchiveError, RetentionError
+from luxima_retention.core.sealed import Sealed
 from luxima_retention.evidence.archive.records import Digest, Digester
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.objects import Lock, ObjectStore, Upload
@@ -23,69 +22,6 @@ _WAITING = 8
 #: the fastest: a batch holds locks while it is compressed, and log records compress well at any level
 _LEVEL = 1
 _PIECE = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sealed:
-    """A part that was written, read back and found whole; the ledger's entry of the batch repeats it.
-
-    Args:
-        name: below the archive's URL.
-        version: where the bucket keeps versions.
-        items: records.
-        first, last: the oldest and newest instant among them, where the store told.
-        size: bytes as stored, compressed.
-        sha256: of the stored bytes, hex.
-        raw_bytes: length of the uncompressed stream.
-        raw_sha256: SHA-256 of the uncompressed stream, hex.
-        root: RFC 6962 tree hash over the uncompressed stream's blocks of 64 KiB, hex.
-        header: the CSV header line; empty for JSON lines.
-    """
-
-    name: str
-    version: str | None
-    items: int
-    first: datetime | None
-    last: datetime | None
-    size: int
-    sha256: str
-    raw_bytes: int
-    raw_sha256: str
-    root: str
-    header: str
-
-    def body(self) -> dict[str, Any]:
-        """The JSON form, for the ledger and the manifest."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "items": self.items,
-            "first": iso(self.first) if self.first else None,
-            "last": iso(self.last) if self.last else None,
-            "bytes": self.size,
-            "sha256": self.sha256,
-            "raw_bytes": self.raw_bytes,
-            "raw_sha256": self.raw_sha256,
-            "root": self.root,
-            "header": self.header,
-        }
-
-    @classmethod
-    def from_body(cls, body: Mapping[str, Any]) -> Sealed:
-        """The inverse of :meth:`body`."""
-        return cls(
-            name=body["name"],
-            version=body["version"],
-            items=body["items"],
-            first=parse_iso(body["first"]) if body["first"] else None,
-            last=parse_iso(body["last"]) if body["last"] else None,
-            size=body["bytes"],
-            sha256=body["sha256"],
-            raw_bytes=body["raw_bytes"],
-            raw_sha256=body["raw_sha256"],
-            root=body["root"],
-            header=body["header"],
-        )
 
 
 class ArchivePart:
@@ -231,7 +167,7 @@ class ArchivePart:
             items=digest.items,
             first=first,
             last=last,
-            size=self._size,
+            bytes=self._size,
             sha256=self._sha256.hexdigest(),
             raw_bytes=digest.raw_bytes,
             raw_sha256=digest.raw_sha256,
@@ -245,7 +181,7 @@ def _read_back(place: ObjectStore, sealed: Sealed) -> None:
     stored = _Counted(place.read(sealed.name, sealed.version))
     for _ in stored:
         pass
-    _compare("stored bytes", stored.found(), (sealed.sha256, sealed.size))
+    _compare("stored bytes", stored.found(), (sealed.sha256, sealed.bytes))
 
 
 def check(place: ObjectStore, sealed: Sealed, form: str) -> None:
@@ -275,7 +211,7 @@ def blocks(place: ObjectStore, sealed: Sealed, form: str) -> Iterator[bytes]:
         for block in _decompressed(stored):
             digester.feed(block)
             yield block
-        _compare("stored bytes", stored.found(), (sealed.sha256, sealed.size))
+        _compare("stored bytes", stored.found(), (sealed.sha256, sealed.bytes))
         found = digester.finish()
         _compare("stream", (found.raw_sha256, found.raw_bytes), (sealed.raw_sha256, sealed.raw_bytes))
         _compare("records", found.items, sealed.items)

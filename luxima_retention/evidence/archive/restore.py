@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.errors import ArchiveError, ConfigurationError, StoreError
-from luxima_retention.evidence.archive.part import Sealed, blocks
+from luxima_retention.core.sealed import Sealed
+from luxima_retention.evidence.archive.part import blocks
 from luxima_retention.io.sqlfiles import named
 
 if TYPE_CHECKING:

@@ -6,16 +6,17 @@ Three keepers of the same chain: :mod:`.postgres` where ``database.dsn`` is set,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from luxima_retention.core.errors import ConfigurationError
-from luxima_retention.evidence.ledger.entry import KINDS, Entry, verify_chain
+from luxima_retention.evidence.events import Event
+from luxima_retention.evidence.ledger.entry import Entry, verify_chain
 from luxima_retention.evidence.ledger.verify import GENESIS, Tree
 
-__all__ = ["GENESIS", "KINDS", "Entry", "Ledger", "open_ledger", "verify_chain"]
+__all__ = ["GENESIS", "Entry", "Ledger", "open_ledger", "verify_chain"]
 
 
 class Ledger(Protocol):
@@ -25,20 +26,11 @@ class Ledger(Protocol):
     read or written, and :class:`~.TamperingFound` when it is not what was written.
     """
 
-    def append(
-        self,
-        kind: str,
-        body: Mapping[str, Any],
-        *,
-        policy: str | None,
-        at: datetime,
-        inside: Any = None,
-    ) -> Entry:
+    def append(self, event: Event, *, policy: str | None, at: datetime, inside: Any = None) -> Entry:
         """Write the next entry, durably.
 
         Args:
-            kind: one of :data:`KINDS`.
-            body: JSON object without floats and without personal data.
+            event: what it says.
             policy: ``None`` for an entry of no single policy.
             at: the program's clock, UTC.
             inside: an open psycopg connection to the database that :meth:`shares` recognised: the entry
@@ -46,7 +38,7 @@ class Ledger(Protocol):
                 Without it the entry is durable when this returns.
 
         Raises:
-            ValueError: the body holds what the ledger does not take; a fault of the caller.
+            ValueError: the event holds what the ledger does not take; a fault of the caller.
         """
 
     def entries(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from luxima_retention.config.connections import s3_access
 from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
+from luxima_retention.evidence.events import KeyCreated, KeyRotated
 from luxima_retention.evidence.ledger.verify import (
     Checkpoint,
     Key,
@@ -234,6 +235,14 @@ class Anchor:
             note = self._read(name, version)
             yield Checkpoint.parse(note, f"{self.url}/{name}")
 
+    def reach(self) -> tuple[int, int]:
+        """How many checkpoints are kept there, and entries that the newest covers, by their names alone."""
+        sizes = [
+            int(stored.name.removeprefix(self._prefix).partition("-")[0])
+            for stored in self._place.stored(self._prefix)
+        ]
+        return len(sizes), max(sizes, default=0)
+
     def _read(self, name: str, version: str | None = None) -> str:
         return b"".join(self._place.read(name, version)).decode()
 
@@ -299,7 +308,7 @@ def verify(
 
 def create(ledger: Ledger, signer: Signer, anchors: Iterable[Anchor], now: datetime) -> Sealed | None:
     """Write the entry ``key.created`` and the first checkpoint of the key."""
-    ledger.append("key.created", {"key": str(signer.key)}, policy=None, at=now)
+    ledger.append(KeyCreated(key=str(signer.key)), policy=None, at=now)
     return seal(ledger, [signer], anchors, now)
 
 
@@ -310,5 +319,5 @@ def rotate_key(
 
     From then on the new key signs; whoever trusts the old one trusts it through that checkpoint.
     """
-    ledger.append("key.rotated", {"old": str(old.key), "new": str(new.key)}, policy=None, at=now)
+    ledger.append(KeyRotated(old=str(old.key), new=str(new.key)), policy=None, at=now)
     return seal(ledger, [old, new], anchors, now)

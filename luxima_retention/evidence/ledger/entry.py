@@ -9,36 +9,10 @@ from typing import Any
 
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import TamperingFound
+from luxima_retention.core.redact import redacted_tree
+from luxima_retention.evidence import events
+from luxima_retention.evidence.events import Event
 from luxima_retention.evidence.ledger.verify import GENESIS, Chain, TamperedError, leaf_hash, parse
-
-#: What an entry can be about; nothing else is written.
-KINDS = frozenset(
-    {
-        "run.started",
-        "run.resumed",
-        "batch",
-        "run.completed",
-        "run.refused",
-        "run.checked",
-        "run.reconciled",
-        "hold.placed",
-        "hold.released",
-        "policy.applied",
-        "floor.changed",
-        "approval",
-        "migrated",
-        "archive.verified",
-        "archive.restored",
-        "archive.expired",
-        "slot.missed",
-        "sweep.completed",
-        "sweep.missed",
-        "report.sent",
-        "rotation",
-        "key.created",
-        "key.rotated",
-    }
-)
 
 _LARGEST = 2**53 - 1
 
@@ -50,7 +24,7 @@ class Entry:
     Args:
         seq: 1, 2, 3, … without gaps.
         at: when it was written, by the program's clock, UTC.
-        kind: one of :data:`KINDS`.
+        kind: one of :data:`~luxima_retention.evidence.events.TYPES`, or one of a newer version.
         policy: ``None`` for an entry of no single policy.
         body: JSON object without floats and without personal data.
         previous: hash of entry ``seq - 1``, hex; ``verify.GENESIS`` for the first.
@@ -67,21 +41,43 @@ class Entry:
     data: bytes
     hash: str
 
+    @property
+    def event(self) -> Event:
+        """What it says, as an object.
 
-def make(
-    kind: str, body: Mapping[str, Any], *, policy: str | None, at: datetime, seq: int, previous: str
-) -> Entry:
+        Raises:
+            TamperingFound: the body is not what this program writes under that kind and version.
+        """
+        try:
+            return events.parse(self.kind, self.body)
+        except ValueError as error:
+            raise TamperingFound(
+                f"entry {self.seq} is not what this program writes: {error}",
+                "run `luxima-retention ledger verify` and compare with the newest anchor",
+            ) from None
+
+
+def make(event: Event, *, policy: str | None, at: datetime, seq: int, previous: str) -> Entry:
     """The entry that follows the one whose hash is ``previous``.
 
     Raises:
-        ValueError: the kind is unknown, or the body holds a float, an instant, a key that is not ASCII,
-            a number beyond 2^53 - 1 or a string that PostgreSQL cannot store. Each is a fault of the caller.
+        ValueError: see :func:`compose`.
+    """
+    return compose(event.kind, event.body(), policy=policy, at=at, seq=seq, previous=previous)
+
+
+def compose(
+    kind: str, body: Mapping[str, Any], *, policy: str | None, at: datetime, seq: int, previous: str
+) -> Entry:
+    """An entry of these values.
+
+    Raises:
+        ValueError: the body holds a float, an instant, a key that is not ASCII, a number beyond 2^53 - 1 or
+            a string that PostgreSQL cannot store. Each is a fault of the caller.
     """
     import rfc8785
 
-    if kind not in KINDS:
-        raise ValueError(f"{kind!r} is not a kind of entry")
-    plain = _plain(body, "body")
+    plain = redacted_tree(_plain(body, "body"))
     members = {
         "v": 1,
         "seq": seq,

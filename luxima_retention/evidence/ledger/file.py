@@ -8,13 +8,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from luxima_retention.core.errors import StoreError, TamperingFound
+from luxima_retention.evidence.events import Event
 from luxima_retention.evidence.ledger import entry
 from luxima_retention.evidence.ledger.entry import Entry
 from luxima_retention.evidence.ledger.verify import Tree, parse
@@ -38,21 +39,13 @@ class FileLedger:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(
-        self,
-        kind: str,
-        body: Mapping[str, Any],
-        *,
-        policy: str | None,
-        at: datetime,
-        inside: Any = None,
-    ) -> Entry:
+    def append(self, event: Event, *, policy: str | None, at: datetime, inside: Any = None) -> Entry:
         """See :class:`~.Ledger`; a file cannot take part in a transaction."""
         if inside is not None:
             raise ValueError("a ledger in a file cannot write inside a database transaction")
         with self._locked(fcntl.LOCK_EX) as descriptor:
             seq, previous = entry.after(self._mended_head(descriptor))
-            made = entry.make(kind, body, policy=policy, at=at, seq=seq, previous=previous)
+            made = entry.make(event, policy=policy, at=at, seq=seq, previous=previous)
             self._write(descriptor, made.data + b"\n")
             return made
 

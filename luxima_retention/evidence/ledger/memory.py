@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
 from luxima_retention.core.errors import StoreError
+from luxima_retention.evidence.events import Event
 from luxima_retention.evidence.ledger import entry
 from luxima_retention.evidence.ledger.entry import Entry
 from luxima_retention.evidence.ledger.verify import Tree
@@ -28,8 +29,7 @@ class MemoryLedger:
 
     def append(
         self,
-        kind: str,
-        body: Mapping[str, Any],
+        event: Event,
         *,
         policy: str | None,
         at: datetime,
@@ -38,7 +38,7 @@ class MemoryLedger:
         """See :class:`~.Ledger`."""
         self.check_writable()
         seq, previous = entry.after(self.head())
-        self.all.append(entry.make(kind, body, policy=policy, at=at, seq=seq, previous=previous))
+        self.all.append(entry.make(event, policy=policy, at=at, seq=seq, previous=previous))
         return self.all[-1]
 
     def entries(

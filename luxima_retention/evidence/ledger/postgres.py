@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.errors import StoreError, TamperingFound
+from luxima_retention.evidence.events import Event, SweepCompleted
 from luxima_retention.evidence.ledger import entry
 from luxima_retention.evidence.ledger.entry import Entry
 from luxima_retention.evidence.ledger.verify import Tree
-from luxima_retention.io.postgres import connect
+from luxima_retention.io.postgres import connect, database_fingerprint
 from luxima_retention.io.sqlfiles import named
 
 if TYPE_CHECKING:
@@ -27,27 +28,6 @@ _PAGE = 2000
 
 def _sql(name: str) -> bytes:
     return named("queries/ledger.sql")[name].encode()
-
-
-def database_fingerprint(connection: psycopg.Connection[Any]) -> str:
-    """Which database a connection speaks to: ``postgresql:<system identifier>/<database oid>``.
-
-    The fingerprint of a table of the same database is this, a slash, and the table's oid: that is how
-    :meth:`PostgresLedger.shares` knows that a batch and its entry can commit together. A physical clone
-    has the same system identifier.
-
-    Raises:
-        StoreError: the server does not tell.
-    """
-    import psycopg
-
-    try:
-        row = connection.execute(_sql("fingerprint")).fetchone()
-    except psycopg.Error as error:
-        raise _failed("the database does not say which one it is", error) from error
-    if row is None:
-        raise StoreError("the database does not say which one it is")
-    return str(row[0])
 
 
 class PostgresLedger:
@@ -64,8 +44,7 @@ class PostgresLedger:
 
     def append(
         self,
-        kind: str,
-        body: Mapping[str, Any],
+        event: Event,
         *,
         policy: str | None,
         at: datetime,
@@ -74,10 +53,10 @@ class PostgresLedger:
         """See :class:`~.Ledger`."""
         with _errors("an entry could not be written to the ledger"):
             if inside is not None:
-                return _append(inside, kind, body, policy=policy, at=at, durable=False)
+                return _append(inside, event, policy=policy, at=at, durable=False)
             connection = self._connection()
             with connection.transaction():
-                return _append(connection, kind, body, policy=policy, at=at, durable=True)
+                return _append(connection, event, policy=policy, at=at, durable=True)
 
     def entries(
         self, after: int = 0, kinds: Collection[str] | None = None, policy: str | None = None
@@ -156,7 +135,7 @@ class PostgresLedger:
         with _errors("the ledger cannot be written"):
             connection = self._connection()
             with connection.transaction(force_rollback=True):
-                _append(connection, "run.checked", {}, policy=None, at=system_clock(), durable=False)
+                _append(connection, SweepCompleted(), policy=None, at=system_clock(), durable=False)
 
     def close(self) -> None:
         """See :class:`~.Ledger`."""
@@ -173,20 +152,14 @@ class PostgresLedger:
 
 
 def _append(
-    connection: psycopg.Connection[Any],
-    kind: str,
-    body: Mapping[str, Any],
-    *,
-    policy: str | None,
-    at: datetime,
-    durable: bool,
+    connection: psycopg.Connection[Any], event: Event, *, policy: str | None, at: datetime, durable: bool
 ) -> Entry:
     """Take the head, then write what follows it, in the connection's open transaction."""
     row = connection.execute(_sql("head"), {"durable": durable}).fetchone()
     if row is None:
         raise StoreError("the ledger does not say where its head is")
     seq, head = row
-    made = entry.make(kind, body, policy=policy, at=at, seq=seq + 1, previous=bytes(head).hex())
+    made = entry.make(event, policy=policy, at=at, seq=seq + 1, previous=bytes(head).hex())
     values = {"seq": made.seq, "entry": made.data, "hash": bytes.fromhex(made.hash), "previous": head}
     connection.execute(_sql("append"), values)
     return made

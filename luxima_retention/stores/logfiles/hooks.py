@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _PREFIX = "LUXIMA_"
 _LOWEST = 2  # 0 and 1 are the whole group and init: never what a pid file means
-_OK = 300
 
 
 def run_hooks(
@@ -77,17 +76,21 @@ def _signal(pid_file: Path, name: str) -> None:
 
 
 def _post(hook: RotationHookSettings, event: str, paths: Sequence[str], rotated: str) -> None:
-    import requests
+    import json
 
-    body = {"event": event, "paths": list(paths), "rotated": rotated}
-    seconds = hook.timeout.total_seconds()
+    from luxima_retention.io.http import Endpoint, Http, HttpError
+
+    body = json.dumps({"event": event, "paths": list(paths), "rotated": rotated}).encode()
+    there = Endpoint(
+        url=hook.url, setting="url", options="the hook", timeout=hook.timeout.total_seconds(), proxied=True
+    )
     try:
-        answer = requests.post(hook.url, json=body, timeout=seconds, allow_redirects=False)
-    except requests.RequestException as error:
-        # The address may carry a token: the kind of error tells enough.
-        raise StoreError(f"the request failed: {type(error).__name__}") from None
-    if answer.status_code >= _OK:
-        raise StoreError(f"the request was answered with status {answer.status_code}")
+        answer = Http(there).send("POST", "", body=body, headers={"Content-Type": "application/json"})
+    except HttpError as error:
+        # The address may carry a token.
+        raise StoreError(f"the request failed: it {error.reason}") from None
+    if not answer.ok:
+        raise StoreError(f"the request was answered with status {answer.status}")
 
 
 def _run(hook: RotationHookSettings, paths: Sequence[str], rotated: str) -> None:

@@ -37,7 +37,7 @@ def _rotate(policy: Policy, opening: Opening, surroundings: Surroundings) -> Ope
     from luxima_retention.stores.logfiles.sets import log_sets
     from luxima_retention.stores.logfiles.terms import Terms
 
-    record = partial(surroundings.record, "rotation")
+    record = surroundings.record
     terms = Terms(
         now=surroundings.now,
         policy=policy.name,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
+from luxima_retention.config.addresses import Url
 from luxima_retention.config.policies import PolicySettings
 from luxima_retention.config.values import (
     Bytes,
@@ -16,7 +17,6 @@ from luxima_retention.config.values import (
     Mode,
     Section,
     as_json,
-    check_address,
     listed,
     zone_or_local,
 )
@@ -30,7 +30,7 @@ class RotationHookSettings(Section):
 
     pid_file: str = Field("", description="File with the number of the process that gets the signal.")
     signal: str = Field("HUP", pattern=r"^[A-Z0-9]+$", description="The signal for pid_file: HUP, USR1.")
-    url: str = Field("", description="Address that gets a POST with the paths as JSON.")
+    url: Url = Field("", description="Address that gets a POST with the paths as JSON.")
     run: Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_json)] = Field(
         (),
         description="A program with its arguments, never a shell; {path} and {rotated} as whole arguments are"
@@ -47,8 +47,6 @@ class RotationHookSettings(Section):
     def _complete(self) -> Self:
         if sum(map(bool, (self.pid_file, self.url, self.run))) != 1:
             raise ValueError("a hook is one of pid_file, url and run")
-        if self.url:
-            check_address("url", self.url)
         return self
 
 

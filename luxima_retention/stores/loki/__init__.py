@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from luxima_retention.core.deadline import UNLIMITED, Deadline
+
 if TYPE_CHECKING:
     from luxima_retention.core.clock import Clock
     from luxima_retention.core.protocol import Surveyable
@@ -22,23 +24,25 @@ def open_loki(
     read_only: bool,
     sweep: bool = False,
     shard: tuple[int, int] | None = None,
+    deadline: Deadline = UNLIMITED,
+    setting: str = "policies.application-logs",
 ) -> Surveyable:
     """The store of these settings; a mere check where Loki's own compactor deletes.
 
     Raises:
         StoreError: Loki's configuration cannot be read.
-        ConfigurationError: ``state_url`` is not a place.
+        ConfigurationError: ``state_url`` is not a place, or a file of ``http`` cannot be read.
     """
     from luxima_retention.io.objects import open_objects
     from luxima_retention.stores.loki.bucket import Buckets, WritableBuckets
-    from luxima_retention.stores.loki.owner import CompactorStore, Loki, findings
+    from luxima_retention.stores.loki.owner import CompactorStore, findings
     from luxima_retention.stores.loki.store import LokiStore
 
     kind = Buckets if read_only else WritableBuckets
     buckets = kind(
         settings.buckets, settings.object_prefix, settings.chunk_delimiter, access, settings.index_path
     )
-    loki = Loki(settings.url) if settings.url else None
+    loki = _loki(settings, deadline, setting) if settings.url else None
     if loki is not None and not settings.offline and loki.deletes():
         return CompactorStore(loki, buckets)
     return LokiStore(
@@ -50,6 +54,19 @@ def open_loki(
         findings=lambda request: tuple(
             findings(loki, buckets, offline=settings.offline, retention_days=request.retention_days)
         ),
+    )
+
+
+def _loki(settings: LokiPolicy, deadline: Deadline, setting: str) -> Loki:
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.io.http import Http
+    from luxima_retention.stores.loki.owner import Loki
+
+    return Loki(
+        Http(
+            endpoint(settings.url, settings.http, setting=f"{setting}.url", options=f"{setting}.http"),
+            deadline,
+        )
     )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from luxima_retention.config.connections import s3_access
+from luxima_retention.config.connections import s3_access, s3_ports, url_ports
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.stores.kind import ExtraRun, Kind, Opening, Target
 
@@ -28,6 +27,8 @@ def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
             read_only=opening.read_only,
             sweep=opening.sweep,
             shard=opening.shard,
+            deadline=opening.deadline,
+            setting=policy.setting,
         )
 
     return ((f"s3://{','.join(policy.options.buckets)}", opened),)
@@ -40,15 +41,12 @@ def _extra_runs(policy: Policy) -> tuple[ExtraRun, ...]:
             suffix="sweep",
             schedule=policy.options.sweep_schedule,
             flags=("--sweep",),
-            served="sweep.completed",
-            missed="sweep.missed",
         ),
     )
 
 
 def _ports(policy: Policy) -> frozenset[int]:
-    url = urlsplit(policy.options.url)
-    return frozenset({443, *((url.port or (443 if url.scheme == "https" else 80),) if url.hostname else ())})
+    return s3_ports(policy.settings.s3_named(policy.options.s3)) | url_ports(policy.options.url)
 
 
 KIND = Kind(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
+from luxima_retention.config.addresses import Url
 from luxima_retention.config.policies import PolicySettings
+from luxima_retention.config.settings import HttpSettings, http_options
 from luxima_retention.config.values import (
     Bucket,
     CronExpression,
@@ -18,7 +20,6 @@ from luxima_retention.config.values import (
     Section,
     as_day,
     as_json,
-    check_address,
     listed,
 )
 from luxima_retention.core.durations import parse_duration
@@ -62,7 +63,8 @@ class LokiPolicy(PolicySettings):
     tenant_days: Annotated[dict[str, Days], NoDecode, BeforeValidator(as_json)] = Field(
         {}, description="Tenants that keep their logs longer than the policy: days by tenant."
     )
-    url: str = Field("", description="Address of Loki, best of its compactor, to read its configuration.")
+    url: Url = Field("", description="Address of Loki, best of its compactor, to read its configuration.")
+    http: HttpSettings = http_options("How url is reached.")
     offline: bool = Field(
         False,
         description="No Loki reads these buckets: both phases run at once. Refused when url answers.",
@@ -88,8 +90,6 @@ class LokiPolicy(PolicySettings):
     def _complete(self) -> Self:
         if self.grace is not None and self.grace < timedelta(hours=2):
             raise ValueError("grace is less than 2h: queries may still read what is about to go")
-        if self.url:
-            check_address("url", self.url)
         starts = [period.start for period in self.periods]
         if starts != sorted(set(starts)):
             raise ValueError("periods must be in the order of their start, each day once")

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.errors import StoreError
 from luxima_retention.core.plan import Finding, Identity, Level, Request, Survey
 from luxima_retention.stores.loki.bucket import Buckets
 
-_TIMEOUT = 10
+if TYPE_CHECKING:
+    from luxima_retention.io.http import Http
+
 _LEAST_GRACE = timedelta(hours=2)
 _SLACK = timedelta(minutes=5)
 _UNITS = {
@@ -43,24 +44,16 @@ def duration(text: str) -> timedelta:
     return sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
 
 
-def _nobody(error: Exception) -> bool:
-    """Whether no connection came about."""
-    from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
-
-    cause = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    return isinstance(reason, (NewConnectionError, ConnectTimeoutError))
-
-
 class Loki:
     """The HTTP side of Loki.
 
     Args:
-        url: its address.
+        http: to its address.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+    def __init__(self, http: Http) -> None:
+        self.url = http.url
+        self._http = http
         self._config: Mapping[str, Any] | None = None
 
     def answers(self) -> bool:
@@ -68,12 +61,12 @@ class Loki:
 
         An answer that is late or broken is one of somebody who may read the buckets.
         """
-        import requests
+        from luxima_retention.io.http import HttpError
 
         try:
-            requests.get(f"{self.url}/ready", timeout=_TIMEOUT)
-        except requests.RequestException as error:
-            return not _nobody(error)
+            self._http.send("GET", "/ready")
+        except StoreError as error:
+            return not isinstance(error, HttpError) or error.reached
         return True
 
     def config(self) -> Mapping[str, Any]:
@@ -86,7 +79,7 @@ class Loki:
             import yaml
 
             try:
-                loaded = yaml.safe_load(self._get("/config").text)
+                loaded = yaml.safe_load(self._http.get("/config").text)
             except yaml.YAMLError as error:
                 raise StoreError(f"{self.url}/config is not YAML") from error
             if not isinstance(loaded, dict) or not all(
@@ -98,10 +91,7 @@ class Loki:
 
     def clock(self) -> datetime:
         """The ``Date`` of an answer."""
-        try:
-            return parsedate_to_datetime(self._get("/ready").headers["Date"]).astimezone(UTC)
-        except (KeyError, ValueError) as error:
-            raise StoreError(f"{self.url} answers without a date") from error
+        return self._http.get("/ready").date()
 
     def deletes(self) -> bool:
         """Whether its compactor applies retention."""
@@ -127,19 +117,6 @@ class Loki:
         cache = duration(str(storage.get("index_cache_validity", "5m")))
         querying = duration(str((config.get("limits_config") or {}).get("query_timeout", "1m")))
         return max(_LEAST_GRACE, 3 * resync + cache + querying + _SLACK)
-
-    def _get(self, path: str) -> Any:
-        import requests
-
-        try:
-            answer = requests.get(f"{self.url}{path}", timeout=_TIMEOUT, allow_redirects=False)
-        except requests.RequestException as error:
-            raise StoreError(
-                f"{self.url} does not answer: {type(error).__name__}", "check loki.url"
-            ) from error
-        if answer.status_code != requests.codes.ok:
-            raise StoreError(f"{self.url}{path} answers {answer.status_code}", "check loki.url")
-        return answer
 
 
 class CompactorStore:

@@ -48,7 +48,8 @@ class MemoryStore:
         fingerprint: what it says it is.
         batch: records of one batch.
         findings: what preflight says.
-        shared: stands in :attr:`Staged.connection`; a ledger that shares the store is told so by it.
+        unknown: records that it cannot read.
+        shared: stands for the transaction of a batch; ``None`` where the ledger cannot share it.
     """
 
     records: list[Record]
@@ -57,6 +58,7 @@ class MemoryStore:
     fingerprint: str = "memory:1"
     batch: int = 100
     findings: tuple[Finding, ...] = ()
+    unknown: int = 0
     shared: object = None
     archive_format: str = "jsonl"
     closed: bool = field(default=False, init=False)
@@ -90,6 +92,7 @@ class MemoryStore:
             locked=len(locked),
             undated=sum(item.at is None for item in self.records),
             future=sum(at > now for at in _times(self.records)),
+            unknown=self.unknown,
             oldest=present[0] if present else None,
             oldest_expired=expired[0] if expired else None,
             newest=present[-1] if present else None,
@@ -99,7 +102,7 @@ class MemoryStore:
         """Oldest first; each batch reads the holds again."""
         left = plan.items
         while left > 0 and not work.stopping():
-            batch = MemoryBatch(self, plan, work.holds(), min(left, self.batch))
+            batch = MemoryBatch(self, plan, work, min(left, self.batch))
             yield batch
             if not batch.items:
                 return
@@ -126,10 +129,12 @@ class MemoryStore:
 class MemoryBatch:
     """See :class:`~luxima_retention.core.protocol.Batch`."""
 
-    def __init__(self, store: MemoryStore, plan: Plan, holds: tuple[Hold, ...], limit: int) -> None:
+    def __init__(self, store: MemoryStore, plan: Plan, work: Work, limit: int) -> None:
         self._store = store
         self._plan = plan
-        self._holds = holds
+        self._work = work
+        self._holds = work.holds()
+        self._shared = store.shared is not None and work.enter is not None
         self._limit = limit
         self.items: list[Record] = []
 
@@ -145,11 +150,13 @@ class MemoryBatch:
             items=len(self.items),
             first=times[0] if times else None,
             last=times[-1] if times else None,
-            connection=self._store.shared,
+            shared=self._shared,
         )
 
     def commit(self) -> Committed:
         """Forget them."""
+        if self._shared and self._work.enter is not None and self.items:
+            self._work.enter(self._store.shared)
         going = set(self.items)
         self._store.records[:] = [record for record in self._store.records if record not in going]
         return Committed(items=len(going))

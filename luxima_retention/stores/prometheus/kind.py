@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from urllib.parse import urlsplit
 
+from luxima_retention.config.connections import url_ports
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.stores.kind import Kind, Opening, Target
 from luxima_retention.stores.prometheus.options import PrometheusPolicy
@@ -12,15 +12,11 @@ from luxima_retention.stores.prometheus.options import PrometheusPolicy
 Policy = PolicyConfig[PrometheusPolicy]
 
 
-def _targets(policy: Policy, _opening: Opening) -> tuple[Target, ...]:
+def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
     from luxima_retention.stores.prometheus.store import open_prometheus
 
-    return tuple((store.url, lambda store=store: store) for store in open_prometheus(policy.options))
-
-
-def _ports(policy: Policy) -> frozenset[int]:
-    urls = [urlsplit(url) for url in policy.options.urls]
-    return frozenset(url.port or (443 if url.scheme == "https" else 80) for url in urls)
+    stores = open_prometheus(policy.options, opening.deadline, policy.setting)
+    return tuple((store.url, lambda store=store: store) for store in stores)
 
 
 #: blocks are cut every two hours; the largest one spans a tenth of the retention, 31 days at most
@@ -46,6 +42,6 @@ KIND = Kind(
     disposition=lambda _archives: "check only",
     bound=_bound,
     checks_only=True,
-    ports=_ports,
+    ports=lambda policy: url_ports(*policy.options.urls),
     method={"id": "Tidak ada pemusnahan: hanya diperiksa", "en": "No destruction: checked only"},
 )

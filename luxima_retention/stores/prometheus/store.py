@@ -6,29 +6,23 @@ Prometheus' own answer is an error, never a verdict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from luxima_retention.core.clock import iso, parse_iso
-from luxima_retention.core.errors import ConfigurationError, StoreError
+from luxima_retention.core.deadline import UNLIMITED, Deadline
+from luxima_retention.core.errors import StoreError
 from luxima_retention.core.plan import Finding, Identity, Level, Request, Survey
+from luxima_retention.core.promise import Mode
 from luxima_retention.stores.prometheus import reading
-from luxima_retention.stores.prometheus.verdict import Compliance, Facts, Mode, in_force, judge
+from luxima_retention.stores.prometheus.verdict import Compliance, Facts, in_force, judge
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response, Session
-
+    from luxima_retention.io.http import Answer, Http
     from luxima_retention.stores.prometheus.options import PrometheusPolicy
 
 _T = TypeVar("_T")
-#: Bytes of one answer; a scrape of a large server's own metrics is well below one MiB.
-_LARGEST_ANSWER = 32 * 1024 * 1024
-_LOGIN = "set prometheus.username and prometheus.password_file, or prometheus.bearer_token_file"
 _OWN_METRICS = (
     "prometheus_tsdb_retention_limit_seconds",
     "prometheus_tsdb_retention_limit_bytes",
@@ -39,71 +33,36 @@ _OWN_METRICS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How a replica is reached.
-
-    Args:
-        username: for basic authentication; with ``secret`` as its password.
-        secret: reads the password or bearer token anew for each request; ``None`` sends neither.
-        ca_file: certificates to trust instead of the usual ones.
-        timeout: seconds to wait for a connection, and for each further byte.
-    """
-
-    username: str = ""
-    secret: Callable[[], str] | None = None
-    ca_file: str = ""
-    timeout: float = 10.0
-
-
-def open_prometheus(settings: PrometheusPolicy) -> tuple[PrometheusStore, ...]:
+def open_prometheus(
+    settings: PrometheusPolicy, deadline: Deadline = UNLIMITED, setting: str = "policies.metrics"
+) -> tuple[PrometheusStore, ...]:
     """One store for each of ``urls``; none where no URL is set.
 
     Raises:
-        ConfigurationError: a password or token file cannot be read.
+        ConfigurationError: a file that ``http`` names cannot be read.
     """
-    secret = _secret(settings)
-    if secret is not None:
-        secret()
-    access = Access(
-        username=settings.username, secret=secret, ca_file=settings.ca_file, timeout=settings.timeout
-    )
-    return tuple(PrometheusStore(url, mode=Mode(settings.mode), access=access) for url in settings.urls)
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.io.http import Http
 
-
-def _secret(settings: PrometheusPolicy) -> Callable[[], str] | None:
-    """The password, or the bearer token: from its file, which may be rotated, or from the settings."""
-    value = settings.password if settings.username else settings.bearer_token
-    path = settings.password_file if settings.username else settings.bearer_token_file
-    if path:
-        return lambda: _read(path)
-    return value.get_secret_value if value is not None else None
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be read: {error.strerror}",
-            "mount the secret, or correct the setting that names it",
-        ) from error
+    reached = [
+        endpoint(url, settings.http, setting=f"{setting}.urls", options=f"{setting}.http")
+        for url in settings.urls
+    ]
+    return tuple(PrometheusStore(Http(one, deadline), mode=Mode(settings.mode)) for one in reached)
 
 
 class PrometheusStore:
     """A server of which only the retention is checked; see :mod:`.verdict` for what follows from what.
 
     Args:
-        url: of the replica itself, with its path prefix if it has one; never a secret in it.
+        http: to the replica itself, with its path prefix if it has one.
         mode: what the policy's period promises.
-        access: credentials, certificates and timeout.
     """
 
-    def __init__(self, url: str, *, mode: Mode = Mode.EXACT, access: Access | None = None) -> None:
-        self.url = url.rstrip("/")
+    def __init__(self, http: Http, *, mode: Mode = Mode.EXACT) -> None:
+        self.url = http.url
+        self._http = http
         self._mode = mode
-        self._access = access or Access()
-        self._opened: Session | None = None
 
     def identity(self) -> Identity:
         """Address and external labels; a TSDB has no identifier of its own."""
@@ -117,8 +76,7 @@ class PrometheusStore:
         Raises:
             StoreError: the server cannot be reached, or sends no date.
         """
-        with self._get("/api/v1/status/buildinfo") as answer:
-            return self._date(answer)
+        return self._http.get("/api/v1/status/buildinfo").date()
 
     def preflight(self, request: Request) -> tuple[Finding, ...]:  # noqa: ARG002 - nothing depends on the policy
         """Whether the replica can be told from another one; whether it answers at all."""
@@ -147,9 +105,7 @@ class PrometheusStore:
         )
 
     def close(self) -> None:
-        """Close the connections; may be called twice."""
-        if self._opened is not None:
-            self._opened.close()
+        """Nothing is kept open."""
 
     def _identity_of(self, facts: Facts) -> Identity:
         """An agent has a configuration, too; what is no Prometheus has none that could be trusted."""
@@ -204,126 +160,39 @@ class PrometheusStore:
             raise StoreError(f"{self.url} gives an answer that cannot be read: {error}", _DIRECT) from error
 
     def _build(self) -> tuple[Mapping[str, Any], datetime]:
-        with self._get("/api/v1/status/buildinfo") as answer:
-            return self._data(answer), self._date(answer)
+        answer = self._http.get("/api/v1/status/buildinfo")
+        return _data(answer), answer.date()
 
     def _status(self, name: str) -> Mapping[str, Any]:
-        with self._get(f"/api/v1/status/{name}") as answer:
-            return self._data(answer)
+        return _data(self._http.get(f"/api/v1/status/{name}"))
 
     def _config(self) -> str:
         return str(self._status("config").get("yaml", ""))
 
     def _metrics(self) -> reading.Metrics:
-        with self._get("/metrics") as answer:
-            self._refuse_page(answer)
-            return reading.metrics(self._text(answer).splitlines())
-
-    def _data(self, answer: Response) -> Mapping[str, Any]:
-        """The ``data`` of an answer of the HTTP API."""
-        import json
-
-        self._refuse_page(answer)
-        try:
-            body = json.loads(self._text(answer))
-        except ValueError as error:
-            raise StoreError(f"{answer.url} does not answer with JSON", _DIRECT) from error
-        if not isinstance(body, dict) or body.get("status") != "success":
-            raise StoreError(f"{answer.url} does not answer as Prometheus does", _DIRECT)
-        data = body.get("data")
-        if not isinstance(data, dict):
-            raise StoreError(f"{answer.url} answers without data", _DIRECT)
-        return data
-
-    def _refuse_page(self, answer: Response) -> None:
-        if "html" in answer.headers.get("Content-Type", "").lower():
-            raise StoreError(f"{answer.url} answers with an HTML page, as a proxy or a login does", _DIRECT)
-
-    def _text(self, answer: Response) -> str:
-        """The body, up to a size that no honest answer has."""
-        body = bytearray()
-        for block in answer.iter_content(64 * 1024):
-            body += block
-            if len(body) > _LARGEST_ANSWER:
-                raise StoreError(f"{answer.url} answers with more than {_LARGEST_ANSWER} bytes", _DIRECT)
-        return body.decode("utf-8", "replace")
-
-    def _date(self, answer: Response) -> datetime:
-        try:
-            return parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
-        except (KeyError, ValueError) as error:
-            raise StoreError(f"{answer.url} answers without a date", _DIRECT) from error
-
-    @contextmanager
-    def _get(self, path: str) -> Iterator[Response]:
-        """One answer of status 200, and nothing else."""
-        import requests
-
-        url = self.url + path
-        try:
-            with self._session().get(
-                url, timeout=self._access.timeout, allow_redirects=False, stream=True
-            ) as answer:
-                self._refuse_status(answer, url)
-                yield answer
-        except requests.exceptions.SSLError as error:
-            raise StoreError(
-                f"{url} has a certificate that is not trusted", "set prometheus.ca_file to the CA's file"
-            ) from error
-        except requests.RequestException as error:
-            raise StoreError(
-                f"{url} cannot be reached: {_cause(error)}",
-                "check prometheus.urls, the network policy and the timeout",
-            ) from error
-
-    def _refuse_status(self, answer: Response, url: str) -> None:
-        status = answer.status_code
-        if status in {401, 403}:
-            raise StoreError(f"{url} answers {status}: it wants other credentials", _LOGIN)
-        if answer.is_redirect:
-            raise StoreError(f"{url} redirects to another address, which is not followed", _DIRECT)
-        if status != 200:  # noqa: PLR2004 - OK
-            raise StoreError(f"{url} answers {status}", _DIRECT)
-
-    def _session(self) -> Session:
-        """Without the environment's proxies and ``.netrc``: the replica itself has to answer."""
-        import requests
-
-        if self._opened is None:
-            self._opened = requests.Session()
-            self._opened.trust_env = False
-            self._opened.headers["User-Agent"] = "luxima-retention"
-            self._opened.auth = self._authorize
-            if self._access.ca_file:
-                self._opened.verify = self._access.ca_file
-        return self._opened
-
-    def _authorize(self, request: PreparedRequest) -> PreparedRequest:
-        from requests.auth import HTTPBasicAuth
-
-        access = self._access
-        if access.username:
-            HTTPBasicAuth(access.username, access.secret() if access.secret else "")(request)
-        elif access.secret is not None:
-            request.headers["Authorization"] = f"Bearer {access.secret()}"
-        return request
+        answer = self._http.get("/metrics")
+        _refuse_page(answer)
+        return reading.metrics(answer.text.splitlines())
 
 
 _DIRECT = "set prometheus.urls to the address of each Prometheus server itself, with its path prefix"
 
 
-def _cause(error: BaseException) -> str:
-    """The innermost reason, which names no credentials."""
-    from requests import ConnectionError as Unreachable
-    from requests import Timeout
+def _data(answer: Answer) -> Mapping[str, Any]:
+    """The ``data`` of an answer of the HTTP API."""
+    _refuse_page(answer)
+    body = answer.json()
+    if not isinstance(body, dict) or body.get("status") != "success":
+        raise StoreError(f"{answer.url} does not answer as Prometheus does", _DIRECT)
+    data = body.get("data")
+    if not isinstance(data, dict):
+        raise StoreError(f"{answer.url} answers without data", _DIRECT)
+    return data
 
-    if isinstance(error, Timeout):
-        return "no answer in time"
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__ or error
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return "the connection failed" if isinstance(error, Unreachable) else type(error).__name__
+
+def _refuse_page(answer: Answer) -> None:
+    if "html" in answer.headers.get("Content-Type", "").lower():
+        raise StoreError(f"{answer.url} answers with an HTML page, as a proxy or a login does", _DIRECT)
 
 
 def _evidence(facts: Facts, verdict: Compliance, said: str) -> Mapping[str, str | int]:

@@ -17,9 +17,9 @@ from enum import StrEnum
 
 from luxima_retention.core.clock import iso
 from luxima_retention.core.plan import Level
+from luxima_retention.core.promise import DAY, Mode, in_days
 from luxima_retention.stores.prometheus.reading import Limits, Metrics
 
-DAY = 86_400
 #: A block leaves no sooner than its newest sample expired, counted from the newest block; the head
 #: holds back up to three hours of samples and the clean-up takes up to two.
 LAG_SECONDS = 6 * 3600
@@ -27,18 +27,6 @@ LARGEST_BLOCK = 31 * DAY
 #: Before so many days of blocks, what they take says little about what they will take.
 PROJECTION_DAYS = 3
 _UNIT_BUG = ((3, 8, 0), (3, 11, 0))
-
-
-class Mode(StrEnum):
-    """What the policy's period promises.
-
-    ``minimum``: nothing younger goes. ``maximum``: nothing older stays, one block aside. ``exact``: both,
-    and the limit itself may be up to one block longer.
-    """
-
-    MINIMUM = "minimum"
-    MAXIMUM = "maximum"
-    EXACT = "exact"
 
 
 class Code(StrEnum):
@@ -119,16 +107,6 @@ class _Case:
     limit: Limits
 
     @property
-    def keeps(self) -> bool:
-        """Whether the period promises that nothing younger goes."""
-        return self.mode is not Mode.MAXIMUM
-
-    @property
-    def ends(self) -> bool:
-        """Whether the period promises that nothing older stays."""
-        return self.mode is not Mode.MINIMUM
-
-    @property
     def reached(self) -> bool:
         """Whether the oldest sample is as old as the period."""
         oldest = self.facts.oldest
@@ -176,31 +154,31 @@ def block_seconds(limit: Limits) -> float:
 
 def _too_short(case: _Case) -> Compliance | None:
     limit = case.limit.seconds
-    if not case.keeps or limit is None or limit >= case.seconds:
+    if not case.mode.keeps or limit is None or limit >= case.seconds:
         return None
     default = not case.facts.file and case.facts.flags.get("storage.tsdb.retention.time") == "0s"
     origin = ", the default, because no limit is set" if default else ""
     return Compliance(
         code=Code.TOO_SHORT,
         level=Level.DRIFT,
-        sentence=f"samples go after {_days(limit)}{origin}; the policy says {_days(case.seconds)}",
+        sentence=f"samples go after {in_days(limit)}{origin}; the policy says {in_days(case.seconds)}",
         hint=_set_time(case),
     )
 
 
 def _too_long(case: _Case) -> Compliance | None:
     limit = case.limit.seconds
-    size_decides = limit is None and case.limit.size and case.keeps and not has_unit_bug(case.facts)
-    if not case.ends or size_decides:
+    size_decides = limit is None and case.limit.size and case.mode.keeps and not has_unit_bug(case.facts)
+    if not case.mode.ends or size_decides:
         return None
-    allowed = case.seconds + (block_seconds(Limits(seconds=case.seconds)) if case.keeps else 0)
+    allowed = case.seconds + (block_seconds(Limits(seconds=case.seconds)) if case.mode.keeps else 0)
     if limit is not None and limit <= allowed:
         return None
-    kept = f"samples stay {_days(limit)}" if limit is not None else "no sample ever goes for its age"
+    kept = f"samples stay {in_days(limit)}" if limit is not None else "no sample ever goes for its age"
     return Compliance(
         code=Code.TOO_LONG,
         level=Level.DRIFT,
-        sentence=f"{kept}{_contradiction(case)}; the policy says {_days(case.seconds)}",
+        sentence=f"{kept}{_contradiction(case)}; the policy says {in_days(case.seconds)}",
         hint=_bug_hint(case) if has_unit_bug(case.facts) else _set_time(case),
     )
 
@@ -210,11 +188,11 @@ def _contradiction(case: _Case) -> str:
     stated = case.facts.stated.seconds
     if stated == case.limit.seconds or stated is None:
         return ""
-    return f", although its runtime page says {_days(stated)}"
+    return f", although its runtime page says {in_days(stated)}"
 
 
 def _size_only(case: _Case) -> Compliance | None:
-    if not case.keeps or case.limit.size is None or case.limit.seconds is not None:
+    if not case.mode.keeps or case.limit.size is None or case.limit.seconds is not None:
         return None
     return _size_bound(
         case, f"only a size limits what is kept ({case.limit.size}), so no age is promised or ended"
@@ -224,9 +202,9 @@ def _size_only(case: _Case) -> Compliance | None:
 def _size_reached(case: _Case) -> Compliance | None:
     removed = case.facts.metrics.values.get("prometheus_tsdb_size_retentions_total", 0)
     oldest = case.facts.oldest
-    if not case.keeps or case.limit.size is None or case.reached or not removed or oldest is None:
+    if not case.mode.keeps or case.limit.size is None or case.reached or not removed or oldest is None:
         return None
-    age = _days(_age(case.facts, oldest))
+    age = in_days(_age(case.facts, oldest))
     return _size_bound(case, f"the size limit of {case.limit.size} has removed blocks: {age} are left")
 
 
@@ -236,20 +214,20 @@ def _size_ahead(case: _Case) -> Compliance | None:
     room = values.get("prometheus_tsdb_retention_limit_bytes", 0)
     used = values.get("prometheus_tsdb_storage_blocks_bytes", 0)
     oldest = case.facts.oldest
-    if not case.keeps or room <= 0 or used <= 0 or oldest is None or case.reached:
+    if not case.mode.keeps or room <= 0 or used <= 0 or oldest is None or case.reached:
         return None
     age = _age(case.facts, oldest)
     lasts = room / used * age
     if age < PROJECTION_DAYS * DAY or lasts >= case.seconds:
         return None
-    return _size_bound(case, f"at today's rate the size limit of {case.limit.size} holds {_days(lasts)}")
+    return _size_bound(case, f"at today's rate the size limit of {case.limit.size} holds {in_days(lasts)}")
 
 
 def _size_bound(case: _Case, sentence: str) -> Compliance:
     return Compliance(
         code=Code.SIZE_BOUND,
         level=Level.DRIFT,
-        sentence=f"{sentence}; the policy says {_days(case.seconds)}",
+        sentence=f"{sentence}; the policy says {in_days(case.seconds)}",
         hint=f"raise the size limit and the volume, and {_set_time(case)}",
     )
 
@@ -257,7 +235,7 @@ def _size_bound(case: _Case, sentence: str) -> Compliance:
 def _too_old(case: _Case) -> Compliance | None:
     """Samples that should have gone are there: the promise is broken, whatever the settings say."""
     oldest, newest = case.facts.oldest, case.facts.newest
-    if not case.ends or oldest is None:
+    if not case.mode.ends or oldest is None:
         return None
     limit = Limits(seconds=max(case.seconds, case.limit.seconds or 0))
     allowed = (limit.seconds or 0) + block_seconds(limit) + LAG_SECONDS
@@ -268,7 +246,7 @@ def _too_old(case: _Case) -> Compliance | None:
     return Compliance(
         code=Code.TOO_LONG,
         level=Level.DRIFT,
-        sentence=f"its oldest sample is of {iso(oldest)}, older than {_days(allowed)}{stopped}",
+        sentence=f"its oldest sample is of {iso(oldest)}, older than {in_days(allowed)}{stopped}",
         hint="look for failed compactions in its log, and for out-of-order or backfilled blocks",
     )
 
@@ -279,7 +257,7 @@ def _lost(case: _Case) -> Compliance | None:
     A time in the configuration file may have been raised at a reload, so such a server is merely young.
     """
     facts = case.facts
-    if not case.keeps or case.reached or facts.started is None or facts.oldest is None or facts.file:
+    if not case.mode.keeps or case.reached or facts.started is None or facts.oldest is None or facts.file:
         return None
     run = _age(facts, facts.started)
     if run <= case.seconds + block_seconds(case.limit):
@@ -287,13 +265,13 @@ def _lost(case: _Case) -> Compliance | None:
     return Compliance(
         code=Code.TOO_SHORT,
         level=Level.DRIFT,
-        sentence=f"it has run for {_days(run)}, but its oldest sample is of {iso(facts.oldest)}",
+        sentence=f"it has run for {in_days(run)}, but its oldest sample is of {iso(facts.oldest)}",
         hint="look for a lost volume, deletions through the admin API, or a server that scraped nothing",
     )
 
 
 def _young(case: _Case) -> Compliance | None:
-    if not case.keeps or case.reached:
+    if not case.mode.keeps or case.reached:
         return None
     oldest = case.facts.oldest
     since = oldest or case.facts.now
@@ -314,13 +292,14 @@ def _and_size(case: _Case) -> str:
 
 def _compliant(case: _Case) -> Compliance:
     limit, oldest = case.limit.seconds, case.facts.oldest
-    kept = f"samples go after {_days(limit)}" if limit is not None else "no sample goes for its age"
+    kept = f"samples go after {in_days(limit)}" if limit is not None else "no sample goes for its age"
     there = f", the oldest is of {iso(oldest)}" if oldest else ""
     bug = has_unit_bug(case.facts)
     return Compliance(
         code=Code.COMPLIANT,
         level=Level.WARNING if bug else Level.INFO,
-        sentence=f"{kept}{_contradiction(case)}{there}; the policy says {_days(case.seconds)} ({case.mode})",
+        sentence=f"{kept}{_contradiction(case)}{there};"
+        f" the policy says {in_days(case.seconds)} ({case.mode})",
         hint=_bug_hint(case) if bug else None,
     )
 
@@ -363,14 +342,6 @@ def _bug_hint(case: _Case) -> str:
 
 def _age(facts: Facts, instant: datetime) -> float:
     return (facts.now - instant).total_seconds()
-
-
-def _days(seconds: float) -> str:
-    """``60 days``, ``1 day``, ``12 h`` for less than two days."""
-    if seconds < 2 * DAY and seconds % DAY:
-        return f"{seconds / 3600:.4g} h"
-    days = f"{round(seconds / DAY, 1):g}"
-    return f"{days} day" if days == "1" else f"{days} days"
 
 
 _Rule = Callable[[_Case], Compliance | None]

@@ -7,21 +7,21 @@ documentation, "Understanding API keys" (where each kind of key goes).
 
 from __future__ import annotations
 
+import json
 import random
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from luxima_retention import __version__
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from tenacity import RetryCallState
+
+    from luxima_retention.io import http
 
 SCHEMA = "retention_api"
 _ATTEMPTS = 8
@@ -99,8 +99,8 @@ def headers(key: str) -> dict[str, str]:
     given = {
         "apikey": key,
         "Content-Profile": SCHEMA,
+        "Content-Type": "application/json",
         "Accept": "application/json",
-        "User-Agent": f"luxima-retention/{__version__}",
     }
     return given if key.startswith("sb_") else given | {"Authorization": f"Bearer {key}"}
 
@@ -109,84 +109,75 @@ class Client:
     """Calls functions of schema ``retention_api``.
 
     Args:
-        url: of PostgREST: ``https://ref.supabase.co/rest/v1``.
+        http: to PostgREST: ``https://ref.supabase.co/rest/v1``; one request takes longer than a function may.
         key: reads the key anew for each call.
-        wait: sleeps so many seconds.
-        timeout: seconds to wait for a connection, and for an answer; longer than a function may run.
-        ca_file: certificates to trust instead of the usual ones.
+        deadline: of the run.
     """
 
-    def __init__(
-        self,
-        url: str,
-        key: Callable[[], str],
-        *,
-        wait: Callable[[float], None] = time.sleep,
-        timeout: float = 30.0,
-        ca_file: str = "",
-    ) -> None:
-        self.url = url.rstrip("/")
+    def __init__(self, http: http.Http, key: Callable[[], str], deadline: Deadline = UNLIMITED) -> None:
+        self.url = http.url
+        self._http = http
         self._key = key
-        self._wait = wait
-        self._timeout = timeout
-        self._ca_file = ca_file
-        self._opened: Session | None = None
+        self._deadline = deadline
 
     def ask(
-        self, function: str, arguments: Mapping[str, Any], wait: Callable[[float], None] | None = None
+        self, function: str, arguments: Mapping[str, Any], *, finish: bool = False
     ) -> Mapping[str, Any] | None:
         """The row that a STABLE function returns, if it returns one; repeated while it makes sense.
 
+        Args:
+            function: its name.
+            arguments: by name.
+            finish: ask once more even when the run is told to stop: what a batch did has to be known.
+
         Raises:
+            RunStopped: the run should end.
             StoreError: it was refused, or did not answer after several attempts.
         """
-        answer = Answer(kind=Kind.UNKNOWN)
-        for attempt in range(_ATTEMPTS):
-            answer = self.call(function, arguments)
-            if answer.kind is Kind.DONE:
-                return self._row(function, answer)
-            if answer.kind in {Kind.REFUSED, Kind.SLOW}:
-                break
-            self.pause(answer, attempt, wait)
+        import tenacity
+
+        def wait(state: RetryCallState) -> float:
+            ended = state.outcome
+            return pause_of(ended.result(), state.attempt_number - 1) if ended is not None else 0.0
+
+        retrying = tenacity.Retrying(
+            stop=lambda state: state.attempt_number >= _ATTEMPTS or self._deadline.over(),
+            wait=wait,
+            sleep=self._deadline.wait,
+            retry=tenacity.retry_if_result(lambda answer: answer.kind in {Kind.BUSY, Kind.UNKNOWN}),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        answer: Answer = retrying(self.call, function, arguments, finish=finish)
+        if answer.kind is Kind.DONE:
+            return self._row(function, answer)
+        if answer.kind is not Kind.REFUSED and not finish:
+            self._deadline.check(f"{self.url}: {function} {answer.sentence}")
         raise self.error(function, answer)
 
-    def call(self, function: str, arguments: Mapping[str, Any]) -> Answer:
-        """One call and what is known after it; never repeated here."""
-        import requests
+    def call(self, function: str, arguments: Mapping[str, Any], *, finish: bool = False) -> Answer:
+        """One call and what is known after it; never repeated here.
 
+        Raises:
+            RunStopped: the run should end, and nothing was sent unless ``finish`` is false.
+            StoreError: the certificate is not trusted, or the answer cannot be read.
+        """
+        from luxima_retention.io.http import HttpError
+
+        body = json.dumps(arguments).encode()
         try:
-            with self._session().post(
-                f"{self.url}/rpc/{function}",
-                json=arguments,
-                headers=headers(self._key()),
-                timeout=self._timeout,
-                allow_redirects=False,
-            ) as answer:
-                return _read(answer)
-        except requests.exceptions.SSLError as error:
-            raise StoreError(
-                f"{self.url} has a certificate that is not trusted", "set supabase.ca_file to the CA's file"
-            ) from error
-        except requests.ConnectTimeout:
-            return Answer(kind=Kind.BUSY, sentence="could not be connected to in time")
-        except requests.RequestException as error:
-            return Answer(kind=Kind.UNKNOWN, sentence=f"broke the connection ({type(error).__name__})")
-
-    def pause(self, answer: Answer, attempt: int, wait: Callable[[float], None] | None = None) -> None:
-        """Wait as long as the answer asks for, else ever longer."""
-        jitter = random.uniform(0.5, 1)  # noqa: S311 - spreads retries
-        seconds = answer.wait if answer.wait is not None else _FIRST_WAIT * 2**attempt * jitter
-        (wait or self._wait)(min(seconds, _LONGEST_WAIT))
+            return _read(
+                self._http.send(
+                    "POST", f"/rpc/{function}", body=body, headers=headers(self._key()), finish=finish
+                )
+            )
+        except HttpError as error:
+            kind = Kind.UNKNOWN if error.reached else Kind.BUSY
+            return Answer(kind=kind, sentence=error.reason)
 
     def error(self, function: str, answer: Answer) -> StoreError:
         """The sentence and hint for an answer that ends the attempts."""
         code = f" ({answer.code})" if answer.code else ""
         return StoreError(f"{self.url}: {function} {answer.sentence}{code}", _hint(answer))
-
-    def close(self) -> None:
-        """Close the connections; may be called twice."""
-        if self._opened is not None:
-            self._opened.close()
 
     def _row(self, function: str, answer: Answer) -> Mapping[str, Any] | None:
         if len(answer.rows) > 1:
@@ -196,52 +187,36 @@ class Client:
             )
         return answer.rows[0] if answer.rows else None
 
-    def _session(self) -> Session:
-        import requests
 
-        if self._opened is None:
-            self._opened = requests.Session()
-            # Given explicitly, so that a .netrc has no part in it.
-            self._opened.auth = lambda request: request
-            if self._ca_file:
-                self._opened.verify = self._ca_file
-        return self._opened
+def pause_of(answer: Answer, attempt: int) -> float:
+    """Seconds until the next attempt: what the answer asks for, else ever more."""
+    jitter = random.uniform(0.5, 1)  # noqa: S311 - spreads retries
+    return answer.wait if answer.wait is not None else min(_FIRST_WAIT * 2**attempt * jitter, _LONGEST_WAIT)
 
 
-def _read(answer: Response) -> Answer:
+def _read(answer: http.Answer) -> Answer:
     """What one answer says; JSON that is not PostgREST's counts as none."""
     body: Any = None
-    with suppress(ValueError):
+    with suppress(StoreError):
         body = answer.json()
-    if answer.status_code in {200, 206} and _is_rows(body):
+    if answer.status in {200, 206} and _is_rows(body):
         return Answer(kind=Kind.DONE, rows=tuple(body))
     code = body.get("code") if isinstance(body, dict) else None
     code = code if isinstance(code, str) else None
-    kind = classify(answer.status_code, code)
-    if code is None and 200 <= answer.status_code < 300:  # noqa: PLR2004 - a success that says nothing
+    kind = classify(answer.status, code)
+    if code is None and 200 <= answer.status < 300:  # noqa: PLR2004 - a success that says nothing
         kind = Kind.UNKNOWN
     said = body.get("message") if isinstance(body, dict) else None
     return Answer(
         kind=kind,
         code=code,
-        sentence=f"answers {answer.status_code}" + (f": {str(said)[:300]}" if said else ""),
-        wait=_retry_after(answer.headers.get("Retry-After")),
+        sentence=f"answers {answer.status}" + (f": {str(said)[:300]}" if said else ""),
+        wait=answer.retry_after(),
     )
 
 
 def _is_rows(body: Any) -> bool:
     return isinstance(body, list) and all(isinstance(row, dict) for row in body)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, from a number of them or from a date (RFC 9110, section 10.2.3)."""
-    if value is None:
-        return None
-    with suppress(ValueError):
-        return max(float(value), 0.0)
-    with suppress(ValueError):
-        return max((parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds(), 0.0)
-    return None
 
 
 _HINTS = {

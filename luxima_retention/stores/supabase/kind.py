@@ -5,12 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from luxima_retention.config.connections import url_ports
 from luxima_retention.config.settings import PolicyConfig, TableSettings
 from luxima_retention.stores.kind import Kind, Opening, TableTarget, Target
 
 if TYPE_CHECKING:
     from luxima_retention.core.protocol import Surveyable
 from luxima_retention.stores.supabase.options import SupabasePolicy
+
+#: the platform's own API, which tells what it keeps
+_MANAGEMENT = "https://api.supabase.com"
 
 Policy = PolicyConfig[SupabasePolicy]
 
@@ -40,27 +44,32 @@ def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
     tables = policy.options.tables if policy.options.url else ()
     found: list[Target] = [(table.table, partial(_over_https, policy, opening, table)) for table in tables]
     if policy.options.project_ref:
-        found.append((f"supabase:{policy.options.project_ref}", lambda: _platform(policy)))
+        found.append((f"supabase:{policy.options.project_ref}", partial(_platform, policy, opening)))
     return tuple(found)
 
 
 def _over_https(policy: Policy, opening: Opening, table: TableSettings) -> Surveyable:
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.io.http import Http
     from luxima_retention.stores.supabase.client import Client
     from luxima_retention.stores.supabase.store import PostgrestStore
 
-    options = policy.options
+    options, name = policy.options, policy.setting
     key = options.key.get_secret_value() if options.key else ""
-    client = Client(options.url, lambda: key, timeout=options.timeout, ca_file=options.ca_file)
+    there = endpoint(options.url, options.http, setting=f"{name}.url", options=f"{name}.http", proxied=True)
+    client = Client(Http(there, opening.deadline), lambda: key, opening.deadline)
     return PostgrestStore(client, table.table, key_columns=table.key_columns, archives=opening.archives)
 
 
-def _platform(policy: Policy) -> Surveyable:
-    from luxima_retention.stores.supabase.platform import SupabasePlatform
+def _platform(policy: Policy, opening: Opening) -> Surveyable:
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.io.http import Http
+    from luxima_retention.stores.supabase.platform import API, SupabasePlatform
 
-    options = policy.options
-    token = options.management_token.get_secret_value() if options.management_token else ""
-    names = tuple(table.table for table in options.tables)
-    return SupabasePlatform(options.project_ref, lambda: token, tables=names)
+    name = f"{policy.setting}.management_http"
+    there = endpoint(API, policy.options.management_http, setting=name, options=name, proxied=True)
+    names = tuple(table.table for table in policy.options.tables)
+    return SupabasePlatform(policy.options.project_ref, Http(there, opening.deadline), tables=names)
 
 
 def _dimensions(policy: Policy) -> frozenset[str]:
@@ -85,6 +94,7 @@ KIND = Kind(
     archives=True,
     database=lambda policy: policy.options.database if policy.options.tables else None,
     tables=_tables,
+    ports=lambda policy: url_ports(policy.options.url, _MANAGEMENT if policy.options.project_ref else ""),
     method={
         "id": "Penghapusan baris basis data, bertahap",
         "en": "Deletion of database rows, in batches",

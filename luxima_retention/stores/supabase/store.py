@@ -31,7 +31,7 @@ from luxima_retention.core.protocol import Sink, Work
 from luxima_retention.core.tablenames import function_name, key_values
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.postgres import nearest
-from luxima_retention.stores.supabase.client import Answer, Client, Kind
+from luxima_retention.stores.supabase.client import Answer, Client, Kind, pause_of
 
 #: Rows of a batch; the function itself refuses more than the largest.
 FIRST_BATCH = 1000
@@ -148,8 +148,7 @@ class PostgrestStore:
         return explanation(item, row, request)
 
     def close(self) -> None:
-        """Close the connections; may be called twice."""
-        self._client.close()
+        """Nothing is kept open."""
 
     # --- what batches need ------------------------------------------------------------------------------
 
@@ -165,6 +164,7 @@ class PostgrestStore:
                 "p_limit": limit,
                 "p_holds": holds_json(work.holds()),
             },
+            finish=True,
         )
 
     def settled(self, work: Work, number: int) -> Mapping[str, Any] | None:
@@ -174,8 +174,8 @@ class PostgrestStore:
             StoreError: another run has written there meanwhile, so this one cannot know.
         """
         # The call may still be at work: the first question waits for its end, the second one sees it.
-        self._state(work.wait, settle=True)
-        row = self._state(work.wait)
+        self._state(settle=True, finish=True)
+        row = self._state(finish=True)
         batches = int(row["batches"] or 0) if row["run_id"] == work.run_id else 0
         if batches == number:
             return {
@@ -192,7 +192,7 @@ class PostgrestStore:
 
     def pause(self, answer: Answer, attempt: int, work: Work) -> None:
         """Wait before the next attempt, not longer than the run may last."""
-        self._client.pause(answer, attempt, work.wait)
+        work.wait(pause_of(answer, attempt))
 
     def failed(self, answer: Answer) -> StoreError:
         """The error that ends the attempts."""
@@ -207,10 +207,8 @@ class PostgrestStore:
             return 1, plan.items
         return int(row["batches"]) + 1, plan.items
 
-    def _state(
-        self, wait: Callable[[float], None] | None = None, *, settle: bool = False
-    ) -> Mapping[str, Any]:
-        row = self._client.ask(f"state_{self._name}", {"p_settle": settle}, wait)
+    def _state(self, *, settle: bool = False, finish: bool = False) -> Mapping[str, Any]:
+        row = self._client.ask(f"state_{self._name}", {"p_settle": settle}, finish=finish)
         if row is None:
             raise StoreError(
                 f"{self._table} is not set up for retention in this database",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from luxima_retention.config.connections import dsn_ports
 from luxima_retention.config.settings import PolicyConfig, TableSettings
 from luxima_retention.stores.kind import Kind, Opening, TableTarget, Target
 
@@ -107,7 +108,7 @@ KIND = Kind(
     archives=True,
     database=lambda policy: policy.options.database,
     tables=_tables,
-    ports=lambda _policy: frozenset({5432}),
+    ports=lambda policy: dsn_ports(policy.settings.database_named(policy.options.database)),
     method={
         "id": "Penghapusan baris atau partisi basis data, bertahap",
         "en": "Deletion of database rows or partitions, in batches",

@@ -33,9 +33,8 @@ from luxima_retention.core.plan import (
 )
 from luxima_retention.core.protocol import Sink, Work
 from luxima_retention.core.tablenames import function_name, key_values
-from luxima_retention.evidence.ledger.postgres import database_fingerprint
 from luxima_retention.io.failpoints import failpoint
-from luxima_retention.io.postgres import connect, errors
+from luxima_retention.io.postgres import connect, database_fingerprint, errors
 from luxima_retention.io.sqlfiles import named
 from luxima_retention.stores.kind import TableTarget
 from luxima_retention.stores.table import shape
@@ -441,7 +440,7 @@ class TableBatch:
             items=self._items,
             first=first if self._items else None,
             last=last if self._items else None,
-            connection=self._store.connection,
+            shared=self._work.enter is not None,
             metrics={
                 "wal_bytes": self.wal_bytes,
                 **{f"wait_ms.{reason}": value for reason, value in waits.items()},
@@ -449,8 +448,10 @@ class TableBatch:
         )
 
     def commit(self) -> Committed:
-        """Make deletion, cursor and whatever the engine wrote beside them final."""
+        """Make deletion, cursor and the ledger's entry beside them final."""
         begun = time.monotonic()
+        if self._work.enter is not None and self._items:
+            self._work.enter(self._store.connection)
         with errors(f"batch of {self._store.name}: the commit failed, what it did is not known"):
             failpoint("table.before_commit")
             self._store.connection.commit()

@@ -1,0 +1,78 @@
+"""Who watches a run: told of each step, batch and outcome, and deciding nothing. No I/O here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+from luxima_retention.core.results import Step, TargetResult
+
+
+class Observer(Protocol):
+    """What the engine calls. An observer must not raise, and must not take long."""
+
+    def step_began(self, policy: str, target: str, name: str, at: datetime) -> None:
+        """A step has begun."""
+
+    def step_ended(self, policy: str, target: str, step: Step) -> None:
+        """A step has ended, well or not."""
+
+    def batch_done(self, policy: str, target: str, done: int, planned: int) -> None:
+        """A batch is final: so many records of the plan are dealt with."""
+
+    def ended(self, policy: str, result: TargetResult) -> None:
+        """A target has its outcome."""
+
+    def told(self, event: str, **values: Any) -> None:
+        """Something for the structured log."""
+
+
+class Silent:
+    """Watches nothing. A base for observers that watch one thing."""
+
+    def step_began(self, policy: str, target: str, name: str, at: datetime) -> None:
+        """See :class:`Observer`."""
+
+    def step_ended(self, policy: str, target: str, step: Step) -> None:
+        """See :class:`Observer`."""
+
+    def batch_done(self, policy: str, target: str, done: int, planned: int) -> None:
+        """See :class:`Observer`."""
+
+    def ended(self, policy: str, result: TargetResult) -> None:
+        """See :class:`Observer`."""
+
+    def told(self, event: str, **values: Any) -> None:
+        """See :class:`Observer`."""
+
+
+class Several(Silent):
+    """Passes everything on to each of several observers, in their order."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def step_began(self, policy: str, target: str, name: str, at: datetime) -> None:
+        """See :class:`Observer`."""
+        for observer in self._observers:
+            observer.step_began(policy, target, name, at)
+
+    def step_ended(self, policy: str, target: str, step: Step) -> None:
+        """See :class:`Observer`."""
+        for observer in self._observers:
+            observer.step_ended(policy, target, step)
+
+    def batch_done(self, policy: str, target: str, done: int, planned: int) -> None:
+        """See :class:`Observer`."""
+        for observer in self._observers:
+            observer.batch_done(policy, target, done, planned)
+
+    def ended(self, policy: str, result: TargetResult) -> None:
+        """See :class:`Observer`."""
+        for observer in self._observers:
+            observer.ended(policy, result)
+
+    def told(self, event: str, **values: Any) -> None:
+        """See :class:`Observer`."""
+        for observer in self._observers:
+            observer.told(event, **values)

@@ -1,0 +1,283 @@
+"""The first three steps: survey, decide, guard. Nothing here changes a store, or writes to the ledger.
+
+``run``, ``doctor`` and ``explain`` take them alike. Each returns what the next one needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from luxima_retention.core.errors import StoreError
+from luxima_retention.core.guards import Case, GuardResult, judge, refusals
+from luxima_retention.core.history import History, OpenRun
+from luxima_retention.core.plan import (
+    Hold,
+    Plan,
+    Request,
+    Survey,
+    conservative_now,
+    cutoff_at,
+)
+from luxima_retention.core.plan import decide as planned
+from luxima_retention.core.protocol import Archivable, Surveyable
+from luxima_retention.evidence import history as histories
+from luxima_retention.evidence.holds import in_force
+from luxima_retention.run.planfile import Approved, beyond
+
+if TYPE_CHECKING:
+    from luxima_retention.evidence.archive import Archive
+    from luxima_retention.run.context import Environment, Policy
+    from luxima_retention.run.state import State
+
+#: guards that refuse even when nothing would go: they tell that the wrong store may have been asked
+ALWAYS_REFUSE = frozenset({"ledger", "holds", "identity", "clock-skew"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyed:
+    """What the first step found.
+
+    Args:
+        store: that was asked.
+        request: what it was asked.
+        survey: what it said.
+        basis: the clock that the cutoff counts from.
+        memory: what the suite's own memory refuses: no ledger, no register.
+    """
+
+    store: Surveyable
+    request: Request
+    survey: Survey
+    basis: str
+    memory: tuple[GuardResult, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What the second step decided.
+
+    Args:
+        surveyed: that it decided from.
+        history: what earlier runs tell.
+        resumes: the killed run that this one goes on with.
+        archive: where records go before they are destroyed; ``None`` where they go nowhere.
+        unarchived: the refusal of a policy that should archive and cannot.
+        plan: what may go.
+    """
+
+    surveyed: Surveyed
+    history: History
+    resumes: OpenRun | None
+    archive: Archive | None
+    unarchived: tuple[GuardResult, ...]
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarded:
+    """What the third step made of a plan.
+
+    Args:
+        planned: that the guards looked at.
+        verdicts: what each guard said.
+    """
+
+    planned: Planned
+    verdicts: tuple[GuardResult, ...]
+
+    @property
+    def plan(self) -> Plan:
+        """What may go."""
+        return self.planned.plan
+
+    @property
+    def survey(self) -> Survey:
+        """What the store said."""
+        return self.planned.surveyed.survey
+
+    @property
+    def refused(self) -> tuple[GuardResult, ...]:
+        """The guards that keep a run from this plan: of a plan of no records, those that always count."""
+        refused = refusals(self.verdicts)
+        return refused if self.plan.items or (refused and refused[0].guard in ALWAYS_REFUSE) else ()
+
+
+def survey(policy: Policy, environment: Environment, store: Surveyable) -> Surveyed:
+    """Ask a store for its facts, by the earlier of both clocks and with the holds in force.
+
+    Raises:
+        StoreError: it cannot be asked.
+    """
+    store_now, program_now = _clocks(environment, store)
+    present, basis = conservative_now(environment.now, store_now, environment.as_of)
+    holds, memory = _remembered(environment, policy)
+    request = Request(
+        policy=policy.name,
+        retention_days=policy.retention_days,
+        cutoff=cutoff_at(policy.retention_days, present),
+        now=environment.now,
+        holds=holds,
+    )
+    found = store.preflight(request)
+    facts = store.survey(request)
+    findings = tuple(dict.fromkeys((*found, *facts.findings)))
+    facts = replace(facts, store_clock=store_now, program_clock=program_now, findings=findings)
+    return Surveyed(store=store, request=request, survey=facts, basis=basis, memory=memory)
+
+
+def decide(policy: Policy, environment: Environment, surveyed: Surveyed) -> Planned:
+    """Make the plan: bounded by what is left of a killed run, and by what was approved.
+
+    Raises:
+        StoreError: the ledger was written by a newer version.
+    """
+    target, request = surveyed.survey.identity.target, surveyed.request
+    history, state = History(), environment.state
+    if state is not None and readable(state):
+        history = histories.read(state.ledger, policy.name, target)
+    run = history.open_run
+    resumes = run if run is not None and run.cutoff == request.cutoff else None
+    approved = (environment.approved or {}).get(policy.name)
+    archive, unarchived = _archive_of(policy, surveyed.store, environment.archive, history)
+    plan = planned(
+        request,
+        surveyed.survey,
+        cutoff_basis=surveyed.basis,
+        disposition="archive, then destroy" if archive else "destroy",
+        approved=approved.items if approved else None,
+        resumed=max(0, resumes.planned - resumes.destroyed - resumes.condemned) if resumes else None,
+    )
+    return Planned(
+        surveyed=surveyed,
+        history=history,
+        resumes=resumes,
+        archive=archive,
+        unarchived=unarchived,
+        plan=plan,
+    )
+
+
+def guard(policy: Policy, environment: Environment, planned: Planned) -> Guarded:
+    """Ask every guard."""
+    surveyed = planned.surveyed
+    case = Case(
+        plan=planned.plan,
+        survey=surveyed.survey,
+        request=surveyed.request,
+        history=planned.history,
+        limits=policy.limits,
+        now=environment.now,
+        as_of=environment.as_of,
+    )
+    verdicts = (
+        *surveyed.memory,
+        *planned.unarchived,
+        *judge(case),
+        *_approval(environment.approved, planned.plan),
+    )
+    return Guarded(planned=planned, verdicts=verdicts)
+
+
+def examined(policy: Policy, environment: Environment, store: Surveyable) -> Guarded:
+    """The three steps, one after the other.
+
+    Raises:
+        StoreError: the store or the ledger cannot be asked.
+    """
+    return guard(policy, environment, decide(policy, environment, survey(policy, environment, store)))
+
+
+def readable(state: State) -> bool:
+    """Whether the ledger can be read; that it cannot is a verdict already."""
+    try:
+        state.ledger.head()
+    except StoreError:
+        return False
+    return True
+
+
+def _clocks(environment: Environment, store: Surveyable) -> tuple[datetime, datetime]:
+    """The store's clock and the program's, at one moment: in the middle of asking.
+
+    The program's clock as it was when the run began tells nothing once an earlier policy has taken its
+    time.
+    """
+    asked = environment.clock()
+    told = store.clock()
+    return told, asked + (environment.clock() - asked) / 2
+
+
+def _remembered(environment: Environment, policy: Policy) -> tuple[tuple[Hold, ...], tuple[GuardResult, ...]]:
+    """The holds in force, and what the suite's own memory refuses: no ledger, no register."""
+    state = environment.state
+    if state is None:
+        sentence = "nothing is destroyed without a ledger, and none is configured"
+        return (), (_memory("ledger", sentence, "set database.dsn, or ledger.path on a persistent volume"),)
+    found: list[GuardResult] = []
+    holds: tuple[Hold, ...] = ()
+    try:
+        holds = in_force(state.register, policy.name)
+    except StoreError as error:
+        found.append(_memory("holds", error.message, error.hint))
+    try:
+        if not environment.dry_run:
+            state.ledger.check_writable()
+        elif not found:
+            state.ledger.head()
+    except StoreError as error:
+        found.append(_memory("ledger", error.message, error.hint))
+    return holds, tuple(found)
+
+
+def _memory(guard_id: str, sentence: str, hint: str | None) -> GuardResult:
+    return GuardResult(
+        guard=guard_id, passed=False, observed="not usable", limit="must work", message=sentence, hint=hint
+    )
+
+
+def _archive_of(
+    policy: Policy, store: Surveyable, archive: Archive | None, history: History
+) -> tuple[Archive | None, tuple[GuardResult, ...]]:
+    """Where this policy archives, and the refusal of one that should and cannot.
+
+    A policy that archives, then destroys does not just destroy because no archive is configured: whoever
+    wants that says so.
+    """
+    able = isinstance(store, Archivable)
+    if policy.archive != "off" and able and archive is not None:
+        return archive, ()
+    if policy.archive == "off" or (policy.archive == "auto" and not history.archived):
+        return None, ()
+    why = "no archive is configured" if able else "this store cannot stream its records to one"
+    key = f"policies.{policy.name}.archive"
+    return None, (
+        GuardResult(
+            guard="archive",
+            passed=False,
+            observed=why,
+            limit="archive, then destroy",
+            message=f"{policy.name} archives before it destroys, but {why}",
+            hint=("set archive.url, or " if able else "") + f"to destroy without an archive, set {key} = off",
+        ),
+    )
+
+
+def _approval(approved: Mapping[str, Approved] | None, plan: Plan) -> tuple[GuardResult, ...]:
+    """The verdict of a saved plan, if one is applied."""
+    if approved is None:
+        return ()
+    terms = approved.get(plan.policy)
+    over = beyond(terms, plan) if terms else (f"the saved plan says nothing of {plan.policy}",)
+    return (
+        GuardResult(
+            guard="approved-plan",
+            passed=not over,
+            observed=f"{plan.items} records, digest {plan.digest[:12]}",
+            limit=f"{terms.items} records, digest {terms.digest[:12]}" if terms else "nothing",
+            message="; ".join(over) or "within what was approved",
+            hint="look at what has changed, and save a new plan" if over else None,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Tempo, checked and never changed: what it says (``reading``), what follows (``verdict``)."""
