@@ -76,7 +76,12 @@ class Refused(StoreError):  # noqa: N818 - the answer, not the class, is the err
 
 
 def _send(
-    http: Http, url: str, method: str, _timeout: float | None, headers: list[tuple[str, str]], data: bytes
+    http: Http,
+    url: str,
+    method: str,
+    timeout: float | None,  # noqa: ARG001 - theirs
+    headers: list[tuple[str, str]],
+    data: bytes,
 ) -> Callable[[], None]:
     """How ``prometheus_client`` sends; the limit is the client's own."""
 

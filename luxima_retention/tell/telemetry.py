@@ -211,12 +211,12 @@ def _exit_code(error: BaseException) -> ExitCode:
     return ExitCode(code) if code in set(ExitCode) else ExitCode.FAULT
 
 
-def daemon_metrics(health: Mapping[str, Any], directory: str) -> bytes:
+def daemon_metrics(directory: str, health: Mapping[str, Any]) -> bytes:
     """What the daemon answers at ``/metrics``.
 
     Args:
-        health: what its health page tells.
         directory: ``telemetry.textfile_directory``, whose files it serves too; empty for none.
+        health: what its health page tells.
     """
     files = written(Path(directory)) if directory else []
     return exposition((*samples.of_daemon(health), *files))

@@ -144,6 +144,33 @@ def test_alertmanager_takes_the_file_and_each_alert_has_its_way(tmp_path):
         assert found.stdout.strip() == receiver
 
 
+def tempo_says(text):
+    """A stand-in that answers as a Tempo 3.0.3 did, with this file's period for everybody."""
+    data = ROOT / "tests" / "data" / "tempo" / "3.0.3"
+    period = yaml.safe_load(text)["backend_worker"]["compaction"]["block_retention"]
+
+    def answer(_method, path, _headers, _body):
+        page = path.removeprefix("/status/")
+        said = re.sub(
+            r"block_retention: \S+", f"block_retention: {period}", (data / f"{page}.txt").read_text()
+        )
+        return Answer(200, said.encode(), {"Content-Type": "text/plain"})
+
+    return run_stub(answer)
+
+
+@pytest.mark.parametrize(("days", "code"), [(14, 0), (30, 8)])
+def test_our_check_of_tempo_finds_no_drift_at_the_period_that_the_file_says(tmp_path, days, code):
+    settings = tmp_path / "luxima-retention.toml"
+    with tempo_says((STACK / "tempo.yaml").read_text()) as stub:
+        settings.write_text(
+            f'[policies.traces]\nkind = "tempo"\nretention_days = {days}\nurl = "{stub.url}"\n'
+            f'[ledger]\npath = "{tmp_path / "ledger"}"\n'
+        )
+        done = Command()("--config", str(settings), "run", "traces")
+    assert done.returncode == code, done.stdout + done.stderr
+
+
 def test_tempo_keeps_traces_as_long_as_links_in_messages_are_good():
     config = yaml.safe_load((STACK / "tempo.yaml").read_text())
     assert config["backend_worker"]["compaction"]["block_retention"] == f"{timedelta(days=14).days * 24}h"

@@ -227,7 +227,7 @@ def test_the_daemon_tells_its_own_state_and_what_its_runs_have_written(tmp_path)
     file = exposition([Sample(name="limit_seconds", value=7, labels={"target": "t"})], labels)
     (tmp_path / "luxima_retention_p.prom").write_bytes(file)
     (tmp_path / "luxima_retention_torn.prom").write_text("nonsense {")
-    text = daemon_metrics(health, str(tmp_path)).decode()
+    text = daemon_metrics(str(tmp_path), health).decode()
     lines = text.splitlines()
     assert f"{PREFIX}schedule_leading 1.0" in lines
     assert f'{PREFIX}schedule_last_exit_code{{slot="metrics"}} 8.0' in lines
