@@ -75,7 +75,7 @@ class Refused(StoreError):  # noqa: N818 - the answer, not the class, is the err
     """A Pushgateway did not take what it was sent."""
 
 
-def _send(
+def _send(  # noqa: PLR0917 - the signature that prometheus_client calls
     http: Http,
     url: str,
     method: str,
