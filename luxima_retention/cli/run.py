@@ -146,7 +146,9 @@ def _watched(context: Context, options: Options, hooks: Hooks) -> RunResult:
     except BaseException as error:
         code = error.exit_code if isinstance(error, RetentionError) else ExitCode.FAULT
         names = options.policies or tuple(settings.policies)
-        told = () if options.dry_run else tuple(telemetry.failed(names, began, code))
+        # Where nothing was begun (a flag that contradicts another) nothing is known that was not before.
+        silent = options.dry_run or code is ExitCode.USAGE
+        told = () if silent else tuple(telemetry.failed(names, began, code))
         say("run.finished", **broken_off(code, told, dry_run=options.dry_run))
         raise
     say("run.finished", **finished(result))

@@ -55,8 +55,14 @@ class Ran:
     interval: float
 
 
-def of_policy(promise: Promise, result: PolicyResult, began: datetime, build: Build) -> Iterator[Sample]:
-    """The samples of one policy's run; each of its targets speaks, whether or not it was reached."""
+def of_policy(
+    promise: Promise, result: PolicyResult, began: datetime, build: Build, *, whole: bool = True
+) -> Iterator[Sample]:
+    """The samples of one policy's run; each of its targets speaks, whether or not it was reached.
+
+    ``whole`` is false for a part of a sharded run: what it saw of the store is a part, and would be the
+    oldest news by the time of the next one, so it tells how it ended and what it did.
+    """
     # Somebody who declined the plan has not applied the policy.
     succeeded = result.exit_code is ExitCode.DONE and result.outcome is not Outcome.DECLINED
     yield _build(build)
@@ -72,7 +78,8 @@ def of_policy(promise: Promise, result: PolicyResult, began: datetime, build: Bu
                 interval=promise.interval,
             )
         )
-        for name, value in _facts(promise, found, began).items():
+        facts = _facts(promise, found, began) if whole else _did(found)
+        for name, value in facts.items():
             yield Sample(name=name, value=value, labels={"target": target})
         yield from _guards(target, found)
 
@@ -137,14 +144,21 @@ def _targets(promise: Promise, result: PolicyResult) -> Iterable[tuple[str, Targ
 
 
 def _facts(promise: Promise, found: TargetResult, began: datetime) -> dict[str, float]:
-    totals = found.totals
-    destroyed = totals.destroyed if totals else 0
-    archives = found.plan is not None and found.plan.disposition.startswith("archive")
     return {
         "limit_seconds": promise.limit,
         "allowance_seconds": promise.allowance,
         "oldest_eligible_timestamp_seconds": oldest_eligible(promise, found, began),
         **_of_survey(found, began),
+        **_did(found),
+    }
+
+
+def _did(found: TargetResult) -> dict[str, float]:
+    """What the run itself did."""
+    totals = found.totals
+    destroyed = totals.destroyed if totals else 0
+    archives = found.plan is not None and found.plan.disposition.startswith("archive")
+    return {
         "last_run_destroyed_records": destroyed,
         "last_run_archived_records": destroyed if archives else 0,
         "last_run_freed_bytes": totals.size_bytes if totals else 0,

@@ -108,7 +108,9 @@ class Telemetry:
         for policy in result.policies:
             config = self._settings.policy(policy.policy)
             if kind_of(config).missing(config) is None:
-                told = samples.of_policy(promise(config), policy, result.now, self._build)
+                told = samples.of_policy(
+                    promise(config), policy, result.now, self._build, whole=self._shard is None
+                )
                 yield self._group(policy.policy, told, shard=self._shard)
 
     def _ledger(self, result: RunResult) -> Group:

@@ -309,6 +309,13 @@ def test_a_receiver_that_is_away_is_one_warning_each(database):
     assert (done["exit_code"], len(done["warnings"])) == (0, 2)
 
 
+def test_a_flag_that_is_wrong_tells_nothing_of_the_policy(run, pushgateway):
+    run.json("run", "audit-logs")
+    before = scrape(pushgateway)
+    assert run("run", "audit-logs", "--as-of", "2199-01-01").returncode == 2
+    assert str(scrape(pushgateway)) == str(before)
+
+
 def test_what_a_pushgateway_refuses_is_told_in_its_own_words(run, pushgateway):
     name = f"{PREFIX}limit_seconds"
     text = f"# TYPE {name} counter\n{name} 1\n"

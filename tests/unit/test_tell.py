@@ -145,6 +145,18 @@ def test_every_family_is_told_whatever_was_looked_at():
     assert nothing <= whole
 
 
+def test_a_part_of_a_sharded_run_tells_what_it_did_and_not_what_the_store_holds():
+    part = list(samples.of_policy(PROMISE, policy(result(survey())), NOW, BUILD, whole=False))
+    names = {sample.name for sample in part}
+    assert {"last_run_outcome", "last_run_destroyed_records", "guard_used_ratio"} <= names
+    assert not names & {
+        "oldest_eligible_timestamp_seconds",
+        "expired_records",
+        "held_records",
+        "limit_seconds",
+    }
+
+
 def test_one_target_of_two_that_failed_keeps_the_policy_from_a_success():
     two = Promise(policy="p", targets=("a", "b"), limit=1, allowance=1, interval=1)
     both = policy(result(survey()), result(code=ExitCode.INCOMPLETE), code=ExitCode.INCOMPLETE)
