@@ -48,6 +48,8 @@ def push(http: Http, groups: Iterable[Group]) -> list[str]:
     """
     from prometheus_client import pushadd_to_gateway
 
+    from luxima_retention.io.http import HttpError
+
     said = []
     for group in groups:
         try:
@@ -55,6 +57,8 @@ def push(http: Http, groups: Iterable[Group]) -> list[str]:
             pushadd_to_gateway(http.url, JOB, registry(group.samples), key, handler=partial(_send, http))
         except Refused as error:
             said.append(error.message)
+        except HttpError as error:
+            return [*said, f"{http.url} {error.reason}"]
         except RetentionError as error:
             return [*said, error.message]
     return said

@@ -148,7 +148,8 @@ class Telemetry:
             import prometheus_client  # noqa: F401 - loaded before the time runs
             import requests  # noqa: F401 - same
         yield from self._warnings
-        yield from within(tellings, telemetry.budget.total_seconds())
+        # A receiver that is away is away for everything that it should be told.
+        yield from dict.fromkeys(within(tellings, telemetry.budget.total_seconds()))
 
 
 def _deliver(telemetry: TelemetrySettings, groups: Callable[[], Iterable[Group]]) -> list[str]:

@@ -176,17 +176,6 @@ def test_what_is_only_checked_tells_what_the_other_system_keeps(prometheus_facto
     assert value(found, "limit_seconds") == 60 * 86400
 
 
-def test_a_checkpoint_that_fails_is_told_of_the_ledger_and_of_no_policy(run, pushgateway, tmp_path):
-    key = {"LUXIMA_LEDGER__KEY_FILE": str(tmp_path / "key.pem")}
-    assert run("ledger", "keygen", **key).returncode == 0
-    anchors = {**key, "LUXIMA_LEDGER__ANCHORS": "file:///dev/null/nowhere"}
-    assert run("run", "audit-logs", **anchors).returncode == 3
-    found = scrape(pushgateway)
-    assert outcome(found) == "done"
-    assert outcome(found, "ledger") == "incomplete"
-    assert value(found, "ledger_anchor_timestamp_seconds") == 0
-
-
 def test_verification_report_and_expiry_tell_how_they_ended(run, pushgateway, tmp_path):
     run.json("run", "audit-logs")
     assert run("ledger", "verify").returncode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,13 +17,13 @@ from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.guards import Case, Limits, judge
 from luxima_retention.core.history import History
 from luxima_retention.core.plan import Count, Identity, Pending, Request, Survey, cutoff_at, decide
-from luxima_retention.core.results import Outcome, PolicyResult, Proof, TargetResult, Totals
+from luxima_retention.core.results import Outcome, PolicyResult, Proof, RunResult, TargetResult, Totals
 from luxima_retention.run.schedule import bound
 from luxima_retention.tell import samples
 from luxima_retention.tell.budget import within
 from luxima_retention.tell.families import FAMILIES, PREFIX, Sample, exposition
 from luxima_retention.tell.promise import Promise, matrix_digest, promise
-from luxima_retention.tell.telemetry import daemon_metrics
+from luxima_retention.tell.telemetry import Telemetry, daemon_metrics
 from tests.configured import settings_of
 
 ROOT = Path(__file__).parents[2]
@@ -245,6 +246,36 @@ def test_the_daemon_tells_its_own_state_and_what_its_runs_have_written(tmp_path)
     assert f'{PREFIX}schedule_last_exit_code{{slot="metrics"}} 8.0' in lines
     assert f'{PREFIX}limit_seconds{{environment="e",policy="p",target="t"}} 7.0' in lines
     assert text.count("# TYPE") == len(set(re.findall(r"# TYPE (\S+)", text)))
+
+
+def read(path):
+    """Name and labels → value."""
+    return {
+        (sample.name.removeprefix(PREFIX), sample.labels.get("outcome")): sample.value
+        for family in text_string_to_metric_families(path.read_text())
+        for sample in family.samples
+    }
+
+
+def test_a_checkpoint_that_fails_is_told_of_the_ledger_and_of_no_policy(tmp_path):
+    settings = settings_of(
+        {
+            "telemetry": {"textfile_directory": str(tmp_path), "budget": "60s"},
+            "database": {"dsn": "postgresql://u@127.0.0.1/d"},
+            "ledger": {"path": str(tmp_path / "ledger")},
+        }
+    )
+    fine = PolicyResult(policy="audit-logs", retention_days=180, outcome=Outcome.DONE)
+    ran = RunResult(now=NOW, dry_run=False, policies=(fine,), own_code=ExitCode.INCOMPLETE)
+    assert list(Telemetry(settings).run(ran)) == []
+    policies, ledger = (read(tmp_path / f"luxima_retention_{name}.prom") for name in ("audit-logs", "ledger"))
+    assert (policies["last_run_outcome", "done"], ledger["last_run_outcome", "incomplete"]) == (1, 1)
+    assert ledger["ledger_anchor_timestamp_seconds", None] == 0
+    anchored = replace(ran, own_code=ExitCode.DONE, checkpoint={"anchors": ["file:///anchor"]})
+    assert list(Telemetry(settings).run(anchored)) == []
+    ledger = read(tmp_path / "luxima_retention_ledger.prom")
+    assert ledger["ledger_anchor_timestamp_seconds", None] == NOW.timestamp()
+    assert math.isnan(ledger["ledger_entries", None]), "a ledger that cannot be read has no number of entries"
 
 
 def test_all_receivers_together_have_one_budget():
