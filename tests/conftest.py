@@ -6,6 +6,7 @@ fixture                 scope     gives
 ``postgres``            session   :class:`~tests.servers.postgres.PostgresServer`: ``dsn``, ``execute``, …
 ``database``            function  a fresh :class:`~tests.servers.postgres.Database`: ``dsn`` (its owner),
                                   ``admin_dsn``, ``login()``, ``execute()``, ``connect()``
+``any_database``        function  the same on PostgreSQL 15, 16 and 18, one after the other
 ``postgres_factory``    function  ``postgres_factory(version=, settings=)`` starts another cluster;
                                   ``.standby()`` of one makes a streaming standby
 ``s3``                  session   :class:`~tests.servers.s3.S3Server`: ``endpoint_url``, keys, ``client()``
@@ -43,7 +44,7 @@ from tests.servers.smtp import Mailbox, run_smtp
 
 _bucket_numbers = count(1)
 #: Read before the environment is scrubbed.
-_OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith("LUXIMA_TEST_")}
+OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith("LUXIMA_TEST_")}
 
 
 # A limit of time belongs to hangs (pytest-timeout), not to a machine that others use too.
@@ -71,13 +72,30 @@ def _no_known_secrets() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    if dsn := _OUTSIDE.get("LUXIMA_TEST_POSTGRES_DSN"):
+    if dsn := OUTSIDE.get("LUXIMA_TEST_POSTGRES_DSN"):
         yield PostgresServer.attach(dsn)
         return
     server = PostgresServer.start()
     yield server
     server.stop()
     remove_copies()
+
+
+@pytest.fixture(scope="session", params=[15, 16, 18])
+def any_postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """Each major version that is tried, one after the other."""
+    if request.param == 16:
+        yield request.getfixturevalue("postgres")
+        return
+    server = PostgresServer.start(version=request.param)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def any_database(any_postgres: PostgresServer) -> Iterator[Database]:
+    with any_postgres.database() as database:
+        yield database
 
 
 @pytest.fixture
@@ -101,11 +119,11 @@ def database(postgres: PostgresServer) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Server]:
-    if endpoint := _OUTSIDE.get("LUXIMA_TEST_S3_ENDPOINT"):
+    if endpoint := OUTSIDE.get("LUXIMA_TEST_S3_ENDPOINT"):
         yield S3Server(
             endpoint_url=endpoint,
-            access_key=_OUTSIDE["LUXIMA_TEST_S3_ACCESS_KEY"],
-            secret_key=_OUTSIDE["LUXIMA_TEST_S3_SECRET_KEY"],
+            access_key=OUTSIDE["LUXIMA_TEST_S3_ACCESS_KEY"],
+            secret_key=OUTSIDE["LUXIMA_TEST_S3_SECRET_KEY"],
         )
         return
     server = S3Server.start()

@@ -32,6 +32,9 @@ urls = [{prometheus}]
 
 {loki}
 
+[rotation]
+state_dir = "{directory}/rotation"
+
 [rotation.sets.billing]
 paths = ["{directory}/logs/*.log"]
 

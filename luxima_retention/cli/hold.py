@@ -6,8 +6,9 @@ import getpass
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from luxima_retention.cli.common import Instant, output_option, policy_type
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
     from luxima_retention.core.plan import Hold
+    from luxima_retention.core.protocol import Surveyable
     from luxima_retention.evidence.holds import Registered
     from luxima_retention.run.state import State
 
@@ -93,10 +95,20 @@ def add(
     with _state(context) as state:
         state.register.place(hold, state.ledger)
         mirror_holds(context.obj.settings, state)
+    kept = tuple(_kept(context.obj.settings, hold))
     if output == "json":
-        click.echo(json.dumps({"version": 1, "hold": to_json(hold)}, indent=2))
+        document = {"version": 1, "hold": to_json(hold), "keeps": [asdict(item) for item in kept]}
+        click.echo(json.dumps(document, indent=2))
     else:
         click.echo(f"{hold.hold_id} is in force: {_words(hold)}")
+        for item in kept:
+            click.echo(item.sentence())
+    if kept and not any(item.records or item.error for item in kept):
+        click.echo(
+            f"warning: {hold.hold_id} keeps no record now; look whether tenant, subject and times are spelled"
+            " as the records have them",
+            err=True,
+        )
 
 
 @command.command("list")
@@ -137,6 +149,52 @@ def release(context: click.Context, hold_id: str, reason: str, released_by: str)
         state.register.release(hold_id, end, state.ledger)
         mirror_holds(context.obj.settings, state)
     click.echo(f"{hold_id} is released; what it kept goes with the next run of its policy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """How many records of a target a hold keeps now; ``None``, with the reason, where nobody could count."""
+
+    policy: str
+    target: str
+    records: int | None
+    error: str | None = None
+
+    def sentence(self) -> str:
+        if self.records is None:
+            return f"  {self.policy} {self.target}: not counted: {self.error}"
+        return f"  {self.policy} {self.target}: keeps {self.records} records now, expired or not"
+
+
+def _kept(settings: Settings, hold: Hold) -> Iterator[_Kept]:
+    """What the hold keeps in each target that can count it; the hold is in force whatever comes of this."""
+    from luxima_retention.stores.kind import Opening
+    from luxima_retention.stores.registry import kind_of
+
+    for name in settings.policies:
+        policy = settings.policy(name)
+        kind = kind_of(policy)
+        if not hold.covers(name) or kind.checks_only or kind.missing(policy) is not None:
+            continue
+        for target, opener in kind.targets(policy, Opening(read_only=True)):
+            if (item := _counted(name, target, opener, hold)) is not None:
+                yield item
+
+
+def _counted(policy: str, target: str, opener: Callable[[], Surveyable], hold: Hold) -> _Kept | None:
+    from luxima_retention.core.errors import RetentionError
+    from luxima_retention.core.protocol import Matching
+
+    try:
+        store = opener()
+        try:
+            if not isinstance(store, Matching):
+                return None
+            return _Kept(policy=policy, target=target, records=store.matching(hold))
+        finally:
+            store.close()
+    except RetentionError as error:
+        return _Kept(policy=policy, target=target, records=None, error=error.message)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import click
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
     from luxima_retention.evidence.events import Event
-    from luxima_retention.run.migrate import Change
+    from luxima_retention.evidence.ledger import Ledger
+    from luxima_retention.run.functions import Change
 
 
 @click.command("migrate")
@@ -33,9 +34,10 @@ def command(context: click.Context, lower_floor: bool) -> None:
         )
     changes = [change for name in owned for change in _apply(settings, name, lower_floor)]
     _record(settings, changes)
-    for change in changes:
-        click.echo(change.sentence)
-    if not changes:
+    sentences = [change.sentence for change in changes if change.sentence]
+    for sentence in sentences:
+        click.echo(sentence)
+    if not sentences:
         click.echo("everything is in place")
 
 
@@ -63,25 +65,26 @@ def _record(settings: Settings, changes: list[Change]) -> None:
     from luxima_retention.core.clock import system_clock
     from luxima_retention.evidence.ledger import open_ledger
 
-    found = list(_events(changes))
     dsn = settings.database.owner_dsn or settings.database.dsn
-    if not found or not (dsn or settings.ledger.path):
+    if not changes or not (dsn or settings.ledger.path):
         return
     ledger = open_ledger(dsn.get_secret_value() if dsn else "", settings.ledger.path)
     try:
-        for policy, event in found:
+        for policy, event in _events(changes, ledger):
             ledger.append(event, policy=policy, at=system_clock())
     finally:
         ledger.close()
 
 
-def _events(changes: list[Change]) -> Iterator[tuple[str | None, Event]]:
-    """What the ledger says of them, each with its policy."""
+def _events(changes: list[Change], ledger: Ledger) -> Iterator[tuple[str | None, Event]]:
+    """What was done, and what stands in the database and the ledger does not know; each with its policy."""
     from luxima_retention.evidence.events import FloorChanged, migrated
+    from luxima_retention.run.functions import recorded_catalogue
 
     for change in changes:
         if change.floor:
             target, before, after = (change.floor[name] for name in ("target", "from", "to"))
             yield None, FloorChanged(target=target, before=before, after=after)
-        if change.target:
-            yield change.target["policy"], migrated(change.target)
+        facts = change.target
+        if facts and (change.made or recorded_catalogue(ledger, facts["target"]) != facts["catalogue"]):
+            yield facts["policy"], migrated(facts)

@@ -24,6 +24,7 @@ from luxima_retention.config.values import (
     Days,
     Duration,
     Fraction,
+    HoldColumn,
     S3Name,
     Section,
     Table,
@@ -97,8 +98,23 @@ class TableSettings(Section):
     key_columns: Annotated[tuple[Column, ...], NoDecode, BeforeValidator(listed)] = Field(
         ("id",), min_length=1, description="Columns that tell rows apart: a primary or unique key."
     )
-    tenant_column: Column = Field("", description="Column that holds by tenant name; empty maps none.")
-    subject_column: Column = Field("", description="Column that holds by subject name; empty maps none.")
+    time_kind: Literal[
+        "instant", "epoch_seconds", "epoch_milliseconds", "epoch_microseconds", "uuid_v7", "ulid"
+    ] = Field(
+        "instant",
+        description="How time_column says when: a type of PostgreSQL's, numbers since 1970, or a key that"
+        " begins with its time.",
+    )
+    tenant_column: HoldColumn = Field(
+        "",
+        description="Column that holds by tenant name, or a path into JSON such as payload->>'tenant'; empty"
+        " maps none.",
+    )
+    subject_column: HoldColumn = Field("", description="The same of holds by subject.")
+    skip_referenced: bool = Field(
+        False,
+        description="Leave and count rows that foreign keys of other tables need, instead of ending with 3.",
+    )
     strategy: Literal["auto", "keyset", "tid_range", "partition_drop"] = Field(
         "auto",
         description="keyset walks an index on the time column; tid_range passes once over the pages of a"
@@ -177,6 +193,21 @@ class ArchiveSettings(Section):
         return self
 
 
+class WitnessSettings(Section):
+    """``ledger.witnesses``: a second party that cosigns checkpoints."""
+
+    url: str = Field(description="Where it is asked: https://witness.example/prefix.")
+    key: str = Field(
+        description="Its verifier key (name+id+key), as `luxima-retention witness keygen` prints it."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.url.startswith(("https://", "http://")):
+            raise ValueError(f"ledger.witnesses.url is {self.url!r}: it must begin with https:// or http://")
+        return self
+
+
 class LedgerSettings(Section):
     """``ledger``: the chain of entries, its key and the places that keep its signed heads."""
 
@@ -199,11 +230,26 @@ class LedgerSettings(Section):
     anchor_lock_days: int = Field(
         0, ge=0, description="Days of S3 Object Lock (compliance) on an anchored checkpoint; 0 is none."
     )
+    witnesses: Annotated[tuple[WitnessSettings, ...], NoDecode, BeforeValidator(as_json)] = Field(
+        (), description="Second parties that cosign each checkpoint (C2SP tlog-witness)."
+    )
+    timestamp_url: str = Field(
+        "", description="RFC 3161 authority that time-stamps each checkpoint; needs the extra timestamp."
+    )
+    witness_quorum: int | None = Field(
+        None, ge=1, description="How many of the witnesses must cosign; empty means all of them."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if not self.origin or any(char.isspace() or char == "+" for char in self.origin):
             raise ValueError(f"ledger.origin is {self.origin!r}: it must have neither white space nor a plus")
+        if self.timestamp_url and not self.timestamp_url.startswith(("https://", "http://")):
+            raise ValueError(f"ledger.timestamp_url is {self.timestamp_url!r}: it must begin with https://")
+        if self.witness_quorum is not None and self.witness_quorum > len(self.witnesses):
+            raise ValueError(
+                f"ledger.witness_quorum is {self.witness_quorum}: so many witnesses are not named"
+            )
         if wrong := [url for url in self.anchors if not url.startswith(("s3://", "file:///"))]:
             raise ValueError(f"ledger.anchors names {wrong[0]!r}: it must begin with s3:// or file:///")
         return self
@@ -229,6 +275,12 @@ class PaceSettings(Section):
     min_slot_headroom_mib: int = Field(
         256, ge=0, description="MiB of WAL that each replication slot must have left before it is lost."
     )
+    max_slot_lag_mib: int = Field(
+        4096,
+        ge=0,
+        description="MiB of WAL that a replication slot without a limit of its own may be behind before"
+        " batches wait.",
+    )
     max_wal_mib_per_minute: int = Field(
         0, ge=0, description="MiB of WAL that batches may write in a minute; 0 does not limit."
     )
@@ -244,6 +296,13 @@ class ScheduleSettings(Section):
         "43 8 * * sun",
         description="When archives go whose own retention is over; never while archive.url is empty.",
     )
+    archive_verify: CronExpression = Field(
+        "3 9 * * sat", description="When all archives are verified; never while archive.url is empty."
+    )
+    archive_drill: CronExpression = Field(
+        "53 9 2 * *", description="When a restore is rehearsed; never while archive.url is empty."
+    )
+    ledger_verify: CronExpression = Field("13 8 * * *", description="When the whole ledger is verified.")
     report: CronExpression = Field(
         "37 8 1 * *",
         description="When the report about the month before goes to report.url; never while that is empty.",

@@ -80,6 +80,20 @@ def identifiers(value: str, parts: int) -> str:
 
 Table = Annotated[str, AfterValidator(lambda value: identifiers(value, 2))]
 Column = Annotated[str, AfterValidator(lambda value: identifiers(value, 1))]
+_PATH = re.compile(r"(->'[^']+')*->>'[^']+'")
+
+
+def mapping(value: str) -> str:
+    """``tenant_id``, or a path into JSON: ``payload->>'actor_id'``, ``payload->'actor'->>'id'``."""
+    column = value.partition("->")[0]
+    identifiers(column, 1)
+    path = value[len(column) :]
+    if path and not (column and _PATH.fullmatch(path)):
+        raise ValueError(f"{value!r} is neither a column nor a path such as payload->>'actor_id'")
+    return value
+
+
+HoldColumn = Annotated[str, AfterValidator(mapping)]
 
 
 def zone(value: str) -> str:

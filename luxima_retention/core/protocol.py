@@ -121,6 +121,18 @@ class Expirable(Surveyable, Protocol):
 
 
 @runtime_checkable
+class Matching(Protocol):
+    """A store that can say, at little cost, what a hold keeps."""
+
+    def matching(self, hold: Hold) -> int:
+        """How many dated records the hold keeps now, expired or not.
+
+        Raises:
+            StoreError: it cannot be counted, or the hold names no value that a record could have.
+        """
+
+
+@runtime_checkable
 class Archivable(Expirable, Protocol):
     """A store whose batches can be archived before they are destroyed."""
 

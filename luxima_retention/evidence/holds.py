@@ -145,7 +145,7 @@ class PostgresRegister:
         found = _find(self.all(), hold_id)
         values = {"hold_id": hold_id, "at": release.at, "by": release.by, "reason": release.reason}
         with self._transaction(f"hold {hold_id} cannot be released") as connection:
-            if connection.execute(_sql("release"), values).rowcount != 1:
+            if connection.execute(_sql("release"), values).fetchone() != (True,):
                 raise _unknown(hold_id)
             released = HoldReleased(hold_id=hold_id)
             ledger.append(released, policy=found.policy, at=release.at, inside=connection)

@@ -18,6 +18,7 @@ from luxima_retention.core.errors import (
     ConfigurationError,
     GuardRefused,
     LeaseLost,
+    ProofFailed,
     RetentionError,
     StoreError,
 )
@@ -27,10 +28,15 @@ if TYPE_CHECKING:
     import psycopg
     from pydantic import SecretStr
 
-#: What the batch functions raise (``sql/templates/prune.sql``).
+#: What the batch functions raise (``sql/functions/3_batches.sql``).
 LEASE_LOST = "LX001"
 REFUSED = "LX002"
 NOT_MIGRATED = "LX003"
+#: more happened than was asked; it was rolled back
+NOT_AS_ASKED = "LX004"
+
+#: The oldest version that has what every batch needs: xid8, and what a replication slot still may keep.
+OLDEST = 13
 
 _CONNECT_SECONDS = 10
 _OPTIONS = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
@@ -71,6 +77,7 @@ def connect(
             f"no connection to PostgreSQL at {_where(values)}: {_first_line(error)}",
             f"check {setting}, and that the server lets this role in from here",
         ) from None
+    _check_version(connection, setting)
     connection.prepare_threshold = None
     connection.read_only = read_only or None
     # A statement must see what was committed before it began, above all the holds, whatever the default is.
@@ -82,6 +89,16 @@ def connect(
 def nearest(text: str) -> datetime:
     """What stands in for an instant, as PostgreSQL writes it, that Python has no value for."""
     return EARLIEST if text.startswith("-") or text.endswith("BC") else LATEST
+
+
+def _check_version(connection: psycopg.Connection[Any], setting: str) -> None:
+    version = connection.info.server_version // 10000
+    if version < OLDEST:
+        connection.close()
+        raise ConfigurationError(
+            f"{setting} leads to PostgreSQL {version}; the oldest that works is {OLDEST}",
+            "upgrade the server",
+        )
 
 
 def _settle(connection: psycopg.Connection[Any]) -> None:
@@ -157,6 +174,7 @@ def errors(sentence: str) -> Iterator[None]:
     Raises:
         LeaseLost: a batch function found another fencing token.
         GuardRefused: a batch function refused: floor, cap, missing holds.
+        ProofFailed: more happened than was asked; it was rolled back.
         ConfigurationError: a value that was given is no text.
         StoreError: anything else.
     """
@@ -175,14 +193,23 @@ def errors(sentence: str) -> Iterator[None]:
 def translated(sentence: str, error: psycopg.Error) -> RetentionError:
     """The error that stands for what PostgreSQL said, with the hint that its SQLSTATE asks for."""
     state = error.sqlstate or "08006"
-    kind = {LEASE_LOST: LeaseLost, REFUSED: GuardRefused}.get(state, StoreError)
+    kinds = {LEASE_LOST: LeaseLost, REFUSED: GuardRefused, NOT_AS_ASKED: ProofFailed}
+    kind = kinds.get(state, StoreError)
     return kind(f"{sentence}: {_first_line(error)}", error.diag.message_hint or _hints().get(state))
+
+
+_ODD_HOLD = (
+    "a hold may name what is no value of the column that it is mapped to: `luxima-retention hold list`"
+)
 
 
 @cache
 def _hints() -> dict[str, str]:
     migrate = "run `luxima-retention migrate` with the owner's connection"
     return {
+        "22003": _ODD_HOLD,
+        "22007": _ODD_HOLD,
+        "22P02": _ODD_HOLD,
         "08006": "check that the server runs and is reachable",
         "25006": "the server is read-only: name the primary, not a standby; look at its free disk space, and"
         " whether role or database set default_transaction_read_only",

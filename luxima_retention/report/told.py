@@ -532,7 +532,6 @@ def _set_up(event: events.Migrated) -> str | None:
         "strategy": event.strategy,
         "floor_days": event.floor_days,
         "time_column": event.time_column,
-        "job_role": event.job_role,
     }
     return "; ".join(f"{name} {value}" for name, value in facts.items() if value) or None
 

@@ -51,19 +51,52 @@ def take_postgres(dsn: str, policy: str) -> Lease:
     try:
         connection.autocommit = True
         with errors(f"the lease of {policy} cannot be taken"):
-            token = _taken(connection, policy)
+            _lock(connection, dsn, policy)
+            token = int(_one(connection, "take", policy, holder=_name())[0])
     except BaseException:
-        connection.close()
+        _give_back(connection, policy)
         raise
     failpoint("lease.after_take")
     return _PostgresLease(connection, policy, token)
 
 
-def _taken(connection: psycopg.Connection[Any], policy: str) -> int:
-    """Lock the lease for this session, and raise its token."""
+def _lock(connection: psycopg.Connection[Any], dsn: str, policy: str) -> None:
+    """Lock the lease for this session."""
     if not _one(connection, "lock", policy)[0]:
         raise _held(policy, connection)
-    return int(_one(connection, "take", policy, holder=_name())[0])
+    _check_session(connection, dsn, policy)
+
+
+def _check_session(connection: psycopg.Connection[Any], dsn: str, policy: str) -> None:
+    """Refuse a pooler that keeps no session: it would keep the lock on a connection of its own.
+
+    A pooler makes up the process id that the protocol tells. Whether it lends one backend to several clients
+    is seen by asking over a second connection whether the lock is its own.
+    """
+    from luxima_retention.io.postgres import connect
+
+    if _one(connection, "backend", policy)[0] == connection.info.backend_pid:
+        return
+    with connect(dsn, purpose=f"lease/{policy}") as second:
+        shared = _one(second, "mine", policy)[0]
+    if shared or not _one(connection, "mine", policy)[0]:
+        raise StoreError(
+            "database.dsn goes through a pooler in transaction mode, which keeps no session for the lease",
+            "name the server itself, or a pooler in session mode",
+        )
+
+
+def _give_back(connection: psycopg.Connection[Any], policy: str) -> None:
+    """Unlock in so many words, since a pooler may keep the backend; then close."""
+    import psycopg
+
+    try:
+        if not connection.closed:
+            connection.rollback()
+            _one(connection, "unlock", policy)
+    except (psycopg.Error, LeaseLost):
+        pass  # the session is gone, and its lock with it
+    connection.close()
 
 
 class _PostgresLease:
@@ -88,7 +121,7 @@ class _PostgresLease:
 
     def release(self) -> None:
         """See :class:`Lease`."""
-        self._connection.close()
+        _give_back(self._connection, self._policy)
 
 
 def take_file(ledger_path: Path, policy: str, token: int) -> Lease:
@@ -142,11 +175,21 @@ def _one(connection: psycopg.Connection[Any], name: str, policy: str, **values: 
     return tuple(row)
 
 
-def _held(policy: str, connection: psycopg.Connection[Any]) -> LeaseHeld:
+def _held(policy: str, connection: psycopg.Connection[Any]) -> LeaseHeld | StoreError:
+    """Who has the lock: a run of ours, or somebody who took its number."""
     query = named("queries/state.sql")["holder"].encode()
     row = connection.execute(query, {"policy": policy}).fetchone()
-    by = f" ({row[0]}, since {row[1]:%Y-%m-%d %H:%M:%S %Z})" if row else ""
-    return LeaseHeld(f"another run holds the lease of {policy}{by}", "wait until it has ended")
+    if row is None:
+        return LeaseHeld(f"another run holds the lease of {policy}", "wait until it has ended")
+    pid, role, application, holder, since, ours = row
+    session = f"process {pid}, role {role}, application {application or '(unnamed)'}"
+    if not ours:
+        return StoreError(
+            f"the lease of {policy} is locked by a session that is no run of luxima-retention: {session}",
+            f"ask whoever it is to end it, or as a superuser: SELECT pg_terminate_backend({pid})",
+        )
+    said = f"{holder}, since {since:%Y-%m-%d %H:%M:%S %Z}; " if holder else ""
+    return LeaseHeld(f"another run holds the lease of {policy} ({said}{session})", "wait until it has ended")
 
 
 def _name() -> str:

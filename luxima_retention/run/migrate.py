@@ -7,35 +7,28 @@ replaced when those change. The floor of a table only rises by itself; lowering 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.errors import ConfigurationError, TamperingFound
 from luxima_retention.io.postgres import errors
 from luxima_retention.io.sqlfiles import load, named, names
+from luxima_retention.run.definer import Definer
+from luxima_retention.run.functions import (
+    Change,
+    apply_shared,
+    check_schemas,
+    check_strangers,
+    is_intact,
+    record_catalogue,
+)
 from luxima_retention.stores.kind import TableTarget
 from luxima_retention.stores.table.shape import look, plain_path
 from luxima_retention.stores.table.sql import Shape, dropped, functions, rest
 
 if TYPE_CHECKING:
     import psycopg
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Something that migrate did.
-
-    Args:
-        sentence: for people.
-        floor: for a floor that moved: ``target``, ``from``, ``to``.
-        target: for a table that was set up: its facts for the ledger.
-    """
-
-    sentence: str
-    floor: Mapping[str, Any] | None = None
-    target: Mapping[str, Any] | None = None
 
 
 def migrate(
@@ -60,10 +53,21 @@ def migrate(
     """
     with _alone(connection), errors("the database cannot be migrated"), connection.transaction():
         plain_path(connection)
+        check_schemas(connection)
         changes = [*_role(connection, job_role), *_migrations(connection)]
-        _grant(connection, job_role)
+        again = not is_intact(connection)
+        if again:
+            changes += apply_shared(connection)
+        definer = Definer(connection, job_role)
+        made: set[str] = set()
         for target in targets:
-            changes += _target(connection, target, job_role, lower_floors=lower_floors)
+            found = tuple(_target(connection, target, definer, again=again, lower_floors=lower_floors))
+            changes += found
+            made |= {target.table.table for change in found if change.made}
+        if again or made:
+            _grant(connection, job_role)
+        check_strangers(connection)
+        changes += record_catalogue(connection, made)
     return tuple(changes)
 
 
@@ -123,32 +127,40 @@ def _migrations(connection: psycopg.Connection[Any]) -> Iterator[Change]:
 def _grant(connection: psycopg.Connection[Any], role: str) -> None:
     from psycopg import sql
 
-    for template in ("ledger_grants", "grants"):
+    for template in ("grants", "ledger_grants"):
         statement = sql.SQL(load(f"templates/{template}.sql")).format(role=sql.Identifier(role))
         connection.execute(statement)
 
 
 def _target(
-    connection: psycopg.Connection[Any], target: TableTarget, role: str, *, lower_floors: bool
+    connection: psycopg.Connection[Any],
+    target: TableTarget,
+    definer: Definer,
+    *,
+    again: bool,
+    lower_floors: bool,
 ) -> Iterator[Change]:
     relation, shape = look(connection, target)
-    statements = functions(shape, role)
+    owner = definer.owner_of(shape, target.table.table)
+    statements = functions(shape, definer.job_role)
     if target.rest_role:
         statements += rest(shape, target.rest_role)
-    definition = hashlib.sha256(statements.as_string(None).encode()).hexdigest()
+    said = f"{statements.as_string(None)}\n{owner}"
+    definition = hashlib.sha256(said.encode()).hexdigest()
     known = _row(connection, "target", target=shape.table)
     floor, moved = _floor(target, known[0] if known else None, lower=lower_floors)
     yield from moved
-    if known is not None and known == (floor, definition, target.policy):
+    if not again and known is not None and known == (floor, definition, target.policy):
         return
     former = _row(connection, "former_name", target=shape.table)
     for function in sorted({shape.function, former[0] if former else shape.function}):
         connection.execute(dropped(function, _sql("drop_functions")))
     connection.execute(statements)
+    definer.hand_over(shape, owner, rest=bool(target.rest_role))
     facts = _facts(connection, target, relation, shape, floor)
     connection.execute(_sql("set_target").encode(), {**facts, "definition": definition})
-    sentence = f"{shape.table} set up for {target.policy}: {shape.strategy}, floor {floor} days"
-    yield Change(sentence=sentence, target={**facts, "definition": definition, "job_role": role})
+    sentence = f"{shape.table} set up for {target.policy}: {shape.strategy}, floor {floor} days, by {owner}"
+    yield Change(sentence=sentence, made=True)
 
 
 def _facts(
@@ -162,11 +174,13 @@ def _facts(
         "relation": relation,
         "function_name": shape.function,
         "floor_days": floor,
-        "time_column": shape.time_column,
-        "time_zone": shape.time_zone,
+        "time_column": shape.time.name,
+        "time_zone": shape.time.zone,
+        "time_kind": shape.time.kind,
+        "skip_referenced": target.table.skip_referenced,
         "key_columns": [name for name, _ in shape.key],
-        "tenant_column": shape.tenant_column,
-        "subject_column": shape.subject_column,
+        "tenant_column": target.table.tenant_column or None,
+        "subject_column": target.table.subject_column or None,
         "strategy": shape.strategy,
         "holds_source": "register" if shape.register else "parameter",
         "system_identifier": system[0] if system else "",

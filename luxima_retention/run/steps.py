@@ -14,6 +14,7 @@ from luxima_retention.core.errors import StoreError
 from luxima_retention.core.guards import Case, GuardResult, judge, refusals
 from luxima_retention.core.history import History, OpenRun
 from luxima_retention.core.plan import (
+    Finding,
     Hold,
     Plan,
     Request,
@@ -25,6 +26,7 @@ from luxima_retention.core.plan import decide as planned
 from luxima_retention.core.protocol import Archivable, Surveyable
 from luxima_retention.evidence import history as histories
 from luxima_retention.evidence.holds import in_force
+from luxima_retention.run.functions import changed_functions
 from luxima_retention.run.planfile import Approved, beyond
 
 if TYPE_CHECKING:
@@ -123,9 +125,15 @@ def survey(policy: Policy, environment: Environment, store: Surveyable) -> Surve
     )
     found = store.preflight(request)
     facts = store.survey(request)
-    findings = tuple(dict.fromkeys((*found, *facts.findings)))
+    findings = tuple(dict.fromkeys((*found, *facts.findings, *_functions(environment, facts))))
     facts = replace(facts, store_clock=store_now, program_clock=program_now, findings=findings)
     return Surveyed(store=store, request=request, survey=facts, basis=basis, memory=memory)
+
+
+def _functions(environment: Environment, facts: Survey) -> tuple[Finding, ...]:
+    """Whether the functions that would delete are those that the ledger knows."""
+    state = environment.state
+    return changed_functions(state.ledger, facts) if state is not None and readable(state) else ()
 
 
 def decide(policy: Policy, environment: Environment, surveyed: Surveyed) -> Planned:

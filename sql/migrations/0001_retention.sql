@@ -14,13 +14,16 @@ CREATE TABLE retention.target (
     floor_days        integer NOT NULL CHECK (floor_days >= 1),
     time_column       text NOT NULL,
     time_zone         text,                           -- only for a column without zone
+    time_kind         text NOT NULL DEFAULT 'instant',-- how the column says when
+    skip_referenced   boolean NOT NULL DEFAULT false, -- rows that foreign keys need are left, not an error
     key_columns       text[] NOT NULL,
     tenant_column     text,
     subject_column    text,
     strategy          text NOT NULL CHECK (strategy IN ('keyset', 'tid_range')),
     holds_source      text NOT NULL CHECK (holds_source IN ('register', 'parameter')),
     system_identifier text NOT NULL,                  -- of the cluster, as migrate first saw it
-    definition        text NOT NULL,                  -- SHA-256 of the generated functions
+    definition        text NOT NULL,                  -- SHA-256 of the SQL that made the functions
+    catalogue         text NOT NULL DEFAULT '',       -- SHA-256 of what the catalogue says of them since
     applied_at        timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
@@ -46,27 +49,11 @@ CREATE TABLE retention.hold (
 );
 CREATE INDEX hold_active ON retention.hold (policy) WHERE released_at IS NULL;
 
--- A hold is placed once and released once; nothing else ever happens to its row.
-CREATE FUNCTION retention.hold_is_history() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF TG_OP = 'UPDATE' AND OLD.released_at IS NULL AND NEW.released_at IS NOT NULL
-       AND (to_jsonb(NEW) - ARRAY['released_at', 'released_by', 'release_reason'])
-         = (to_jsonb(OLD) - ARRAY['released_at', 'released_by', 'release_reason']) THEN
-        RETURN NEW;
-    END IF;
-    RAISE EXCEPTION 'a hold can be released once and is otherwise never changed'
-        USING ERRCODE = 'restrict_violation';
-END $$;
-CREATE TRIGGER hold_is_history BEFORE UPDATE OR DELETE ON retention.hold
-    FOR EACH ROW EXECUTE FUNCTION retention.hold_is_history();
-CREATE TRIGGER hold_no_truncate BEFORE TRUNCATE ON retention.hold
-    FOR EACH STATEMENT EXECUTE FUNCTION retention.hold_is_history();
-
--- The fencing token of each policy's lease. Mutual exclusion itself is a session advisory lock, which
--- dies with its connection; the token stops a run that lost its lock and does not know it yet.
+-- The fencing token of each lease. Mutual exclusion itself is a session advisory lock, which dies with its
+-- connection; the token stops a run that lost its lock and does not know it yet. Only retention.take_lease
+-- writes here, and it counts by one: nobody can make a token that no later run exceeds.
 CREATE TABLE retention.lease (
-    policy   text PRIMARY KEY,
+    policy   text PRIMARY KEY,                        -- or the table, where the ledger is in another database
     token    bigint NOT NULL DEFAULT 0,
     holder   text NOT NULL DEFAULT '',
     run_id   uuid,
@@ -88,5 +75,6 @@ CREATE TABLE retention.journal (
     batch_first timestamptz,
     batch_last  timestamptz,
     done        boolean NOT NULL DEFAULT false,
+    transaction xid8,                                 -- of the newest batch: there is one in each
     updated_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 );

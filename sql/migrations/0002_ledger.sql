@@ -14,61 +14,6 @@ CREATE TABLE retention.ledger (
 CREATE INDEX ledger_policy ON retention.ledger (policy, seq);
 CREATE INDEX ledger_kind ON retention.ledger (kind, seq);
 
--- Takes the head of the chain until the transaction ends, and tells where it stands; 0 and 32 zero bytes
--- when the ledger is empty. Volatile: under READ COMMITTED the query behind the lock sees what was
--- committed while it waited. p_durable: an entry that announces a deletion must reach the disk first.
-CREATE FUNCTION retention.ledger_head(p_durable boolean, OUT seq bigint, OUT hash bytea)
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock(1280664909, 1);     -- 'LUXM', 1: the ledger's head
-    IF p_durable AND current_setting('synchronous_commit') = 'off' THEN
-        PERFORM set_config('synchronous_commit', 'on', true);
-    END IF;
-    SELECT l.seq, l.hash INTO seq, hash FROM retention.ledger l ORDER BY l.seq DESC LIMIT 1;
-    IF NOT FOUND THEN
-        seq := 0;
-        hash := decode(repeat('00', 32), 'hex');
-    END IF;
-END $$;
-
-CREATE FUNCTION retention.ledger_append() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    head record;
-    said jsonb := convert_from(NEW.entry, 'UTF8')::jsonb;
-BEGIN
-    SELECT h.seq, h.hash INTO head FROM retention.ledger_head(false) h;
-    IF NEW.seq <> head.seq + 1 OR NEW.previous <> head.hash
-       OR NEW.hash <> sha256('\x00'::bytea || NEW.entry)
-       OR said->>'seq' IS DISTINCT FROM NEW.seq::text
-       OR said->>'previous' IS DISTINCT FROM encode(NEW.previous, 'hex') THEN
-        RAISE EXCEPTION 'entry % does not follow entry % of the ledger', NEW.seq, head.seq
-            USING ERRCODE = 'integrity_constraint_violation';
-    END IF;
-    NEW.kind := said->>'kind';
-    NEW.policy := said->>'policy';
-    NEW.at := (said->>'at')::timestamptz;
-    RETURN NEW;
-END $$;
-
-CREATE FUNCTION retention.ledger_is_history() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RAISE EXCEPTION 'entries of % are never changed or removed', TG_TABLE_NAME
-        USING ERRCODE = 'restrict_violation';
-END $$;
-
-CREATE TRIGGER ledger_append BEFORE INSERT ON retention.ledger
-    FOR EACH ROW EXECUTE FUNCTION retention.ledger_append();
-CREATE TRIGGER ledger_is_history BEFORE UPDATE OR DELETE ON retention.ledger
-    FOR EACH ROW EXECUTE FUNCTION retention.ledger_is_history();
-CREATE TRIGGER ledger_no_truncate BEFORE TRUNCATE ON retention.ledger
-    FOR EACH STATEMENT EXECUTE FUNCTION retention.ledger_is_history();
--- ALWAYS: session_replication_role = replica does not switch them off.
-ALTER TABLE retention.ledger ENABLE ALWAYS TRIGGER ledger_append;
-ALTER TABLE retention.ledger ENABLE ALWAYS TRIGGER ledger_is_history;
-ALTER TABLE retention.ledger ENABLE ALWAYS TRIGGER ledger_no_truncate;
-
 -- Signed heads of the tree over the entries (C2SP tlog-checkpoint); the note verifies by itself.
 CREATE TABLE retention.checkpoint (
     size bigint NOT NULL,                             -- entries that the tree covers
@@ -78,12 +23,4 @@ CREATE TABLE retention.checkpoint (
     at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (size, note)
 );
-CREATE TRIGGER checkpoint_is_history BEFORE UPDATE OR DELETE ON retention.checkpoint
-    FOR EACH ROW EXECUTE FUNCTION retention.ledger_is_history();
-CREATE TRIGGER checkpoint_no_truncate BEFORE TRUNCATE ON retention.checkpoint
-    FOR EACH STATEMENT EXECUTE FUNCTION retention.ledger_is_history();
-ALTER TABLE retention.checkpoint ENABLE ALWAYS TRIGGER checkpoint_is_history;
-ALTER TABLE retention.checkpoint ENABLE ALWAYS TRIGGER checkpoint_no_truncate;
-
 REVOKE ALL ON retention.ledger, retention.checkpoint FROM PUBLIC;
-REVOKE ALL ON FUNCTION retention.ledger_head(boolean) FROM PUBLIC;

@@ -53,6 +53,65 @@ FROM pg_attribute a
 WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 
+-- name: equality
+-- The operator that a column's own type compares with (of a domain: that of its base), and the column's collation.
+WITH RECURSIVE base (oid) AS (
+    SELECT a.atttypid FROM pg_attribute a
+     WHERE a.attrelid = to_regclass(%(table)s) AND a.attname = %(column)s AND NOT a.attisdropped
+    UNION
+    SELECT y.typbasetype FROM base b JOIN pg_type y ON y.oid = b.oid AND y.typbasetype <> 0)
+SELECT coalesce(
+           (SELECT format('OPERATOR(%%I.%%s)', n.nspname, o.oprname)
+              FROM base b
+              JOIN pg_opclass c ON c.opcintype = b.oid AND c.opcdefault
+              JOIN pg_am m ON m.oid = c.opcmethod AND m.amname = 'btree'
+              JOIN pg_amop s ON s.amopfamily = c.opcfamily AND s.amopstrategy = 3
+                            AND s.amoplefttype = c.opcintype AND s.amoprighttype = c.opcintype
+              JOIN pg_operator o ON o.oid = s.amopopr
+              JOIN pg_namespace n ON n.oid = o.oprnamespace
+             LIMIT 1), 'OPERATOR(pg_catalog.=)'),
+       coalesce((SELECT format('%%I.%%I', n.nspname, l.collname)
+                   FROM pg_attribute a
+                   JOIN pg_collation l ON l.oid = a.attcollation
+                   JOIN pg_namespace n ON n.oid = l.collnamespace
+                  WHERE a.attrelid = to_regclass(%(table)s) AND a.attname = %(column)s), '')
+
+-- name: schemas
+-- Of the types of the table's columns, and of the tables that need its rows; quoted, besides the table's own.
+SELECT DISTINCT quote_ident(n.nspname)
+FROM pg_namespace n
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND (n.oid IN (SELECT y.typnamespace FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+                  WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped)
+       OR n.oid IN (SELECT c.relnamespace FROM unnest(%(children)s::text[]) x (name)
+                      JOIN pg_class c ON c.oid = to_regclass(x.name)))
+ORDER BY 1
+
+-- name: needed_by
+-- Foreign keys of other tables that forbid deleting what they need: the table, its columns, ours, the operators.
+-- Those of partitions are left out where they repeat that of their table.
+WITH RECURSIVE family (member) AS (
+    SELECT to_regclass(%(table)s)::oid
+    UNION
+    SELECT i.inhrelid FROM family f JOIN pg_inherits i ON i.inhparent = f.member)
+SELECT k.conrelid::regclass::text,
+       (SELECT array_agg(a.attname::text ORDER BY x.place)
+          FROM unnest(k.conkey) WITH ORDINALITY x (number, place)
+          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.number),
+       (SELECT array_agg(a.attname::text ORDER BY x.place)
+          FROM unnest(k.confkey) WITH ORDINALITY x (number, place)
+          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = x.number),
+       (SELECT array_agg(format('OPERATOR(%%I.%%s)', n.nspname, o.oprname) ORDER BY x.place)
+          FROM unnest(k.conpfeqop) WITH ORDINALITY x (operator, place)
+          JOIN pg_operator o ON o.oid = x.operator
+          JOIN pg_namespace n ON n.oid = o.oprnamespace)
+FROM pg_constraint k
+LEFT JOIN pg_constraint p ON p.oid = k.conparentid
+WHERE k.contype = 'f' AND k.confrelid IN (SELECT f.member FROM family f) AND k.confdeltype IN ('a', 'r')
+  AND k.conrelid NOT IN (SELECT f.member FROM family f)
+  AND (p.oid IS NULL OR p.confrelid NOT IN (SELECT f.member FROM family f))
+ORDER BY 1, 2
+
 -- name: unique_keys
 -- The columns of each unique index that covers all rows; what an index only INCLUDEs is not unique.
 SELECT array_agg(a.attname ORDER BY a.attname)
@@ -89,15 +148,15 @@ SELECT function_name FROM retention.target WHERE target = %(target)s
 
 -- name: set_target
 INSERT INTO retention.target (target, policy, relation, function_name, floor_days, time_column, time_zone,
-                              key_columns, tenant_column, subject_column, strategy, holds_source,
-                              system_identifier, definition)
+                              time_kind, skip_referenced, key_columns, tenant_column, subject_column, strategy,
+                              holds_source, system_identifier, definition)
 VALUES (%(target)s, %(policy)s, %(relation)s, %(function_name)s, %(floor_days)s, %(time_column)s, %(time_zone)s,
-        %(key_columns)s, %(tenant_column)s, %(subject_column)s, %(strategy)s, %(holds_source)s,
+        %(time_kind)s, %(skip_referenced)s, %(key_columns)s, %(tenant_column)s, %(subject_column)s, %(strategy)s, %(holds_source)s,
         %(system_identifier)s, %(definition)s)
 ON CONFLICT (target) DO UPDATE
 SET policy = excluded.policy, relation = excluded.relation, function_name = excluded.function_name,
     floor_days = excluded.floor_days, time_column = excluded.time_column, time_zone = excluded.time_zone,
-    key_columns = excluded.key_columns, tenant_column = excluded.tenant_column,
+    time_kind = excluded.time_kind, skip_referenced = excluded.skip_referenced, key_columns = excluded.key_columns, tenant_column = excluded.tenant_column,
     subject_column = excluded.subject_column, strategy = excluded.strategy, holds_source = excluded.holds_source,
     system_identifier = excluded.system_identifier, definition = excluded.definition,
     applied_at = clock_timestamp()
@@ -107,3 +166,4 @@ SET policy = excluded.policy, relation = excluded.relation, function_name = excl
 DROP FUNCTION IF EXISTS {prune}(uuid, bigint, timestamptz, integer, jsonb, boolean);
 DROP FUNCTION IF EXISTS {survey}(timestamptz, jsonb);
 DROP FUNCTION IF EXISTS {explain}(text[], timestamptz, jsonb);
+DROP FUNCTION IF EXISTS {keeps}(jsonb);

@@ -4,7 +4,8 @@
 -- name: patience
 -- Copying and counting take their time; a lock, and the end of transactions that see the partition, are not waited for
 -- without end.
-SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', %(lock_timeout)s, false)
+SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', %(lock_timeout)s, false),
+       set_config('enable_nestloop', 'off', false)   -- thousands of holds are joined by hashing
 
 -- name: key
 -- The partition key, if it is the one column by range; and whether there is a DEFAULT partition.
@@ -23,9 +24,11 @@ WHERE i.inhparent = to_regclass(%(table)s) AND c.relkind = 'r'
 ORDER BY pg_get_expr(c.relpartbound, c.oid)
 
 -- name: count
--- What a partition holds: rows, the oldest, the newest, and how many must stay: held by a rule, or undated.
-WITH holds AS MATERIALIZED (SELECT * FROM {rules})
-SELECT count(*), min({at}), max({at}), count(*) FILTER (WHERE {held} OR {at} = '-infinity') FROM {table} t
+-- What a partition holds: rows, the oldest, the newest, and how many must stay: held by a rule, undated,
+-- or needed by a foreign key.
+WITH {holds}
+SELECT count(*), min({at}), max({at}),
+       count(*) - (SELECT count(*) FROM {table} t WHERE {dated} AND {free} AND {unreferenced}) FROM {table} t
 
 -- name: rows
 COPY (SELECT * FROM {table}) TO STDOUT WITH (FORMAT csv, HEADER true)

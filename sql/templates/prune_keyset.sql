@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION {prune}(
     p_run uuid, p_token bigint, p_cutoff timestamptz, p_limit integer, p_holds jsonb, p_rows boolean DEFAULT true)
 RETURNS SETOF {table}
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET row_security = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
+SET row_security = off SET enable_seqscan = off SET enable_nestloop = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_variable -- columns are always named with their table, so none can stand for a variable
 DECLARE
     j     retention.journal;
@@ -14,9 +14,11 @@ DECLARE
     more  boolean := true;
     first timestamptz;
     final timestamptz;
+    counted jsonb;
     {declare}
 BEGIN
     j := retention.batch_begin({target}, p_run, p_token, p_cutoff, p_limit, p_holds);
+    counted := retention.counted({table_name}::regclass);
     IF j.done THEN  -- the walk is over, and this is another one
         j.after_at := NULL;
         j.after_key := NULL;
@@ -37,13 +39,14 @@ BEGIN
     final := {last_at};
     IF p_rows THEN
         RETURN QUERY
-        WITH holds AS MATERIALIZED (SELECT * FROM {rules})
-        DELETE FROM {table} t WHERE {past} AND {after} AND {upto} AND NOT {held} RETURNING t.*;
+        WITH {holds}
+        DELETE FROM {table} t WHERE {past} AND {after} AND {upto} AND {free} AND {unreferenced} RETURNING t.*;
     ELSE
-        WITH holds AS MATERIALIZED (SELECT * FROM {rules})
-        DELETE FROM {table} t WHERE {past} AND {after} AND {upto} AND NOT {held};
+        WITH {holds}
+        DELETE FROM {table} t WHERE {past} AND {after} AND {upto} AND {free} AND {unreferenced};
     END IF;
     GET DIAGNOSTICS gone = ROW_COUNT;
+    PERFORM retention.check_counted({table_name}::regclass, counted, gone);
     PERFORM retention.batch_end(
         {target}, p_token, p_limit, gone, first, final, {last_at}, ARRAY[{last_key}], NULL, NOT more);
 END $$;

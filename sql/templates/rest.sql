@@ -30,7 +30,7 @@ END $$;
 -- The survey. STABLE, so PostgREST runs it in a read-only transaction, whatever it is called with.
 CREATE OR REPLACE FUNCTION {preview}(p_cutoff timestamptz, p_holds jsonb)
 RETURNS TABLE (
-    expired bigint, expired_bytes bigint, population bigint, population_exact boolean, held bigint,
+    expired bigint, expired_bytes bigint, population bigint, population_exact boolean, held bigint, locked bigint,
     undated bigint, future bigint, oldest timestamptz, oldest_expired timestamptz, newest timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET statement_timeout = '60s' AS $$
@@ -54,6 +54,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET statement_timeout = '20s' SET lock_timeout = '2s' SET row_security = off AS $$
 DECLARE
     before retention.journal;
+    token  bigint;
     gone   bigint;
 BEGIN
     IF p_limit NOT BETWEEN 1 AND 5000 THEN
@@ -71,7 +72,12 @@ BEGIN
     IF p_batch <> 1 + (CASE WHEN before.run_id = p_run THEN before.batches ELSE 0 END) THEN
         RAISE EXCEPTION 'batch % of this run cannot be next', p_batch USING ERRCODE = '22023';
     END IF;
-    SELECT count(*) INTO gone FROM {prune}(p_run, p_token, p_cutoff, p_limit, p_holds);
+    -- The lease itself is in the ledger's database; here whoever began last has the token.
+    token := before.token;
+    IF before.run_id IS DISTINCT FROM p_run THEN
+        token := retention.take_lease({target}, 'PostgREST, token ' || p_token);
+    END IF;
+    SELECT count(*) INTO gone FROM {prune}(p_run, token, p_cutoff, p_limit, p_holds);
     RETURN QUERY
     SELECT j.batches, gone, j.batch_first, j.batch_last, j.done, false
       FROM retention.journal j WHERE j.target = {target};

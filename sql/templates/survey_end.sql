@@ -1,3 +1,13 @@
+-- What is free of holds, and of that, what no foreign key needs; counted only where there is a difference.
+free AS (
+    SELECT CASE WHEN EXISTS (SELECT 1 FROM holds) THEN f.items ELSE e.items END AS items,
+           CASE WHEN EXISTS (SELECT 1 FROM holds) THEN f.oldest ELSE e.oldest END AS oldest
+      FROM every e, (SELECT count(*) AS items, min({at}) AS oldest FROM {table} t
+                      WHERE (SELECT EXISTS (SELECT 1 FROM holds)) AND {past_cutoff} AND {free}) f),
+loose AS ({loose}),
+past AS (
+    SELECT l.items AS expired, l.oldest AS oldest_expired, e.items - f.items AS held, f.items - l.items AS locked
+      FROM every e, free f, loose l),
 -- Size and number of all rows: counted in a small table, else from the statistics, per leaf of a partitioned one.
 leaves AS (
     SELECT c.oid, c.reltuples, c.relpages, pg_relation_size(c.oid) / current_setting('block_size')::bigint AS pages
@@ -13,11 +23,11 @@ sizes AS (
       FROM leaves),
 whole AS (
     SELECT CASE WHEN s.pages <= 4096 THEN (SELECT count(*) FROM {table})
-                ELSE greatest(s.estimate, p.expired + p.held + o.undated + o.future) END AS population,
+                ELSE greatest(s.estimate, p.expired + p.held + p.locked + o.undated + o.future) END AS population,
            s.pages <= 4096 AS population_exact, s.bytes
       FROM sizes s, past p, others o)
 SELECT p.expired,
        CASE WHEN w.population > 0 THEN (w.bytes * (p.expired::numeric / w.population))::bigint ELSE 0 END
            AS expired_bytes,
-       w.population, w.population_exact, p.held, o.undated, o.future, o.oldest, p.oldest_expired, o.newest
+       w.population, w.population_exact, p.held, p.locked, o.undated, o.future, o.oldest, p.oldest_expired, o.newest
   FROM past p, others o, whole w

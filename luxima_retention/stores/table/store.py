@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.clock import iso
-from luxima_retention.core.errors import StoreError
+from luxima_retention.core.errors import GuardRefused, StoreError
 from luxima_retention.core.plan import (
     Committed,
     Count,
@@ -39,7 +39,16 @@ from luxima_retention.io.sqlfiles import named
 from luxima_retention.stores.kind import TableTarget
 from luxima_retention.stores.table import shape
 from luxima_retention.stores.table import sql as tablesql
-from luxima_retention.stores.table.findings import Known, Traits, findings
+from luxima_retention.stores.table.findings import (
+    Known,
+    Lacking,
+    Referring,
+    Traits,
+    Trigger,
+    findings,
+    touched,
+)
+from luxima_retention.stores.table.health import health_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -50,8 +59,11 @@ _FIRST_BATCH = 1000
 _SMALLEST_BATCH = 100
 _ATTEMPTS = 7
 #: lock timeout, statement timeout, deadlock, serialization failure: rolled back, and may be repeated
-_AGAIN = {"55P03", "57014", "40P01", "40001"}
+_AGAIN = frozenset({"55P03", "57014", "40P01", "40001"})
+_REMAKE = "find out who changed them; `luxima-retention migrate` makes them again and records that"
 _POLL_SECONDS = 1.0
+#: how long somebody who places a hold waits to be told what it keeps
+_COUNTING = "30s"
 #: measured on rows of 240 bytes with two indexes; for the forecast only
 _WAL_PER_ROW = 350
 _ROWS_PER_SECOND = 200_000
@@ -84,9 +96,12 @@ class TableStore:
         self.name = target.table.table
         self._quoted = tablesql.identifier(self.name).as_string(None)
         self._functions = {
-            name: f"retention.{name}_{function_name(self.name)}" for name in ("survey", "explain", "prune")
+            name: f"retention.{name}_{function_name(self.name)}"
+            for name in ("survey", "explain", "keeps", "prune")
         }
         self.connection = connect(dsn, purpose=target.policy, read_only=read_only, setting=setting)
+        self._token: int | None = None
+        self._functions_seen = ""
 
     def identity(self) -> Identity:
         """The table, in the database that it names itself; a physical clone names itself the same."""
@@ -112,7 +127,8 @@ class TableStore:
         """Everything that would keep a run from working or make it hurt, each in a sentence."""
         with errors(f"{self.name} cannot be examined"):
             traits = self._traits()
-        return findings(self._target, self._known, traits, request)
+            health = health_of(self.connection, self._quoted, self.name)
+        return (*findings(self._target, self._known, traits, request), *health)
 
     def survey(self, request: Request) -> Survey:
         """The facts, in one statement and so in one snapshot."""
@@ -132,6 +148,7 @@ class TableStore:
             expired=expired,
             population=Count(value=int(row["population"]), exact=bool(row["population_exact"])),
             held=int(row["held"]),
+            locked=int(row["locked"]),
             undated=int(row["undated"]),
             future=int(row["future"]),
             oldest=row["oldest"],
@@ -143,8 +160,28 @@ class TableStore:
                 "strategy": self._known.strategy if self._known else "before migrate",
                 "query": query,
                 "query_sha256": hashlib.sha256(query.encode()).hexdigest(),
+                **self._functions_evidence(),
             },
         )
+
+    def _functions_evidence(self) -> dict[str, str]:
+        """The digest of what the catalogue says of our functions, to be compared with the ledger's."""
+        if self._known is None:
+            return {}
+        with errors(f"the functions of {self.name} cannot be looked at"):
+            digest = self._catalogue()[0]
+            self.connection.rollback()
+        return {"functions_sha256": digest}
+
+    def matching(self, hold: Hold) -> int:
+        """See :class:`~luxima_retention.core.protocol.Matching`."""
+        with errors(f"what hold {hold.hold_id} keeps in {self.name} cannot be counted"):
+            self._row("local", lock_timeout=self.patience, statement_timeout=_COUNTING)
+            row = self.connection.execute(
+                self._statement("keeps"), {"p_holds": holds_json((hold,))}
+            ).fetchone()
+            self.connection.rollback()
+        return int(row[0]) if row else 0
 
     def _survey_text(self) -> str:
         """The query behind the figures, with its parameters ``p_cutoff`` and ``p_holds``."""
@@ -160,6 +197,7 @@ class TableStore:
         one; a walk that deletes nothing is the last.
         """
         left, walked, sizes = plan.items, 0, Sizes(self._pace)
+        self._token = self._own_token(work)
         while left > 0 and not work.stopping():
             waited = self._throttled(work)
             if work.stopping():
@@ -211,30 +249,72 @@ class TableStore:
         """Begin a batch's transaction, with its limits set for it alone."""
         pace = self._pace
         values = {"lock_timeout": _ms(pace.lock_timeout), "statement_timeout": _ms(pace.statement_timeout)}
+        known = self._known  # read before the transaction begins
         self.connection.rollback()
         self.connection.execute(_sql("local"), values)
         self.connection.execute(_sql("immediate"))
+        self._functions_seen = self._check_functions(known)
         failpoint("table.before_delete")
         del work
+
+    def _check_functions(self, known: Known | None) -> str:
+        """Make sure that what deletes is what migrate made; its versions, which any replacement changes.
+
+        Raises:
+            GuardRefused: it is another.
+        """
+        digest, versions = self._catalogue()
+        recorded = known.catalogue if known else ""
+        if digest != recorded or (self._functions_seen and versions != self._functions_seen):
+            raise GuardRefused(
+                f"functions or rights that guard {self.name} were changed while the run was at work",
+                _REMAKE,
+            )
+        return versions
+
+    def _catalogue(self) -> tuple[str, str]:
+        digest, versions = self._row_of("catalogue", function=function_name(self.name))
+        return str(digest), str(versions)
+
+    def _row_of(self, name: str, **values: Any) -> tuple[Any, ...]:
+        row = self.connection.execute(named("queries/catalogue.sql")[name].encode(), values).fetchone()
+        if row is None:
+            raise StoreError(f"{self.name}: the catalogue does not answer {name}")
+        return tuple(row)
+
+    def _own_token(self, work: Work) -> int:
+        """The lease's token, or where the lease is in another database, one that this run registers here."""
+        if self._target.register:
+            return work.token
+        with errors(f"the run cannot be registered at {self.name}"):
+            token = self._one("register", lease=self.name, holder=f"run {work.run_id}")[0]
+            self.connection.commit()
+        return int(token)
 
     def delete(self, plan: Plan, work: Work, limit: int, sink: Sink | None) -> None:
         """Call the batch function; its rows go to ``sink`` as CSV."""
         values = {
             "run": work.run_id,
-            "token": work.token,
+            "token": self._token,
             "cutoff": plan.cutoff,
             "limit": limit,
             "holds": holds_json(work.holds()),
         }
         if sink is None:
             self.connection.execute(self._statement("prune"), values)
-            return
-        copy_rows(self.connection, self._statement("prune_rows"), values, sink)
+        else:
+            copy_rows(self.connection, self._statement("prune_rows"), values, sink)
+        self._check_functions(self._known)
 
     def journal(self) -> tuple[int, datetime | None, datetime | None, bool]:
         """What the batch function wrote of its batch: rows, first and last instant, whether it was all."""
         items, first, last, done = self._one("journal", target=self.name)
         return int(items), first, last, bool(done)
+
+    @property
+    def repeatable(self) -> frozenset[str]:
+        """SQLSTATEs after which a batch is tried again; a reference that came meanwhile is skipped then."""
+        return _AGAIN | ({"23503"} if self._target.table.skip_referenced else set())
 
     def wal_position(self) -> str:
         """Where the server's WAL stands."""
@@ -254,12 +334,14 @@ class TableStore:
 
     def _in_need(self) -> str | None:
         with errors("replication cannot be watched"):
-            lag, headroom = self._one("lag")[0], self._one("headroom")[0]
+            lag, (headroom, behind) = self._one("lag")[0], self._one("headroom")
             self.connection.rollback()
         if lag is not None and lag > self._pace.max_replica_lag.total_seconds():
             return "replica-lag"
         if headroom is not None and headroom < self._pace.min_slot_headroom_mib * 1024 * 1024:
             return "slot-headroom"
+        if behind is not None and behind > self._pace.max_slot_lag_mib * 1024 * 1024:
+            return "slot-lag"
         return None
 
     def _rest(self, batch: TableBatch, work: Work) -> None:
@@ -310,7 +392,8 @@ class TableStore:
         if row is None:
             raise StoreError(f"there is no table {self.name}, or this role may not see it")
         self.connection.commit()  # a pooler may give another server connection from here on
-        pooled = self._one("traits", **names)[1] != row[1]
+        # A pooler makes up the process id that the protocol tells.
+        pooled = row[1] != self.connection.info.backend_pid or self._one("traits", **names)[1] != row[1]
         traits = Traits(
             standby=row[0],
             pooled=pooled,
@@ -322,13 +405,30 @@ class TableStore:
             blind=row[7],
             version=row[8],
             may_call=bool(self._one("functions", prune=self._signature)[1]),
-            references=tuple(self.connection.execute(_sql("references"), names).fetchall()),
-            triggers=tuple(found[0] for found in self.connection.execute(_sql("triggers"), names)),
-            rules=tuple(found[0] for found in self.connection.execute(_sql("rules"), names)),
+            counts=row[9],
+            references=tuple(Referring(*item) for item in self._rows("references", names)),
+            triggers=tuple(Trigger(*item) for item in self._rows("triggers", names)),
+            rules=tuple(item[0] for item in self._rows("rules", names)),
+            foreign=tuple(item[0] for item in self._rows("foreign", names)),
+            lacking=self._lacking(names),
             digest=self.shape.digest,
+            catalogue=self._catalogue()[0] if self._known else "",
         )
         self.connection.rollback()
         return traits
+
+    def _lacking(self, names: Mapping[str, str]) -> tuple[Lacking, ...]:
+        """Rights that triggers need and the functions' role lacks, as far as their text tells."""
+        found = []
+        for trigger, source, role in self._rows("trigger_sources", names):
+            for right, table in touched(source):
+                asked = {"role": role, "right": right, "table": table}
+                if (row := self._row("lacks", **asked)) is not None and row[0]:
+                    found.append(Lacking(trigger=trigger, right=right, table=table, role=role))
+        return tuple(found)
+
+    def _rows(self, name: str, values: Mapping[str, str]) -> list[tuple[Any, ...]]:
+        return self.connection.execute(_sql(name), values).fetchall()
 
     def _ask(
         self, name: str, query: Callable[[], Any], values: Mapping[str, Any]
@@ -481,7 +581,7 @@ class TableBatch:
             except StoreError as error:
                 cause = error.__cause__
                 self.rollback()
-                again = isinstance(cause, psycopg.Error) and cause.sqlstate in _AGAIN
+                again = isinstance(cause, psycopg.Error) and cause.sqlstate in self._store.repeatable
                 if not again or attempt == _ATTEMPTS or self._work.stopping():
                     raise
                 self._back_off(attempt)

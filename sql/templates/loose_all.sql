@@ -1,0 +1,2 @@
+-- No foreign key is asked.
+SELECT items, oldest FROM free

@@ -1,0 +1,2 @@
+-- A part of the survey's and the batch's conditions: row t, rule h.
+NOT EXISTS (SELECT 1 FROM {child} c WHERE {matches})
