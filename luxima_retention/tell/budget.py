@@ -44,6 +44,6 @@ def within(tellings: Mapping[str, Telling], seconds: float) -> Iterator[str]:
     for receiver, thread in threads.items():
         thread.join(max(0.0, end - time.monotonic()))
         if thread.is_alive():
-            yield f"{receiver} took longer than {seconds:g} s and was left behind"
+            yield f"{receiver} took longer than {seconds:.1f} s and was left behind"
         else:
             yield from thread.said

@@ -6,6 +6,7 @@ would, and all of it together costs a run ``telemetry.budget`` at most.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings, TelemetrySettings
     from luxima_retention.io.http import Http
     from luxima_retention.tell.traces import Tracing
+
+
+#: seconds that receivers get, however long the libraries took to load
+_LEAST = 0.5
 
 
 class Telemetry:
@@ -138,18 +143,20 @@ class Telemetry:
     def _tell(self, code: ExitCode, **groups: Callable[[], Iterable[Group]]) -> Iterator[str]:
         """Hand over groups, by what they are about, and the trace, side by side."""
         telemetry, tellings = self._settings.telemetry, dict[str, Telling]()
+        end = time.monotonic() + telemetry.budget.total_seconds()
         for about, make in groups.items():
             if place := telemetry.pushgateway_url or telemetry.textfile_directory:
                 tellings[f"{place} ({about})"] = partial(_deliver, telemetry, make)
         if self._tracing is not None:
             self._tracing.finish(code)
             tellings["the collector of traces"] = self._tracing.flush
+            end -= self._tracing.loading
         if tellings:
-            import prometheus_client  # noqa: F401 - loaded before the time runs
+            import prometheus_client  # noqa: F401 - once, before threads ask for it
             import requests  # noqa: F401 - same
         yield from self._warnings
         # A receiver that is away is away for everything that it should be told.
-        yield from dict.fromkeys(within(tellings, telemetry.budget.total_seconds()))
+        yield from dict.fromkeys(within(tellings, max(_LEAST, end - time.monotonic())))
 
 
 def _deliver(telemetry: TelemetrySettings, groups: Callable[[], Iterable[Group]]) -> list[str]:

@@ -80,6 +80,7 @@ class Tracing:
     """
 
     def __init__(self, settings: Settings, command: str, environment: Mapping[str, str]) -> None:
+        begun = time.monotonic()
         from opentelemetry import trace
 
         policies = [settings.policy(name) for name in settings.policies]
@@ -94,6 +95,8 @@ class Tracing:
         self._context = trace.set_span_in_context(self._root)
         self._steps: dict[tuple[str, str], Span] = {}
         self._batches: dict[tuple[str, str], _Batches] = {}
+        #: seconds that the SDK took to load: they count, too
+        self.loading = time.monotonic() - begun
 
     # --- an observer of the run -----------------------------------------------------------------------
 
