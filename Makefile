@@ -44,7 +44,7 @@ bench: $(VENV)/.installed  ## measure side by side with what people do by hand; 
 lock: $(VENV)/.installed  ## write the locks again; UPGRADE=--upgrade takes the newest versions
 	$(LOCK) --all-extras --group build --group test --group lint pyproject.toml --output-file requirements/dev.lock
 	$(LOCK) --extra demo --extra pdf --group build pyproject.toml --output-file requirements/demo.lock
-	$(LOCK) --extra pdf --constraints requirements/dev.lock pyproject.toml --output-file requirements/image.lock
+	$(LOCK) --extra otel --extra pdf --constraints requirements/dev.lock pyproject.toml --output-file requirements/image.lock
 	$(LOCK) --group build --constraints requirements/dev.lock --output-file requirements/build.lock
 
 sbom: $(VENV)/.installed  ## what the image holds, as CycloneDX

@@ -40,6 +40,7 @@ COMMANDS = {
     "witness": "Cosign another party's ledger: a small HTTP service (C2SP tlog-witness).",
     "report": "What was kept, destroyed and refused in a period, for an auditor.",
     "migrate": "Make schema, functions and rights in PostgreSQL, as its owner.",
+    "observability": "Write and check alert rules, dashboards and provisioning.",
     "rotation": "Read logrotate's configuration as settings.",
     "schedule": "Run each policy at its times: a daemon where there is neither cluster nor cron.",
     "manifests": "Write CronJobs and crontab for the policies that are configured.",

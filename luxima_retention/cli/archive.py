@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from luxima_retention.cli.common import warn
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -213,6 +215,19 @@ def restore(context: click.Context, run: str, into: str | None, path: Path | Non
 @click.pass_context
 def expire(context: click.Context, dry_run: bool, output: str) -> None:
     """Destroy the archives whose own retention (archive.retention_days) is over and that no hold keeps."""
+    from luxima_retention.tell.telemetry import telling
+
+    settings = context.obj.settings
+    told = (
+        nullcontext()
+        if dry_run
+        else telling(settings, "archive-expire", settings.schedule.archive_expire, warn)
+    )
+    with told:
+        _expire(context, dry_run=dry_run, output=output)
+
+
+def _expire(context: click.Context, *, dry_run: bool, output: str) -> None:
     import json
 
     from luxima_retention.core.clock import system_clock

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from luxima_retention.cli.common import warn
 
+if TYPE_CHECKING:
     from luxima_retention.evidence.ledger import Entry, Ledger
 
 
@@ -61,7 +63,7 @@ def verify_ledger(
     from luxima_retention.evidence.ledger.session import begin
 
     settings, now = context.obj.settings.ledger, system_clock()
-    with _opened(context) as ledger:
+    with _verdict_told(context), _opened(context) as ledger:
         key = trusted_key(settings, pinned, ledger)
         witnesses = trust.witness_keys(settings)
         verdict = verify(ledger, open_anchors(context.obj.settings), key, kept, witnesses)
@@ -162,6 +164,25 @@ def _compare_holds(settings: Any) -> None:
             state.register.all()
         finally:
             state.close()
+
+
+@contextmanager
+def _verdict_told(context: click.Context) -> Iterator[None]:
+    """Tell whether the ledger was whole; one that could not be read is told by nobody, and grows stale."""
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import TamperingFound
+    from luxima_retention.tell.telemetry import Telemetry
+
+    def tell(*, whole: bool) -> None:
+        for warning in Telemetry(context.obj.settings).verified(system_clock(), whole=whole):
+            warn(warning)
+
+    try:
+        yield
+    except TamperingFound:
+        tell(whole=False)
+        raise
+    tell(whole=True)
 
 
 class _opened:  # noqa: N801 - used like a function

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.cli.common import Instant
+from luxima_retention.cli.common import Instant, warn
 from luxima_retention.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def command(
     from luxima_retention.report.forms import entry_of, form_of
     from luxima_retention.report.gather import gather
     from luxima_retention.run.state import open_state
+    from luxima_retention.tell.telemetry import telling
 
     settings = context.obj.settings
     period = _begun(*_period(start, end, month, settings.schedule.time_zone))
@@ -69,17 +70,17 @@ def command(
     state = open_state(settings)
     if state is None:
         raise ConfigurationError("no ledger is configured", "set database.dsn or ledger.path")
-    with closing(state):
+    with telling(settings, "report", settings.schedule.report, warn), closing(state):
         if form == "bundle":
             _signed(settings, state)
         made, code = gather(settings, state.ledger, *period)
         sent = _written(settings, state, made, target, form=form, lang=lang)
         if not out and not code and form == "bundle":
             _recorded(settings, state, made, entry_of(made, form, lang, sent))
-    click.echo(f"{made.verdict}: {sent.where}")
-    if code:
-        click.echo(f"the ledger cannot be trusted: {made.ledger_error}", err=True)
-        context.exit(int(code))
+        click.echo(f"{made.verdict}: {sent.where}")
+        if code:
+            click.echo(f"the ledger cannot be trusted: {made.ledger_error}", err=True)
+            context.exit(int(code))
 
 
 def _period(

@@ -340,13 +340,24 @@ class ReportSettings(Section):
 class TelemetrySettings(Section):
     """``telemetry``: what a run tells the stack that watches; it never decides how a run ends."""
 
+    environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(
+        "production", description="Name of this installation in metrics, traces and alerts."
+    )
     pushgateway_url: Url = Field("", description="Pushgateway that takes the metrics of each real run.")
     pushgateway_http: HttpSettings = http_options("How telemetry.pushgateway_url is reached.")
+    textfile_directory: str = Field(
+        "",
+        description="Directory of a node exporter's textfile collector that gets a file for each policy.",
+    )
     otlp_url: Url = Field(
         "",
         description="OTLP/HTTP collector, such as Tempo on port 4318, that takes a trace of each real run.",
     )
     otlp_http: HttpSettings = http_options("How telemetry.otlp_url is reached.")
+    budget: Duration = Field(
+        timedelta(seconds=2),
+        description="What all of this may cost a run, whatever the receivers do; then they are left behind.",
+    )
 
 
 class Settings(Section):

@@ -225,6 +225,7 @@ class Hooks:
         stopping: whether somebody asked for the end.
         wait: sleeps so many seconds, or less when told to stop.
         say: the structured log.
+        metrics: what the health page tells, for Prometheus.
         clock: the program's.
     """
 
@@ -232,6 +233,7 @@ class Hooks:
     stopping: Callable[[], bool]
     wait: Callable[[float], None]
     say: Callable[..., None]
+    metrics: Callable[[Mapping[str, Any]], bytes] = lambda _told: b""
     clock: Clock = system_clock
 
 
@@ -264,7 +266,9 @@ class Daemon:
             ConfigurationError: no ledger is configured, or the health address cannot be used.
         """
         schedule = self._settings.schedule
-        with answering(schedule.health_host, schedule.health_port, self.health) as address:
+        with answering(
+            schedule.health_host, schedule.health_port, self.health, self._hooks.metrics
+        ) as address:
             self._hooks.say("schedule.started", health=address, slots=list(self._slots))
             try:
                 while not self._hooks.stopping():
