@@ -24,10 +24,10 @@ class Kind(StrEnum):
     TIME = "time"
     #: two instants
     SPAN = "span"
-    #: words for machines
-    CODE = "code"
     #: a hash of which the beginning is enough, since it stands elsewhere whole
     SHORT = "short"
+    #: a hash, whole, on a line of its own so that it can be searched for
+    HASH = "hash"
     #: names and their values
     PAIRS = "pairs"
     #: an exception, as in the report's JSON
@@ -104,10 +104,6 @@ def _time(name: str, width: int, heading: str = "") -> Column:
     return _member(Kind.TIME, name, width, heading)
 
 
-def _code(name: str, width: int, heading: str = "") -> Column:
-    return _member(Kind.CODE, name, width, heading)
-
-
 def _said(heading: str, width: int, say: Callable[[Row, str], str]) -> Column:
     """Words that are made from the row."""
     return Column(heading=heading, width=width, cell=lambda row, lang: (Kind.TEXT, say(row, lang)))
@@ -122,8 +118,19 @@ def _kind(row: Row, lang: str) -> str:
     return text("kind resumed" if resumed else f"kind {row['kind']}", lang)
 
 
+def _outcome(row: Row, lang: str) -> str:
+    return text(f"outcome {row['outcome']}", lang) if row["outcome"] else ""
+
+
+def _method(row: Row, lang: str) -> str:
+    """What happened to the records: the machine's word stands in the report's JSON."""
+    if row["kind"] == "rotation":
+        return text("method rotation", lang)
+    return text("method archived" if row["archived"] else "method destroyed", lang)
+
+
 def _balance(row: Row, _: str) -> Cell:
-    """What became of the plan, and what the second survey found."""
+    """What became of the plan, and what the second survey found; names have texts of their own."""
     names = ("bytes", "held", "locked", "failures", "left", "unexplained")
     gone = row["destroyed"] + row["condemned"] + (row["earlier"] or 0)
     told = {"planned": row["planned"] if row["planned"] != gone else None}
@@ -135,7 +142,7 @@ def _balance(row: Row, _: str) -> Cell:
 
 def _evidence(row: Row, _: str) -> Cell:
     """What the store says besides; the text of a query is long, and stands in the report's JSON."""
-    return Kind.PAIRS, {name: value for name, value in row["evidence"].items() if name != "query"}
+    return Kind.PAIRS, {name: value for name, value in row["evidence"].items() if not name.startswith("query")}
 
 
 def _names(row: Row, lang: str) -> str:
@@ -187,7 +194,8 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             Column(heading="exception", width=50, cell=lambda row, _: (Kind.EXCEPTION, row)),
             _time("since", 15, "first seen"),
             _time("at", 15, "last seen"),
-            _said("seqs", 16, lambda row, _: spans(row["seqs"])),
+            _said("settle", 36, lambda row, lang: row["settle"][lang]),
+            _said("seqs", 12, lambda row, _: spans(row["seqs"])),
         ),
         lambda report: report.exceptions,
     ),
@@ -205,7 +213,7 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _AT,
             _said("kind", 14, _kind),
             *_WHERE,
-            _text("outcome", 12),
+            _said("outcome", 12, _outcome),
             _time("cutoff", 15),
             *(_count(name, 12) for name in ("planned", "destroyed")),
             *(_count(name, 9) for name in ("held", "left", "missed")),
@@ -218,7 +226,7 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _SEQ,
             _AT,
             *_WHERE,
-            _text("method", 12),
+            _said("method", 12, _method),
             _time("cutoff", 15),
             _count("destroyed", 15),
             _count("condemned", 14, "pending"),
@@ -249,7 +257,7 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             Column(heading="range", width=28, cell=lambda row, _: (Kind.SPAN, (row["start"], row["end"]))),
             _time("placed", 15),
             Column(heading="released", width=15, cell=_released),
-            _code("sha256", 32, "hash"),
+            _member(Kind.HASH, "sha256", 0, "hash"),
         ),
         lambda report: report.holds,
     ),
@@ -262,7 +270,7 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _count("parts", 8),
             _count("items", 11, "count"),
             _count("bytes", 13),
-            _code("sha256", 28, "archive"),
+            _member(Kind.HASH, "sha256", 0, "archive"),
             _time("keep_until", 15),
         ),
         lambda report: report.archives,
@@ -285,6 +293,7 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _count("population", 13),
             *(_count(name, 11) for name in ("expired", "held", "locked", "undated", "future", "pending")),
             Column(heading="evidence", width=36, cell=_evidence),
+            Column(heading="query", width=0, cell=lambda row, _: (Kind.HASH, row["evidence"].get("query_sha256"))),
         ),
         lambda report: report.queries,
     ),

@@ -61,6 +61,7 @@ def _row(policy: PolicyResult, target: TargetResult, now: datetime, late: int | 
         "disposition": about.disposition,
         "basis": about.basis,
         "owner": about.owner,
+        "review_by": about.review_by or None,
         "target": target.target,
         "retention_days": policy.retention_days,
         "outcome": str(target.outcome),

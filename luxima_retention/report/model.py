@@ -15,6 +15,7 @@ from luxima_retention.core.results import Outcome, RunResult
 from luxima_retention.evidence.ledger import Entry
 from luxima_retention.report import matrix_rows, rules
 from luxima_retention.report.exceptions import found
+from luxima_retention.report.settle import settled
 from luxima_retention.report.texts import sentence
 from luxima_retention.report.told import Told
 
@@ -185,10 +186,11 @@ class Report:
         return {"entries": self.entries, "error": self.ledger_error, **told}
 
 
-def _sentenced(item: Row, *, begun: bool) -> Row:
+def _sentenced(item: Row, owner: str, *, begun: bool) -> Row:
     """With its sentences; before the first run a backlog is work to do, and breaks nothing yet."""
     told = {lang: sentence(item, lang) for lang in ("id", "en")}
-    return {**item, "failed": item["failed"] and begun, "sentence": told}
+    settle = {lang: settled(item["code"], owner, lang) for lang in ("id", "en")}
+    return {**item, "failed": item["failed"] and begun, "sentence": told, "settle": settle}
 
 
 def _sum(stores: Iterable[Row], name: str) -> int | None:
@@ -228,6 +230,7 @@ def build(
     population = (*told.runs(), *_silent(stores, told, terms, until))
     runs = tuple(filter(None, (_within(row, start) for row in population)))
     order = tuple(policy.policy for policy in survey.policies)
+    owners = {policy.policy: policy.about.owner for policy in survey.policies}
     return Report(
         start=start,
         end=end,
@@ -237,7 +240,7 @@ def build(
         stores=stores,
         runs=runs,
         exceptions=tuple(
-            _sentenced(item, begun=told.begun)
+            _sentenced(item, owners.get(item["policy"] or "", ""), begun=told.begun)
             for item in found(stores, runs, told.resumed, told.guards, told.archives(), order=order)
         ),
         begun=told.begun,
@@ -294,7 +297,8 @@ def _gap(policy: str, target: str | None, last: datetime | None, slots: Slots, u
     due = slots(last, until)
     if not due:
         return None
-    return row | {"kind": "slot.missed", "missed": len(due), "since": iso(last)}
+    times = {"first_missed": iso(due[0]), "last_missed": iso(due[-1])}
+    return row | {"kind": "slot.missed", "missed": len(due), "since": iso(last), **times}
 
 
 def _none(_after: datetime, _until: datetime) -> Sequence[datetime]:
@@ -305,15 +309,25 @@ def _within(row: Row, start: datetime) -> Row | None:
     """A gap that began before the period, with what of it lies within; every other row as it is."""
     if not row["missed"] or not row["since"] or parse_iso(row["since"]) >= start:
         return row
-    within = sum(slot >= start for slot in _slots(row))
-    return row | {"missed": within, "since": iso(start)} if within else None
+    within = [slot for slot in _slots(row) if slot >= start]
+    if not within:
+        return None
+    first = row["first_missed"] and iso(within[0])
+    return row | {"missed": len(within), "since": iso(start), "first_missed": first}
 
 
 def _slots(row: Row) -> Iterator[datetime]:
-    """When the runs of a gap should have been: spread over the time that it lasted."""
-    at = parse_iso(row["at"])
-    since, gaps = parse_iso(row["since"]) if row["since"] else at, row["missed"] or 0
-    return (since + (at - since) * number / (gaps + 1) for number in range(1, gaps + 1))
+    """When the runs of a gap should have been: between the first and the last that are known, evenly.
+
+    An entry of an older program knows neither: then they are spread over the time that the gap lasted.
+    """
+    at, count = parse_iso(row["at"]), row["missed"] or 0
+    if row.get("first_missed") and row.get("last_missed"):
+        first, last = parse_iso(row["first_missed"]), parse_iso(row["last_missed"])
+        yield from (first + (last - first) * number / max(1, count - 1) for number in range(count))
+        return
+    since = parse_iso(row["since"]) if row["since"] else at
+    yield from (since + (at - since) * number / (count + 1) for number in range(1, count + 1))
 
 
 #: members of every row of the population
@@ -323,12 +337,13 @@ _RUN = (
     *("first", "last", "held", "locked", "undated", "failures", "left", "unexplained", "explained"),
     *("oldest_left", "gone_by", "archive", "archive_sha256", "guards", "passed", "holds", "resumed"),
     *("rotated", "unknown_batch", "unknown_items", "missed", "since", "hash"),
+    *("first_missed", "last_missed", "error", "findings", "archived", "kept_until"),
 )
 #: what they hold where no entry stands for the row
 _NO_RUN: Row = {
-    **dict.fromkeys(("destroyed", "condemned", "batches"), 0),
+    **dict.fromkeys(("destroyed", "condemned", "batches", "archived"), 0),
     **{name: {} for name in ("passed", "explained")},
-    **{name: [] for name in ("guards", "holds")},
+    **{name: [] for name in ("guards", "holds", "findings")},
     "resumed": False,
 }
 

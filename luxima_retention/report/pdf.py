@@ -10,17 +10,29 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import UTC
 from importlib.resources import files
 from typing import Any
 
-from luxima_retention.core.clock import iso
+from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import ConfigurationError, StoreError
 from luxima_retention.report import page_one
 from luxima_retention.report.appendix import Annex, Cell, Kind, appendix
 from luxima_retention.report.minutes import dated, minutes
 from luxima_retention.report.model import Report, Verdict
 from luxima_retention.report.plain import as_json
-from luxima_retention.report.texts import LIMITS, TEXTS, happened, number, place, text
+from luxima_retention.report.texts import (
+    LIMITS,
+    TEXTS,
+    WIB,
+    called,
+    detailed,
+    happened,
+    local_day,
+    number,
+    place,
+    text,
+)
 
 Row = Mapping[str, Any]
 #: texts of the page, in its language
@@ -108,7 +120,10 @@ def document(report: Report, lang: str) -> dict[str, Any]:
         "texts": told,
         "title": told["title"],
         "verdict": told[report.verdict],
-        "reason": [page_one.why(report, lang), _cut(page_one.oldest(report, lang), _SENTENCE)],
+        "reason": [
+            _cut(page_one.why(report, lang), 3 * _SENTENCE),
+            _cut(page_one.oldest(report, lang), _SENTENCE),
+        ],
         "tone": _TONES[report.verdict],
         "broken": report.ledger_error and _cut(report.ledger_error, 2 * _SENTENCE),
         "period": f"{start} {told['until']} {end}",
@@ -157,8 +172,9 @@ def _exceptions(report: Report, told: Told, lang: str) -> dict[str, Any]:
 
 
 def _sentence(item: Row, lang: str) -> str:
-    told = happened(item, lang, item["detail"])
-    return f"{_cut(place(item), _NAME)}: {_cut(told, _SENTENCE)}"
+    told, when = happened(item, lang, detailed(item, lang)), page_one.when(item, lang)
+    where = _cut(place(item), _NAME) + (f" ({when})" if when else "")
+    return f"{where}: {_cut(told, _SENTENCE)}"
 
 
 def _matrix(report: Report, told: Told, lang: str) -> dict[str, Any]:
@@ -183,7 +199,7 @@ def _store(row: Row, told: Told, lang: str, *, whole: bool = False) -> dict[str,
         "target": target if whole else _cut(target, _NAME),
         "bar": asdict(bar) if bar else None,
         "age": page_one.age(row, lang),
-        "oldest": (row["oldest"] or "-")[:10],
+        "oldest": local_day(row["oldest"]) if row["oldest"] else "-",
         **{name: number(row[name], lang) for name in ("expired", "overdue", "held")},
         "late": bool(row["overdue"]),
         "state": told[f"state {row['state']}"],
@@ -196,6 +212,7 @@ def _laid_out(part: Annex, lang: str) -> dict[str, Any]:
         "note": part.note,
         "columns": [text(column.heading, lang) for column in part.columns],
         "widths": [column.width for column in part.columns],
+        "hashes": [at for at, column in enumerate(part.columns) if not column.width],
         "right": [at for at, column in enumerate(part.columns) if column.numeric],
         "rows": [[_cell(cell, lang) for cell in row] for row in part.rows],
     }
@@ -207,22 +224,28 @@ def _cell(cell: Cell, lang: str) -> str:
     if value in (None, "", {}, (None, None)):
         return number(None, lang)
     if kind is Kind.EXCEPTION:
-        return happened(value, lang, value["detail"])
+        said = f" {text('message', lang)}: {value['said']}" if value["said"] else ""
+        return happened(value, lang, detailed(value, lang)) + said
     if kind is Kind.COUNT:
         return number(value, lang)
+    if kind is Kind.PAIRS:
+        return "; ".join(f"{called(name, lang)} = {each}" for name, each in value.items())
     return _FORMS[kind](value)
 
 
 def _minute(instant: str | None) -> str:
-    """``2026-11-23 08:30Z``."""
-    return f"{instant[:16].replace('T', ' ')}Z" if instant else "-"
+    """``2026-11-24 09:00 (02:00Z)``: WIB, and UTC beside it with its day where that is another."""
+    if not instant:
+        return "-"
+    local, utc = (parse_iso(instant).astimezone(zone) for zone in (WIB, UTC))
+    day = "" if utc.date() == local.date() else f"{utc:%m-%d} "
+    return f"{local:%Y-%m-%d %H:%M} ({day}{utc:%H:%M}Z)"
 
 
 _FORMS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.TEXT: str,
     Kind.TIME: _minute,
     Kind.SPAN: lambda instants: " … ".join(map(_minute, instants)),
-    Kind.CODE: str,
+    Kind.HASH: str,
     Kind.SHORT: lambda value: f"{value[:_SHORT]}…",
-    Kind.PAIRS: lambda values: "; ".join(f"{name} = {value}" for name, value in values.items()),
 }

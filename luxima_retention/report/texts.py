@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
+
+from luxima_retention.core.clock import parse_iso
+
+#: the zone of every time that people read
+WIB = ZoneInfo("Asia/Jakarta")
 
 TEXTS = {
     "title": {"id": "Laporan kepatuhan retensi", "en": "Retention compliance report"},
@@ -31,8 +37,8 @@ TEXTS = {
         "en": "No record is known to be overdue, but {count} matters need attention.",
     },
     "why not compliant": {
-        "id": "{failed} dari {count} pengecualian melanggar kebijakan.",
-        "en": "{failed} of {count} exceptions break the policy.",
+        "id": "{failed} dari {count} pengecualian melanggar kebijakan. Yang pertama: {first}",
+        "en": "{failed} of {count} exceptions break the policy. The first: {first}",
     },
     "why broken": {
         "id": "Buku besar tidak dapat dipercaya; angka di bawah ini tidak terbukti.",
@@ -208,8 +214,24 @@ TEXTS = {
     "clash": {"id": "✗ berbenturan", "en": "✗ clashes"},
     "no clash": {"id": "✓ terpenuhi", "en": "✓ met"},
     "no number": {"id": "tanpa angka", "en": "no number"},
+    "query": {"id": "SHA-256 kueri", "en": "SHA-256 of the query"},
+    "method destroyed": {"id": "dimusnahkan", "en": "destroyed"},
+    "method archived": {"id": "dipindahkan ke arsip", "en": "moved to the archive"},
+    "method rotation": {"id": "menurut aturan rotasi", "en": "by the rule of rotation"},
+    # --- what a balance is made of --------------------------------------------------------------------
+    "balance planned": {"id": "direncanakan", "en": "planned"},
+    "balance bytes": {"id": "bita", "en": "bytes"},
+    "balance held": {"id": "ditahan", "en": "held"},
+    "balance locked": {"id": "terkunci", "en": "locked"},
+    "balance failures": {"id": "kegagalan", "en": "failures"},
+    "balance left": {"id": "tersisa", "en": "left"},
+    "balance unexplained": {"id": "tanpa penjelasan", "en": "unexplained"},
+    "balance oldest_left": {"id": "tertua yang tersisa", "en": "oldest left"},
+    "balance gone_by": {"id": "musnah paling lambat", "en": "gone by"},
+    "balance plan": {"id": "rencana", "en": "plan"},
     # --- kinds of runs --------------------------------------------------------------------------------
     "kind run.completed": {"id": "selesai", "en": "completed"},
+    "kind run.failed": {"id": "gagal tanpa rencana", "en": "failed without a plan"},
     "kind run.refused": {"id": "ditolak pengaman", "en": "refused by a guard"},
     "kind run.checked": {"id": "diperiksa", "en": "checked"},
     "kind run.reconciled": {"id": "terhenti, lalu ditutup", "en": "killed, then closed"},
@@ -242,16 +264,16 @@ TEXTS = {
         "en": "no store is configured, so this policy is not proved.",
     },
     "exception survey": {
-        "id": "survei tidak selesai: {detail}",
-        "en": "the survey did not complete: {detail}",
+        "id": "survei tidak selesai.",
+        "en": "the survey did not complete.",
     },
     "exception would-refuse": {
-        "id": "eksekusi berikutnya akan ditolak: {detail}",
-        "en": "the next run would be refused: {detail}",
+        "id": "eksekusi berikutnya akan ditolak.",
+        "en": "the next run would be refused.",
     },
     "exception not-yet-provable": {
-        "id": "belum dapat dibuktikan: {detail}",
-        "en": "it cannot be proved yet: {detail}",
+        "id": "belum dapat dibuktikan.",
+        "en": "it cannot be proved yet.",
     },
     "exception overdue": {
         "id": "{count} catatan melewati tenggat pemusnahan.",
@@ -303,9 +325,50 @@ TEXTS = {
         "en": "this policy has never been run.",
     },
     "exception ended": {
-        "id": "{count} eksekusi berakhir dengan {detail}.",
+        "id": "{count} eksekusi berakhir dengan hasil: {detail}.",
         "en": "runs that ended as {detail}: {count}.",
     },
+    "exception failed": {
+        "id": "{count} eksekusi gagal sebelum rencananya ada; tidak ada yang dimusnahkan.",
+        "en": "runs that failed before they had a plan: {count}; nothing was destroyed.",
+    },
+    "exception drift": {
+        "id": "penyimpanan tidak memenuhi kebijakan pada {count} pemeriksaan ({detail}).",
+        "en": "the store did not keep to the policy in {count} checks ({detail}).",
+    },
+    "exception review": {
+        "id": "hari peninjauan kebijakan telah lewat: {detail}.",
+        "en": "the day of the policy's review has passed: {detail}.",
+    },
+    "message": {"id": "Pesan program", "en": "Message of the program"},
+    "since when": {"id": "sejak {since}", "en": "since {since}"},
+    "from to when": {"id": "{since} sampai {at}", "en": "{since} to {at}"},
+    "settle": {"id": "Siapa menyelesaikan, dan bagaimana", "en": "Who settles it, and how"},
+    # --- outcomes -------------------------------------------------------------------------------------
+    "outcome done": {"id": "selesai", "en": "done"},
+    "outcome nothing_to_do": {"id": "tidak ada yang perlu dimusnahkan", "en": "nothing to do"},
+    "outcome pending": {"id": "menunggu pemusnahan", "en": "pending"},
+    "outcome compliant": {"id": "patuh", "en": "compliant"},
+    "outcome not_yet_provable": {"id": "belum dapat dibuktikan", "en": "not yet provable"},
+    "outcome checked": {"id": "diperiksa", "en": "checked"},
+    "outcome not_configured": {"id": "belum dikonfigurasi", "en": "not configured"},
+    "outcome not_applicable": {"id": "tidak berlaku", "en": "not applicable"},
+    "outcome declined": {"id": "tidak disetujui", "en": "declined"},
+    "outcome paused": {"id": "dijeda oleh penahanan", "en": "paused by a hold"},
+    "outcome refused": {"id": "ditolak pengaman", "en": "refused"},
+    "outcome failed": {"id": "gagal", "en": "failed"},
+    "outcome locked": {"id": "dikunci eksekusi lain", "en": "locked by another run"},
+    "outcome verification_failed": {"id": "pembuktian gagal", "en": "verification failed"},
+    "outcome stopped": {"id": "dihentikan", "en": "stopped"},
+    "outcome backlog": {"id": "masih ada sisa", "en": "backlog"},
+    "outcome drift": {"id": "menyimpang dari kebijakan", "en": "drift"},
+    "outcome fault": {"id": "kesalahan program", "en": "fault"},
+    "outcome not completed": {"id": "tidak selesai", "en": "not completed"},
+    "outcome reconciled": {"id": "ditutup", "en": "closed"},
+    "outcome rotated": {"id": "dirotasi", "en": "rotated"},
+    "outcome removed": {"id": "dihapus menurut aturan rotasi", "en": "removed by the rule of rotation"},
+    "outcome would_delete": {"id": "akan memusnahkan", "en": "would delete"},
+    "outcome would_refuse": {"id": "akan ditolak", "en": "would refuse"},
     "exception approval": {
         "id": "batas untuk satu eksekusi diberikan dengan {detail}: {count} kali.",
         "en": "a limit was named for the run with {detail}; times: {count}.",
@@ -361,10 +424,8 @@ TEXTS = {
     "j rules": {"id": "J. Matriks dan aturan umum", "en": "J. The matrix and well-known rules"},
     "k limits": {"id": "K. Batas pembuktian", "en": "K. Limits of what is proved"},
     "runs note": {
-        "id": "Setiap eksekusi yang tercatat dalam buku besar, termasuk yang terlewat dan yang tidak selesai."
-        " Eksekusi yang gagal sebelum rencananya ada tidak meninggalkan entri dan tampak sebagai terlewat.",
-        "en": "Every run that the ledger records, those missed and those not completed included."
-        " A run that failed before it had a plan leaves no entry and shows as missed.",
+        "id": "Setiap eksekusi yang tercatat dalam buku besar, termasuk yang terlewat dan yang tidak selesai.",
+        "en": "Every run that the ledger records, those missed and those not completed included.",
     },
     "records note": {
         "id": "Jumlah adalah yang dimusnahkan dalam periode ini; neraca adalah milik eksekusi seutuhnya.",
@@ -395,8 +456,8 @@ TEXTS = {
     # --- the PDF only ---------------------------------------------------------------------------------
     "page": {"id": "Halaman", "en": "Page"},
     "zone": {
-        "id": "Waktu dalam tabel: UTC (Z); WIB = UTC + 7 jam.",
-        "en": "Times in tables: UTC (Z); WIB = UTC + 7 hours.",
+        "id": "Waktu dalam tabel: WIB, dan UTC (Z) dalam kurung; WIB = UTC + 7 jam.",
+        "en": "Times in tables: WIB, and UTC (Z) in brackets; WIB = UTC + 7 hours.",
     },
     "more stores": {
         "id": "{count} tempat penyimpanan lain ada di lampiran.",
@@ -456,16 +517,33 @@ def number(value: int | None, lang: str) -> str:
     return f"{value:,}".replace(",", ".") if lang == "id" else f"{value:,}"
 
 
+def called(name: str, lang: str) -> str:
+    """The name of a value in words, where it is one of ours; else it is the store's own and stays."""
+    return text(f"balance {name}", lang) if f"balance {name}" in TEXTS else name
+
+
 def place(item: Mapping[str, Any]) -> str:
     """Policy and store that an exception is about."""
     return " ".join(filter(None, (item["policy"], item["target"])))
 
 
 def happened(item: Mapping[str, Any], lang: str, detail: str) -> str:
-    """What an exception says, with its detail as given."""
+    """What an exception says, with its detail as given and without the program's own sentence."""
     return text(f"exception {item['code']}", lang, count=number(item["count"], lang), detail=detail)
 
 
+def detailed(item: Mapping[str, Any], lang: str) -> str:
+    """The detail of an exception, in words where they are ours."""
+    detail = str(item["detail"])
+    return text(f"outcome {detail}", lang) if item["code"] == "ended" and detail else detail
+
+
 def sentence(item: Mapping[str, Any], lang: str) -> str:
-    """An exception as a sentence that begins with its policy and store."""
-    return f"{place(item)}: {happened(item, lang, item['detail'])}"
+    """An exception as sentences that begin with its policy and store and end with the program's own."""
+    said = f" {text('message', lang)}: {item['said']}" if item["said"] else ""
+    return f"{place(item)}: {happened(item, lang, detailed(item, lang))}{said}"
+
+
+def local_day(instant: str) -> str:
+    """The day in Jakarta of an instant, ISO 8601."""
+    return f"{parse_iso(instant).astimezone(WIB):%Y-%m-%d}"

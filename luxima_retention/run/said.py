@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from luxima_retention.core.errors import RetentionError
 from luxima_retention.core.guards import GuardResult
 from luxima_retention.core.history import OpenRun
 from luxima_retention.core.plan import Plan, Survey
 from luxima_retention.core.proof import Verdict
-from luxima_retention.core.results import Proof, Totals
+from luxima_retention.core.results import Outcome, Proof, Totals
 from luxima_retention.evidence import events
 
 
@@ -98,8 +99,8 @@ def approval(plan: Plan, option: str) -> events.Approval:
     )
 
 
-def refused(plan: Plan, verdicts: Iterable[GuardResult]) -> events.RunRefused:
-    """What would have gone, and which guards kept it."""
+def refused(plan: Plan, verdicts: Iterable[GuardResult], told: str) -> events.RunRefused:
+    """What would have gone, which guards kept it, and that as a sentence."""
     return events.RunRefused(
         target=plan.identity.target,
         policy=plan.policy,
@@ -115,7 +116,13 @@ def refused(plan: Plan, verdicts: Iterable[GuardResult]) -> events.RunRefused:
         holds=plan.holds,
         digest=plan.digest,
         guards=guards(verdicts),
+        error=told,
     )
+
+
+def failed(target: str, error: RetentionError, outcome: Outcome) -> events.RunFailed:
+    """A run that an error ended before it had a plan."""
+    return events.RunFailed(target=target, outcome=outcome, exit_code=error.exit_code, error=error.message)
 
 
 def completed(
@@ -155,6 +162,7 @@ def completed(
         milliseconds=dict(milliseconds),
         proof=_proved(proof) if proof else None,
         archive=archive,
+        error=verdict.sentence if verdict.exit_code else None,
     )
 
 
