@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     " Default: report.url.",
 )
 @click.option("--lang", type=click.Choice(["id", "en"]), default="id", help="Language of HTML and PDF.")
+@click.option(
+    "--csv-dialect",
+    type=click.Choice(["comma", "semicolon"]),
+    default="comma",
+    help="What separates the cells of the CSV; Excel with Indonesian settings opens a semicolon in columns.",
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -48,6 +54,7 @@ def command(
     form: str | None,
     out: str | None,
     lang: str,
+    csv_dialect: str,
 ) -> None:
     """Write a report about a period, from the ledger and a fresh survey that changes nothing.
 
@@ -71,7 +78,7 @@ def command(
         raise ConfigurationError("no ledger is configured", "set database.dsn or ledger.path")
     with closing(state):
         made, code = gather(settings, state.ledger, *period)
-        sent = _written(settings, state, made, target, form=form, lang=lang)
+        sent = _written(settings, state, made, target, form=form, lang=lang, dialect=csv_dialect)
         if not out and not code and form == "bundle":
             _recorded(settings, state, made, entry_of(made, form, lang, sent))
     click.echo(f"{made.verdict}: {sent.where}")
@@ -104,7 +111,9 @@ def _begun(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     return start, end
 
 
-def _written(settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str) -> Sent:
+def _written(
+    settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str, dialect: str
+) -> Sent:
     """Write it where it goes."""
     from luxima_retention.config.connections import s3_access
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key
@@ -112,7 +121,7 @@ def _written(settings: Settings, state: State, made: Report, target: str, *, for
     from luxima_retention.report.forms import Sent, send, write
 
     key = trusted_key(settings.ledger, None, state.ledger) if form == "bundle" else None
-    evidence = Evidence(ledger=state.ledger, anchors=open_anchors(settings), key=key)
+    evidence = Evidence(ledger=state.ledger, anchors=open_anchors(settings), key=key, csv_dialect=dialect)
     if target.startswith(("s3://", "file:")):
         return send(
             made, form, lang, evidence, url=target, access=s3_access(settings.s3_named(settings.report.s3))

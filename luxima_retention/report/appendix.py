@@ -142,7 +142,9 @@ def _balance(row: Row, _: str) -> Cell:
 
 def _evidence(row: Row, _: str) -> Cell:
     """What the store says besides; the text of a query is long, and stands in the report's JSON."""
-    return Kind.PAIRS, {name: value for name, value in row["evidence"].items() if not name.startswith("query")}
+    return Kind.PAIRS, {
+        name: value for name, value in row["evidence"].items() if not name.startswith("query")
+    }
 
 
 def _names(row: Row, lang: str) -> str:
@@ -203,7 +205,8 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
         (
             _text("week", 24),
             _text("policy", 24),
-            *(_count(name, 14) for name in ("destroyed", "runs", "missed", "refused")),
+            _count("destroyed", 14, "removed"),
+            *(_count(name, 14) for name in ("runs", "missed", "refused")),
         ),
         _by_week,
     ),
@@ -215,7 +218,8 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             *_WHERE,
             _said("outcome", 12, _outcome),
             _time("cutoff", 15),
-            *(_count(name, 12) for name in ("planned", "destroyed")),
+            _count("planned", 12),
+            _count("destroyed", 12, "removed"),
             *(_count(name, 9) for name in ("held", "left", "missed")),
             _member(Kind.SHORT, "hash", 14),
         ),
@@ -228,7 +232,7 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             *_WHERE,
             _said("method", 12, _method),
             _time("cutoff", 15),
-            _count("destroyed", 15),
+            _count("destroyed", 13, "removed"),
             _count("condemned", 14, "pending"),
             Column(heading="span", width=26, cell=lambda row, _: (Kind.SPAN, (row["first"], row["last"]))),
             Column(heading="balance", width=30, cell=_balance),
@@ -293,7 +297,9 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _count("population", 13),
             *(_count(name, 11) for name in ("expired", "held", "locked", "undated", "future", "pending")),
             Column(heading="evidence", width=36, cell=_evidence),
-            Column(heading="query", width=0, cell=lambda row, _: (Kind.HASH, row["evidence"].get("query_sha256"))),
+            Column(
+                heading="query", width=0, cell=lambda row, _: (Kind.HASH, row["evidence"].get("query_sha256"))
+            ),
         ),
         lambda report: report.queries,
     ),

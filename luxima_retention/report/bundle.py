@@ -32,11 +32,13 @@ class Evidence:
         ledger: all of it goes into the bundle, since a chain is verified from its beginning.
         anchors: whose checkpoints go in too.
         key: the verifier key; ``None`` where nothing is signed.
+        csv_dialect: of the report's CSV; see :data:`.plain.DIALECTS`.
     """
 
     ledger: Ledger
     anchors: Iterable[Anchor]
     key: Key | None
+    csv_dialect: str = "comma"
 
 
 def stem(report: Report) -> str:
@@ -58,7 +60,7 @@ def write_bundle(report: Report, lang: str, evidence: Evidence, path: Path) -> N
         with TemporaryDirectory(prefix="luxima-report-") as home:
             directory = Path(home) / stem(report)
             export(evidence.ledger, evidence.anchors, evidence.key, directory)
-            for name, data in _forms(report, lang).items():
+            for name, data in _forms(report, lang, evidence.csv_dialect).items():
                 (directory / name).write_bytes(data)
             write_sums(directory)
             _pack(directory, path, report.surveyed.astimezone(UTC).timetuple()[:6])
@@ -66,11 +68,11 @@ def write_bundle(report: Report, lang: str, evidence: Evidence, path: Path) -> N
         raise StoreError(f"the bundle cannot be written: {error.strerror}") from error
 
 
-def _forms(report: Report, lang: str) -> dict[str, bytes]:
+def _forms(report: Report, lang: str, dialect: str) -> dict[str, bytes]:
     forms = {
         "README.txt": (files("luxima_retention.report") / "README.txt").read_bytes(),
         "report.json": as_json(report).encode(),
-        "report.csv": as_csv(report).encode(),
+        "report.csv": as_csv(report, dialect).encode(),
         "report.html": as_html(report, lang).encode(),
     }
     if find_spec("typst"):

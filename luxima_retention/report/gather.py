@@ -12,7 +12,7 @@ from luxima_retention.config.cronline import passed, previous
 from luxima_retention.core.clock import Clock, system_clock
 from luxima_retention.core.errors import ExitCode, RetentionError, StoreError, TamperingFound
 from luxima_retention.core.results import PolicyResult, RunResult
-from luxima_retention.report.model import LedgerState, Report, Terms, build
+from luxima_retention.report.model import LedgerState, Letterhead, Report, Terms, build
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import PolicyConfig, Settings
@@ -49,7 +49,7 @@ def gather(
         error.message if error else None,
         ledger=state,
         late=_late(settings, survey),
-        terms=_terms(settings),
+        terms=_terms(settings, start),
     )
     if not report.ledger_error:
         return report, ExitCode.DONE
@@ -147,7 +147,7 @@ def _last_due(settings: Settings, name: str, now: datetime) -> datetime:
     return previous(policy.options.schedule, zone, due)
 
 
-def _terms(settings: Settings) -> Terms:
+def _terms(settings: Settings, start: datetime) -> Terms:
     from luxima_retention.run.runner import archives
 
     days = settings.archive.retention_days
@@ -155,6 +155,22 @@ def _terms(settings: Settings) -> Terms:
     return Terms(
         slots={policy.name: partial(_slots, policy) for policy in policies},
         archived={policy.name: days for policy in policies if days and archives(policy)},
+        letterhead=_letterhead(settings, start),
+    )
+
+
+def _letterhead(settings: Settings, start: datetime) -> Letterhead:
+    """What the settings say for the minutes of the period that begins then."""
+    report, local = settings.report, start.astimezone(ZoneInfo(settings.schedule.time_zone))
+    return Letterhead(
+        company=report.company,
+        controller=report.controller,
+        place=report.place,
+        number=report.number.format(year=local.year, month=f"{local.month:02}"),
+        schedule=report.schedule,
+        officials=report.officials,
+        public_body=report.public_body,
+        copies={str(name): days for name, days in report.copies.items()},
     )
 
 

@@ -189,7 +189,9 @@ def _span(instants: tuple[str | None, str | None]) -> Markup:
 
 
 def _pairs(values: Mapping[str, str], lang: str) -> Markup:
-    pairs = (Markup("{} = <code>{}</code>").format(called(name, lang), value) for name, value in values.items())
+    pairs = (
+        Markup("{} = <code>{}</code>").format(called(name, lang), value) for name, value in values.items()
+    )
     return Markup("; ").join(pairs)
 
 

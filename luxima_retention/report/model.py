@@ -11,12 +11,12 @@ from typing import Any
 from luxima_retention import __version__
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import RetentionError
-from luxima_retention.core.results import Outcome, RunResult
+from luxima_retention.core.results import About, Outcome, RunResult
 from luxima_retention.evidence.ledger import Entry
 from luxima_retention.report import matrix_rows, rules
 from luxima_retention.report.exceptions import found
 from luxima_retention.report.settle import settled
-from luxima_retention.report.texts import sentence
+from luxima_retention.report.texts import WIB, sentence
 from luxima_retention.report.told import Told
 
 Row = dict[str, Any]
@@ -69,16 +69,43 @@ Slots = Callable[[datetime, datetime], Sequence[datetime]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Letterhead:
+    """What the settings say for the minutes; what is empty is filled in by hand.
+
+    Args:
+        company: whose records they are.
+        controller: of personal data.
+        place: where the systems stand.
+        number: of the minutes.
+        schedule: number and date of the retention schedule.
+        officials: who signs, in the order of the blocks: ``Name, position``.
+        public_body: whether the law on public archives applies, and not that on company documents.
+        copies: kind of copy → days after which it is gone, as the settings state.
+    """
+
+    company: str = ""
+    controller: str = ""
+    place: str = ""
+    number: str = ""
+    schedule: str = ""
+    officials: tuple[str, ...] = ()
+    public_body: bool = False
+    copies: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the settings say about times.
+    """What the settings say about times, and for the minutes.
 
     Args:
         slots: policy → the scheduled times of its runs after one instant, up to another.
         archived: policy → days that its archive is kept; policies without one are not in it.
+        letterhead: for the minutes.
     """
 
     slots: Mapping[str, Slots] = field(default_factory=dict)
     archived: Mapping[str, int] = field(default_factory=dict)
+    letterhead: Letterhead = field(default_factory=Letterhead)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +122,15 @@ class Report:
         exceptions: what somebody must look at; see :mod:`.exceptions`.
         begun: whether any run stands in the ledger before the end of the period.
         ledger: what its verification showed.
-        weeks: ISO weeks (UTC) of the period: ``destroyed``, ``runs``, ``missed`` and ``refused``, as a whole
+        weeks: ISO weeks (WIB) of the period: ``destroyed``, ``runs``, ``missed`` and ``refused``, as a whole
             and by policy.
         guards: what guards refused, and what somebody named to let a run go on.
         holds: those in force at any time of the period.
         archives: written, restored and expired.
         clocks: the largest skew for each store.
         rules: each well-known rule against the matrix; see :mod:`.rules`.
-        methods: policy → how its records are destroyed, by language; in the order of the matrix.
+        about: policy → what it is; in the order of the matrix.
+        letterhead: what the settings say for the minutes.
     """
 
     start: datetime
@@ -121,12 +149,13 @@ class Report:
     archives: tuple[Row, ...] = ()
     clocks: tuple[Row, ...] = ()
     rules: tuple[Row, ...] = ()
-    methods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    about: Mapping[str, About] = field(default_factory=dict)
+    letterhead: Letterhead = field(default_factory=Letterhead)
 
     @property
     def policies(self) -> tuple[str, ...]:
         """The policies in the order of the matrix, then those that only the ledger knows."""
-        return tuple(dict.fromkeys((*self.methods, *(row["policy"] or "" for row in self.runs))))
+        return tuple(dict.fromkeys((*self.about, *(row["policy"] or "" for row in self.runs))))
 
     @property
     def verdict(self) -> Verdict:
@@ -141,8 +170,28 @@ class Report:
 
     @property
     def records(self) -> tuple[Row, ...]:
-        """The destruction records: runs that destroyed or condemned anything."""
+        """The destruction records: runs that destroyed, archived or condemned anything."""
         return tuple(row for row in self.runs if row["destroyed"] or row.get("condemned"))
+
+    @property
+    def ended(self) -> tuple[Row, ...]:
+        """Archives that were destroyed, since their own retention was over."""
+        return tuple(row for row in self.archives if row["kind"] == "archive.expired")
+
+    @property
+    def gone(self) -> int:
+        """Records that are gone for good: destroyed without an archive, or with their archive."""
+        return sum(int(row["destroyed"] - row["archived"]) for row in self.runs) + self.archives_ended
+
+    @property
+    def archives_ended(self) -> int:
+        """Records of the archives that were destroyed."""
+        return sum(row["items"] or 0 for row in self.ended)
+
+    @property
+    def archived(self) -> int:
+        """Records that were moved to the archive, and are kept there."""
+        return sum(row["archived"] for row in self.runs)
 
     @property
     def queries(self) -> tuple[Row, ...]:
@@ -160,7 +209,10 @@ class Report:
             "to": iso(self.end),
             "surveyed": iso(self.surveyed),
             "verdict": str(self.verdict),
-            "destroyed": sum(row["destroyed"] for row in self.runs),
+            "destroyed": self.gone,
+            "archived": self.archived,
+            "archives_ended": self.archives_ended,
+            "removed": sum(row["destroyed"] for row in self.runs),
             "condemned": sum(row.get("condemned") or 0 for row in self.runs),
             "expired": _sum(self.stores, "expired"),
             "overdue": _sum(self.stores, "overdue"),
@@ -251,7 +303,8 @@ def build(
         archives=told.archives(),
         clocks=tuple(_clocks(stores, told)),
         rules=tuple(rules.compared(_concerned(survey), terms.archived)),
-        methods={policy.policy: policy.about.method for policy in survey.policies},
+        about={policy.policy: policy.about for policy in survey.policies},
+        letterhead=terms.letterhead,
     )
 
 
@@ -349,8 +402,9 @@ _NO_RUN: Row = {
 
 
 def _weeks(runs: Iterable[Row], start: datetime, until: datetime) -> Iterator[Row]:
-    """Every ISO week that the period touches, empty ones included."""
+    """Every ISO week of Jakarta that the period touches, empty ones included."""
     weeks: dict[date, Row] = {}
+    start, until = start.astimezone(WIB), until.astimezone(WIB)
     monday = start.date() - timedelta(days=start.weekday())
     while monday <= until.date() and (monday < until.date() or until.time() != until.min.time()):
         year, number, _ = monday.isocalendar()
@@ -374,7 +428,7 @@ _COUNTED = ("destroyed", "runs", "missed", "refused")
 def _days(row: Row) -> Iterator[tuple[date, Row]]:
     """The days that a row counts on: a run on its own, a gap spread over the time that it lasted."""
     yield (
-        parse_iso(row["at"]).date(),
+        parse_iso(row["at"]).astimezone(WIB).date(),
         {
             "destroyed": row["destroyed"],
             "runs": int(row["kind"].startswith("run.")),
@@ -382,7 +436,7 @@ def _days(row: Row) -> Iterator[tuple[date, Row]]:
         },
     )
     for slot in _slots(row):
-        yield slot.date(), {"missed": 1}
+        yield slot.astimezone(WIB).date(), {"missed": 1}
 
 
 def _clocks(stores: Iterable[Row], told: Told) -> Iterator[Row]:

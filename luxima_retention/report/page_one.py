@@ -98,6 +98,8 @@ def when(item: Row, lang: str) -> str:
     since, at = (local_day(item[name]) if item[name] else "" for name in ("since", "at"))
     if not since:
         return ""
+    if item["kind"] == "survey" and since == at:
+        return text("found when", lang, at=at)
     return text("from to when" if at and at != since else "since when", lang, since=since, at=at)
 
 
@@ -127,7 +129,7 @@ def tiles(report: Report, lang: str) -> Iterator[Tile]:
     """Destroyed, overdue, held, and the state of the ledger."""
     told = report.as_json()
     notes = {
-        "destroyed": {"runs": sum(row["kind"].startswith("run.") for row in report.runs)},
+        "destroyed": {"runs": sum(bool(row["destroyed"]) for row in report.runs)},
         "overdue": {"expired": told["expired"]},
         "held": {"holds": len(report.holds)},
     }
@@ -135,6 +137,8 @@ def tiles(report: Report, lang: str) -> Iterator[Tile]:
     for name, counts in notes.items():
         values = {key: number(count, lang) for key, count in counts.items()}
         note = text(f"{name} note", lang, **values)
+        if name == "destroyed" and report.archived:
+            note += _moved(report, lang)
         if unknown and name != "destroyed":
             note += text("unknown note", lang, count=number(unknown, lang))
         yield Tile(label=text(name, lang), figure=number(told[name], lang), note=note)
@@ -149,6 +153,13 @@ def tiles(report: Report, lang: str) -> Iterator[Tile]:
             anchors=number(len(report.ledger.anchors), lang),
         ),
     )
+
+
+def _moved(report: Report, lang: str) -> str:
+    """What left its store and is kept in the archive, and until when."""
+    until = max((row["kept_until"] for row in report.runs if row["kept_until"]), default=None)
+    day = local_day(until) if until else text("not told", lang)
+    return text("archived note", lang, count=number(report.archived, lang), day=day)
 
 
 def ledger(report: Report, lang: str) -> Iterator[Line]:

@@ -54,6 +54,8 @@ _TONES = {
 _TYPOGRAPHIC = "‐–—‘’“”…≤≥→"  # noqa: RUF001
 _GAP = "\u200b"
 _LONG, _SOLID, _MARKS = re.compile(r"\S{13,}"), re.compile(r".{15,}"), re.compile(r"(?<=[-_./:=])")
+#: stands on one line wherever it is shown whole
+_HASH = re.compile("[0-9a-f]{64}")
 _UNPRINTABLE = re.compile(rf"[^\n\u0020-\u007e\u00a0-\u00ac\u00ae-\u017f{_TYPOGRAPHIC}]")
 
 
@@ -97,6 +99,8 @@ def breakable(text: str) -> str:
 
 
 def _broken(word: re.Match[str]) -> str:
+    if _HASH.fullmatch(word[0]):
+        return word[0]
     return _GAP.join(_SOLID.sub(lambda solid: _GAP.join(solid[0]), part) for part in _MARKS.split(word[0]))
 
 
@@ -121,7 +125,7 @@ def document(report: Report, lang: str) -> dict[str, Any]:
         "title": told["title"],
         "verdict": told[report.verdict],
         "reason": [
-            _cut(page_one.why(report, lang), 3 * _SENTENCE),
+            _cut(page_one.why(report, lang), 2 * _SENTENCE),
             _cut(page_one.oldest(report, lang), _SENTENCE),
         ],
         "tone": _TONES[report.verdict],
@@ -138,12 +142,21 @@ def document(report: Report, lang: str) -> dict[str, Any]:
         "clashes": page_one.clashes(report, lang),
         "appendix": [_laid_out(part, lang) for part in appendix(report, lang)],
         "limits": [limit[lang] for limit in LIMITS],
-        "minutes": asdict(minutes(report)),
+        "minutes": _one_form(asdict(minutes(report))),
     }
     # What is copied from the lines that name a command must be what stands there.
     found = {name: _each(printable if name == "ledger" else _set, value) for name, value in made.items()}
     found["minutes"]["remarks"] = _each(printable, made["minutes"]["remarks"])
     return found
+
+
+def _one_form(value: Any) -> Any:
+    """The minutes speak both languages at once: a figure stands there in one form only."""
+    if isinstance(value, dict):
+        if value.keys() == {"id", "en"} and value["en"].replace(",", ".") == value["id"]:
+            return {"id": value["id"], "en": value["id"]}
+        return {key: _one_form(each) for key, each in value.items()}
+    return [_one_form(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _set(text: str) -> str:
@@ -174,7 +187,7 @@ def _exceptions(report: Report, told: Told, lang: str) -> dict[str, Any]:
 def _sentence(item: Row, lang: str) -> str:
     told, when = happened(item, lang, detailed(item, lang)), page_one.when(item, lang)
     where = _cut(place(item), _NAME) + (f" ({when})" if when else "")
-    return f"{where}: {_cut(told, _SENTENCE)}"
+    return f"{where}: {_cut(told, _SENTENCE - len(when))}"
 
 
 def _matrix(report: Report, told: Told, lang: str) -> dict[str, Any]:

@@ -92,7 +92,8 @@ _SETTLED: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
     "unknown": (
         _OPERATIONS,
         {
-            "id": "bandingkan penyimpanan dengan rencana eksekusi itu, lalu catat hasilnya pada berita acara.",
+            "id": "bandingkan penyimpanan dengan rencana eksekusi itu, lalu catat hasilnya pada berita"
+            " acara.",
             "en": "compare the store with the plan of that run, and note the result on the minutes.",
         },
     ),

@@ -55,7 +55,15 @@ TEXTS = {
     "surveyed": {"id": "Disurvei dan dibuat", "en": "Surveyed and written"},
     "summary": {"id": "Ringkasan", "en": "Summary"},
     "destroyed": {"id": "Dimusnahkan", "en": "Destroyed"},
-    "destroyed note": {"id": "catatan, dalam {runs} eksekusi", "en": "records, in {runs} runs"},
+    "destroyed note": {
+        "id": "catatan musnah; {runs} eksekusi mengeluarkan catatan",
+        "en": "records gone for good; {runs} runs removed records",
+    },
+    "archived note": {
+        "id": "; {count} dipindahkan ke arsip, disimpan sampai {day}",
+        "en": "; {count} moved to the archive until {day}",
+    },
+    "removed": {"id": "Dikeluarkan", "en": "Removed"},
     "overdue": {"id": "Lewat tenggat", "en": "Overdue"},
     "overdue note": {
         "id": "sasaran 0; {expired} kedaluwarsa menurut survei",
@@ -93,20 +101,23 @@ TEXTS = {
     "limit days": {"id": "batas {limit} hari", "en": "limit {limit} days"},
     "activity": {"id": "Kegiatan mingguan", "en": "Weekly activity"},
     "activity note": {
-        "id": "Catatan yang dimusnahkan per minggu ISO (UTC); setiap baris memakai skalanya sendiri."
+        "id": "Catatan yang dikeluarkan dari penyimpanan (dimusnahkan atau dipindahkan ke arsip) per minggu"
+        " ISO"
+        " (WIB); setiap baris memakai skalanya sendiri."
         " Di bawah garis: kotak putus-putus = eksekusi terlewat, kotak penuh = ditolak pengaman.",
-        "en": "Records destroyed per ISO week (UTC); each row has a scale of its own."
+        "en": "Records removed from the store (destroyed or moved to the archive) per ISO week (WIB); each"
+        " row has a scale of its own."
         " Below the line: dashed box = runs missed, full box = refused by a guard.",
     },
     "activity image": {
-        "id": "{policy}: {destroyed} catatan dimusnahkan dalam {weeks} minggu, paling banyak {most} seminggu;"
+        "id": "{policy}: {destroyed} catatan dikeluarkan dalam {weeks} minggu, paling banyak {most} seminggu;"
         " {runs} eksekusi, {missed} terlewat, {refused} ditolak",
-        "en": "{policy}: {destroyed} records destroyed in {weeks} weeks, at most {most} a week;"
+        "en": "{policy}: {destroyed} records removed in {weeks} weeks, at most {most} a week;"
         " {runs} runs, {missed} missed, {refused} refused",
     },
     "activity sum": {
-        "id": "{destroyed} dimusnahkan, {runs} eksekusi, {missed} terlewat, {refused} ditolak",
-        "en": "{destroyed} destroyed, {runs} runs, {missed} missed, {refused} refused",
+        "id": "{destroyed} dikeluarkan, {runs} eksekusi, {missed} terlewat, {refused} ditolak",
+        "en": "{destroyed} removed, {runs} runs, {missed} missed, {refused} refused",
     },
     "no activity": {
         "id": "Tidak ada eksekusi dalam periode ini.",
@@ -342,6 +353,7 @@ TEXTS = {
     },
     "message": {"id": "Pesan program", "en": "Message of the program"},
     "since when": {"id": "sejak {since}", "en": "since {since}"},
+    "found when": {"id": "ditemukan {at}", "en": "found {at}"},
     "from to when": {"id": "{since} sampai {at}", "en": "{since} to {at}"},
     "settle": {"id": "Siapa menyelesaikan, dan bagaimana", "en": "Who settles it, and how"},
     # --- outcomes -------------------------------------------------------------------------------------
@@ -424,12 +436,14 @@ TEXTS = {
     "j rules": {"id": "J. Matriks dan aturan umum", "en": "J. The matrix and well-known rules"},
     "k limits": {"id": "K. Batas pembuktian", "en": "K. Limits of what is proved"},
     "runs note": {
-        "id": "Setiap eksekusi yang tercatat dalam buku besar, termasuk yang terlewat dan yang tidak selesai.",
+        "id": "Setiap eksekusi yang tercatat dalam buku besar, termasuk yang terlewat dan yang tidak"
+        " selesai.",
         "en": "Every run that the ledger records, those missed and those not completed included.",
     },
     "records note": {
-        "id": "Jumlah adalah yang dimusnahkan dalam periode ini; neraca adalah milik eksekusi seutuhnya.",
-        "en": "Counts are what was destroyed in this period; the balance is that of the run as a whole.",
+        "id": "Jumlah adalah yang dikeluarkan dari penyimpanan dalam periode ini; neraca adalah milik"
+        " eksekusi seutuhnya.",
+        "en": "Counts are what left the store in this period; the balance is that of the run as a whole.",
     },
     "queries note": {
         "id": "Teks setiap kueri SQL, yang nilai hash SHA-256-nya tercantum di sini, ada dalam report.json"
@@ -451,7 +465,6 @@ TEXTS = {
     "table": {"id": "Tabel: {name}", "en": "Table: {name}"},
     "shown": {"id": "ditunjukkan oleh program", "en": "shown by the program"},
     "by hand": {"id": "diisi penandatangan", "en": "for the signers to fill in"},
-    "conditions": {"id": "Lima syarat PP 87/1999 pasal 10(1)", "en": "Five conditions of PP 87/1999, 10(1)"},
     "signatures": {"id": "Tanda tangan", "en": "Signatures"},
     # --- the PDF only ---------------------------------------------------------------------------------
     "page": {"id": "Halaman", "en": "Page"},

@@ -216,7 +216,7 @@ def test_files_that_go_by_the_rule_of_rotation_are_destroyed_and_told_as_such():
     assert (gone["outcome"], gone["target"], gone["destroyed"], gone["bytes"]) == ("removed", "app", 3, 15)
     said = minutes(made)
     (row,) = (row for row in said.summary.rows if row[1].id == "app")
-    assert (row[2].en, row[4].id) == ("Rule of log rotation (keep, max_age_days)", "3")
+    assert (row[2].en, row[4].id) == ("Rule of log rotation (keep, max_age_days)", "3 berkas")
     assert (said.conditions[0].shown, "3 rotated log files" in said.conditions[0].evidence.en) == (
         False,
         True,
