@@ -54,6 +54,7 @@ _TONES = {
 _TYPOGRAPHIC = "‐–—‘’“”…≤≥→"  # noqa: RUF001
 _GAP = "\u200b"
 _LONG, _SOLID, _MARKS = re.compile(r"\S{13,}"), re.compile(r".{15,}"), re.compile(r"(?<=[-_./:=])")
+_FEW = re.compile(".{1,4}")
 #: stands on one line wherever it is shown whole
 _HASH = re.compile("[0-9a-f]{64}")
 _UNPRINTABLE = re.compile(rf"[^\n\u0020-\u007e\u00a0-\u00ac\u00ae-\u017f{_TYPOGRAPHIC}]")
@@ -94,14 +95,14 @@ def printable(text: str) -> str:
 
 
 def breakable(text: str) -> str:
-    """Words too long for a column get places to break: behind a mark, or anywhere."""
+    """Words too long for a column get places to break: behind a mark, or every few characters."""
     return _LONG.sub(_broken, text)
 
 
 def _broken(word: re.Match[str]) -> str:
     if _HASH.fullmatch(word[0]):
         return word[0]
-    return _GAP.join(_SOLID.sub(lambda solid: _GAP.join(solid[0]), part) for part in _MARKS.split(word[0]))
+    return _GAP.join(_SOLID.sub(lambda solid: _GAP.join(_FEW.findall(solid[0])), part) for part in _MARKS.split(word[0]))
 
 
 def _each(change: Callable[[str], str], value: Any) -> Any:

@@ -55,14 +55,8 @@ TEXTS = {
     "surveyed": {"id": "Disurvei dan dibuat", "en": "Surveyed and written"},
     "summary": {"id": "Ringkasan", "en": "Summary"},
     "destroyed": {"id": "Dimusnahkan", "en": "Destroyed"},
-    "destroyed note": {
-        "id": "catatan musnah; {runs} eksekusi mengeluarkan catatan",
-        "en": "records gone for good; {runs} runs removed records",
-    },
-    "archived note": {
-        "id": "; {count} dipindahkan ke arsip, disimpan sampai {day}",
-        "en": "; {count} moved to the archive until {day}",
-    },
+    "destroyed note": {"id": "catatan musnah, {runs} eksekusi", "en": "records, gone in {runs} runs"},
+    "archived note": {"id": "; {count} ke arsip sampai {day}", "en": "; {count} to the archive until {day}"},
     "removed": {"id": "Dikeluarkan", "en": "Removed"},
     "overdue": {"id": "Lewat tenggat", "en": "Overdue"},
     "overdue note": {
@@ -101,13 +95,10 @@ TEXTS = {
     "limit days": {"id": "batas {limit} hari", "en": "limit {limit} days"},
     "activity": {"id": "Kegiatan mingguan", "en": "Weekly activity"},
     "activity note": {
-        "id": "Catatan yang dikeluarkan dari penyimpanan (dimusnahkan atau dipindahkan ke arsip) per minggu"
-        " ISO"
-        " (WIB); setiap baris memakai skalanya sendiri."
-        " Di bawah garis: kotak putus-putus = eksekusi terlewat, kotak penuh = ditolak pengaman.",
-        "en": "Records removed from the store (destroyed or moved to the archive) per ISO week (WIB); each"
-        " row has a scale of its own."
-        " Below the line: dashed box = runs missed, full box = refused by a guard.",
+        "id": "Catatan yang keluar, musnah atau ke arsip, per minggu ISO (WIB); skala tiap baris sendiri."
+        " Kotak putus-putus: terlewat; penuh: ditolak.",
+        "en": "Records that left, destroyed or archived, by ISO week (WIB); each row has its own scale."
+        " Dashed box: missed; full box: refused.",
     },
     "activity image": {
         "id": "{policy}: {destroyed} catatan dikeluarkan dalam {weeks} minggu, paling banyak {most} seminggu;"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
@@ -10,10 +11,12 @@ from importlib.resources import files
 
 import pytest
 import typst
+from pypdf import PdfReader
 
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.report.appendix import appendix
 from luxima_retention.report.html import as_html
+from luxima_retention.report.minutes import minutes
 from luxima_retention.report.pdf import as_pdf, breakable, document, printable
 from luxima_retention.report.plain import as_json
 from tests.unit import report_states as states
@@ -137,3 +140,18 @@ def test_without_typst_the_extra_is_named(monkeypatch):
     with pytest.raises(ConfigurationError, match="Typst, which sets PDF") as raised:
         as_pdf(states.first_day(), "id")
     assert "luxima-retention[pdf]" in raised.value.hint
+
+
+def test_every_hash_of_the_minutes_is_found_in_the_text_and_nothing_else_stands_between_its_digits():
+    """As readers search and copy: no character of no width, and no hash that goes over two lines."""
+    made = states.all_good()
+    pages = PdfReader(io.BytesIO(as_pdf(made, "id"))).pages
+    text = "\n".join(page.extract_text() for page in pages)
+    assert "\u200b" not in text
+    hashes = {
+        *(row[-1].id for row in minutes(made).items.rows),
+        *(row["sha256"] for row in (*made.holds, *made.archives)),
+        *(row["evidence"]["query_sha256"] for row in made.stores),
+    }
+    assert len(hashes) > 60
+    assert {found for found in hashes if found not in text} == set()
