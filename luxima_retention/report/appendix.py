@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from luxima_retention.report.controls import CONTROLS
 from luxima_retention.report.model import Report
-from luxima_retention.report.texts import TEXTS, text
+from luxima_retention.report.texts import TEXTS, local_day, text
 
 Row = Mapping[str, Any]
 
@@ -28,7 +29,7 @@ class Kind(StrEnum):
     SHORT = "short"
     #: a hash, whole, on a line of its own so that it can be searched for
     HASH = "hash"
-    #: names and their values
+    #: names and their values, words or integers
     PAIRS = "pairs"
     #: an exception, as in the report's JSON
     EXCEPTION = "exception"
@@ -135,9 +136,9 @@ def _balance(row: Row, _: str) -> Cell:
     gone = row["destroyed"] + row["condemned"] + (row["earlier"] or 0)
     told = {"planned": row["planned"] if row["planned"] != gone else None}
     told |= {name: row[name] for name in names} | row["explained"]
-    told |= {name: f"{row[name][:16]}Z" for name in ("oldest_left", "gone_by") if row[name]}
+    told |= {name: local_day(row[name]) for name in ("oldest_left", "gone_by") if row[name]}
     told["plan"] = (row["digest"] or "")[:12] or None
-    return Kind.PAIRS, {name: str(value) for name, value in told.items() if value not in (None, 0)}
+    return Kind.PAIRS, {name: value for name, value in told.items() if value not in (None, 0)}
 
 
 def _evidence(row: Row, _: str) -> Cell:
@@ -313,5 +314,13 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _said("compared", 16, _compared),
         ),
         lambda report: report.rules,
+    ),
+    "k controls": (
+        (
+            Column(heading="cites", width=22, cell=lambda row, _: (Kind.TEXT, row["control"].cites)),
+            _said("control asks", 50, lambda row, lang: row["control"].asks[lang]),
+            _said("control found", 50, lambda row, lang: row["control"].found[lang]),
+        ),
+        lambda _: [{"control": control} for control in CONTROLS],
     ),
 }

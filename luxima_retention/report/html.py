@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from importlib.resources import files
 from typing import Any
@@ -15,7 +15,7 @@ from luxima_retention.report import page_one
 from luxima_retention.report.appendix import Cell, Kind, appendix
 from luxima_retention.report.minutes import dated, minutes
 from luxima_retention.report.model import Report
-from luxima_retention.report.texts import LIMITS, TEXTS, WIB, called, detailed, number, place, text
+from luxima_retention.report.texts import LIMITS, TEXTS, WIB, called, detailed, number, place, text, valued
 
 Row = Mapping[str, Any]
 
@@ -188,14 +188,15 @@ def _span(instants: tuple[str | None, str | None]) -> Markup:
     return Markup("{} … {}").format(*map(_when, instants))
 
 
-def _pairs(values: Mapping[str, str], lang: str) -> Markup:
+def _pairs(values: Mapping[str, str | int], lang: str) -> Markup:
     pairs = (
-        Markup("{} = <code>{}</code>").format(called(name, lang), value) for name, value in values.items()
+        Markup("{} = <code>{}</code>").format(called(name, lang), valued(value, lang))
+        for name, value in values.items()
     )
     return Markup("; ").join(pairs)
 
 
-_FORMS = {
+_FORMS: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.TEXT: lambda value: value,
     Kind.TIME: _when,
     Kind.SPAN: _span,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC
+from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
@@ -20,7 +21,7 @@ from luxima_retention.report import page_one
 from luxima_retention.report.appendix import Annex, Cell, Kind, appendix
 from luxima_retention.report.minutes import dated, minutes
 from luxima_retention.report.model import Report, Verdict
-from luxima_retention.report.plain import as_json
+from luxima_retention.report.plain import as_json, table_as_csv
 from luxima_retention.report.texts import (
     LIMITS,
     TEXTS,
@@ -32,6 +33,7 @@ from luxima_retention.report.texts import (
     number,
     place,
     text,
+    valued,
 )
 
 Row = Mapping[str, Any]
@@ -40,6 +42,8 @@ Told = Mapping[str, str]
 
 #: rows that page one has room for
 _STORES, _EXCEPTIONS = 8, 5
+#: rows of a table that are set; a longer one is attached whole, as CSV, since Typst holds all pages in memory
+_ROWS = 250
 #: characters of a name and of a sentence on page one
 _NAME, _SENTENCE = 36, 104
 #: characters of a hash in tables where the entry's number stands beside it
@@ -58,6 +62,15 @@ _FEW = re.compile(".{1,4}")
 #: stands on one line wherever it is shown whole
 _HASH = re.compile("[0-9a-f]{64}")
 _UNPRINTABLE = re.compile(rf"[^\n\u0020-\u007e\u00a0-\u00ac\u00ae-\u017f{_TYPOGRAPHIC}]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A CSV file that goes into the PDF."""
+
+    name: str
+    description: str
+    text: str
 
 
 def as_pdf(report: Report, lang: str) -> bytes:
@@ -102,7 +115,9 @@ def breakable(text: str) -> str:
 def _broken(word: re.Match[str]) -> str:
     if _HASH.fullmatch(word[0]):
         return word[0]
-    return _GAP.join(_SOLID.sub(lambda solid: _GAP.join(_FEW.findall(solid[0])), part) for part in _MARKS.split(word[0]))
+    return _GAP.join(
+        _SOLID.sub(lambda solid: _GAP.join(_FEW.findall(solid[0])), part) for part in _MARKS.split(word[0])
+    )
 
 
 def _each(change: Callable[[str], str], value: Any) -> Any:
@@ -120,6 +135,8 @@ def document(report: Report, lang: str) -> dict[str, Any]:
     """What the template lays out: every string is text, and every figure stands in the report's JSON."""
     told = {name: words[lang] for name, words in TEXTS.items()}
     start, end = (getattr(dated(instant), lang) for instant in (report.start, report.end))
+    parts = [_laid_out(part, lang) for part in appendix(report, lang)]
+    listed, list_file = _minutes(report)
     made: dict[str, Any] = {
         "lang": lang,
         "texts": told,
@@ -141,14 +158,15 @@ def document(report: Report, lang: str) -> dict[str, Any]:
         "weeks": [week["monday"] for week in report.weeks],
         "ledger": [_line(line) for line in page_one.ledger(report, lang)],
         "clashes": page_one.clashes(report, lang),
-        "appendix": [_laid_out(part, lang) for part in appendix(report, lang)],
+        "appendix": [part for part, _ in parts],
         "limits": [limit[lang] for limit in LIMITS],
-        "minutes": _one_form(asdict(minutes(report))),
+        "minutes": listed,
     }
     # What is copied from the lines that name a command must be what stands there.
     found = {name: _each(printable if name == "ledger" else _set, value) for name, value in made.items()}
     found["minutes"]["remarks"] = _each(printable, made["minutes"]["remarks"])
-    return found
+    files = [file for _, file in parts if file]
+    return {**found, "files": [asdict(file) for file in (*files, *((list_file,) if list_file else ()))]}
 
 
 def _one_form(value: Any) -> Any:
@@ -220,16 +238,49 @@ def _store(row: Row, told: Told, lang: str, *, whole: bool = False) -> dict[str,
     }
 
 
-def _laid_out(part: Annex, lang: str) -> dict[str, Any]:
-    return {
+def _laid_out(part: Annex, lang: str) -> tuple[dict[str, Any], Attached | None]:
+    """A table, and the file that has all of it where not all of it is set."""
+    rows = [[_cell(cell, lang) for cell in row] for row in part.rows]
+    columns = [text(column.heading, lang) for column in part.columns]
+    file = _attached(f"annex-{part.title[0].lower()}.csv", part.caption, columns, rows)
+    laid_out = {
         "title": part.title,
-        "note": part.note,
-        "columns": [text(column.heading, lang) for column in part.columns],
+        "note": " ".join(filter(None, (part.note, _told_of(file, len(rows), lang)))),
+        "columns": columns,
         "widths": [column.width for column in part.columns],
         "hashes": [at for at, column in enumerate(part.columns) if not column.width],
         "right": [at for at, column in enumerate(part.columns) if column.numeric],
-        "rows": [[_cell(cell, lang) for cell in row] for row in part.rows],
+        "rows": rows[:_ROWS],
     }
+    return laid_out, file
+
+
+def _minutes(report: Report) -> tuple[dict[str, Any], Attached | None]:
+    """The minutes, and the file that has the itemised list where not all of it is set."""
+    made = minutes(report)
+    listed = _one_form(asdict(made))
+    rows = listed["items"]["rows"]
+    columns = [f"{column.id} / {column.en}" for column in made.items.columns]
+    words = [[cell["id"] for cell in row] for row in rows] if len(rows) > _ROWS else []
+    file = _attached("daftar-pertelaan.csv", made.items.caption.id, columns, words)
+    listed["items"] |= {"rows": rows[:_ROWS]}
+    listed["items note"] = {lang: _told_of(file, len(rows), lang) for lang in ("id", "en")}
+    return listed, file
+
+
+def _attached(name: str, description: str, columns: list[str], rows: list[list[str]]) -> Attached | None:
+    """The whole table as CSV; ``None`` where all of it is set."""
+    if len(rows) <= _ROWS:
+        return None
+    return Attached(name=name, description=description, text=table_as_csv(columns, rows))
+
+
+def _told_of(file: Attached | None, count: int, lang: str) -> str:
+    """That not all of a table is set, where all of it is, and the SHA-256 of that file."""
+    if file is None:
+        return ""
+    told = {"shown": number(_ROWS, lang), "count": number(count, lang), "file": file.name}
+    return text("attached rows", lang, **told, sha256=sha256(file.text.encode()).hexdigest())
 
 
 def _cell(cell: Cell, lang: str) -> str:
@@ -243,7 +294,7 @@ def _cell(cell: Cell, lang: str) -> str:
     if kind is Kind.COUNT:
         return number(value, lang)
     if kind is Kind.PAIRS:
-        return "; ".join(f"{called(name, lang)} = {each}" for name, each in value.items())
+        return "; ".join(f"{called(name, lang)} = {valued(each, lang)}" for name, each in value.items())
     return _FORMS[kind](value)
 
 

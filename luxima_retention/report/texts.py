@@ -425,7 +425,11 @@ TEXTS = {
     "h clocks": {"id": "H. Jam", "en": "H. Clocks"},
     "i queries": {"id": "I. Kueri, parameter, dan jumlah", "en": "I. Queries, parameters and counts"},
     "j rules": {"id": "J. Matriks dan aturan umum", "en": "J. The matrix and well-known rules"},
-    "k limits": {"id": "K. Batas pembuktian", "en": "K. Limits of what is proved"},
+    "k controls": {
+        "id": "K. Pemetaan ke kendali dan pasal",
+        "en": "K. Mapping to controls and articles",
+    },
+    "l limits": {"id": "L. Batas pembuktian", "en": "L. Limits of what is proved"},
     "runs note": {
         "id": "Setiap eksekusi yang tercatat dalam buku besar, termasuk yang terlewat dan yang tidak"
         " selesai.",
@@ -450,6 +454,22 @@ TEXTS = {
         "id": "Dihitung dari jumlah hari yang berlaku. Apakah suatu aturan mengikat perusahaan ini harus"
         " diputuskan oleh penasihat hukumnya.",
         "en": "Computed from the days in force. Whether a rule binds this company is for its lawyers to say.",
+    },
+    "controls note": {
+        "id": "Di mana bukti untuk setiap kendali tercantum dalam laporan ini. Terpenuhi atau tidaknya suatu"
+        " kendali diputuskan oleh auditor.",
+        "en": "Where this report has evidence for each control. Whether a control is met is for the auditor"
+        " to"
+        " say.",
+    },
+    "control asks": {"id": "Yang diminta", "en": "What it asks for"},
+    "control found": {"id": "Bukti dalam laporan ini", "en": "Evidence in this report"},
+    "attached rows": {
+        "id": "Tercetak {shown} dari {count} baris; seluruhnya ada dalam berkas {file} yang terlampir pada"
+        " PDF"
+        " ini, SHA-256 {sha256}",
+        "en": "{shown} of {count} rows are printed; all of them are in the file {file} attached to this PDF,"
+        " SHA-256 {sha256}",
     },
     "none": {"id": "Tidak ada", "en": "None"},
     "not told": {"id": "tidak diketahui", "en": "not known"},
@@ -519,6 +539,11 @@ def number(value: int | None, lang: str) -> str:
     if value is None:
         return "-"
     return f"{value:,}".replace(",", ".") if lang == "id" else f"{value:,}"
+
+
+def valued(value: object, lang: str) -> str:
+    """A value of a balance or of evidence: integers in the form of the language."""
+    return number(value, lang) if isinstance(value, int) else str(value)
 
 
 def called(name: str, lang: str) -> str:

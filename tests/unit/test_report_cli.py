@@ -305,7 +305,13 @@ def test_a_bucket_that_cannot_be_reached_is_told_with_the_address_of_the_file(ho
 
 @pytest.mark.parametrize(
     ("name", "begins"),
-    [("r.html", b"<!doctype html>"), ("r.CSV", b"\xef\xbb\xbfseq,at"), ("r.zip", b"PK"), ("r.txt", b"{"), ("r", b"{")],
+    [
+        ("r.html", b"<!doctype html>"),
+        ("r.CSV", b"\xef\xbb\xbfseq,at"),
+        ("r.zip", b"PK"),
+        ("r.txt", b"{"),
+        ("r", b"{"),
+    ],
 )
 def test_the_ending_of_the_file_names_the_form(home, name, begins):
     options = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06"]

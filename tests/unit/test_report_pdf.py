@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import io
 import json
 import re
@@ -155,3 +157,17 @@ def test_every_hash_of_the_minutes_is_found_in_the_text_and_nothing_else_stands_
     }
     assert len(hashes) > 60
     assert {found for found in hashes if found not in text} == set()
+
+
+def test_a_table_of_more_rows_than_are_set_is_attached_whole_and_named_with_its_sum():
+    history = states.History()
+    states.ordinary(history, 84, states.END - 84 * states.DAY)
+    made = states.made(history, states.survey(), start=states.END - 84 * states.DAY)
+    attached_files = PdfReader(io.BytesIO(as_pdf(made, "en"))).attachments
+    (listed,) = attached_files["daftar-pertelaan.csv"]
+    rows = list(csv.reader(io.StringIO(listed.decode("utf-8-sig"))))
+    assert [row[-1] for row in rows[1:]] == [row[-1].id for row in minutes(made).items.rows]
+    told = document(made, "en")["minutes"]
+    assert len(told["items"]["rows"]) < len(rows) - 1
+    assert hashlib.sha256(listed).hexdigest() in told["items note"]["en"]
+    assert {"report.json", "annex-c.csv", "annex-d.csv"} <= attached_files.keys()
