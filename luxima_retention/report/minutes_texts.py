@@ -123,7 +123,7 @@ TEXTS = {
 #: the lines of the form; the program fills in those that it knows
 FACTS = {
     "number": Text("Nomor", "Number"),
-    "company": Text("Perusahaan", "Company"),
+    "company": Text("Perusahaan atau badan", "Company or body"),
     "controller": Text("Pengendali data pribadi, bila ada", "Controller of personal data, if any"),
     "retention schedule": Text(
         "Jadwal retensi arsip (nomor dan tanggal)", "Retention schedule (number and date)"

@@ -280,12 +280,18 @@ def _applied(policy: Policy, targets: tuple[str, ...]) -> events.PolicyApplied:
 def _prepared(
     scope: Scope, known: Known, name: str, opener: Callable[[], Surveyable], stack: ExitStack
 ) -> Guarded | TargetResult:
-    """The first three steps; that an error ended them stands in the ledger, if it still takes it."""
-    try:
+    with _failure_told(scope, name):
         return _prepare(scope, known, opener, stack)
+
+
+@contextmanager
+def _failure_told(scope: Scope, target: str) -> Iterator[None]:
+    """That an error ends a run before it has begun stands in the ledger, if that still takes it."""
+    try:
+        yield
     except RetentionError as error:
         if scope.means is not None and error.exit_code is not ExitCode.LOCKED:
-            _write_failure(scope, said.failed(name, error, OUTCOMES[error.exit_code]))
+            _write_failure(scope, said.failed(target, error, OUTCOMES[error.exit_code]))
         raise
 
 
@@ -417,7 +423,8 @@ def _first(findings: Iterable[Finding], level: Level) -> Finding | None:
 
 def _carry_out(scope: Scope, known: Known, guarded: Guarded) -> TargetResult:
     """The last two steps, between the entries that announce and report the run."""
-    begun = _begin(scope, known, guarded)
+    with _failure_told(scope, guarded.plan.identity.target):
+        begun = _begin(scope, known, guarded)
     if not guarded.plan.items and begun.resumes is None:
         return _idle(scope, known, begun)
     acted = _act(scope, known, begun)

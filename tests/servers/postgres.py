@@ -92,18 +92,33 @@ class PostgresServer:
         return cls(dsn)
 
     @classmethod
-    def start(cls, *, version: int = 16, settings: Mapping[str, str] | None = None) -> PostgresServer:
-        """A fresh cluster of PostgreSQL ``version`` (16 or 18); ``settings`` go to postgresql.conf."""
+    def start(
+        cls,
+        *,
+        version: int = 16,
+        settings: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> PostgresServer:
+        """A fresh cluster of PostgreSQL ``version`` (16 or 18).
+
+        ``settings`` go to postgresql.conf; ``environment`` is the server's, such as that of libfaketime.
+        """
         home = _home("pg")
         data = home / "data"
         secret = home / "password"
         secret.write_text(PASSWORD)
         _run(home, version, "initdb", "-D", str(data), "-U", SUPERUSER, "--pwfile", str(secret), *_INITDB)
         (data / "pg_hba.conf").write_text(HBA)
-        return cls._launch(data, version, settings or {})
+        return cls._launch(data, version, settings or {}, environment)
 
     @classmethod
-    def _launch(cls, data: Path, version: int, settings: Mapping[str, str]) -> PostgresServer:
+    def _launch(
+        cls,
+        data: Path,
+        version: int,
+        settings: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
+    ) -> PostgresServer:
         (port,) = free_ports(1)
         values = SETTINGS | {"port": str(port), "unix_socket_directories": str(data.parent)} | dict(settings)
         lines = (f"{name} = '{value}'\n" for name, value in values.items())
@@ -115,6 +130,7 @@ class PostgresServer:
             directory=data.parent,
             user=SERVER_USER,
             ready=lambda: _answers(dsn),
+            environment=environment,
         )
         return cls(dsn, process=process, directory=data)
 

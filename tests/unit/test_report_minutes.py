@@ -105,7 +105,7 @@ def test_what_the_settings_say_stands_in_the_minutes_and_the_rest_is_left_to_the
         replace(report(7), letterhead=head, about={"audit-logs": About(kind="table", basis="SK 3")})
     )
     told = {fact.label.en: fact.value.id for fact in made.facts if fact.value}
-    assert (told["Company"], told["Number"]) == ("PT Contoh", "BA-01/2026")
+    assert (told["Company or body"], told["Number"]) == ("PT Contoh", "BA-01/2026")
     assert told["Retention schedule (number and date)"] == "SK 3/2025, 2 Mei 2025"
     assert "bertempat di Jakarta" in made.opening[0].id
     assert made.opening[0].id.startswith("Pada hari ini")

@@ -133,7 +133,7 @@ def test_its_figures_are_those_of_html(state):
     cells = set(re.findall(r">([^<]*)", as_html(made, "id")))
     assert {tile[name] for tile in told["tiles"] for name in tile} <= cells
     for part, listed in zip(told["appendix"], appendix(made, "id"), strict=True):
-        assert len(part["rows"]) == len(listed.rows)
+        assert len(part["rows"]) == min(len(listed.rows), 250)
         assert {row[place] for row in part["rows"] for place in part["right"]} <= cells
 
 
