@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +20,7 @@ from pypdf import PdfReader
 
 from tests.servers.command import TABLE, Command
 from tests.servers.postgres import Database, PostgresServer
+from tests.servers.process import scratch
 from tests.servers.programs import faketime_library
 from tests.servers.prometheus import start_prometheus
 
@@ -29,7 +31,11 @@ ROWS = """
 INSERT INTO core.audit_log (created_at, tenant)
 SELECT %s::timestamptz + n * interval '1 hour', 't' || n FROM generate_series(0, 9) n
 """
-FAKED = {"LD_PRELOAD": faketime_library(), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+FAKED = {
+    "LD_PRELOAD": faketime_library(),
+    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    "NO_FAKE_STAT": "1",
+}
 
 
 class Clock:
@@ -81,14 +87,13 @@ class Month:
 
 @pytest.fixture
 def month(tmp_path: Path) -> Iterator[Month]:
-    (tmp_path / "clock").mkdir(mode=0o755)
-    for parent in (tmp_path, *tmp_path.parents[:3]):
-        parent.chmod(parent.stat().st_mode | 0o055)
-    clock = Clock(tmp_path / "clock" / "now")
+    home = scratch("clock")  # tmp_path is not for the server's user to read
+    clock = Clock(home / "now")
     server = PostgresServer.start(environment=clock.variables)
     try:
         with server.database() as database:
-            database.execute(TABLE)
+            with database.connect() as connection:
+                connection.execute(TABLE.encode())
             archive = tmp_path / "archive"
             archive.mkdir()
             variables = clock.variables | {
@@ -108,6 +113,7 @@ def month(tmp_path: Path) -> Iterator[Month]:
             yield Month(database=database, clock=clock, command=command, archive=archive)
     finally:
         server.stop()
+        shutil.rmtree(home)
 
 
 def played(month: Month) -> None:
@@ -131,7 +137,7 @@ def played(month: Month) -> None:
     month.run(12)
     prometheus = start_prometheus("--storage.tsdb.retention.time=15d")
     try:
-        month.run(13, 8, "metrics", LUXIMA_PROMETHEUS__URL=prometheus.url)
+        month.run(13, 8, "metrics", LUXIMA_POLICIES__METRICS__URLS=prometheus.url)
     finally:
         prometheus.stop()
     month.run(13)

@@ -125,12 +125,13 @@ class PostgresServer:
         with (data / "postgresql.conf").open("a") as config:
             config.writelines(lines)
         dsn = make_conninfo(host="127.0.0.1", port=port, user=SUPERUSER, password=PASSWORD, dbname="postgres")
+        variables = (f"{name}={value}" for name, value in (environment or {}).items())
         process = Process(
-            [str(binaries(version) / "postgres"), "-D", str(data)],
+            # Set behind the change of user: libfaketime cannot open what another user made.
+            ["/usr/bin/env", *variables, str(binaries(version) / "postgres"), "-D", str(data)],
             directory=data.parent,
             user=SERVER_USER,
             ready=lambda: _answers(dsn),
-            environment=environment,
         )
         return cls(dsn, process=process, directory=data)
 
