@@ -310,7 +310,8 @@ TEXTS = {
         "en": "runs that were killed and then resumed: {count}.",
     },
     "exception unknown": {
-        "id": "hasil satu kelompok (batch) atau lebih tidak tercatat: hingga {count} catatan lagi mungkin telah"
+        "id": "hasil satu kelompok (batch) atau lebih tidak tercatat: hingga {count} catatan lagi"
+        " mungkin telah"
         " dimusnahkan.",
         "en": "the result of a batch or more was never recorded: up to {count} more records may be gone.",
     },
