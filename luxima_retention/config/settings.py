@@ -260,7 +260,7 @@ class ReportSettings(Section):
     @classmethod
     def _known_places(cls, number: str) -> str:
         try:
-            number.format(year=2026, month=1)
+            number.format(year="2026", month="01")
         except (KeyError, IndexError, ValueError, AttributeError):
             raise ValueError(
                 f"report.number is {number!r}: it may hold {{year}} and {{month}} only"

@@ -104,6 +104,8 @@ def _of_stores(stores: Iterable[Row]) -> Iterator[Row]:
     for row in stores:
         if row["outcome"] == Outcome.NOT_CONFIGURED:
             yield _one("not-configured", row)
+        elif row["exit_code"] == ExitCode.DRIFT:
+            yield _one("drift", row, said=row["sentence"], failed=True)
         elif row["exit_code"]:
             yield _one("survey", row, said=row["sentence"], failed=row["exit_code"] in FAILED)
         elif row["outcome"] in {Outcome.WOULD_REFUSE, Outcome.NOT_YET_PROVABLE}:
@@ -158,7 +160,7 @@ def _ended(row: Row) -> Row:
     """A run, or a check, that did not end well."""
     failed, said = row["exit_code"] in FAILED, row.get("error")
     if row["exit_code"] == ExitCode.DRIFT:
-        return _one("drift", row, detail=", ".join(row["findings"]), failed=failed, said=said)
+        return _one("drift", row, failed=failed, said=said)
     return _one("ended", row, detail=row["outcome"] or "", failed=failed, said=said)
 
 

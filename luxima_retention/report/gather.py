@@ -166,7 +166,7 @@ def _letterhead(settings: Settings, start: datetime) -> Letterhead:
         company=report.company,
         controller=report.controller,
         place=report.place,
-        number=report.number.format(year=local.year, month=f"{local.month:02}"),
+        number=report.number.format(year=str(local.year), month=f"{local.month:02}"),
         schedule=report.schedule,
         officials=report.officials,
         public_body=report.public_body,

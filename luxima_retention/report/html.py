@@ -36,6 +36,7 @@ _SYMBOLS = {
     "kept": "✓",
     "empty": "○",
     "failed": "✗",
+    "drift": "✗",
     "not_configured": "!",
     "not_applicable": "○",
 }

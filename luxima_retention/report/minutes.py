@@ -112,7 +112,7 @@ class Minutes:
 def minutes(report: Report) -> Minutes:
     """The minutes of everything that the report's runs destroyed or moved, and of archives that ended."""
     gone = [run for run in report.records if run["destroyed"]]
-    runs = [*gone, *map(_ended_run, report.ended)]
+    runs = [*gone, *(_ended_run(row) for row in report.ended if row["items"])]
     return Minutes(
         title=TEXTS["title"],
         warning=_warning(report),

@@ -390,13 +390,13 @@ _RUN = (
     *("first", "last", "held", "locked", "undated", "failures", "left", "unexplained", "explained"),
     *("oldest_left", "gone_by", "archive", "archive_sha256", "guards", "passed", "holds", "resumed"),
     *("rotated", "unknown_batch", "unknown_items", "missed", "since", "hash"),
-    *("first_missed", "last_missed", "error", "findings", "archived", "kept_until"),
+    *("first_missed", "last_missed", "error", "archived", "kept_until"),
 )
 #: what they hold where no entry stands for the row
 _NO_RUN: Row = {
     **dict.fromkeys(("destroyed", "condemned", "batches", "archived"), 0),
     **{name: {} for name in ("passed", "explained")},
-    **{name: [] for name in ("guards", "holds", "findings")},
+    **{name: [] for name in ("guards", "holds")},
     "resumed": False,
 }
 

@@ -150,6 +150,7 @@ TEXTS = {
     "state unknown": {"id": "kedaluwarsa, tenggat tidak diketahui", "en": "expired, due date unknown"},
     "state kept": {"id": "melebihi batas, ada alasannya", "en": "older, with a reason"},
     "state empty": {"id": "tanpa catatan bertanggal", "en": "no dated record"},
+    "state drift": {"id": "menyimpang dari kebijakan", "en": "not as the policy says"},
     "state failed": {"id": "survei gagal", "en": "survey failed"},
     "state not_configured": {"id": "belum dikonfigurasi", "en": "not configured"},
     "state not_applicable": {"id": "tidak berlaku", "en": "not applicable"},
@@ -336,8 +337,8 @@ TEXTS = {
         "en": "runs that failed before they had a plan: {count}; nothing was destroyed.",
     },
     "exception drift": {
-        "id": "penyimpanan tidak memenuhi kebijakan pada {count} pemeriksaan ({detail}).",
-        "en": "the store did not keep to the policy in {count} checks ({detail}).",
+        "id": "penyimpanan tidak memenuhi kebijakan pada {count} pemeriksaan.",
+        "en": "the store did not keep to the policy; checks that found it: {count}.",
     },
     "exception review": {
         "id": "hari peninjauan kebijakan telah lewat: {detail}.",

@@ -57,7 +57,6 @@ _EMPTY: Row = {
     **dict.fromkeys(("left", "unexplained", "oldest_left", "gone_by", "missed", "since")),
     **dict.fromkeys(("first_missed", "last_missed", "error", "kept_until")),
     "archived": 0,
-    "findings": [],
     "resumed": False,
 }
 
@@ -398,7 +397,6 @@ def _(event: events.RunChecked) -> Row:
         "outcome": str(OUTCOMES.get(code, Outcome.CHECKED)),
         "exit_code": int(code),
         "error": event.error,
-        "findings": [item.code for item in event.findings if item.level.exit_code is code and code],
         "retention_days": event.retention_days,
         "cutoff": _instant(event.cutoff),
     }

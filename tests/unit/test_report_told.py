@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luxima_retention.core.clock import iso
+from luxima_retention.core.errors import ExitCode
+from luxima_retention.core.results import Outcome
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.report import page_one
 from luxima_retention.report.minutes import minutes
@@ -351,8 +353,19 @@ def test_drift_and_not_the_table_that_a_hold_keeps_old_is_what_the_verdict_names
     assert made.exceptions[0]["code"] == "drift"
     reason = page_one.why(made, "en")
     assert "The first: metrics http://prometheus:9090: the store did not keep to the policy" in reason
+    assert made.exceptions[0]["count"] == 1
     assert AUDIT not in reason + page_one.oldest(made, "en")
     assert told in made.exceptions[0]["sentence"]["id"]
+
+
+def test_a_store_that_the_survey_finds_adrift_was_surveyed_and_breaks_the_policy():
+    history = states.History()
+    states.ordinary(history)
+    found = states.store("metrics", outcome=Outcome.DRIFT, exit_code=ExitCode.DRIFT, sentence="keeps 15 days")
+    made = states.made(history, states.survey(("metrics", found)))
+    drift = only(made, "drift")
+    assert (drift["failed"], drift["said"]) == (True, "15 days")
+    assert [row["state"] for row in made.stores if row["policy"] == "metrics"] == ["drift"]
 
 
 def test_a_run_that_failed_carries_its_error_and_is_not_missed_as_well():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from luxima_retention.config.sources import load
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.stores.registry import options
+from tests.configured import settings_of
 
 
 @pytest.fixture
@@ -74,3 +76,9 @@ def test_a_period_that_is_not_plainly_a_number_of_days_or_an_unknown_key_is_refu
 def test_an_unknown_variable_is_refused_where_it_names_a_section(of):
     with pytest.raises(ConfigurationError, match=r"(?i)retentoin_days"):
         of(LUXIMA_POLICIES__AUDIT_LOGS__RETENTOIN_DAYS="200")
+
+
+@pytest.mark.parametrize("number", ["BA-{day}", "BA-{month", "{}", "{year.real}"])
+def test_a_number_of_the_minutes_names_nothing_but_year_and_month(number):
+    with pytest.raises(ValidationError, match=r"report\.number"):
+        settings_of({"report": {"number": number}})
