@@ -18,7 +18,6 @@ from pydantic import (
     Field,
     SecretStr,
     SerializeAsAny,
-    field_validator,
     model_validator,
 )
 from pydantic_settings import NoDecode
@@ -256,21 +255,16 @@ class ReportSettings(Section):
         " drains, object_versions. What is not named is told as not examined.",
     )
 
-    @field_validator("number")
-    @classmethod
-    def _known_places(cls, number: str) -> str:
-        try:
-            number.format(year="2026", month="01")
-        except (KeyError, IndexError, ValueError, AttributeError):
-            raise ValueError(
-                f"report.number is {number!r}: it may hold {{year}} and {{month}} only"
-            ) from None
-        return number
-
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.url and not self.url.startswith(("s3://", "file:///")):
             raise ValueError(f"report.url is {self.url!r}: it must begin with s3:// or file:///")
+        try:
+            self.number.format(year="2026", month="01")
+        except (KeyError, IndexError, ValueError, AttributeError):
+            raise ValueError(
+                f"report.number is {self.number!r}: it may hold {{year}} and {{month}} only"
+            ) from None
         return self
 
 

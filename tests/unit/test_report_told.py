@@ -364,7 +364,7 @@ def test_a_store_that_the_survey_finds_adrift_was_surveyed_and_breaks_the_policy
     found = states.store("metrics", outcome=Outcome.DRIFT, exit_code=ExitCode.DRIFT, sentence="keeps 15 days")
     made = states.made(history, states.survey(("metrics", found)))
     drift = only(made, "drift")
-    assert (drift["failed"], drift["said"]) == (True, "15 days")
+    assert (drift["failed"], drift["said"]) == (True, "keeps 15 days")
     assert [row["state"] for row in made.stores if row["policy"] == "metrics"] == ["drift"]
 
 
