@@ -7,6 +7,12 @@ from collections.abc import Mapping
 _OPERATIONS = {"id": "Petugas operasi", "en": "Operations"}
 _OWNER = {"id": "Pemilik kebijakan", "en": "Owner of the policy"}
 
+_LEGAL = {"id": "Unit hukum", "en": "Legal unit"}
+
+_OTHERS = {
+    "id": "cari siapa yang juga menghapus catatan, dan atas dasar apa; cabut haknya bila perlu.",
+    "en": "find out who else deletes records, and on what basis; withdraw the right if need be.",
+}
 _AGAIN = {
     "id": "hilangkan sebab yang disebut pesan, lalu jalankan kebijakan lagi.",
     "en": "remove the cause that the message names, then run the policy again.",
@@ -104,10 +110,22 @@ _SETTLED: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
             "en": "destroy expired archives again: what is left goes, and the result is recorded.",
         },
     ),
+    "deleted_externally": (_OWNER, _OTHERS),
+    "deletions_unknown": (_OPERATIONS, _AGAIN),
+    "hold_review": (
+        _LEGAL,
+        {
+            "id": "tinjau apakah penahanan masih diperlukan, lalu perpanjang atau lepaskan.",
+            "en": "review whether the hold is still needed, then extend or release it.",
+        },
+    ),
     "retention": (_OWNER, _CONFIRM),
     "floor": (_OWNER, _CONFIRM),
     "approval": (_OWNER, _CONFIRM),
 }
+
+
+CODES = frozenset(_SETTLED)
 
 
 def settled(code: str, owner: str, lang: str) -> str:

@@ -20,7 +20,8 @@ from luxima_retention.report import page_one
 from luxima_retention.report.minutes import minutes
 from luxima_retention.report.model import Verdict
 from luxima_retention.report.plain import as_csv
-from luxima_retention.report.settle import settled
+from luxima_retention.report.settle import CODES, settled
+from luxima_retention.report.texts import TEXTS
 from luxima_retention.report.told import Told
 from tests.ledgers import event
 from tests.unit import report_states as states
@@ -414,6 +415,8 @@ def test_runs_that_are_missing_at_the_end_have_the_dates_of_their_schedule():
 
 
 def test_every_exception_says_who_may_settle_it_and_how():
+    told_of = {name.removeprefix("exception ") for name in TEXTS if name.startswith("exception ")}
+    assert told_of <= CODES
     for state in states.STATES.values():
         for item in state().exceptions:
             assert all(": " in item["settle"][lang] for lang in ("id", "en"))
