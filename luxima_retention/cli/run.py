@@ -6,7 +6,6 @@ import json
 import sys
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,8 +86,10 @@ def command(
     from luxima_retention.core.observer import Several
     from luxima_retention.core.results import to_json
     from luxima_retention.run import runner
+    from luxima_retention.tell.notify.send import after_run
     from luxima_retention.tell.telemetry import send
 
+    settings = context.obj.settings
     stopper, live = Stopper(), Live()
     options = runner.Options(
         policies=policies,
@@ -110,11 +111,11 @@ def command(
         stopping=stopper,
         wait=stopper.wait,
         observer=Several(Log(sayer(context.obj)), live),
-        tell=partial(send, context.obj.settings.telemetry),
+        tell=lambda result: (*send(settings.telemetry, result), *after_run(settings, result)),
     )
-    runner.check_named(context.obj.settings, options)
+    runner.check_named(settings, options)
     with stopper.listening(), live:
-        result = runner.run(context.obj.settings, options, hooks)
+        result = runner.run(settings, options, hooks)
     with readers_may_leave():
         if output == "json":
             click.echo(json.dumps(to_json(result), indent=2))

@@ -51,6 +51,8 @@ _SWEPT = frozenset({"sweep.completed", "sweep.missed"})
 #: the same of archives that went, and of the monthly report
 _ENDED = frozenset({"archive.expired"})
 _SENT = frozenset({"report.sent"})
+#: a flush leaves no entry: one that was missed is made up for by the next one
+_NEVER: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,12 @@ def slots(settings: Settings) -> tuple[Slot, ...]:
     if settings.report.url and schedule.report:
         words = ("report", "--month", "last", "--format", "bundle")
         found.append(replace(_slot(settings, "report", schedule.report, words), served=_SENT, grace=None))
+    if settings.notify.on and schedule.notify_flush:
+        found.append(
+            replace(
+                _slot(settings, "notify-flush", schedule.notify_flush, ("notify", "flush")), served=_NEVER
+            )
+        )
     names = [slot.name for slot in found]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(f"there is a job named {doubled[0]} besides the policy", "rename the policy")
