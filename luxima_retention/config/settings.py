@@ -375,7 +375,7 @@ class NotifySettings(Section):
     plane_http: HttpSettings = http_options("How notify.plane_url is reached.")
     heartbeat_url: SecretStr | None = Field(
         None,
-        description="Address of a healthchecks check that each run pings, with {policy} in it for one a policy.",
+        description="Address of a healthchecks check that each run pings; {policy} in it makes one a policy.",
     )
     heartbeat_http: HttpSettings = http_options("How notify.heartbeat_url is reached.")
     webhook_url: Url = Field("", description="Receiver of messages as JSON.")

@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 Sent = Mapping[str, Any]
 
 
-class Later(StoreError):
+class Later(StoreError):  # noqa: N818 - the receiver's decision
     """The receiver did not take the message now; the next flush sends it again.
 
     Args:

@@ -329,11 +329,12 @@ def tick(memory: Memory, now: float) -> Message | None:
 
 
 def digest(memory: Memory, now: datetime, zone: tzinfo) -> Message | None:
-    """The daily message about all that is still open; ``None`` before its hour, or if nothing is."""
+    """The daily message about all that was open at its hour; ``None`` before it, or if nothing was."""
     local = now.astimezone(zone)
     if local.hour < DIGEST_HOUR or memory.digest >= local.date().isoformat():
         return None
     memory.digest = local.date().isoformat()
+    morning = local.replace(hour=DIGEST_HOUR, minute=0, second=0, microsecond=0).timestamp()
     notes = [
         Note(
             change=Change.OPEN,
@@ -345,7 +346,7 @@ def digest(memory: Memory, now: datetime, zone: tzinfo) -> Message | None:
             facts=item.facts,
         )
         for key, item in memory.conditions.items()
-        if item.told
+        if item.told and item.since < morning
     ]
     return _message(memory, notes, now.timestamp(), digest=True)
 

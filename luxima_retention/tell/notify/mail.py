@@ -1,5 +1,8 @@
-"""Messages by e-mail, over TLS only. Sources: RFC 5321, RFC 3207 (STARTTLS), RFC 8314 (TLS from the start),
-RFC 5322 (threads by In-Reply-To and References), RFC 3834 (Auto-Submitted)."""
+"""Messages by e-mail, over TLS only.
+
+Sources: RFC 5321, RFC 3207 (STARTTLS), RFC 8314 (TLS from the start), RFC 5322 (threads by In-Reply-To and
+References), RFC 3834 (Auto-Submitted).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ import hashlib
 import smtplib
 import ssl
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as POLICY
 from email.utils import format_datetime
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 

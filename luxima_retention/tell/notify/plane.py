@@ -1,7 +1,7 @@
 """Work items in Plane, one for each trouble. Source: Plane 1.3 (community edition), REST API of work items.
 
-Plane looks for a pair of external source and id before it inserts, without a unique index: two senders, or one
-whose answer was lost, may make twins. They are found, and the younger ones closed with a link.
+Plane looks for a pair of external source and id before it inserts, without a unique index: two senders, or
+one whose answer was lost, may make twins. They are found, and the younger ones closed with a link.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Plane:
         return [item for item in found if item]
 
     def test(self) -> str:
-        """See :class:`~luxima_retention.tell.notify.channel.Channel`. Makes one item, again and again the same."""
+        """See :class:`~luxima_retention.tell.notify.channel.Channel`. Makes one item, always the same."""
         style = self._style
         made = Incident(
             external_id=f"{style.environment}:test",
@@ -201,9 +201,11 @@ class Plane:
     def _update(self, item: Item, incident: Incident) -> None:
         """Comment once for each message; open a completed item again; leave a cancelled one closed."""
         group = self._group(item)
-        if group == "completed" and not incident.resolved:
-            if state := self._state("unstarted", "backlog"):
-                self._patch(item, {"state": state})
+        reopened = (
+            self._state("unstarted", "backlog") if group == "completed" and not incident.resolved else ""
+        )
+        if reopened:
+            self._patch(item, {"state": reopened})
         self._comment(item, incident.text, incident.event)
 
     def _comment(self, item: Item, text: str, event: str) -> None:

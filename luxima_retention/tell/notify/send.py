@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -264,7 +264,9 @@ class _Tried:
 def _deliver(settings: Settings, memory: Memory, deadline: Deadline, now: datetime) -> Told:
     """Send what is due, each channel in a thread of its own; the memory keeps what did not arrive."""
     stamp, told = now.timestamp(), Told()
-    due = [item for item in memory.outbox if item.due <= stamp]
+    # A receiver that asked to wait gets nothing else meanwhile.
+    blocked = {item.channel for item in memory.outbox if item.attempts and item.due > stamp}
+    due = [item for item in memory.outbox if item.due <= stamp and item.channel not in blocked]
     limit = deadline.within(max(deadline.remaining() - _SPARE, 0.0))
     tried: dict[str, list[_Tried]] = {name: [] for name in dict.fromkeys(item.channel for item in due)}
     known = {number: dict(channels) for number, channels in memory.sent.items()}
@@ -290,7 +292,7 @@ def _deliver(settings: Settings, memory: Memory, deadline: Deadline, now: dateti
     return told
 
 
-def _send_all(
+def _send_all(  # noqa: PLR0917 - what a thread works with
     settings: Settings,
     name: str,
     due: Sequence[Delivery],

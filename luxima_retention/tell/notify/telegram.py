@@ -143,7 +143,8 @@ class Telegram:
             return {key: value for key, value in body.items() if key != "parse_mode"} | {"text": text}
         if answer.status in {_BAD, _UNAUTHORIZED, _FORBIDDEN, _MISSING}:
             raise Refused(
-                f"Telegram answers {answer.status}: {why}; check notify.telegram_token and notify.telegram_chat"
+                f"Telegram answers {answer.status}: {why}",
+                "check notify.telegram_token and notify.telegram_chat",
             )
         raise Later(f"Telegram answers {answer.status}: {why}")
 

@@ -170,9 +170,8 @@ def _figures(facts: Mapping[str, Any], style: Style) -> str:
         found.append(style.word("limit", days=style.number(facts["retention_days"])))
     if facts.get("oldest"):
         found.append(style.word("oldest", day=style.day(parse_iso(facts["oldest"]))))
-    for name in ("expired", "destroyed", "left", "held"):
-        if facts.get(name) is not None:
-            found.append(style.word(name, count=style.number(facts[name])))
+    counted = (name for name in ("expired", "destroyed", "left", "held") if facts.get(name) is not None)
+    found += [style.word(name, count=style.number(facts[name])) for name in counted]
     return " · ".join(found)
 
 

@@ -8,14 +8,34 @@ Words = Mapping[str, str]
 
 MONTHS: Mapping[str, tuple[str, ...]] = {
     "id": (
-        "Januari", "Februari", "Maret", "April", "Mei", "Juni",
-        "Juli", "Agustus", "September", "Oktober", "November", "Desember",
+        "Januari",
+        "Februari",
+        "Maret",
+        "April",
+        "Mei",
+        "Juni",
+        "Juli",
+        "Agustus",
+        "September",
+        "Oktober",
+        "November",
+        "Desember",
     ),
     "en": (
-        "January", "February", "March", "April", "May", "June",
-        "July", "August", "September", "October", "November", "December",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
     ),
-}  # fmt: skip
+}
 
 #: exit code → what is wrong
 TITLES: Mapping[int, Words] = {
@@ -31,18 +51,30 @@ TITLES: Mapping[int, Words] = {
 
 #: exit code → the next step
 ACTIONS: Mapping[int, Words] = {
-    1: {"id": "Laporkan dengan log; kebijakan lain tetap berjalan.", "en": "Report it with its log; other policies go on."},
+    1: {
+        "id": "Laporkan dengan log; kebijakan lain tetap berjalan.",
+        "en": "Report it with its log; other policies go on.",
+    },
     2: {"id": "Perbaiki setelan, lalu jalankan doctor.", "en": "Correct the settings, then run doctor."},
-    3: {"id": "Periksa sambungan dan hak akses dengan doctor.", "en": "Check connections and rights with doctor."},
+    3: {
+        "id": "Periksa sambungan dan hak akses dengan doctor.",
+        "en": "Check connections and rights with doctor.",
+    },
     4: {
         "id": "Tidak ada yang dihapus. Periksa rencananya dengan --dry-run sebelum menaikkan batas.",
         "en": "Nothing was destroyed. Look at the plan with --dry-run before you raise the limit.",
     },
     5: {"id": "Tunggu sampai selesai.", "en": "Wait until it has ended."},
     6: {"id": "Jangan jalankan ulang. Ikuti runbook.", "en": "Do not run again. Follow the runbook."},
-    7: {"id": "Beri waktu lebih: --max-runtime atau jadwal lebih sering.", "en": "Give it more time: --max-runtime, or more runs."},
-    8: {"id": "Samakan setelan server dengan kebijakan.", "en": "Make the server's settings match the policy."},
-}  # fmt: skip
+    7: {
+        "id": "Beri waktu lebih: --max-runtime atau jadwal lebih sering.",
+        "en": "Give it more time: --max-runtime, or more runs.",
+    },
+    8: {
+        "id": "Samakan setelan server dengan kebijakan.",
+        "en": "Make the server's settings match the policy.",
+    },
+}
 
 #: name of a link in ``notify.links`` → its label
 LINKS: Mapping[str, Words] = {
@@ -66,7 +98,10 @@ WORDS: Mapping[str, Words] = {
         "en": "[DIGEST] Retention ({environment}): {count} open problems",
     },
     "digest": {"id": "Ringkasan 08.00", "en": "Digest 08:00"},
-    "digest_count": {"id": "{count} kebijakan belum memenuhi batas:", "en": "{count} policies do not meet their limit:"},
+    "digest_count": {
+        "id": "{count} kebijakan belum memenuhi batas:",
+        "en": "{count} policies do not meet their limit:",
+    },
     "recovered": {"id": "Pulih", "en": "Recovered"},
     "recovered_line": {
         "id": "Semua catatan dalam batas; terganggu {span}.",
@@ -112,9 +147,15 @@ WORDS: Mapping[str, Words] = {
         "id": "🧪 <b>Uji coba</b> — pesan uji dari luxima-retention ({environment}). Tidak ada yang salah.",
         "en": "🧪 <b>Test</b> — a test message of luxima-retention ({environment}). Nothing is wrong.",
     },
-    "test_subject": {"id": "[UJI] luxima-retention ({environment})", "en": "[TEST] luxima-retention ({environment})"},
+    "test_subject": {
+        "id": "[UJI] luxima-retention ({environment})",
+        "en": "[TEST] luxima-retention ({environment})",
+    },
     "mended": {"id": "🟢 <b>Pulih</b> {time}", "en": "🟢 <b>Recovered</b> {time}"},
-    "report_subject": {"id": "Laporan retensi {period} ({environment})", "en": "Retention report {period} ({environment})"},
+    "report_subject": {
+        "id": "Laporan retensi {period} ({environment})",
+        "en": "Retention report {period} ({environment})",
+    },
     "report_body": {
         "id": "Laporan retensi {period}: {verdict}.",
         "en": "Retention report {period}: {verdict}.",
@@ -123,4 +164,4 @@ WORDS: Mapping[str, Words] = {
         "id": "Terlalu besar untuk surel ({size} MiB, batas {limit} MiB): {where}",
         "en": "Too large for an e-mail ({size} MiB, limit {limit} MiB): {where}",
     },
-}  # fmt: skip
+}
