@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from luxima_retention.cli.common import Stopper, sayer
 from luxima_retention.core.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
@@ -59,3 +62,27 @@ def test(context: click.Context) -> int:
     for name, arrived, said in results:
         click.echo(f"{name}: {'sent' if arrived else 'not sent'}: {said}")
     return ExitCode.DONE if all(arrived for _, arrived, _ in results) else ExitCode.INCOMPLETE
+
+
+@command.command("grafana-webhook")
+@click.option("--serve", is_flag=True, help="Listen on notify.grafana_host and notify.grafana_port.")
+@click.pass_context
+def grafana_webhook(context: click.Context, *, serve: bool) -> None:
+    """Make or update work items from alerts of Grafana or Alertmanager: a body on stdin, or with --serve.
+
+    Requests go to /grafana and carry Grafana's signature by notify.grafana_secret, or it as a bearer token.
+    A body on stdin needs none. The same alert twice is one work item. Ends with 3 where a receiver fails.
+    """
+    from luxima_retention.tell.notify.grafana import LARGEST
+    from luxima_retention.tell.notify.service import Receiver, serving
+
+    settings = context.obj.settings
+    if not serve:
+        taken = Receiver(settings).take(sys.stdin.buffer.read(LARGEST + 1))
+        click.echo(json.dumps({"version": 1, "items": taken}, indent=2))
+        return
+    stopper, say = Stopper(), sayer(context.obj)
+    with stopper.listening(), serving(settings, say) as address:
+        say("grafana.listening", address=address)
+        while not stopper():
+            stopper.wait(1.0)

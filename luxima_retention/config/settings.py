@@ -386,6 +386,9 @@ class NotifySettings(Section):
     grafana_secret: SecretStr | None = Field(
         None, description="Secret of the signature on what Grafana sends to notify grafana-webhook."
     )
+    grafana_telegram: bool = Field(
+        False, description="Whether notify grafana-webhook also tells Telegram; not where Grafana does."
+    )
     grafana_host: str = Field("127.0.0.1", description="Address on which notify grafana-webhook listens.")
     grafana_port: int = Field(8087, ge=0, le=65535, description="Its port; 0 takes a free one.")
 
