@@ -35,7 +35,11 @@ COMPONENTS = ("paused", "sharded", "pushgateway", "otel", "log-volume", "jobs")
 VERSIONS = ("1.31", "1.33", "1.37")
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 DSN = "postgresql://role@host/database"
-SECRETS = {"database__dsn": DSN, "databases__supabase__dsn": DSN}
+SECRETS = {
+    "database__dsn": DSN,
+    "databases__supabase__dsn": DSN,
+    "notify__telegram_token": "7100000000:AAE-of-this-test",
+}
 
 
 def configuration(file, directory, secrets):

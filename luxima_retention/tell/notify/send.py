@@ -224,7 +224,7 @@ def style_of(settings: Settings) -> Style:
         language=settings.notify.language,
         zone=ZoneInfo(settings.schedule.time_zone),
         environment=settings.notify.environment,
-        links=settings.notify.links,
+        links={str(name): url for name, url in settings.notify.links.items()},
     )
 
 

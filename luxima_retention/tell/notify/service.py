@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The body, within a limit in all: a sender that drips is as good as one that is silent."""
         ends, data = time.monotonic() + _READ_SECONDS, b""
         while len(data) < length and time.monotonic() < ends:
-            block = self.rfile.read1(min(length - len(data), 65536))  # type: ignore[attr-defined]
+            block = self.rfile.read1(min(length - len(data), 65536))
             if not block:
                 break
             data += block
