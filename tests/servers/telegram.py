@@ -51,7 +51,8 @@ class Chats:
             return said(404, "Not Found")
         if match[1] != self.token:
             return said(401, "Unauthorized")
-        if not headers.get("Content-Type", "").startswith("application/json"):
+        kind = {name.lower(): value for name, value in headers.items()}.get("content-type", "")
+        if not kind.startswith("application/json"):
             return said(400, "Bad Request: message text is empty")
         asked = json.loads(body)
         self.calls.append({"method": match[2], **asked})

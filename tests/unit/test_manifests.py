@@ -35,11 +35,9 @@ COMPONENTS = ("paused", "sharded", "pushgateway", "otel", "log-volume", "jobs")
 VERSIONS = ("1.31", "1.33", "1.37")
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 DSN = "postgresql://role@host/database"
-SECRETS = {
-    "database__dsn": DSN,
-    "databases__supabase__dsn": DSN,
-    "notify__telegram_token": "7100000000:AAE-of-this-test",
-}
+SECRETS = {"database__dsn": DSN, "databases__supabase__dsn": DSN}
+#: of the settings that are committed
+COMMITTED = {**SECRETS, "notify__telegram_token": "7100000000:AAE-of-this-test"}
 
 
 def configuration(file, directory, secrets):
@@ -54,7 +52,7 @@ def configuration(file, directory, secrets):
 
 @pytest.fixture(scope="module")
 def committed(tmp_path_factory):
-    return configuration(CRON / SETTINGS, tmp_path_factory.mktemp("secrets"), SECRETS)
+    return configuration(CRON / SETTINGS, tmp_path_factory.mktemp("secrets"), COMMITTED)
 
 
 @cache
@@ -64,7 +62,7 @@ def _slots():
     with TemporaryDirectory() as directory:
         return {
             slot.name: slot
-            for slot in slots(configuration(CRON / SETTINGS, Path(directory), SECRETS).settings)
+            for slot in slots(configuration(CRON / SETTINGS, Path(directory), COMMITTED).settings)
         }
 
 
@@ -167,7 +165,7 @@ def test_every_policy_has_a_job_and_every_job_a_policy_but_report_and_archive(ov
         (name,) for name in SEED
     }
     # Dry runs leave nothing to report, and no archive to end.
-    others = set() if overlay.endswith("staging") else {"report", "expire"}
+    others = set() if overlay.endswith("staging") else {"report", "expire", "flush"}
     assert {command for command, _ in commands} == {"run"} | others
     assert len(jobs) == len(SEED) + 1 + len(others)
     assert set(jobs) <= set(SLOTS)
