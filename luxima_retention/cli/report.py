@@ -15,6 +15,7 @@ from luxima_retention.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
     from luxima_retention.evidence.events import ReportSent
+    from luxima_retention.report.bundle import Evidence
     from luxima_retention.report.forms import Sent
     from luxima_retention.report.model import Report
     from luxima_retention.run.state import State
@@ -74,6 +75,7 @@ def command(
         sent = _written(settings, state, made, target, form=form, lang=lang)
         if not out and not code and form == "bundle":
             _recorded(settings, state, made, entry_of(made, form, lang, sent))
+            _told(settings, state, made, sent.where, lang)
     click.echo(f"{made.verdict}: {sent.where}")
     if code:
         click.echo(f"the ledger cannot be trusted: {made.ledger_error}", err=True)
@@ -107,18 +109,43 @@ def _begun(start: datetime, end: datetime) -> tuple[datetime, datetime]:
 def _written(settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str) -> Sent:
     """Write it where it goes."""
     from luxima_retention.config.connections import s3_access
-    from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key
-    from luxima_retention.report.bundle import Evidence
     from luxima_retention.report.forms import Sent, send, write
 
-    key = trusted_key(settings.ledger, None, state.ledger) if form == "bundle" else None
-    evidence = Evidence(ledger=state.ledger, anchors=open_anchors(settings), key=key)
+    evidence = _evidence(settings, state, form)
     if target.startswith(("s3://", "file:")):
         return send(
             made, form, lang, evidence, url=target, access=s3_access(settings.s3_named(settings.report.s3))
         )
     write(made, form, lang, evidence, Path(target))
     return Sent(where=target)
+
+
+def _evidence(settings: Settings, state: State, form: str) -> Evidence:
+    """What a bundle holds besides the report."""
+    from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key
+    from luxima_retention.report.bundle import Evidence
+
+    key = trusted_key(settings.ledger, None, state.ledger) if form == "bundle" else None
+    return Evidence(ledger=state.ledger, anchors=open_anchors(settings), key=key)
+
+
+def _told(settings: Settings, state: State, made: Report, where: str, lang: str) -> None:
+    """Send the report to those whom the settings name; who does not get it changes nothing."""
+    from tempfile import TemporaryDirectory
+
+    from luxima_retention.report.bundle import stem
+    from luxima_retention.report.forms import FORMS, write
+    from luxima_retention.tell.notify.reports import Written, send_report
+
+    form = settings.notify.report_format
+    period = f"{made.start:%Y-%m-%d} to {made.end:%Y-%m-%d}"
+    with TemporaryDirectory(prefix="luxima-report-") as home:
+        file = Path(home) / (stem(made) + FORMS[form]) if settings.notify.report_to else None
+        if file is not None:
+            write(made, form, lang, _evidence(settings, state, form), file)
+        written = Written(period=period, verdict=str(made.verdict), where=where, file=file)
+        for warning in send_report(settings, written):
+            click.echo(warning, err=True)
 
 
 def _recorded(settings: Settings, state: State, made: Report, sent: ReportSent) -> None:

@@ -415,3 +415,30 @@ def test_messages_read_well_in_both_languages(tmp_path):
         "Run 6f1c2d33… · code 6 · since 26 November 2026 12:00 WIB\n"
         "Runbook: https://wiki.luxima.example/audit-logs?run=6f1c2d33-0000-4000-8000-000000000000"
     )
+
+
+@pytest.mark.parametrize(("limit", "attached"), [(1, True), (0, False)])
+def test_a_report_goes_by_mail_within_its_limit_and_is_one_line_in_telegram(bot, tmp_path, limit, attached):
+    from luxima_retention.tell.notify.reports import Written, send_report
+
+    file = tmp_path / "report-2026-10.pdf"
+    file.write_bytes(b"%PDF-1.7 " + bytes(1024 * 1024 * (1 - limit)))
+    context, certificate = server_context(tmp_path)
+    with run_smtp(tls_context=context) as mailbox:
+        settings = told_by(
+            tmp_path,
+            **of_bot(bot),
+            smtp_url=f"smtp://localhost:{mailbox.port}",
+            smtp_ca_file=str(certificate),
+            mail_from="retention@luxima.example",
+            report_to=["auditor@luxima.example"],
+            report_largest_mib=1,
+        )
+        written = Written(period="2026-10", verdict="compliant", where="s3://reports/2026-10.zip", file=file)
+        assert list(send_report(settings, written)) == []
+    (mail,) = mailbox.messages
+    names = [part.get_filename() for part in mail.iter_attachments()]
+    assert names == (["report-2026-10.pdf"] if attached else [])
+    assert ("s3://reports" in mail.get_body(("plain",)).get_content()) is not attached
+    (line,) = texts(bot)
+    assert line == "📄 Laporan retensi 2026-10: compliant. s3://reports/2026-10.zip"
