@@ -1,7 +1,8 @@
-"""A row in retention.alert becomes a Telegram message: the migration, pg_net's double, and the function in Deno."""
+"""A row in retention.alert becomes a Telegram message: migration, double of pg_net, function in Deno."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -14,7 +15,7 @@ from tests.servers.supabase import make_roles, run_project
 ROOT = Path(__file__).parents[2]
 MIGRATION = (ROOT / "supabase/migrations/20261126000000_retention_alert.sql").read_text()
 FUNCTION = ROOT / "supabase/functions/retention-alert/index.ts"
-SECRET = "alert-secret-0123456789"  # noqa: S105 - of this test
+SECRET = "alert-secret-0123456789"
 INSERT = """
 INSERT INTO retention.alert (policy, severity, title, body, dedup_key)
 VALUES ('security-events', %s, %s, %s, %s) ON CONFLICT (dedup_key) DO NOTHING
@@ -32,22 +33,21 @@ def flow(database, net, tmp_path_factory):
     """The whole way: double of pg_net, Edge Function, stand-in of PostgREST, double of Telegram."""
     roles = make_roles(database)
     database.execute(MIGRATION.replace("service_role", roles.service))
-    with run_project(database, roles) as (double, url), telegram.run_telegram() as bot:
-        with pg_net.run_function(
-            FUNCTION,
-            tmp_path_factory.mktemp("deno"),
-            RETENTION_ALERT_SECRET=SECRET,
-            TELEGRAM_URL=bot.url,
-            TELEGRAM_BOT_TOKEN=bot.token,
-            TELEGRAM_CHAT_ID="-4001",
-            SUPABASE_URL=url.removesuffix("/rest/v1"),
-            SUPABASE_SERVICE_ROLE_KEY=SECRET_KEY,
-        ) as function:
-            vault = (
-                "INSERT INTO vault.secrets VALUES ('retention_alert_url', %s), ('retention_alert_secret', %s)"
-            )
-            database.execute(vault, function, SECRET)
-            yield bot, function, double
+    variables = {
+        "RETENTION_ALERT_SECRET": SECRET,
+        "TELEGRAM_CHAT_ID": "-4001",
+        "SUPABASE_SERVICE_ROLE_KEY": SECRET_KEY,
+    }
+    with ExitStack() as stack:
+        double, url = stack.enter_context(run_project(database, roles))
+        bot = stack.enter_context(telegram.run_telegram())
+        variables |= {"TELEGRAM_URL": bot.url, "TELEGRAM_BOT_TOKEN": bot.token}
+        variables |= {"SUPABASE_URL": url.removesuffix("/rest/v1")}
+        cache = tmp_path_factory.mktemp("deno")
+        function = stack.enter_context(pg_net.run_function(FUNCTION, cache, **variables))
+        vault = "INSERT INTO vault.secrets VALUES ('retention_alert_url', %s), ('retention_alert_secret', %s)"
+        database.execute(vault, function, SECRET)
+        yield bot, function, double
 
 
 def alert(database, severity="critical", title="Edge <function> fails", body="a & b", key="k1"):

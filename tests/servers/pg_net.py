@@ -1,8 +1,8 @@
 """A double of Supabase's pg_net, vault and Edge Runtime, as far as a webhook needs them.
 
-pg_net is an extension in C that neither Debian nor a wheel has: its schema ``net`` is made with the same signature
-and the same unlogged tables; :meth:`Net.work` is its background worker, called by the test. Source: pg_net's README
-and ``sql/pg_net.sql``.
+pg_net is an extension in C that neither Debian nor a wheel has: its schema ``net`` is made with the same
+signature and the same unlogged tables; :meth:`Net.work` is its background worker, called by the test. Source:
+pg_net's README and ``sql/pg_net.sql``.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ CREATE UNLOGGED TABLE net.http_request_queue (
     id bigserial, method text NOT NULL, url text NOT NULL, headers jsonb, body bytea,
     timeout_milliseconds int NOT NULL);
 CREATE UNLOGGED TABLE net._http_response (
-    id bigint, status_code int, content text, timed_out bool, error_msg text, created timestamptz DEFAULT now());
+    id bigint, status_code int, content text, timed_out bool, error_msg text,
+    created timestamptz DEFAULT now());
 CREATE FUNCTION net.http_post(
     url text, body jsonb DEFAULT '{}', params jsonb DEFAULT '{}',
     headers jsonb DEFAULT '{"Content-Type": "application/json"}', timeout_milliseconds int DEFAULT 1000)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE made bigint;
 BEGIN
-    IF coalesce(headers ->> 'Content-Type', headers ->> 'content-type') IS DISTINCT FROM 'application/json' THEN
+    IF headers ->> 'Content-Type' IS DISTINCT FROM 'application/json' THEN
         RAISE EXCEPTION 'Content-Type header must be "application/json"';
     END IF;
     INSERT INTO net.http_request_queue (method, url, headers, body, timeout_milliseconds)

@@ -1,8 +1,8 @@
 """A strict double of Telegram's Bot API: sendMessage and editMessageText of one bot.
 
 There is no server of it to be had. What it refuses is what the "Bot API" documents: elements other than the
-few of "HTML style", an unescaped ``<`` or ``&``, elements that are not closed, more than 4,096 characters after
-entities, an empty text, an answer to a message that is not there, an unknown chat, a wrong token.
+few of "HTML style", an unescaped ``<`` or ``&``, elements that are not closed, more than 4,096 characters
+after entities, an empty text, an answer to a message that is not there, an unknown chat, a wrong token.
 """
 
 from __future__ import annotations
