@@ -354,7 +354,7 @@ class NotifySettings(Section):
     smtp_password: SecretStr | None = Field(None, description="Password of smtp_username.")
     smtp_ca_file: str = Field("", description="PEM file of the CA that signed the mail server's certificate.")
     smtp_timeout: float = Field(8.0, gt=0, le=60, description="Seconds that one e-mail may take in all.")
-    mail_from: str = Field("", pattern=r"^([^\s@<>]+@[^\s@<>]+)?$", description="Sender of e-mails.")
+    mail_from: MailAddress | Literal[""] = Field("", description="Sender of e-mails.")
     mail_to: Annotated[tuple[MailAddress, ...], NoDecode, BeforeValidator(listed)] = Field(
         (), description="Who gets the messages by e-mail."
     )

@@ -7,7 +7,7 @@ again, except once a day in a digest. A target that goes up and down is told as 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any
@@ -22,6 +22,8 @@ _DAY, _HOUR = 86_400.0, 3_600.0
 _CRITICAL = frozenset({ExitCode.FAULT, ExitCode.USAGE, ExitCode.VERIFICATION_FAILED})
 #: numbers of messages that are remembered, for answers to them
 _REMEMBERED = 200
+#: targets of one message that are told with all that is known of them
+_IN_FULL = 50
 
 
 class Change(StrEnum):
@@ -97,6 +99,11 @@ class Condition:
     first: str = ""
     patience: float = 2 * _DAY
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def noted(self) -> bool:
+        """Whether there is something to remember; of what is well there is not."""
+        return bool(self.code or self.told or self.changes or self.unstable or self.left is not None)
 
     @property
     def critical(self) -> bool:
@@ -199,7 +206,8 @@ class Memory:
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         kept = dict(list(self.sent.items())[-_REMEMBERED:])
-        return {**asdict(self), "sent": kept}
+        noted = {key: asdict(item) for key, item in self.conditions.items() if item.noted}
+        return {**asdict(self), "conditions": noted, "sent": kept}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Memory:
@@ -244,7 +252,13 @@ def _message(memory: Memory, notes: Sequence[Note], at: float, *, digest: bool =
         elif not condition.first:
             condition.first = number
     worst_first = sorted(notes, key=_loudness)
-    return Message(number=number, at=at, notes=tuple(worst_first), digest=digest)
+    # No text has room for more; what the others are is remembered as their conditions.
+    brief = [replace(note, facts=_named(note.facts)) for note in worst_first[_IN_FULL:]]
+    return Message(number=number, at=at, notes=(*worst_first[:_IN_FULL], *brief), digest=digest)
+
+
+def _named(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: facts[name] for name in ("policy", "target") if name in facts}
 
 
 def _loudness(note: Note) -> tuple[bool, bool, int, str]:
@@ -254,12 +268,14 @@ def _loudness(note: Note) -> tuple[bool, bool, int, str]:
 def _observed(memory: Memory, seen: Seen) -> Iterator[Note]:
     """The changes that one target tells."""
     condition = memory.conditions.setdefault(seen.key, Condition())
+    condition.facts, condition.patience = seen.facts, seen.patience
     if seen.code == ExitCode.LOCKED or _shrinks(condition, seen):
         # Somebody else is at work, or the work goes on: nothing has changed yet.
         condition.left = seen.left if seen.code != ExitCode.LOCKED else condition.left
         return
-    before, condition.code, condition.left = condition.code, seen.code, seen.left
-    condition.facts, condition.patience = seen.facts, seen.patience
+    before, condition.code = condition.code, seen.code
+    # What is well has no backlog to compare with.
+    condition.left = seen.left if seen.code else None
     if bool(before) != bool(seen.code):
         condition.changes.append(seen.at)
         condition.untold = True

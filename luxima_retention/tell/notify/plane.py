@@ -30,6 +30,8 @@ _CREATED, _BAD, _MISSING, _CONFLICT, _TOO_MANY, _FAULT = 201, 400, 404, 409, 429
 #: seconds to wait after a 429 that does not say how long: limits count by the minute
 _BLOCKED = 60.0
 _LONGEST_NAME = 255
+#: items of one message at most, the worst first: each takes a few of the 60 requests of a minute
+_AT_ONCE = 10
 _SUFFIXES = 5
 _PAGES, _PER_PAGE = 20, 100
 Item = Mapping[str, Any]
@@ -264,9 +266,9 @@ def _refused(answer: Answer) -> RetentionError:
 
 def _incidents(message: Message, style: texts.Style) -> Iterator[Incident]:
     """The items that a message makes or comments on: of critical troubles, and of troubles that are over."""
-    for note in message.notes:
-        if note.critical or note.change is Change.RECOVERED:
-            yield _incident(note, message, style)
+    told = [note for note in message.notes if note.critical or note.change is Change.RECOVERED]
+    for note in told[:_AT_ONCE]:
+        yield _incident(note, message, style)
 
 
 def _incident(note: Note, message: Message, style: texts.Style) -> Incident:

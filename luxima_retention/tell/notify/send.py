@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from luxima_retention.core.clock import Clock, system_clock
 from luxima_retention.core.deadline import UNLIMITED, Deadline
-from luxima_retention.core.errors import LeaseHeld, RetentionError, StoreError
+from luxima_retention.core.errors import ConfigurationError, LeaseHeld, RetentionError, StoreError
 from luxima_retention.core.results import RunResult
 from luxima_retention.tell.notify.channel import Channel, Later, Refused, bounded
 from luxima_retention.tell.notify.conditions import (
@@ -149,6 +149,7 @@ def flush(settings: Settings, clock: Clock = system_clock) -> Told:
     """Send what waits: digests, what quiet hours or a receiver held back, what a killed run left.
 
     Raises:
+        ConfigurationError: no ledger is configured.
         LeaseHeld: somebody else is at it.
         StoreError: the memory cannot be used.
     """
@@ -157,7 +158,10 @@ def flush(settings: Settings, clock: Clock = system_clock) -> Told:
     deadline = UNLIMITED.within(BUDGET)
     store = bounded(lambda: open_store(settings), _STORE_SECONDS, "the memory of notifications")
     if store is None:
-        return Told(warnings=["no ledger is configured, so nothing is remembered and nothing waits"])
+        raise ConfigurationError(
+            "no ledger is configured, so nothing is remembered and nothing waits",
+            "set database.dsn or ledger.path",
+        )
     try:
         with _leased(store, deadline):
             return _tell(settings, store, deadline, clock, daily=True)
