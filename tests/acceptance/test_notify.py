@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from luxima_retention.cli.demo_mail import server_context
 from tests.servers import hostile, plane, telegram
-from tests.servers.certificate import server_context
 from tests.servers.command import audit_log
 from tests.servers.smtp import run_smtp
 

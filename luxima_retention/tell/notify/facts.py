@@ -84,7 +84,6 @@ def _facts(settings: Settings, policy: PolicyResult, target: TargetResult, now: 
             "guard": item.guard,
             "observed": item.observed,
             "limit": item.limit,
-            "hint": redacted(item.hint or ""),
         }
         for item in refusals(target.verdicts)
     ]

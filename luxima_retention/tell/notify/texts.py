@@ -154,7 +154,7 @@ def _details(note: Note, at: float, style: Style) -> Iterator[str]:
         yield style.word("unexplained", count=style.number(facts["unexplained"]))
     for guard in facts.get("guards", ()):
         yield style.word("guard", **{key: _escaped(str(value)) for key, value in guard.items()})
-    if facts.get("sentence"):
+    if facts.get("sentence") and not facts.get("guards"):
         yield _escaped(_cut(facts["sentence"]))
     yield _figures(facts, style)
     yield _breach(facts, at, style)

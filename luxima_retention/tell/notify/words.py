@@ -122,8 +122,8 @@ WORDS: Mapping[str, Words] = {
         "en": "{count} expired records are still there and nothing explains them.",
     },
     "guard": {
-        "id": "Pengaman {guard} melihat {observed} (batas {limit}). {hint}",
-        "en": "The guard {guard} saw {observed} (limit {limit}). {hint}",
+        "id": "Pengaman {guard} melihat {observed}; batas {limit}.",
+        "en": "The guard {guard} saw {observed}; its limit is {limit}.",
     },
     "limit": {"id": "Batas {days} hari", "en": "Limit {days} days"},
     "oldest": {"id": "tertua {day}", "en": "oldest {day}"},
