@@ -31,7 +31,7 @@ from luxima_retention.stores.registry import kind_of, options
 ROOT = Path(__file__).parents[2]
 CRON = ROOT / "cron"
 OVERLAYS = ("base", "overlays/staging", "overlays/production")
-COMPONENTS = ("paused", "sharded", "pushgateway", "otel", "log-volume", "jobs")
+COMPONENTS = ("paused", "sharded", "pushgateway", "otel", "log-volume", "jobs", "grafana-webhook")
 VERSIONS = ("1.31", "1.33", "1.37")
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 DSN = "postgresql://role@host/database"
