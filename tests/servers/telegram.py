@@ -33,6 +33,7 @@ class Chats:
         messages: by number, as they are shown now: what was sent, with ``chat_id``, ``text`` and so on.
         edits: numbers of messages that were edited.
         next: answers to give instead of the next ones, each once.
+        lose: whether the next message arrives and its answer is lost.
         calls: bodies of all requests.
     """
 
@@ -42,6 +43,7 @@ class Chats:
     messages: dict[int, dict[str, Any]] = field(default_factory=dict)
     edits: list[int] = field(default_factory=list)
     next: list[Answer] = field(default_factory=list)
+    lose: bool = False
     calls: list[dict[str, Any]] = field(default_factory=list)
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -73,7 +75,8 @@ class Chats:
             return said(400, "Bad Request: message to be replied not found")
         number = len(self.messages) + 101
         self.messages[number] = asked
-        return _result(number)
+        lost, self.lose = self.lose, False
+        return Answer(cut=True) if lost else _result(number)
 
     def _edit(self, asked: dict[str, Any]) -> Answer:
         if refused := self._refused(asked):
