@@ -444,7 +444,6 @@ def test_a_report_goes_by_mail_within_its_limit_and_is_one_line_in_telegram(bot,
     assert line == "📄 Laporan retensi 2026-10: compliant. s3://reports/2026-10.zip"
 
 
-@pytest.mark.timeout(300)
 def test_of_a_thousand_random_outcomes_none_is_lost_and_only_lost_answers_are_told_twice(bot, tmp_path):
     """Each change is with people within a minute in 99 of 100 runs where the receiver takes it."""
     from random import Random

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +17,7 @@ import pytest
 from luxima_retention.tell.notify import grafana, service
 from tests.configured import settings_of
 from tests.servers import plane, telegram
+from tests.servers.command import Command
 
 SECRET = "grafana-secret-0123456789"
 
@@ -213,3 +217,35 @@ def test_telegram_is_told_once_where_that_is_asked_for(project):
         (message,) = bot.messages.values()
     assert message["text"].startswith("🔴 <b>Edge function fails: &lt;500&gt; &amp; more</b>")
     assert message["parse_mode"] == "HTML"
+
+
+def test_a_sender_that_drips_its_headers_is_cut_off(project, monkeypatch):
+    monkeypatch.setattr(service, "_REQUEST_SECONDS", 0.5)
+    with service.serving(settings_for(project), lambda *_, **__: None) as url:
+        host, _, port = url.removeprefix("http://").partition("/")[0].partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"POST /grafana HTTP/1.1\r\nX-Slow: ")
+            began = time.monotonic()
+            assert connection.recv(100) == b""
+            assert time.monotonic() - began < 5
+
+
+def test_a_body_on_stdin_needs_no_signature(project):
+    variables = {
+        "LUXIMA_NOTIFY__PLANE_URL": project.url,
+        "LUXIMA_NOTIFY__PLANE_WORKSPACE": plane.WORKSPACE,
+        "LUXIMA_NOTIFY__PLANE_PROJECT": plane.PROJECT,
+        "LUXIMA_NOTIFY__PLANE_KEY": project.key,
+    }
+    command = [sys.executable, "-m", "luxima_retention", "notify", "grafana-webhook"]
+    for body, code in ((json.dumps(of_grafana(firing())).encode(), 0), (b"{}", 2)):
+        done = subprocess.run(
+            command,
+            input=body,
+            env=Command(variables=variables).environment(),
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == code, done.stderr
+    assert len(project.items) == 1

@@ -7,11 +7,12 @@ and, where that is asked for, in Telegram; with 503 while they do not take it.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 #: seconds that a sender may be silent, and that a request may take to arrive
 _READ_SECONDS = 10.0
+#: seconds of one connection in all: whoever sends its headers byte by byte is cut off, too
+_REQUEST_SECONDS = 30.0
 #: requests at a time; others are told to come again
 _AT_ONCE = 16
 #: messages that are remembered as sent
@@ -159,6 +162,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: _Server
     timeout = _READ_SECONDS
+
+    def setup(self) -> None:
+        """Give the connection an end."""
+        super().setup()
+        self._end = threading.Timer(_REQUEST_SECONDS, self._cut)
+        self._end.daemon = True
+        self._end.start()
+
+    def finish(self) -> None:
+        """Close it in good order."""
+        self._end.cancel()
+        with suppress(OSError):
+            super().finish()
+
+    def _cut(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_GET(self) -> None:
         """Tell that it is alive."""
