@@ -87,8 +87,12 @@ def subject(message: Message, style: Style) -> str:
 
 
 def _title(note: Note, style: Style) -> str:
-    if note.change in {Change.RECOVERED, Change.UNSTABLE}:
-        return style.word(str(note.change))
+    if note.change is Change.RECOVERED:
+        return style.word("recovered")
+    if note.change is Change.UNSTABLE:
+        return ": ".join(
+            [style.word("unstable"), *([TITLES[note.code][style.language]] if note.code else [])]
+        )
     if note.change is Change.HOURLY and not note.code:
         return style.word("steady")
     return TITLES[note.code][style.language]

@@ -104,8 +104,8 @@ WORDS: Mapping[str, Words] = {
     },
     "recovered": {"id": "Pulih", "en": "Recovered"},
     "recovered_line": {
-        "id": "Semua catatan dalam batas; terganggu {span}.",
-        "en": "All records are within the limit; it was disturbed for {span}.",
+        "id": "Run terakhir selesai tanpa masalah; terganggu {span}.",
+        "en": "The last run ended without trouble; it was disturbed for {span}.",
     },
     "unstable": {"id": "Tidak stabil", "en": "Unstable"},
     "unstable_line": {
