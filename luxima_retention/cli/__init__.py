@@ -43,6 +43,7 @@ COMMANDS = {
     "observability": "Write and check alert rules, dashboards and provisioning.",
     "rotation": "Read logrotate's configuration as settings.",
     "schedule": "Run each policy at its times: a daemon where there is neither cluster nor cron.",
+    "notify": "Send messages that wait, test the channels, take alerts of Grafana.",
     "manifests": "Write CronJobs and crontab for the policies that are configured.",
     "demo": "Try everything on an embedded PostgreSQL, in under a minute.",
     "completion": "Print the completion script of a shell.",

@@ -8,8 +8,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from luxima_retention.cli.demo_mail import Mailbox
 
 _SETTINGS = """\
 # Written by `luxima-retention demo`.
@@ -50,6 +54,19 @@ textfile_directory = "{directory}/metrics"
 origin = "luxima-demo"
 key_file = "{directory}/ledger-key.pem"
 anchors = ["file://{directory}/anchor"]
+
+{notify}
+"""
+
+_NOTIFY = """\
+[notify]
+environment = "demo"
+language = "en"
+quiet_hours = ""
+smtp_url = "{url}"
+smtp_ca_file = "{ca_file}"
+mail_from = "retention@luxima.example"
+mail_to = ["devops@luxima.example"]
 """
 
 _CAPTURED = "2026-11-23T08:30:00Z"
@@ -137,17 +154,20 @@ def command(directory: Path) -> None:
     for name in ("archive", "anchor", "metrics"):
         (directory / name).mkdir(parents=True)
     from luxima_retention.cli import demo_servers as demo
+    from luxima_retention.cli.demo_mail import mail_server
 
     with (
         demo.database(click.echo) as owner,
         demo.prometheus() as prometheus,
         demo.loki_bucket(click.echo) as loki,
+        mail_server(directory) as mailbox,
     ):
-        settings = _prepare(owner, directory, prometheus, loki)
+        settings = _prepare(owner, directory, prometheus, loki, mailbox)
         for sentence, arguments in _STEPS:
             _show(sentence, arguments, settings)
         _report(directory, settings)
-    _metrics(directory / "metrics")
+        _metrics(directory / "metrics")
+        _mail(mailbox)
     click.secho("\nWhere to look", bold=True)
     click.echo(f"  settings  {settings}\n  archive   {directory}/archive\n  anchor    {directory}/anchor")
     click.echo(f"  log files {directory}/logs")
@@ -156,7 +176,7 @@ def command(directory: Path) -> None:
     click.echo("  docs      docs/architecture.md, docs/evidence.md, docs/postgresql.md")
 
 
-def _prepare(owner: str, directory: Path, prometheus: str, loki: str) -> Path:
+def _prepare(owner: str, directory: Path, prometheus: str, loki: str, mailbox: Mailbox | None) -> Path:
     """The table with its rows, the job's role, and the settings file."""
     import psycopg
 
@@ -170,7 +190,10 @@ def _prepare(owner: str, directory: Path, prometheus: str, loki: str) -> Path:
     demo.log_files(directory / "logs")
     path = directory / "luxima-retention.toml"
     urls = f'"{prometheus}"' if prometheus else ""
-    text = _SETTINGS.format(job=job, owner=owner, directory=directory, prometheus=urls, loki=loki)
+    notify = _NOTIFY.format(url=mailbox.url, ca_file=mailbox.ca_file) if mailbox else ""
+    text = _SETTINGS.format(
+        job=job, owner=owner, directory=directory, prometheus=urls, loki=loki, notify=notify
+    )
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -182,6 +205,18 @@ def _metrics(directory: Path) -> None:
     for line in (directory / "luxima_retention_audit-logs.prom").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#") and any(name in line for name in chosen) and not line.endswith(" 0.0"):
             click.echo(line)
+
+
+def _mail(mailbox: Mailbox | None) -> None:
+    """What people were told meanwhile: of the refusal, and that it is over."""
+    if mailbox is None:
+        return
+    click.secho(f"\nMeanwhile {len(mailbox.messages)} e-mails were sent; the first two:", bold=True)
+    for message in mailbox.messages[:2]:
+        text = message.get_body(("plain",))
+        click.secho(f"\n  {str(message['Subject']).strip()}", fg="cyan")
+        for line in text.get_content().splitlines() if text else ():
+            click.echo(f"  {line}")
 
 
 def _report(directory: Path, settings: Path) -> None:

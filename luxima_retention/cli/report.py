@@ -15,6 +15,7 @@ from luxima_retention.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
     from luxima_retention.evidence.events import ReportSent
+    from luxima_retention.report.bundle import Evidence
     from luxima_retention.report.forms import Sent
     from luxima_retention.report.model import Report
     from luxima_retention.run.state import State
@@ -84,6 +85,7 @@ def command(
         sent = _written(settings, state, made, target, form=form, lang=lang, dialect=csv_dialect)
         if not out and not code and form == "bundle":
             _recorded(settings, state, made, entry_of(made, form, lang, sent))
+            _told(settings, state, made, sent.where, lang)
         click.echo(f"{made.verdict}: {sent.where}")
         if code:
             click.echo(f"the ledger cannot be trusted: {made.ledger_error}", err=True)
@@ -129,28 +131,53 @@ def _written(
 ) -> Sent:
     """Write it where it goes."""
     from luxima_retention.config.connections import s3_access
-    from luxima_retention.evidence.ledger.checkpoint import (
-        open_anchors,
-        open_signer,
-        trusted_key,
-    )
-    from luxima_retention.report.bundle import Evidence
     from luxima_retention.report.forms import Sent, send, write
 
-    bundled = form == "bundle"
-    evidence = Evidence(
-        ledger=state.ledger,
-        anchors=open_anchors(settings),
-        key=trusted_key(settings.ledger, None, state.ledger) if bundled else None,
-        signer=open_signer(settings.ledger) if bundled else None,
-        csv_dialect=dialect,
-    )
+    evidence = _evidence(settings, state, form, dialect)
     if target.startswith(("s3://", "file:")):
         return send(
             made, form, lang, evidence, url=target, access=s3_access(settings.s3_named(settings.report.s3))
         )
     write(made, form, lang, evidence, Path(target))
     return Sent(where=target)
+
+
+def _evidence(settings: Settings, state: State, form: str, dialect: str) -> Evidence:
+    """What a bundle holds besides the report."""
+    from luxima_retention.evidence.ledger.checkpoint import (
+        open_anchors,
+        open_signer,
+        trusted_key,
+    )
+    from luxima_retention.report.bundle import Evidence
+
+    bundled = form == "bundle"
+    return Evidence(
+        ledger=state.ledger,
+        anchors=open_anchors(settings),
+        key=trusted_key(settings.ledger, None, state.ledger) if bundled else None,
+        signer=open_signer(settings.ledger) if bundled else None,
+        csv_dialect=dialect,
+    )
+
+
+def _told(settings: Settings, state: State, made: Report, where: str, lang: str) -> None:
+    """Send the report to those whom the settings name; who does not get it changes nothing."""
+    from tempfile import TemporaryDirectory
+
+    from luxima_retention.report.bundle import stem
+    from luxima_retention.report.forms import FORMS, write
+    from luxima_retention.tell.notify.reports import Written, send_report
+
+    form = settings.notify.report_format
+    period = f"{made.start:%Y-%m-%d} to {made.end:%Y-%m-%d}"
+    with TemporaryDirectory(prefix="luxima-report-") as home:
+        file = Path(home) / (stem(made) + FORMS[form]) if settings.notify.report_to else None
+        if file is not None:
+            write(made, form, lang, _evidence(settings, state, form, "comma"), file)
+        written = Written(period=period, verdict=str(made.verdict), where=where, file=file)
+        for warning in send_report(settings, written):
+            click.echo(warning, err=True)
 
 
 def _recorded(settings: Settings, state: State, made: Report, sent: ReportSent) -> None:

@@ -92,6 +92,7 @@ def command(
     from luxima_retention.core.results import to_json
     from luxima_retention.run import runner
 
+    settings = context.obj.settings
     stopper, live = Stopper(), Live()
     options = runner.Options(
         policies=policies,
@@ -114,7 +115,7 @@ def command(
         wait=stopper.wait,
         observer=live,
     )
-    runner.check_named(context.obj.settings, options)
+    runner.check_named(settings, options)
     with stopper.listening(), live:
         result = _watched(context.obj, options, hooks)
     with readers_may_leave():
@@ -132,6 +133,7 @@ def _watched(context: Context, options: Options, hooks: Hooks) -> RunResult:
     from luxima_retention.core.observer import Several
     from luxima_retention.run import runner
     from luxima_retention.tell.logs import broken_off, finished
+    from luxima_retention.tell.notify.send import after_run
     from luxima_retention.tell.telemetry import Telemetry
     from luxima_retention.tell.traces import open_tracing
 
@@ -140,7 +142,11 @@ def _watched(context: Context, options: Options, hooks: Hooks) -> RunResult:
     telemetry = Telemetry(settings, shard=options.shard, tracing=tracing, warnings=warnings)
     say = sayer(context, invocation=str(uuid.uuid4()), **(tracing.ids() if tracing else {}))
     observers = [Log(say), hooks.observer, *((tracing,) if tracing else ())]
-    watched = replace(hooks, observer=Several(*observers), tell=telemetry.run)
+
+    def tell(result: RunResult) -> tuple[str, ...]:
+        return (*telemetry.run(result), *after_run(settings, result))
+
+    watched = replace(hooks, observer=Several(*observers), tell=tell)
     try:
         result = runner.run(settings, options, watched)
     except BaseException as error:

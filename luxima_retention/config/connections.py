@@ -30,6 +30,12 @@ def url_ports(*urls: str) -> frozenset[int]:
     return frozenset(part.port or (443 if part.scheme == "https" else 80) for part in parts)
 
 
+def smtp_ports(url: str) -> frozenset[int]:
+    """The TCP port of a mail server; an empty address has none."""
+    part = urlsplit(url)
+    return frozenset({part.port or (465 if part.scheme == "smtps" else 587)}) if url else frozenset()
+
+
 def s3_ports(settings: S3Settings) -> frozenset[int]:
     """The TCP port of an S3 service: HTTPS, where none has an address of its own."""
     return url_ports(settings.endpoint_url or "https://amazonaws.com")

@@ -32,6 +32,7 @@ from luxima_retention.config.values import (
     Duration,
     Fraction,
     HoldColumn,
+    MailAddress,
     S3Name,
     Section,
     Table,
@@ -324,6 +325,10 @@ class ScheduleSettings(Section):
         timedelta(seconds=80),
         description="How long the daemon waits for its runs after SIGTERM before it kills them.",
     )
+    notify_flush: CronExpression = Field(
+        "*/5 * * * *",
+        description="When messages are sent that waited, and the daily digest; never while nobody is told.",
+    )
     health_host: str = Field("127.0.0.1", description="Address that answers /healthz of the daemon.")
     health_port: int = Field(8086, ge=0, le=65535, description="Its port; 0 takes a free one.")
 
@@ -389,6 +394,113 @@ class TelemetrySettings(Section):
     )
 
 
+class NotifySettings(Section):
+    """``notify``: who is told of trouble, and how; it never decides how a run ends."""
+
+    environment: str = Field(
+        "production",
+        pattern=r"^[a-z0-9-]+$",
+        description="Name of this installation in messages and in ids of work items.",
+    )
+    language: Literal["id", "en"] = Field("id", description="Language of messages.")
+    quiet_hours: str = Field(
+        "22-6",
+        pattern=r"^(([01]?\d|2[0-3])-([01]?\d|2[0-3]))?$",
+        description="Hours in schedule.time_zone in which warnings make no sound and send no e-mail; critical"
+        " messages always do. Empty knows none.",
+    )
+    links: Annotated[
+        dict[Literal["dashboard", "logs", "trace", "runbook", "report"], str],
+        NoDecode,
+        BeforeValidator(as_json),
+    ] = Field(
+        {},
+        description="Addresses that messages link, with {policy}, {target} and {run_id} in them; JSON in the"
+        " environment.",
+    )
+    telegram_url: Url = Field("https://api.telegram.org", description="Server of Telegram's Bot API.")
+    telegram_token: SecretStr | None = Field(None, description="Token of the bot; empty sends nothing.")
+    telegram_chat: str = Field("", description="Chat that gets the messages: its number, or @channel.")
+    telegram_http: HttpSettings = http_options("How notify.telegram_url is reached.")
+    smtp_url: str = Field(
+        "",
+        pattern=r"^(smtps?://[^\s/@?#]+)?$",
+        description="Mail server: smtp://host:587 (STARTTLS is required) or smtps://host:465.",
+    )
+    smtp_username: str = Field("", description="User name there; empty does not log in.")
+    smtp_password: SecretStr | None = Field(None, description="Password of smtp_username.")
+    smtp_ca_file: str = Field("", description="PEM file of the CA that signed the mail server's certificate.")
+    smtp_timeout: float = Field(8.0, gt=0, le=60, description="Seconds that one e-mail may take in all.")
+    mail_from: MailAddress | Literal[""] = Field("", description="Sender of e-mails.")
+    mail_to: Annotated[tuple[MailAddress, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (), description="Who gets the messages by e-mail."
+    )
+    report_to: Annotated[tuple[MailAddress, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (), description="Who gets the report about the month before by e-mail."
+    )
+    report_format: Literal["pdf", "html", "bundle"] = Field("pdf", description="Form of the report there.")
+    report_largest_mib: int = Field(
+        10,
+        ge=1,
+        le=100,
+        description="MiB of a report that is attached; of a larger one only the place is told.",
+    )
+    plane_url: Url = Field("", description="Server of Plane, for work items about critical trouble.")
+    plane_workspace: str = Field("", pattern=r"^[A-Za-z0-9_-]*$", description="Slug of the workspace.")
+    plane_project: str = Field("", pattern=r"^[0-9a-fA-F-]*$", description="UUID of the project.")
+    plane_key: SecretStr | None = Field(None, description="API key of Plane.")
+    plane_http: HttpSettings = http_options("How notify.plane_url is reached.")
+    heartbeat_url: SecretStr | None = Field(
+        None,
+        description="Address of a healthchecks check that each run pings; {policy} in it makes one a policy.",
+    )
+    heartbeat_http: HttpSettings = http_options("How notify.heartbeat_url is reached.")
+    webhook_url: Url = Field("", description="Receiver of messages as JSON.")
+    webhook_secret: SecretStr | None = Field(
+        None, description="Secret of the signature (HMAC-SHA-256) on them."
+    )
+    webhook_http: HttpSettings = http_options("How notify.webhook_url is reached.")
+    grafana_secret: SecretStr | None = Field(
+        None, description="Secret of the signature on what Grafana sends to notify grafana-webhook."
+    )
+    grafana_telegram: bool = Field(
+        False, description="Whether notify grafana-webhook also tells Telegram; not where Grafana does."
+    )
+    grafana_host: str = Field("127.0.0.1", description="Address on which notify grafana-webhook listens.")
+    grafana_port: int = Field(8087, ge=0, le=65535, description="Its port; 0 takes a free one.")
+
+    @property
+    def quiet(self) -> tuple[int, int] | None:
+        """First and last hour without sound."""
+        first, dash, last = self.quiet_hours.partition("-")
+        return (int(first), int(last)) if dash and int(first) != int(last) else None
+
+    @property
+    def on(self) -> bool:
+        """Whether anybody is told anything."""
+        return bool(
+            self.telegram_token or self.mail_to or self.plane_url or self.webhook_url or self.heartbeat_url
+        )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        pairs = (
+            ("telegram_token", self.telegram_token, "telegram_chat", self.telegram_chat),
+            ("mail_to", self.mail_to or self.report_to, "smtp_url", self.smtp_url),
+            ("smtp_url", self.smtp_url, "mail_from", self.mail_from),
+            ("smtp_username", self.smtp_username, "smtp_password", self.smtp_password),
+            ("plane_url", self.plane_url, "plane_workspace", self.plane_workspace),
+            ("plane_url", self.plane_url, "plane_project", self.plane_project),
+            ("plane_url", self.plane_url, "plane_key", self.plane_key),
+        )
+        for name, value, other, needed in pairs:
+            if value and not needed:
+                raise ValueError(f"{name} needs {other}")
+        if wrong := [name for name, url in self.links.items() if not url.startswith(("https://", "http://"))]:
+            raise ValueError(f"links.{wrong[0]} must begin with https:// or http://")
+        return self
+
+
 class Settings(Section):
     """Every section. :func:`luxima_retention.config.sources.load` fills it."""
 
@@ -400,6 +512,7 @@ class Settings(Section):
     pace: PaceSettings = Field(default_factory=PaceSettings, description="How gently tables are emptied.")
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Metrics and traces.")
+    notify: NotifySettings = Field(default_factory=NotifySettings, description="Who is told of trouble.")
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="The ledger.")
     report: ReportSettings = Field(default_factory=ReportSettings, description="Reports.")
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings, description="Times.")

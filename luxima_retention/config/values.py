@@ -138,3 +138,5 @@ CronExpression = Annotated[str, AfterValidator(expression)]
 
 #: the name of a section ``s3.<name>``
 S3Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]*$")]
+#: one mailbox, without a name
+MailAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")]

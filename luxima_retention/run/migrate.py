@@ -127,7 +127,7 @@ def _migrations(connection: psycopg.Connection[Any]) -> Iterator[Change]:
 def _grant(connection: psycopg.Connection[Any], role: str) -> None:
     from psycopg import sql
 
-    for template in ("grants", "ledger_grants"):
+    for template in ("grants", "ledger_grants", "notify_grants"):
         statement = sql.SQL(load(f"templates/{template}.sql")).format(role=sql.Identifier(role))
         connection.execute(statement)
 

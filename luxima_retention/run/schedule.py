@@ -54,6 +54,8 @@ _SWEPT = frozenset({"sweep.completed", "sweep.missed"})
 _ENDED = frozenset({"archive.expired"})
 _VERIFIED, _CHECKED, _DRILLED = ({name} for name in ("ledger.verified", "archive.checked", "archive.drilled"))
 _SENT = frozenset({"report.sent"})
+#: a flush leaves no entry: one that was missed is made up for by the next one
+_NEVER: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,9 @@ def slots(settings: Settings) -> tuple[Slot, ...]:
     """
     found = [slot for name in settings.policies for slot in _of_policy(settings, name)]
     found += (_any_time(settings, words, served) for words, served in _commands(settings))
+    if settings.notify.on:
+        flush = _slot(settings, "notify-flush", settings.schedule.notify_flush, ("notify", "flush"))
+        found.append(replace(flush, served=_NEVER))
     found = [slot for slot in found if slot.expression]
     names = [slot.name for slot in found]
     if doubled := sorted({name for name in names if names.count(name) > 1}):

@@ -36,5 +36,7 @@ def test_the_demo_shows_every_step_and_leaves_nothing_running(tmp_path):
     for name in ("report.html", "report.pdf", "report.zip"):
         assert f"compliant with exceptions: {home / name}" in done.stdout
     assert f"report    {home / 'report.html'}" in done.stdout
+    assert "  [WARNING] Retention of audit-logs (demo): A guard refused the deletion" in done.stdout
+    assert "  [RECOVERED] Retention of audit-logs (demo): Recovered" in done.stdout
     assert "COMPLIANT WITH EXCEPTIONS" in (home / "report.html").read_text()
     assert Command(cwd=tmp_path)("demo").returncode == 2

@@ -1,4 +1,4 @@
-"""Prometheus and its companion Pushgateway, from Debian's packages."""
+"""Prometheus and its companions Alertmanager and Pushgateway, from Debian's packages."""
 
 from __future__ import annotations
 
@@ -64,10 +64,42 @@ def start_pushgateway(*flags: str) -> HttpServer:
     return _start("pushgateway", scratch("push"), None, *flags)
 
 
+#: where Debian's Alertmanager looks for its templates, which stand beside it where it was only unpacked
+_TEMPLATES = b"/usr/share/prometheus/alertmanager"
+
+
+def start_alertmanager(config: str) -> HttpServer:
+    """An Alertmanager alone; ``config`` is the text of its configuration file."""
+    home = scratch("alert")
+    (home / "alertmanager.yml").write_text(config)
+    return _start(
+        _with_templates(Path(find_program("alertmanager")), home),
+        home,
+        None,
+        f"--config.file={home / 'alertmanager.yml'}",
+        f"--storage.path={home / 'data'}",
+        "--cluster.listen-address=",
+    )
+
+
+def _with_templates(program: Path, home: Path) -> str:
+    """The program, or a copy in ``home`` that finds its templates there: their path is built into it."""
+    if Path(_TEMPLATES.decode()).is_dir():
+        return "alertmanager"
+    shutil.copytree(program.parents[2] / _TEMPLATES.decode().lstrip("/"), home, dirs_exist_ok=True)
+    copy = home / program.name
+    there = str(home).encode().ljust(len(_TEMPLATES), b"/")
+    assert len(there) == len(_TEMPLATES), "the scratch directory has too long a name"
+    copy.write_bytes(program.read_bytes().replace(_TEMPLATES, there))
+    copy.chmod(0o755)
+    return str(copy)
+
+
 def _start(program: str, home: Path, port: int | None, *flags: str) -> HttpServer:
     port = port or free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
-    command: Sequence[str] = [find_program(program), f"--web.listen-address=127.0.0.1:{port}", *flags]
+    found = program if "/" in program else find_program(program)
+    command: Sequence[str] = [found, f"--web.listen-address=127.0.0.1:{port}", *flags]
     process = Process(command, directory=home, ready=lambda: _ready(url))
     return HttpServer(url=url, directory=home, process=process)
 

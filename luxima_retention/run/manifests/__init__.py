@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from luxima_retention import __version__
-from luxima_retention.config.connections import dsn_ports, s3_ports, url_ports
+from luxima_retention.config.connections import dsn_ports, s3_ports, smtp_ports, url_ports
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.run.runner import archives, configured
 from luxima_retention.run.schedule import Slot, slots
 from luxima_retention.stores.registry import kind_of
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import PolicyConfig, S3Settings, Settings
+    from luxima_retention.config.settings import NotifySettings, PolicyConfig, S3Settings, Settings
     from luxima_retention.config.sources import Configuration
 
 #: the first line of every file that is written here; others are never touched
@@ -40,6 +40,8 @@ _ATTEMPTS, _SPARE = 3, timedelta(minutes=30)
 _LONGEST = 52
 #: what else is mounted; see defaults.yaml
 _MOUNTS = ("/etc/luxima-retention", "/run/secrets/luxima-retention", "/tmp")  # noqa: S108 - of the pods
+#: slots whose commands have one form of output
+_PLAIN = frozenset({"report", "notify-flush"})
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -257,13 +259,20 @@ def _s3_of(settings: Settings, section: Any, *urls: str) -> frozenset[int]:
 
 
 def _common_ports(settings: Settings) -> frozenset[int]:
-    """Of ledger, anchors, telemetry: what every pod reaches."""
+    """Of ledger, anchors, telemetry, and whoever is told: what every pod reaches."""
     telemetry = settings.telemetry
     return (
-        dsn_ports(settings.database)
+        _notify_ports(settings.notify)
+        | dsn_ports(settings.database)
         | _s3_of(settings, settings.ledger, *settings.ledger.anchors)
         | url_ports(telemetry.pushgateway_url, telemetry.otlp_url)
     )
+
+
+def _notify_ports(notify: NotifySettings) -> frozenset[int]:
+    telegram = notify.telegram_url if notify.telegram_token else ""
+    heartbeat = notify.heartbeat_url.get_secret_value() if notify.heartbeat_url else ""
+    return url_ports(telegram, notify.plane_url, notify.webhook_url, heartbeat) | smtp_ports(notify.smtp_url)
 
 
 def _policy_ports(settings: Settings, name: str) -> frozenset[int]:
@@ -339,7 +348,7 @@ def _key(file: str) -> dict[str, str] | None:
 
 
 def _cron_job(slot: Slot, account: Account) -> str:
-    form = () if slot.name == "report" else ("--output", "json")
+    form = () if slot.name in _PLAIN else ("--output", "json")
     pod = {
         "serviceAccountName": account.name,
         "containers": [{"name": "run", "args": [*slot.arguments, *form]}],

@@ -1,0 +1,190 @@
+"""What is told, and what is not: the conditions of targets over random sequences of outcomes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from luxima_retention.core.errors import SEVERITY, ExitCode
+from luxima_retention.tell.notify.conditions import (
+    Change,
+    Memory,
+    Seen,
+    Severity,
+    digest,
+    observe,
+    quiet_until,
+    tick,
+)
+
+JAKARTA = ZoneInfo("Asia/Jakarta")
+DAY = 86_400.0
+START = datetime(2026, 11, 26, 3, 0, tzinfo=UTC).timestamp()
+
+
+def seen(code, at, key="production:audit-logs:core.audit_log", **more):
+    return Seen(key=key, code=code, at=START + at, facts={"policy": "audit-logs"}, **more)
+
+
+def told(memory, *items):
+    message = observe(memory, items)
+    return [] if message is None else [str(note.change) for note in message.notes]
+
+
+def test_trouble_is_told_once_and_its_end_answers_the_first_message():
+    memory = Memory()
+    first = observe(memory, [seen(4, 0)])
+    assert first.notes[0].change is Change.FAILING
+    assert first.severity is Severity.WARNING
+    assert told(memory, seen(4, 3600)) == []
+    worse = observe(memory, [seen(6, 7200)])
+    assert worse.notes[0].change is Change.WORSE
+    assert worse.severity is Severity.CRITICAL
+    assert worse.answers == first.number
+    assert told(memory, seen(3, 9000)) == [], "what is less bad than what was told is not told"
+    assert told(memory, seen(6, 9100)) == [], "and neither is what was told already"
+    over = observe(memory, [seen(0, 10_800)])
+    assert [note.change for note in over.notes] == [Change.RECOVERED]
+    assert over.answers == first.number
+    assert over.severity is Severity.INFO
+    assert over.notes[0].since == START
+    assert told(memory, seen(0, 11_000)) == []
+
+
+def test_one_message_a_run_worst_first():
+    message = observe(
+        Memory(),
+        [seen(4, 0, "p:a:"), seen(6, 0, "p:b:"), seen(0, 0, "p:c:"), seen(3, 0, "p:d:")],
+    )
+    assert [note.code for note in message.notes] == [6, 3, 4]
+
+
+def test_another_run_at_work_and_a_backlog_that_shrinks_are_no_trouble():
+    memory = Memory()
+    assert told(memory, seen(5, 0)) == []
+    assert told(memory, seen(7, 100, left=900)) == []
+    assert told(memory, seen(7, 200, left=500)) == []
+    assert told(memory, seen(7, 300, left=500)) == ["failing"]
+    assert told(memory, seen(5, 400)) == []
+    assert told(memory, seen(0, 500, left=0)) == ["recovered"]
+
+
+def test_what_is_well_is_not_remembered_and_a_message_stays_small():
+    memory = Memory()
+    observe(memory, [seen(0, 0, f"production:log-files:{number}", left=0) for number in range(3000)])
+    assert memory.to_json()["conditions"] == {}
+    message = observe(memory, [seen(6, 60, f"production:log-files:{number}") for number in range(3000)])
+    assert len(message.notes) == 3000
+    assert len(json.dumps(memory.to_json())) < 2_000_000
+
+
+def test_a_backlog_is_remembered_from_one_run_to_the_next():
+    memory = Memory()
+    assert told(memory, seen(0, 0, left=0)) == []
+    assert told(memory, seen(7, 100, left=900)) == []
+    memory = Memory.from_json(json.loads(json.dumps(memory.to_json())))
+    assert memory.conditions["production:audit-logs:core.audit_log"].facts == {"policy": "audit-logs"}
+    assert told(memory, seen(7, 200, left=900)) == ["failing"]
+
+
+def test_what_goes_up_and_down_is_told_as_unstable_then_hourly_at_most():
+    memory = Memory()
+    changes = [told(memory, seen(4 * (step % 2), step * 60)) for step in range(1, 120)]
+    flat = [change for found in changes for change in found]
+    assert flat[:3] == ["failing", "recovered", "unstable"]
+    assert flat[3:] == ["hourly"], "119 minutes have room for one"
+
+
+def test_an_unstable_target_that_stays_well_is_told_as_recovered():
+    memory = Memory()
+    for step in range(1, 5):
+        observe(memory, [seen(4 * (step % 2), step * 60)])
+    hourly = tick(memory, START + 2 * 3600)
+    assert [note.change for note in hourly.notes] == [Change.HOURLY]
+    over = tick(memory, START + DAY + 3600)
+    assert [note.change for note in over.notes] == [Change.RECOVERED]
+    assert tick(memory, START + DAY + 7200) is None
+
+
+def test_an_unstable_target_that_becomes_critical_is_told_at_once():
+    memory = Memory()
+    for step in range(1, 4):
+        observe(memory, [seen(4 * (step % 2), step * 60)])
+    assert told(memory, seen(6, 300)) == ["worse"]
+
+
+def test_a_warning_that_nobody_mends_becomes_critical_once():
+    memory = Memory()
+    observe(memory, [seen(4, 0, patience=7200)])
+    assert tick(memory, START + 7100) is None
+    late = tick(memory, START + 7200)
+    assert [note.change for note in late.notes] == [Change.ESCALATED]
+    assert late.notes[0].critical
+    assert tick(memory, START + 7300) is None
+    assert told(memory, seen(4, 7400, patience=7200)) == []
+
+
+def test_the_digest_comes_once_a_day_at_eight_and_only_if_something_is_open():
+    memory = Memory()
+    at = lambda hour, minute=0, day=27: datetime(2026, 11, day, hour, minute, tzinfo=JAKARTA)  # noqa: E731
+    assert digest(memory, at(8), JAKARTA) is None
+    observe(memory, [seen(4, 0)])
+    assert digest(memory, at(7, 59, 28), JAKARTA) is None
+    told_now = digest(memory, at(8, 0, 28), JAKARTA)
+    assert told_now.digest
+    assert told_now.severity is Severity.INFO
+    assert [note.change for note in told_now.notes] == [Change.OPEN]
+    assert digest(memory, at(8, 5, 28), JAKARTA) is None
+    assert digest(memory, at(9, 0, 29), JAKARTA) is not None
+
+
+def test_quiet_hours_end_in_the_morning():
+    at = lambda hour: datetime(2026, 11, 26, hour, 30, tzinfo=JAKARTA)  # noqa: E731
+    assert quiet_until(at(21), JAKARTA, (22, 6)) is None
+    assert quiet_until(at(23), JAKARTA, (22, 6)).isoformat() == "2026-11-27T06:00:00+07:00"
+    assert quiet_until(at(5), JAKARTA, (22, 6)).isoformat() == "2026-11-26T06:00:00+07:00"
+    assert quiet_until(at(6), JAKARTA, (22, 6)) is None
+    assert quiet_until(at(2), JAKARTA, None) is None
+    assert quiet_until(at(13), JAKARTA, (12, 14)).hour == 14
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        st.integers(1, 100_000),
+        st.one_of(st.none(), st.integers(0, 5)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(STEPS)
+def test_no_trouble_is_lost_and_nothing_is_told_twice(steps):
+    """After each run: what fails has been told, at its worst; what ended is told once."""
+    memory, at, episode, over = Memory(), 0.0, [], 0
+    for code, pause, left in steps:
+        at += pause
+        message = observe(memory, [seen(code, at, left=left, patience=10 * DAY)])
+        memory = Memory.from_json(json.loads(json.dumps(memory.to_json())))
+        assert all(item.told for item in memory.conditions.values() if item.code), "what fails was told"
+        for note in message.notes if message else ():
+            if note.change is Change.RECOVERED:
+                assert episode, "an end without a beginning"
+                over, episode = over + 1, []
+            elif note.change in {Change.FAILING, Change.WORSE}:
+                assert all(worse_than(note.code, before) for before in episode), "told twice"
+                episode.append(note.code)
+            else:
+                episode.append(note.code or 8)
+    if memory.conditions and not next(iter(memory.conditions.values())).code:
+        tick(memory, START + at + 2 * DAY)
+        assert not next(iter(memory.conditions.values())).told, "an end was not told"
+
+
+def worse_than(code, before):
+    return SEVERITY.index(ExitCode(code)) < SEVERITY.index(ExitCode(before))
