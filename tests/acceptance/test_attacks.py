@@ -36,6 +36,7 @@ from tests.acceptance.test_evidence_bundle import SIGNER, change, python, resum
 from tests.ledgers import event
 from tests.servers.command import ROOT, ROWS, TABLE
 from tests.servers.postgres import Database, PostgresServer
+from tests.servers.process import wait_until
 
 EVIDENCE = ROOT / "docs/evidence.md"
 MARKS = ("<!-- attacks: made by `python -m tests.acceptance.test_attacks` -->\n", "<!-- end of attacks -->\n")
@@ -63,7 +64,7 @@ LEDGER_VERIFY = ("ledger", "verify")
 
 @dataclass(kw_only=True)
 class World:
-    """An installation with a database, a hold on tenant t1, a key, an anchor and an archive; one run is done."""
+    """An installation with a database, a hold on tenant t1, a key, an anchor, an archive; one run is done."""
 
     database: Database
     home: Path
@@ -133,18 +134,22 @@ class World:
     def around(self, table: str, *statements: str) -> None:
         """As the owner, with the table's triggers off meanwhile, and put back as they were."""
         names = self.database.execute(
-            f"SELECT tgname FROM pg_trigger WHERE tgrelid = 'retention.{table}'::regclass AND NOT tgisinternal"
+            "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal",
+            f"retention.{table}",
         )
         back = ", ".join(f"ENABLE ALWAYS TRIGGER {name}" for (name,) in names)
         off = f"ALTER TABLE retention.{table} DISABLE TRIGGER USER"
         self.owner(off, *statements, f"ALTER TABLE retention.{table} {back}")
 
-    @staticmethod
-    def _execute(dsn: str, statements: tuple[str, ...]) -> None:
+    def _execute(self, dsn: str, statements: tuple[str, ...]) -> None:
+        """In one transaction; its session has ended afterwards, and the server has counted what it did."""
         with contextlib.closing(psycopg.connect(dsn)) as connection:
+            pid = connection.info.backend_pid
             for statement in statements:
                 connection.execute(statement.encode())
             connection.commit()
+        there = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+        assert wait_until(lambda: not self.database.execute(there, pid))
 
 
 @dataclass(kw_only=True)
@@ -317,14 +322,14 @@ def forgotten(world: World) -> None:
 
 def part(change: Callable[[Path], None]) -> Callable[[World], None]:
     def do(world: World) -> None:
-        change(sorted(path for path in (world.home / "archive").rglob("*.zst"))[0])
+        change(min((world.home / "archive").rglob("*.zst")))
 
     return do
 
 
 def manifest(change: Callable[[Path], None]) -> Callable[[World], None]:
     def do(world: World) -> None:
-        change(sorted(path for path in (world.home / "archive/manifests").rglob("*") if path.is_file())[0])
+        change(min(path for path in (world.home / "archive/manifests").rglob("*") if path.is_file()))
 
     return do
 
@@ -540,7 +545,7 @@ ATTACKS = (
     gap(
         JOB,
         "writes a true-looking entry about a run that never was",
-        "whoever may write the ledger may write untrue things there; entries are final, not true by themselves",
+        "whoever may write the ledger may write untrue things; entries are final, not true by themselves",
         lambda world: world.append(event("run.completed", run_id="none", target="core.audit_log")),
         LEDGER_VERIFY,
     ),
@@ -699,7 +704,7 @@ ATTACKS = (
     seen(
         SUPERUSER,
         "deletes rows and resets the server's counters",
-        "the reset itself: report exception `deletions_unknown`; the number of records tells how many at least",
+        "the reset itself: `deletions_unknown`; the number of records tells how many at least",
         lambda world: world.superuser("DELETE FROM core.audit_log WHERE id <= 40", "SELECT pg_stat_reset()"),
         "counters were reset",
         0,
@@ -851,11 +856,6 @@ def shared(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
         yield world
 
 
-def noticed(attack: Attack, code: int, said: str) -> None:
-    assert code == attack.code, said
-    assert attack.says in said
-
-
 @of("shared")
 def test_what_is_refused_as_it_is_done(shared, attack):
     with pytest.raises(Exception, match=attack.says):
@@ -870,7 +870,8 @@ def test_what_changes_the_database(database, tmp_path, attack):
     attack.do(world)
     again(world)
     kept = database.execute(f"SELECT count(*) FROM core.audit_log WHERE {HELD}")
-    noticed(attack, *world.call(*attack.call))
+    code, said = world.call(*attack.call)
+    assert (code, attack.says in said) == (attack.code, True), said
     assert database.execute(f"SELECT count(*) FROM core.audit_log WHERE {HELD}") == kept
 
 
@@ -885,7 +886,8 @@ def test_what_changes_the_archive(shared, tmp_path, attack):
     )
     world.must("archive", "verify")
     attack.do(world)
-    noticed(attack, *world.call(*attack.call))
+    code, said = world.call(*attack.call)
+    assert (code, attack.says in said) == (attack.code, True), said
 
 
 @of("files")
@@ -894,7 +896,8 @@ def test_what_changes_a_ledger_in_a_file(tmp_path, attack):
     code, said = files.call(*LEDGER_VERIFY)
     assert code == 0, said
     attack.do(files)
-    noticed(attack, *files.call(*attack.call))
+    code, said = files.call(*attack.call)
+    assert (code, attack.says in said) == (attack.code, True), said
 
 
 @of("bundle")
@@ -911,7 +914,8 @@ def test_what_changes_a_bundle(tmp_path, attack):
     attack.do(bundle)
     given = () if attack.do is other_key else ("--key", str(SIGNER.key))
     done = python(bundle, *given)
-    noticed(attack, done.returncode, done.stdout + done.stderr)
+    said = done.stdout + done.stderr
+    assert (done.returncode, attack.says in said) == (attack.code, True), said
 
 
 def table() -> str:
