@@ -149,7 +149,7 @@ def _conserved(environment: Environment, surveyed: Surveyed) -> Surveyed:
     told = conservation.findings(found, since, target) if since else ()
     counted = events.StoreCounted(
         target=target,
-        at=facts.program_clock or environment.now,
+        read_at=facts.program_clock or environment.now,
         cutoff=request.cutoff,
         held=facts.held,
         population=population.value if population and population.exact else None,

@@ -544,7 +544,7 @@ ATTACKS = (
     ),
     gap(
         JOB,
-        "writes a true-looking entry about a run that never was",
+        "writes a valid entry about a run that never was",
         "whoever may write the ledger may write untrue things; entries are final, not true by themselves",
         lambda world: world.append(event("run.completed", run_id="none", target="core.audit_log")),
         LEDGER_VERIFY,
@@ -760,7 +760,7 @@ ATTACKS = (
         world="files",
     ),
     verified(
-        OWNER,
+        SUPERUSER,
         "edits the hold's words in the file of holds",
         "the hold's digest in the ledger",
         lambda files: files.register(lambda values: values["holds"][0]["hold"].update(policy="metrics")),
@@ -768,7 +768,7 @@ ATTACKS = (
         world="files",
     ),
     verified(
-        OWNER,
+        SUPERUSER,
         "removes the hold from the file of holds",
         "the ledger",
         lambda files: files.register(lambda values: values["holds"].clear()),
@@ -776,7 +776,7 @@ ATTACKS = (
         world="files",
     ),
     verified(
-        OWNER,
+        SUPERUSER,
         "calls the hold released in the file of holds",
         "the ledger",
         lambda files: files.register(
@@ -788,7 +788,7 @@ ATTACKS = (
         world="files",
     ),
     verified(
-        OWNER,
+        SUPERUSER,
         "writes `hold.released` into the file ledger and leaves the file of holds",
         "the file of holds: the release has to be repeated",
         lambda files: files.ledger.append(HoldReleased(hold_id="H-1"), policy="log-files", at=NOW),
@@ -872,6 +872,9 @@ def test_what_changes_the_database(database, tmp_path, attack):
     kept = database.execute(f"SELECT count(*) FROM core.audit_log WHERE {HELD}")
     code, said = world.call(*attack.call)
     assert (code, attack.says in said) == (attack.code, True), said
+    for call in (("doctor",), LEDGER_VERIFY) if "doctor" in attack.when else ():
+        code, said = world.call(*call)
+        assert (code, attack.says in said) == (6, True), said
     assert database.execute(f"SELECT count(*) FROM core.audit_log WHERE {HELD}") == kept
 
 

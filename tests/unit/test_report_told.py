@@ -333,7 +333,7 @@ def test_what_a_policy_says_anew_is_a_change_that_names_both():
 def test_what_somebody_else_deleted_is_an_exception_with_number_and_window():
     history = states.History()
     since, at = START - DAY, START + DAY
-    body = {"target": TARGETS[AUDIT], "at": iso(at), "cutoff": iso(START), "since": iso(since)}
+    body = {"target": TARGETS[AUDIT], "read_at": iso(at), "cutoff": iso(START), "since": iso(since)}
     history.say("store.counted", at, AUDIT, **body, deleted_externally=475)
     history.say("store.counted", at, AUDIT, **body, unknown="it has crashed")
     history.say("store.counted", at, AUDIT, **body)
@@ -359,6 +359,7 @@ def test_an_overdue_review_is_an_exception_until_the_hold_is_released():
 def test_a_run_that_found_evidence_changed_makes_the_period_fail():
     history = states.History()
     guard = {"guard": "holds", "passed": False, "observed": "changed", "limit": "as the ledger says"}
+    guard["override"] = None
     history.say("run.refused", START, AUDIT, target=TARGETS[AUDIT], guards=[guard], exit_code=6)
     made = states.made(history, states.survey())
     (refused,) = [item for item in made.exceptions if item["code"] == "refused"]
