@@ -107,7 +107,7 @@ def test_a_register_that_is_not_what_the_ledger_says_is_written_down_and_nothing
     assert "does not agree" in target.sentence
     assert len(subject.records) == 3
     assert kinds(state) == ([] if dry_run else ["run.refused"])
-    assert dry_run or said(state, "run.refused")[0]["exit_code"] == 6
+    assert dry_run or said(state, "run.refused")[0].exit_code == ExitCode.VERIFICATION_FAILED
 
 
 def only(result):
