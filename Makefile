@@ -1,13 +1,14 @@
 # Everything that a bare Debian or Ubuntu with Python 3.11 and make needs to test or to try the suite.
 PYTHON ?= python3
 VENV := .venv
+SEEDS ?= 200
 DEMO := .venv-demo
 # Installed from hashes, so that what is tested is what was locked; the project itself without a network.
 INSTALL = bin/pip install --quiet --disable-pip-version-check
 LOCK = $(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
   --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: help test lint types unit demo lock sbom bench clean
+.PHONY: help test lint types unit long mutants demo lock sbom bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -25,6 +26,15 @@ types: $(VENV)/.installed  ## mypy, strict
 unit: $(VENV)/.installed  ## the tests that need no server
 	$(VENV)/bin/python -m pytest tests/unit
 
+long: $(VENV)/.installed  ## the random harnesses with 200 seeds each; takes hours
+	LUXIMA_TEST_SEEDS=$(SEEDS) $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
+	  --timeout 7200 tests/integration/test_table_random.py tests/integration/test_loki_random.py
+
+# A change of a condition that no test notices is printed; wording counts too, so the share is below 100 %.
+mutants: $(VENV)/.installed  ## change every condition of guards and proof, and count what the tests notice
+	$(VENV)/bin/python -m mutmut run
+	$(VENV)/bin/python -m mutmut results
+
 demo: $(DEMO)/.installed  ## try everything on an embedded PostgreSQL
 	$(DEMO)/bin/luxima-retention demo
 
@@ -34,7 +44,7 @@ bench: $(VENV)/.installed  ## measure side by side with what people do by hand; 
 lock: $(VENV)/.installed  ## write the locks again; UPGRADE=--upgrade takes the newest versions
 	$(LOCK) --all-extras --group build --group test --group lint pyproject.toml --output-file requirements/dev.lock
 	$(LOCK) --extra demo --extra pdf --group build pyproject.toml --output-file requirements/demo.lock
-	$(LOCK) --extra pdf --constraints requirements/dev.lock pyproject.toml --output-file requirements/image.lock
+	$(LOCK) --extra otel --extra pdf --constraints requirements/dev.lock pyproject.toml --output-file requirements/image.lock
 	$(LOCK) --group build --constraints requirements/dev.lock --output-file requirements/build.lock
 
 sbom: $(VENV)/.installed  ## what the image holds, as CycloneDX

@@ -1,21 +1,23 @@
 """Expiring a day of Loki's objects: ours beside tools that list, filter and remove, on the same server.
 
     python bench/expire.py [--sizes 50000,100000,200000] [--expired 6400] [--s5cmd PATH] [--rclone PATH]
+    python bench/expire.py --backlog 1000000 [--days 100] [--present 20]
 
 Starts a SeaweedFS of its own. A bucket holds thirty retained days of chunks and one expired day with its
 index table; the number of expired chunks is the same at every size, so a run whose cost grows with the bucket
 shows. Peers are told by their keys what has expired, as people do by hand; they know of no index.
+
+With ``--backlog``, so many expired chunks are named by the tables of so many days, and one of ``--present``
+of them is there; a process of its own expires them, and must stay below 256 MiB.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import resource
 import shutil
-import struct
 import subprocess
 import sys
 import time
@@ -28,18 +30,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import google_crc32c
-
 from luxima_retention.core.plan import Request, decide
 from luxima_retention.core.protocol import Expirable, Work
 from luxima_retention.io.objects import Access
 from luxima_retention.stores.loki import open_loki
 from luxima_retention.stores.loki.keys import DAY_MS, Chunk, milliseconds, parse_chunk
 from luxima_retention.stores.loki.options import LokiPolicy
+from tests.servers.loki_index import index_file
 from tests.servers.s3 import S3Server
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 CUTOFF = datetime(2026, 10, 24, tzinfo=UTC)
+LIMIT_MIB = 256
 BUCKET, STREAMS, BODY = "bench", 400, b"lines " * 40
 
 
@@ -55,38 +57,6 @@ def chunks_of(day: int, count: int) -> Iterator[Chunk]:
             checksum=number + 1,
             new=True,
         )
-
-
-def uvarint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first."""
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def with_crc(data: bytes) -> bytes:
-    """Data and its CRC-32C."""
-    return data + struct.pack(">I", google_crc32c.value(data))
-
-
-def index_file(chunks: list[Chunk]) -> bytes:
-    """A TSDB index file, version 2, of one tenant: symbols, series, table of contents."""
-    symbols = with_crc(struct.pack(">I", 2) + b"\x03app\x01b")
-    data = struct.pack(">IB", 0xBAAAD700, 2) + struct.pack(">I", len(symbols) - 4) + symbols
-    series = len(data)
-    for fingerprint in sorted({chunk.fingerprint for chunk in chunks}):
-        data += b"\0" * (-len(data) % 16)
-        mine = sorted((c for c in chunks if c.fingerprint == fingerprint), key=lambda chunk: chunk.start)
-        body, last = struct.pack(">Q", fingerprint) + b"\x01\x00\x01" + uvarint(len(mine)), 0
-        for chunk in mine:
-            body += uvarint((chunk.start - last) * 2) + uvarint(chunk.end - chunk.start) + b"\x01\x05"
-            body += struct.pack(">I", chunk.checksum)
-            last = chunk.end
-        data += uvarint(len(body)) + with_crc(body)
-    toc = struct.pack(">7Q2q", 5, series, len(data), *[len(data)] * 4, 0, 0)
-    return gzip.compress(data + with_crc(toc))
 
 
 class Bench:
@@ -121,56 +91,17 @@ class Bench:
         name = f"index/index_{self.first - 1}/acme/1-compactor-1-2-a.tsdb.gz"
         self.client.put_object(Bucket=BUCKET, Key=name, Body=index_file(self.gone))
 
-    def ours(self, *, sweep: bool = False) -> dict[str, Any]:
-        """Survey, both phases, and the proof: what a run does."""
-        server = self.server
-        settings = LokiPolicy(
-            kind="loki",
-            retention_days=30,
-            buckets=(BUCKET,),
-            offline=True,
-            min_object_age=timedelta(0),
-        )
-        access = Access(
-            endpoint_url=server.endpoint_url,
-            region=server.region,
-            access_key_id=server.access_key,
-            secret_access_key=server.secret_key,
-        )
-        begun, cpu = time.monotonic(), time.process_time()
-        store = open_loki(settings, access, clock=lambda: NOW, read_only=False, sweep=sweep)
-        if not isinstance(store, Expirable):
-            raise SystemExit("the store only checks")
-        requests: Counter[str] = Counter()
-        store.buckets.client.meta.events.register(  # type: ignore[attr-defined]  # a bench looks inside
-            "before-call.s3", lambda model, **_: requests.update([model.name])
-        )
-        request = Request(policy="application-logs", retention_days=30, cutoff=CUTOFF, now=NOW)
-        survey = store.survey(request)
-        plan = decide(request, survey, cutoff_basis="as-of", disposition="destroy")
-        work = Work(
-            run_id="00000000-0000-4000-8000-000000000001",
-            token=1,
-            resumed=False,
-            holds=tuple,
-            stopping=lambda: False,
-            wait=time.sleep,
-        )
-        destroyed = 0
-        for batch in store.batches(plan, work):
-            batch.stage(None)
-            destroyed += batch.commit().items
-        left = store.survey(request).expired
-        store.close()
-        if left or destroyed != plan.items:
-            raise SystemExit(f"{destroyed} of {plan.items} destroyed, {left} left")
-        return {
-            "objects": destroyed,
-            "seconds": round(time.monotonic() - begun, 2),
-            "cpu": round(time.process_time() - cpu, 2),
-            "LIST": requests["ListObjectsV2"],
-            "all requests": sum(requests.values()),
-        }
+    def backlog(self, count: int, days: int, share: int) -> int:
+        """Tables of so many days; how many of their chunks are there."""
+        put = 0
+        for day in range(self.first - days, self.first):
+            chunks = list(chunks_of(day, count // days))
+            there = [chunk.key for chunk in chunks[::share]]
+            self.put(there)
+            put += len(there)
+            name = f"index/index_{day}/acme/1-compactor-1-2-a.tsdb.gz"
+            self.client.put_object(Bucket=BUCKET, Key=name, Body=index_file(chunks))
+        return put
 
     def peer(self, lister: list[str], remover: list[str], parse: Any) -> dict[str, Any]:
         """List everything, filter by the key's end, remove: as people do."""
@@ -208,6 +139,65 @@ class Bench:
         }
 
 
+def ours(server: S3Server, *, sweep: bool = False, absent: int = 0) -> dict[str, Any]:
+    """Survey, both phases, and the proof: what a run does."""
+    settings = LokiPolicy(
+        kind="loki", retention_days=30, buckets=(BUCKET,), offline=True, min_object_age=timedelta(0)
+    )
+    access = Access(
+        endpoint_url=server.endpoint_url,
+        region=server.region,
+        access_key_id=server.access_key,
+        secret_access_key=server.secret_key,
+    )
+    begun, cpu = time.monotonic(), time.process_time()
+    store = open_loki(settings, access, clock=lambda: NOW, read_only=False, sweep=sweep)
+    if not isinstance(store, Expirable):
+        raise SystemExit("the store only checks")
+    requests: Counter[str] = Counter()
+    store.buckets.client.meta.events.register(  # type: ignore[attr-defined]  # a bench looks inside
+        "before-call.s3", lambda model, **_: requests.update([model.name])
+    )
+    request = Request(policy="application-logs", retention_days=30, cutoff=CUTOFF, now=NOW)
+    plan = decide(request, store.survey(request), cutoff_basis="as-of", disposition="destroy")
+    work = Work(
+        run_id="00000000-0000-4000-8000-000000000001",
+        token=1,
+        resumed=False,
+        holds=tuple,
+        stopping=lambda: False,
+        wait=time.sleep,
+    )
+    destroyed, first = 0, 0.0
+    for batch in store.batches(plan, work):
+        batch.stage(None)
+        destroyed += batch.commit().items
+        first = first or time.monotonic() - begun
+    left = store.survey(request).expired
+    store.close()
+    if left or destroyed != plan.items - absent:
+        raise SystemExit(f"{destroyed} of {plan.items} destroyed, {left} left")
+    return {
+        "objects": destroyed,
+        "seconds": round(time.monotonic() - begun, 2),
+        "first deletion": round(first, 2),
+        "cpu": round(time.process_time() - cpu, 2),
+        "LIST": requests["ListObjectsV2"],
+        "all requests": sum(requests.values()),
+        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+    }
+
+
+def in_a_process_of_its_own(endpoint: str, absent: int) -> dict[str, Any]:
+    """What :func:`ours` measures, without what this process has in memory."""
+    command = [sys.executable, __file__, "--endpoint", endpoint, "--absent", str(absent)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    if told.returncode:
+        raise SystemExit(told.stderr)
+    found: dict[str, Any] = json.loads(told.stdout)
+    return found
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -215,23 +205,46 @@ def main() -> None:
     parser.add_argument("--expired", type=int, default=6400)
     parser.add_argument("--s5cmd", default=shutil.which("s5cmd"))
     parser.add_argument("--rclone", default=shutil.which("rclone"))
+    parser.add_argument("--backlog", type=int, default=0)
+    parser.add_argument("--days", type=int, default=100)
+    parser.add_argument("--present", type=int, default=20)
+    parser.add_argument("--endpoint", help=argparse.SUPPRESS)
+    parser.add_argument("--absent", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.endpoint:
+        print(json.dumps(ours(S3Server(endpoint_url=options.endpoint), absent=options.absent)))
+        return
     server = S3Server.start()
     try:
-        bench = Bench(server, options.expired)
-        for size in map(int, options.sizes.split(",")):
-            bench.grow(size)
-            bench.expire_again()
-            print(f"{size:>7} chunks, ours      {json.dumps(bench.ours())}", flush=True)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-        for name, (lister, remover, parse) in peers(options, server).items():
-            bench.expire_again()
-            print(f"{size:>7} chunks, {name:<9} {json.dumps(bench.peer(lister, remover, parse))}", flush=True)
-        bench.expire_again()
-        print(f"{size:>7} chunks, our sweep {json.dumps(bench.ours(sweep=True))}", flush=True)
-        print(f"peak memory of ours {peak} MiB")
+        if options.backlog:
+            measure_backlog(options, server)
+        else:
+            measure_days(options, server)
     finally:
         server.stop()
+
+
+def measure_backlog(options: argparse.Namespace, server: S3Server) -> None:
+    """Years that nobody has expired."""
+    put = Bench(server, 0).backlog(options.backlog, options.days, options.present)
+    found = in_a_process_of_its_own(server.endpoint_url, options.backlog // options.days * options.days - put)
+    print(f"{options.backlog} chunks of {options.days} days, {put} of them there: {json.dumps(found)}")
+    if found["peak MiB"] > LIMIT_MIB:
+        raise SystemExit(f"more than {LIMIT_MIB} MiB")
+
+
+def measure_days(options: argparse.Namespace, server: S3Server) -> None:
+    """One expired day in buckets of several sizes, and what others take for it."""
+    bench = Bench(server, options.expired)
+    for size in map(int, options.sizes.split(",")):
+        bench.grow(size)
+        bench.expire_again()
+        print(f"{size:>7} chunks, ours      {json.dumps(ours(server))}", flush=True)
+    for name, (lister, remover, parse) in peers(options, server).items():
+        bench.expire_again()
+        print(f"{size:>7} chunks, {name:<9} {json.dumps(bench.peer(lister, remover, parse))}", flush=True)
+    bench.expire_again()
+    print(f"{size:>7} chunks, our sweep {json.dumps(ours(server, sweep=True))}", flush=True)
 
 
 def peers(options: argparse.Namespace, server: S3Server) -> dict[str, tuple[list[str], list[str], Any]]:

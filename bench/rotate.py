@@ -1,11 +1,11 @@
-"""Rotation beside logrotate, on the same log lines in the same run.
+"""Rotation beside logrotate: like beside like, on the same lines, one after the other in the same minute.
 
-    python bench/rotate.py [--mib 1024] [--repeat 3]
+    python bench/rotate.py [--mib 1024] [--repeat 3] [--only one|small|directories]
 
-Both rename one log of realistic lines, make it again, and compress what it became: Debian's logrotate with
-its gzip, then this suite with gzip and with zstd, which also read back what they have compressed before the
-plain file goes. Each figure is the median of the wall time; memory is the largest of a run and its children.
-A second part rotates many small logs.
+Both rename each log of realistic lines, make it again, and compress what it became with zstd, with gzip, or
+not at all: Debian's logrotate with those programs, this suite with its own codecs at the same levels. Three
+cases: one large log, 10,000 small ones in one directory, 1,000 directories of one log each. Each figure is a
+median; CPU is user and system time with all children; memory is the largest process of a run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -28,7 +29,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.servers.programs import find_program
 
 _MIB = 1 << 20
-_SMALL = 2000
+_SMALL, _SMALL_BYTES = 10_000, 2_000
+_DIRECTORIES, _DIRECTORY_BYTES = 1_000, 20_000
+_CODECS = ("zstd", "gzip", "none")
+_PROGRAMS = {
+    "zstd": " compress\n compresscmd /usr/bin/zstd\n compressext .zst\n compressoptions -3\n",
+    "gzip": " compress\n compresscmd /usr/bin/gzip\n compressoptions -6\n",
+    "none": "",
+}
 
 
 def lines(mib: int, path: Path) -> None:
@@ -54,85 +62,121 @@ def _line(dice: random.Random) -> str:
     )
 
 
-def logrotate(directory: Path) -> list[str]:
-    """Debian's, with gzip."""
-    config = directory / "logrotate.conf"
-    config.write_text(f"{directory}/*.log {{\n daily\n rotate 9\n create\n compress\n}}\n")
+def logrotate(home: Path, pattern: str, codec: str) -> list[str]:
+    """Debian's, with the program of the codec."""
+    config = home / "logrotate.conf"
+    config.write_text(f"{pattern} {{\n daily\n rotate 9\n create\n{_PROGRAMS[codec]}}}\n")
     config.chmod(0o644)
-    return [find_program("logrotate"), "-f", "-s", str(directory / "state"), str(config)]
+    return [find_program("logrotate"), "-f", "-s", str(home / "state"), str(config)]
 
 
-def ours(directory: Path, codec: str) -> list[str]:
+def ours(home: Path, pattern: str, codec: str) -> list[str]:
     """This suite."""
-    chosen = {"paths": [f"{directory}/*.log"], "compress": codec, "delay_compress": False, "keep": 9}
+    chosen = {"paths": [pattern], "compress": codec, "delay_compress": False, "keep": 9, "dated": False}
     os.environ["LUXIMA_ROTATION__SETS"] = json.dumps({"bench": chosen})
+    os.environ["LUXIMA_ROTATION__STATE_DIR"] = str(home / "own")
     return [sys.executable, "-m", "luxima_retention", "run", "log-files", "--rotate-now"]
 
 
-def measured(command: list[str]) -> tuple[float, int]:
-    """Seconds, and the largest resident size in bytes."""
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of one run: seconds, seconds of CPU, bytes of memory, bytes of what is left."""
+
+    seconds: float
+    cpu: float
+    memory: int
+    size: int
+
+
+def measured(command: list[str]) -> tuple[float, float, int]:
+    """Seconds, seconds of CPU, and the largest resident size in bytes."""
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{command} ended with {status}")
-    return time.perf_counter() - begun, usage.ru_maxrss * 1024
+    return time.perf_counter() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
-def tried(make: Callable[[Path], list[str]], fill: Callable[[Path], None], repeat: int) -> dict[str, float]:
-    """Median time, memory and size of what is left, over fresh directories."""
-    times, memory, size = [], 0, 0
-    for _ in range(repeat):
-        with tempfile.TemporaryDirectory() as home:
-            directory = Path(home)
-            fill(directory)
-            os.sync()
-            seconds, largest = measured(make(directory))
-            times.append(seconds)
-            memory = max(memory, largest)
-            size = sum(path.stat().st_size for path in directory.glob("*.log?*"))
-    return {"seconds": statistics.median(times), "memory": memory, "size": size}
+def tried(make: Callable[[Path, str, str], list[str]], fill: Callable[[Path], str], codec: str) -> Figures:
+    """One run over a fresh directory."""
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        pattern = fill(home)
+        os.sync()
+        seconds, cpu, memory = measured(make(home, pattern, codec))
+        size = sum(path.stat().st_size for path in home.glob("logs*/**/*.log?*"))
+        return Figures(seconds, cpu, memory, size)
+
+
+def median(runs: list[Figures]) -> Figures:
+    """Of each figure; of memory the largest."""
+    return Figures(
+        statistics.median(run.seconds for run in runs),
+        statistics.median(run.cpu for run in runs),
+        max(run.memory for run in runs),
+        runs[0].size,
+    )
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print a table for each case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--only", choices=["one", "small", "directories"])
+    parser.add_argument("--codec", choices=_CODECS)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         source = Path(home) / "lines"
-        lines(chosen.mib, source)
+        lines(chosen.mib if chosen.only in {None, "one"} else 32, source)
 
-        def one(directory: Path) -> None:
-            shutil.copyfile(source, directory / "app.log")
+        def one(directory: Path) -> str:
+            (directory / "logs").mkdir()
+            shutil.copyfile(source, directory / "logs" / "app.log")
+            return f"{directory}/logs/*.log"
 
-        def many(directory: Path) -> None:
+        def small(directory: Path) -> str:
+            (directory / "logs").mkdir()
             with source.open("rb") as file:
                 for number in range(_SMALL):
-                    (directory / f"{number}.log").write_bytes(file.read(20_000))
+                    (directory / "logs" / f"{number}.log").write_bytes(file.read(_SMALL_BYTES))
+            return f"{directory}/logs/*.log"
 
-        for title, fill, bytes_ in (
-            (f"one log of {chosen.mib} MiB", one, chosen.mib * _MIB),
-            (f"{_SMALL} logs of 20 kB", many, _SMALL * 20_000),
+        def directories(directory: Path) -> str:
+            with source.open("rb") as file:
+                for number in range(_DIRECTORIES):
+                    (directory / "logs" / str(number)).mkdir(parents=True)
+                    path = directory / "logs" / str(number) / "app.log"
+                    path.write_bytes(file.read(_DIRECTORY_BYTES))
+            return f"{directory}/logs/*/*.log"
+
+        for case, title, fill in (
+            ("one", f"one log of {chosen.mib} MiB", one),
+            ("small", f"{_SMALL:,} logs of {_SMALL_BYTES} bytes", small),
+            (
+                "directories",
+                f"{_DIRECTORIES:,} directories with a log of {_DIRECTORY_BYTES} bytes",
+                directories,
+            ),
         ):
-            _table(title, fill, bytes_, chosen.repeat)
+            if chosen.only in {None, case}:
+                _table(title, fill, [chosen.codec] if chosen.codec else _CODECS, chosen.repeat)
 
 
-def _table(title: str, fill: Callable[[Path], None], size: int, repeat: int) -> None:
+def _table(title: str, fill: Callable[[Path], str], codecs: Sequence[str], repeat: int) -> None:
     print(f"\n{title}")
-    print(f"{'':18}{'MB/s':>9}{'ratio':>8}{'size MB':>9}{'memory MiB':>12}")
-    base = 0.0
-    for name, make in (
-        ("logrotate, gzip", logrotate),
-        ("ours, gzip", lambda directory: ours(directory, "gzip")),
-        ("ours, zstd", lambda directory: ours(directory, "zstd")),
-    ):
-        found = tried(make, fill, repeat)
-        base = base or found["seconds"]
+    print(f"{'':6}{'logrotate s':>12}{'ours s':>9}{'speed':>8}{'CPU':>7}{'size':>7}{'MiB':>6}")
+    for codec in codecs:
+        theirs, mine = [], []
+        for _ in range(repeat):
+            theirs.append(tried(logrotate, fill, codec))
+            mine.append(tried(ours, fill, codec))
+        one, two = median(theirs), median(mine)
         print(
-            f"{name:18}{size / found['seconds'] / 1e6:9.0f}{base / found['seconds']:8.2f}"
-            f"{found['size'] / 1e6:9.1f}{found['memory'] / _MIB:12.0f}"
+            f"{codec:6}{one.seconds:12.2f}{two.seconds:9.2f}{one.seconds / two.seconds:8.2f}"
+            f"{two.cpu / one.cpu:7.2f}{two.size / max(one.size, 1):7.2f}{two.memory / _MIB:6.0f}",
+            flush=True,
         )
 
 

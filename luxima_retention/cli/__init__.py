@@ -37,8 +37,10 @@ COMMANDS = {
     "hold": "Place, list and release legal holds.",
     "archive": "List, verify, restore and expire the archives of what was destroyed.",
     "ledger": "Read, verify, sign and hand over the chain of entries.",
+    "witness": "Cosign another party's ledger: a small HTTP service (C2SP tlog-witness).",
     "report": "What was kept, destroyed and refused in a period, for an auditor.",
     "migrate": "Make schema, functions and rights in PostgreSQL, as its owner.",
+    "observability": "Write and check alert rules, dashboards and provisioning.",
     "rotation": "Read logrotate's configuration as settings.",
     "schedule": "Run each policy at its times: a daemon where there is neither cluster nor cron.",
     "manifests": "Write CronJobs and crontab for the policies that are configured.",
@@ -98,6 +100,20 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _tell_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    """``--version``; an auditor compares the verifier's sum with that of the copy in a bundle."""
+    if not wanted:
+        return
+    click.echo(f"luxima-retention, version {__version__}")
+    if context.meta["verbose"]:
+        from hashlib import sha256
+        from importlib.resources import files
+
+        verifier = (files("luxima_retention.evidence.ledger") / "verify.py").read_bytes()
+        click.echo(f"verify.py, SHA-256 {sha256(verifier).hexdigest()}")
+    context.exit()
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
@@ -109,7 +125,17 @@ class _Commands(click.Group):
     type=click.Choice(["debug", "info", "warning"]),
     help="What goes to stderr; default: warning on a terminal, else info.",
 )
-@click.version_option(__version__, prog_name="luxima-retention")
+@click.option(
+    "--version", is_flag=True, expose_value=False, callback=_tell_version, help="Show the version and exit."
+)
+@click.option(
+    "--verbose",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, _, value: context.meta.update(verbose=value),
+    help="With --version: also the SHA-256 of the verifier that bundles carry.",
+)
 @click.pass_context
 def cli(context: click.Context, config: Path | None, log_level: str | None) -> None:
     """Apply Luxima's log retention matrix to every store, and prove that it was done.

@@ -1,15 +1,23 @@
-"""``luxima-retention archive``: list, verify, restore and expire what was archived."""
+"""``luxima-retention archive``: list, verify, rehearse, restore and expire what was archived."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from luxima_retention.cli.common import warn
+
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from luxima_retention.core.plan import Hold
     from luxima_retention.evidence.archive import Archive, Expired, Manifest
+    from luxima_retention.evidence.archive.audit import Found
+    from luxima_retention.evidence.events import ArchiveDrilled
     from luxima_retention.evidence.ledger import Ledger
 
 _OUTPUT = click.option(
@@ -46,26 +54,122 @@ def list_archives(context: click.Context, policy: str | None, output: str) -> No
 
 @command.command("verify")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--record", is_flag=True, help="Enter the result into the ledger: the scheduled check of all.")
 @_OUTPUT
 @click.pass_context
-def verify_archives(context: click.Context, runs: tuple[str, ...], output: str) -> None:
-    """Read archives back, decode them and hash every record again; all of them when no RUN is named.
+def verify_archives(context: click.Context, *, runs: tuple[str, ...], record: bool, output: str) -> None:
+    """Look for everything that the ledger says was archived, decode it, and hash every record again.
 
-    A manifest must also be the one that the ledger's entry archive.verified names.
+    It begins with the ledger: what is missing is named too. Without RUN all archives are looked for. It goes
+    on after the first fault and ends with 6, or with 3 where something could not be looked at.
     """
     import json
 
-    archive = _archive(context)
-    recorded = _recorded(context)
-    done = []
-    for manifest in [archive.find(run) for run in runs] or archive.manifests():
-        _compare(manifest, recorded)
-        archive.verify(manifest)
-        done.append({"run_id": manifest.run.run_id, "items": manifest.items, "bytes": manifest.size})
-        if output == "text":
-            click.echo(f"whole  {_line(manifest)}")
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import ConfigurationError
+    from luxima_retention.evidence.archive.audit import audit, checked
+
+    if record and runs:
+        raise ConfigurationError("--record tells of the whole archive", "leave out RUN")
+    with closing(_needed_ledger(context)) as ledger:
+        found = []
+        for item in audit(_archive(context), ledger, runs):
+            found.append(item)
+            if output == "text":
+                click.echo("\n".join(_verdict(item)))
+        if record:
+            ledger.append(checked(found), policy=None, at=system_clock())
     if output == "json":
-        click.echo(json.dumps({"verified": done}, indent=2))
+        click.echo(json.dumps({"archives": [_json(item) for item in found]}, indent=2))
+    _judge(found)
+
+
+def _judge(found: Sequence[Found]) -> None:
+    from luxima_retention.core.errors import ArchiveError, TamperingFound
+    from luxima_retention.evidence.archive.audit import State
+
+    broken = sum(item.state is State.BROKEN for item in found)
+    unknown = sum(item.state is State.UNKNOWN for item in found)
+    hint = "restore the archive from its copy; without one, the records of the named runs are lost"
+    if broken:
+        raise TamperingFound(f"{broken} of {len(found)} archived runs are not what the ledger says", hint)
+    if unknown:
+        raise ArchiveError(f"{unknown} of {len(found)} archived runs could not be looked at in full")
+
+
+def _verdict(item: Found) -> Iterator[str]:
+    size = "" if item.items is None else f"  {item.items} records  {item.size} bytes"
+    yield f"{item.state:<8} {item.run_id}  {item.policy}{size}"
+    yield from (f"         {sentence}" for sentence in (*item.faults, *item.unseen))
+
+
+def _json(item: Found) -> dict[str, Any]:
+    names = ("run_id", "policy", "manifest", "items", "faults", "unseen")
+    return {**{name: getattr(item, name) for name in names}, "bytes": item.size, "state": item.state}
+
+
+@command.command("drill")
+@_OUTPUT
+@click.pass_context
+def drill(context: click.Context, output: str) -> None:
+    """Rehearse a restore: of each policy one part comes back into a scratch schema, is compared, and goes.
+
+    The schema is that of the session's temporary tables in database.dsn; without a database the part is only
+    decoded and compared. Each rehearsal is entered in the ledger.
+    """
+    import json
+
+    from luxima_retention.evidence.archive.drill import sample
+
+    archive = _archive(context)
+    chosen = sample(archive.manifests())
+    if not chosen:
+        click.echo("nothing is archived yet: there is nothing to restore", err=True)
+    with closing(_needed_ledger(context)) as ledger:
+        _compare_all(chosen, _recorded(context))
+        done = []
+        for manifest in chosen:
+            done.append(_rehearse(context, archive, manifest, ledger))
+            if output == "text":
+                click.echo(_same(done[-1], manifest))
+    if output == "json":
+        click.echo(json.dumps({"drills": [item.body() for item in done]}, indent=2))
+
+
+def _same(done: ArchiveDrilled, manifest: Manifest) -> str:
+    return f"same     {done.run_id}  {manifest.run.policy}  {done.items} records restored to {done.into}"
+
+
+def _rehearse(context: click.Context, archive: Archive, manifest: Manifest, ledger: Ledger) -> ArchiveDrilled:
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import TamperingFound
+    from luxima_retention.evidence.archive.drill import drilled, rehearse
+
+    policy, where, failure = manifest.run.policy, "", None
+    with _scratch(context) as connection:
+        try:
+            where = rehearse(archive, manifest, connection)
+        except TamperingFound as error:
+            failure = error
+    drill = drilled(manifest, where, "differs" if failure else "same")
+    ledger.append(drill, policy=policy, at=system_clock())
+    if failure:
+        raise failure
+    return drill
+
+
+@contextmanager
+def _scratch(context: click.Context) -> Iterator[Connection[Any] | None]:
+    """A connection for temporary tables; nothing where no database is configured."""
+    from luxima_retention.io.postgres import connect
+
+    dsn = context.obj.settings.database.dsn
+    if not dsn:
+        yield None
+        return
+    with connect(dsn.get_secret_value(), purpose="drill") as connection:
+        connection.autocommit = True
+        yield connection
 
 
 @command.command("restore")
@@ -91,7 +195,10 @@ def restore(context: click.Context, run: str, into: str | None, path: Path | Non
         raise ConfigurationError("a restore needs one place to go", "give either --into or --to")
     archive = _archive(context)
     manifest = archive.find(run)
-    _compare(manifest, _recorded(context))
+    recorded = _recorded(context)
+    _compare(manifest, recorded)
+    if recorded is None:
+        click.echo("no ledger is configured: the manifest is compared with its parts only", err=True)
     count = (
         _restore_table(context, archive, manifest, into) if into else _restore_file(archive, manifest, path)
     )
@@ -108,6 +215,19 @@ def restore(context: click.Context, run: str, into: str | None, path: Path | Non
 @click.pass_context
 def expire(context: click.Context, dry_run: bool, output: str) -> None:
     """Destroy the archives whose own retention (archive.retention_days) is over and that no hold keeps."""
+    from luxima_retention.tell.telemetry import telling
+
+    settings = context.obj.settings
+    told = (
+        nullcontext()
+        if dry_run
+        else telling(settings, "archive-expire", settings.schedule.archive_expire, warn)
+    )
+    with told:
+        _expire(context, dry_run=dry_run, output=output)
+
+
+def _expire(context: click.Context, *, dry_run: bool, output: str) -> None:
     import json
 
     from luxima_retention.core.clock import system_clock
@@ -196,6 +316,12 @@ def _recorded(context: click.Context) -> dict[str, str] | None:
     }
     ledger.close()
     return recorded
+
+
+def _compare_all(manifests: Sequence[Manifest], recorded: dict[str, str] | None) -> None:
+    """A sample is a manifest with one part; the ledger names the digest of the whole one."""
+    for manifest in manifests:
+        _compare(manifest, recorded)
 
 
 def _compare(manifest: Manifest, recorded: dict[str, str] | None) -> None:

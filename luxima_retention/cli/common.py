@@ -153,8 +153,13 @@ def readers_may_leave() -> Iterator[None]:
         leave_quietly()
 
 
-def sayer(context: Context) -> Callable[..., None]:
-    """Writes events to the structured log on stderr: readable on a terminal, JSON elsewhere."""
+def sayer(context: Context, **always: str) -> Callable[..., None]:
+    """Writes events to the structured log on stderr: readable on a terminal, JSON elsewhere.
+
+    Args:
+        context: of the command.
+        always: what each line carries, such as the trace's id.
+    """
     on_terminal = sys.stderr.isatty()
     level = context.log_level or ("warning" if on_terminal else "info")
     if level == "warning":
@@ -176,8 +181,13 @@ def sayer(context: Context) -> Callable[..., None]:
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
     )
-    say: Callable[..., None] = logger.info
+    say: Callable[..., None] = logger.bind(**always).info
     return say
+
+
+def warn(sentence: str) -> None:
+    """Tell what did not keep the command from its work."""
+    click.echo(f"warning: {sentence}", err=True)
 
 
 class Log(Silent):
@@ -196,7 +206,11 @@ class Log(Silent):
 
     def ended(self, policy: str, result: TargetResult) -> None:
         """See :class:`~luxima_retention.core.observer.Observer`."""
-        told = {"outcome": str(result.outcome), "exit_code": int(result.exit_code)}
+        told = {
+            "outcome": str(result.outcome),
+            "exit_code": int(result.exit_code),
+            "run_id": result.run_id,
+        }
         self._say("target.ended", policy=policy, target=result.target, **told, sentence=result.sentence)
 
     def told(self, event: str, **values: Any) -> None:

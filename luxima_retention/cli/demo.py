@@ -32,12 +32,19 @@ urls = [{prometheus}]
 
 {loki}
 
+[rotation]
+state_dir = "{directory}/rotation"
+
 [rotation.sets.billing]
 paths = ["{directory}/logs/*.log"]
 
 [archive]
 url = "file://{directory}/archive"
 retention_days = 365
+
+[telemetry]
+environment = "demo"
+textfile_directory = "{directory}/metrics"
 
 [ledger]
 origin = "luxima-demo"
@@ -127,7 +134,7 @@ def command(directory: Path) -> None:
     directory = directory.resolve()
     if directory.exists() and any(directory.iterdir()):
         raise ConfigurationError(f"{directory} is not empty", "remove it, or name another with --directory")
-    for name in ("archive", "anchor"):
+    for name in ("archive", "anchor", "metrics"):
         (directory / name).mkdir(parents=True)
     from luxima_retention.cli import demo_servers as demo
 
@@ -140,9 +147,11 @@ def command(directory: Path) -> None:
         for sentence, arguments in _STEPS:
             _show(sentence, arguments, settings)
         _report(directory, settings)
+    _metrics(directory / "metrics")
     click.secho("\nWhere to look", bold=True)
     click.echo(f"  settings  {settings}\n  archive   {directory}/archive\n  anchor    {directory}/anchor")
     click.echo(f"  log files {directory}/logs")
+    click.echo(f"  metrics   {directory}/metrics; their dashboards and alerts: observability/")
     click.echo(f"  report    {directory}/report.html, report.pdf, report.zip")
     click.echo("  docs      docs/architecture.md, docs/evidence.md, docs/postgresql.md")
 
@@ -164,6 +173,15 @@ def _prepare(owner: str, directory: Path, prometheus: str, loki: str) -> Path:
     text = _SETTINGS.format(job=job, owner=owner, directory=directory, prometheus=urls, loki=loki)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def _metrics(directory: Path) -> None:
+    """What Prometheus would know of the last run on the audit log."""
+    click.secho("\nWhat the last run told to whoever watches, a part of it:", bold=True)
+    chosen = ("last_run_outcome", "last_success", "oldest_eligible", "limit_seconds", "held_records")
+    for line in (directory / "luxima_retention_audit-logs.prom").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#") and any(name in line for name in chosen) and not line.endswith(" 0.0"):
+            click.echo(line)
 
 
 def _report(directory: Path, settings: Path) -> None:

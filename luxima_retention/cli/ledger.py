@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from luxima_retention.cli.common import warn
 
+if TYPE_CHECKING:
     from luxima_retention.evidence.ledger import Entry, Ledger
 
 
@@ -42,30 +44,37 @@ def list_entries(
     multiple=True,
     help="A checkpoint that you kept yourself; may be given again.",
 )
+@click.option("--record", is_flag=True, help="Enter the result into the ledger, and sign it: for schedules.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
 @click.pass_context
-def verify_ledger(context: click.Context, pinned: str | None, kept: tuple[Path, ...], output: str) -> None:
-    """Follow the whole ledger, and compare it with its checkpoints, those of its anchors, and the holds."""
+def verify_ledger(
+    context: click.Context, *, pinned: str | None, kept: tuple[Path, ...], record: bool, output: str
+) -> None:
+    """Follow the whole ledger, and compare it with its checkpoints, those of its anchors, and the holds.
+
+    It ends with 6 where something is not what was written. Without a pinned key the ledger only agrees with
+    itself: that is said, and nothing is called verified.
+    """
     import json
 
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.evidence.ledger import trust
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key, verify
+    from luxima_retention.evidence.ledger.session import begin
 
-    settings = context.obj.settings.ledger
-    anchors = open_anchors(context.obj.settings)
-    with _opened(context) as ledger:
+    settings, now = context.obj.settings.ledger, system_clock()
+    with _verdict_told(context), _opened(context) as ledger:
         key = trusted_key(settings, pinned, ledger)
-        verdict = verify(ledger, anchors, key, kept)
-    _compare_holds(context.obj.settings)
-    result = {
-        "entries": verdict.entries,
-        "checkpoints": verdict.checkpoints,
-        "signed": verdict.covered,
-        "key": str(verdict.key) if verdict.key else None,
-        "pinned": bool(pinned or settings.public_key),
-        "anchors": [anchor.url for anchor in anchors],
-        "root": verdict.root,
-        "head": verdict.head,
-    }
+        witnesses = trust.witness_keys(settings)
+        verdict = verify(ledger, open_anchors(context.obj.settings), key, kept, witnesses)
+        _compare_holds(context.obj.settings)
+        if record:
+            session = begin(context.obj.settings, ledger, now)
+            ledger.append(trust.verified(settings, verdict), policy=None, at=now)
+            if session is not None:
+                session.sign(now)
+    gaps = trust.gaps(settings, verdict, pinned=pinned)
+    result = trust.told(settings, verdict, gaps)
     click.echo(json.dumps(result, indent=2) if output == "json" else _sentence(result))
 
 
@@ -83,12 +92,14 @@ def make_key(context: click.Context, rotate: Path | None) -> None:
     from luxima_retention.core.clock import system_clock
     from luxima_retention.core.errors import ConfigurationError
     from luxima_retention.evidence.ledger.checkpoint import (
+        check_unsigned,
         create,
         generate,
         open_anchors,
         open_signer,
         rotate_key,
     )
+    from luxima_retention.evidence.ledger.session import begin
 
     settings = context.obj.settings.ledger
     if not settings.key_file:
@@ -96,6 +107,9 @@ def make_key(context: click.Context, rotate: Path | None) -> None:
     with _opened(context) as ledger:
         anchors = open_anchors(context.obj.settings)
         old = open_signer(settings) if rotate else None
+        check_unsigned(ledger, anchors) if old is None else begin(
+            context.obj.settings, ledger, system_clock()
+        )
         signer = generate(rotate or Path(settings.key_file), settings.origin)
         if old is None:
             create(ledger, signer, anchors, system_clock())
@@ -104,20 +118,39 @@ def make_key(context: click.Context, rotate: Path | None) -> None:
     click.echo(str(signer.key))
 
 
+@command.command("recover")
+@click.option("--reason", required=True, help="What was lost and why, for the auditor; no personal data.")
+@click.pass_context
+def recover_ledger(context: click.Context, reason: str) -> None:
+    """Go on after a loss, with an entry that says what was kept and what is gone.
+
+    For a database that was restored from a backup, an anchor that is new or was emptied, and a lost key: a
+    new one is made where ledger.key_file is not there. It is an exception of the next report.
+    """
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.evidence.ledger.session import recover
+
+    with _opened(context) as ledger:
+        made = recover(context.obj.settings, ledger, reason, system_clock())
+    click.echo(f"recovered: {made.size} entries are signed, root {made.root}")
+
+
 @command.command("export")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--key", "pinned", metavar="KEY", help="Verifier key to include; default: ledger.public_key.")
 @click.pass_context
 def export_bundle(context: click.Context, directory: Path, pinned: str | None) -> None:
     """Write a bundle that a stranger can verify with Python alone, or with sha256sum and openssl."""
+    from luxima_retention.core.clock import system_clock
     from luxima_retention.evidence.ledger.bundle import export
-    from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key
+    from luxima_retention.evidence.ledger.checkpoint import open_anchors, open_signer, trusted_key
+    from luxima_retention.evidence.ledger.session import begin
 
     settings = context.obj.settings.ledger
     with _opened(context) as ledger:
-        names = export(
-            ledger, open_anchors(context.obj.settings), trusted_key(settings, pinned, ledger), directory
-        )
+        begin(context.obj.settings, ledger, system_clock())
+        key = trusted_key(settings, pinned, ledger)
+        names = export(ledger, open_anchors(context.obj.settings), key, directory, open_signer(settings))
     click.echo(f"{len(names)} files in {directory}; VERIFY.txt there says how to verify them", err=True)
 
 
@@ -131,6 +164,25 @@ def _compare_holds(settings: Any) -> None:
             state.register.all()
         finally:
             state.close()
+
+
+@contextmanager
+def _verdict_told(context: click.Context) -> Iterator[None]:
+    """Tell whether the ledger was whole; one that could not be read is told by nobody, and grows stale."""
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import TamperingFound
+    from luxima_retention.tell.telemetry import Telemetry
+
+    def tell(*, whole: bool) -> None:
+        for warning in Telemetry(context.obj.settings).verified(system_clock(), whole=whole):
+            warn(warning)
+
+    try:
+        yield
+    except TamperingFound:
+        tell(whole=False)
+        raise
+    tell(whole=True)
 
 
 class _opened:  # noqa: N801 - used like a function
@@ -164,10 +216,15 @@ def _facts(body: Any) -> Iterator[str]:
 
 
 def _sentence(result: dict[str, Any]) -> str:
-    signer = "the pinned key" if result["pinned"] else "a key that nobody pinned"
-    signed = f"{result['signed']} of them signed by {signer}" if result["key"] else "none of them signed"
-    anchors = f"{len(result['anchors'])} anchors agree" if result["anchors"] else "no anchor is configured"
+    word = "whole" if result["pinned"] and result["key"] else "in agreement with itself, and not verified"
+    witnessed = "".join(
+        f"\nwitnessed  {item['entries']} entries by {item['witness']} at {item['at']}"
+        for item in result["witnessed"]
+    )
+    gaps = "".join(f"\nnot proved {gap['sentence']}" for gap in result["gaps"])
     return (
-        f"the ledger is whole: {result['entries']} entries, {signed}, {result['checkpoints']} checkpoints, "
-        f"{anchors}\nkey  {result['key']}\nroot {result['root']}\nhead {result['head']}"
+        f"the ledger is {word}: {result['entries']} entries up to {result['until'] or '-'},"
+        f" {result['signed']} of them signed, {result['checkpoints']} checkpoints"
+        f" and {len(result['anchors'])} anchors agree"
+        f"\nkey  {result['key']}\nroot {result['root']}\nhead {result['head']}{witnessed}{gaps}"
     )

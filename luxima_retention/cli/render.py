@@ -130,10 +130,11 @@ def _operation_lines(policy: str, operation: Operation) -> Iterator[Text]:
     for found in operation.values.get("sets", ()):
         for file in found["rotated"]["items"][:_PARTS]:
             yield Text(f"  {file['path']} -> {file['to']}: {file['sentence']}")
-        for sentence in found["left"]["items"][:_PARTS]:
-            yield Text(f"  warning: {sentence}", "yellow")
-        for sentence in found["failures"]["items"][:_PARTS]:
-            yield Text(f"  failed: {sentence}", "red")
+        for word, key, style in (("warning", "left", "yellow"), ("failed", "failures", "red")):
+            for sentence in found[key]["items"]:
+                yield Text(f"  {word}: {sentence}", style)
+            if more := found[key]["count"] - len(found[key]["items"]):
+                yield Text(f"  {word}: and {more} more", style)
 
 
 def _target_lines(target: TargetResult) -> Iterator[Text]:

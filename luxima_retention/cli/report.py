@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.cli.common import Instant
+from luxima_retention.cli.common import Instant, warn
 from luxima_retention.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def command(
     from luxima_retention.report.forms import entry_of, form_of
     from luxima_retention.report.gather import gather
     from luxima_retention.run.state import open_state
+    from luxima_retention.tell.telemetry import telling
 
     settings = context.obj.settings
     period = _begun(*_period(start, end, month, settings.schedule.time_zone))
@@ -69,15 +70,17 @@ def command(
     state = open_state(settings)
     if state is None:
         raise ConfigurationError("no ledger is configured", "set database.dsn or ledger.path")
-    with closing(state):
+    with telling(settings, "report", settings.schedule.report, warn), closing(state):
+        if form == "bundle":
+            _signed(settings, state)
         made, code = gather(settings, state.ledger, *period)
         sent = _written(settings, state, made, target, form=form, lang=lang)
         if not out and not code and form == "bundle":
             _recorded(settings, state, made, entry_of(made, form, lang, sent))
-    click.echo(f"{made.verdict}: {sent.where}")
-    if code:
-        click.echo(f"the ledger cannot be trusted: {made.ledger_error}", err=True)
-        context.exit(int(code))
+        click.echo(f"{made.verdict}: {sent.where}")
+        if code:
+            click.echo(f"the ledger cannot be trusted: {made.ledger_error}", err=True)
+            context.exit(int(code))
 
 
 def _period(
@@ -104,15 +107,34 @@ def _begun(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     return start, end
 
 
+def _signed(settings: Settings, state: State) -> None:
+    """Sign the head that the bundle will be about; why that must not be is for the report to tell."""
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import RetentionError
+    from luxima_retention.evidence.ledger.session import begin
+
+    with suppress(RetentionError):
+        begin(settings, state.ledger, system_clock())
+
+
 def _written(settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str) -> Sent:
     """Write it where it goes."""
     from luxima_retention.config.connections import s3_access
-    from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key
+    from luxima_retention.evidence.ledger.checkpoint import (
+        open_anchors,
+        open_signer,
+        trusted_key,
+    )
     from luxima_retention.report.bundle import Evidence
     from luxima_retention.report.forms import Sent, send, write
 
-    key = trusted_key(settings.ledger, None, state.ledger) if form == "bundle" else None
-    evidence = Evidence(ledger=state.ledger, anchors=open_anchors(settings), key=key)
+    bundled = form == "bundle"
+    evidence = Evidence(
+        ledger=state.ledger,
+        anchors=open_anchors(settings),
+        key=trusted_key(settings.ledger, None, state.ledger) if bundled else None,
+        signer=open_signer(settings.ledger) if bundled else None,
+    )
     if target.startswith(("s3://", "file:")):
         return send(
             made, form, lang, evidence, url=target, access=s3_access(settings.s3_named(settings.report.s3))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +25,13 @@ from luxima_retention.cli.common import (
     readers_may_leave,
     sayer,
 )
-from luxima_retention.core.errors import ExitCode
+from luxima_retention.core.errors import ExitCode, RetentionError
 
 if TYPE_CHECKING:
+    from luxima_retention.cli import Context
     from luxima_retention.core.plan import Plan
+    from luxima_retention.core.results import RunResult
+    from luxima_retention.run.runner import Hooks, Options
 
 
 @click.command("run")
@@ -84,10 +89,8 @@ def command(
     and surveys again. On a terminal it shows the plan and asks first.
     """
     from luxima_retention.cli.render import Live, render_run
-    from luxima_retention.core.observer import Several
     from luxima_retention.core.results import to_json
     from luxima_retention.run import runner
-    from luxima_retention.tell.telemetry import send
 
     stopper, live = Stopper(), Live()
     options = runner.Options(
@@ -109,12 +112,11 @@ def command(
         confirm=(lambda _plans: True) if yes or not _interactive() else _asked,
         stopping=stopper,
         wait=stopper.wait,
-        observer=Several(Log(sayer(context.obj)), live),
-        tell=partial(send, context.obj.settings.telemetry),
+        observer=live,
     )
     runner.check_named(context.obj.settings, options)
     with stopper.listening(), live:
-        result = runner.run(context.obj.settings, options, hooks)
+        result = _watched(context.obj, options, hooks)
     with readers_may_leave():
         if output == "json":
             click.echo(json.dumps(to_json(result), indent=2))
@@ -122,6 +124,35 @@ def command(
             render_run(result)
     skipped = if_locked == "skip" and result.exit_code is ExitCode.LOCKED
     return ExitCode.DONE if skipped else result.exit_code
+
+
+def _watched(context: Context, options: Options, hooks: Hooks) -> RunResult:
+    """The run, told to the stack that watches; a dry run is told to nobody."""
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.observer import Several
+    from luxima_retention.run import runner
+    from luxima_retention.tell.logs import broken_off, finished
+    from luxima_retention.tell.telemetry import Telemetry
+    from luxima_retention.tell.traces import open_tracing
+
+    settings, began = context.settings, system_clock()
+    tracing, warnings = (None, []) if options.dry_run else open_tracing(settings, "run", os.environ)
+    telemetry = Telemetry(settings, shard=options.shard, tracing=tracing, warnings=warnings)
+    say = sayer(context, invocation=str(uuid.uuid4()), **(tracing.ids() if tracing else {}))
+    observers = [Log(say), hooks.observer, *((tracing,) if tracing else ())]
+    watched = replace(hooks, observer=Several(*observers), tell=telemetry.run)
+    try:
+        result = runner.run(settings, options, watched)
+    except BaseException as error:
+        code = error.exit_code if isinstance(error, RetentionError) else ExitCode.FAULT
+        names = options.policies or tuple(settings.policies)
+        # Where nothing was begun (a flag that contradicts another) nothing is known that was not before.
+        silent = options.dry_run or code is ExitCode.USAGE
+        told = () if silent else tuple(telemetry.failed(names, began, code))
+        say("run.finished", **broken_off(code, told, dry_run=options.dry_run))
+        raise
+    say("run.finished", **finished(result))
+    return result
 
 
 def _fraction(text: str | None) -> Decimal | None:

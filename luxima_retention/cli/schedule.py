@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -27,13 +28,20 @@ def command(context: click.Context, *, print_next: int | None, output: str) -> N
     not later than schedule.grace, else recorded in the ledger. Of several daemons one works.
     """
     from luxima_retention.run.schedule import Daemon, Hooks
+    from luxima_retention.tell.telemetry import daemon_metrics
 
     shared: Context = context.obj
     if print_next is not None:
         _print(shared, print_next, output)
         return
     stopper = Stopper()
-    hooks = Hooks(command=_command(shared), stopping=stopper, wait=stopper.wait, say=sayer(shared))
+    hooks = Hooks(
+        command=_command(shared),
+        stopping=stopper,
+        wait=stopper.wait,
+        say=sayer(shared),
+        metrics=partial(daemon_metrics, shared.settings.telemetry.textfile_directory),
+    )
     with stopper.listening():
         Daemon(shared.settings, hooks).serve()
 

@@ -193,6 +193,21 @@ class ArchiveSettings(Section):
         return self
 
 
+class WitnessSettings(Section):
+    """``ledger.witnesses``: a second party that cosigns checkpoints."""
+
+    url: str = Field(description="Where it is asked: https://witness.example/prefix.")
+    key: str = Field(
+        description="Its verifier key (name+id+key), as `luxima-retention witness keygen` prints it."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.url.startswith(("https://", "http://")):
+            raise ValueError(f"ledger.witnesses.url is {self.url!r}: it must begin with https:// or http://")
+        return self
+
+
 class LedgerSettings(Section):
     """``ledger``: the chain of entries, its key and the places that keep its signed heads."""
 
@@ -215,11 +230,26 @@ class LedgerSettings(Section):
     anchor_lock_days: int = Field(
         0, ge=0, description="Days of S3 Object Lock (compliance) on an anchored checkpoint; 0 is none."
     )
+    witnesses: Annotated[tuple[WitnessSettings, ...], NoDecode, BeforeValidator(as_json)] = Field(
+        (), description="Second parties that cosign each checkpoint (C2SP tlog-witness)."
+    )
+    timestamp_url: str = Field(
+        "", description="RFC 3161 authority that time-stamps each checkpoint; needs the extra timestamp."
+    )
+    witness_quorum: int | None = Field(
+        None, ge=1, description="How many of the witnesses must cosign; empty means all of them."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if not self.origin or any(char.isspace() or char == "+" for char in self.origin):
             raise ValueError(f"ledger.origin is {self.origin!r}: it must have neither white space nor a plus")
+        if self.timestamp_url and not self.timestamp_url.startswith(("https://", "http://")):
+            raise ValueError(f"ledger.timestamp_url is {self.timestamp_url!r}: it must begin with https://")
+        if self.witness_quorum is not None and self.witness_quorum > len(self.witnesses):
+            raise ValueError(
+                f"ledger.witness_quorum is {self.witness_quorum}: so many witnesses are not named"
+            )
         if wrong := [url for url in self.anchors if not url.startswith(("s3://", "file:///"))]:
             raise ValueError(f"ledger.anchors names {wrong[0]!r}: it must begin with s3:// or file:///")
         return self
@@ -266,6 +296,13 @@ class ScheduleSettings(Section):
         "43 8 * * sun",
         description="When archives go whose own retention is over; never while archive.url is empty.",
     )
+    archive_verify: CronExpression = Field(
+        "3 9 * * sat", description="When all archives are verified; never while archive.url is empty."
+    )
+    archive_drill: CronExpression = Field(
+        "53 9 2 * *", description="When a restore is rehearsed; never while archive.url is empty."
+    )
+    ledger_verify: CronExpression = Field("13 8 * * *", description="When the whole ledger is verified.")
     report: CronExpression = Field(
         "37 8 1 * *",
         description="When the report about the month before goes to report.url; never while that is empty.",
@@ -303,13 +340,24 @@ class ReportSettings(Section):
 class TelemetrySettings(Section):
     """``telemetry``: what a run tells the stack that watches; it never decides how a run ends."""
 
+    environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(
+        "production", description="Name of this installation in metrics, traces and alerts."
+    )
     pushgateway_url: Url = Field("", description="Pushgateway that takes the metrics of each real run.")
     pushgateway_http: HttpSettings = http_options("How telemetry.pushgateway_url is reached.")
+    textfile_directory: str = Field(
+        "",
+        description="Directory of a node exporter's textfile collector that gets a file for each policy.",
+    )
     otlp_url: Url = Field(
         "",
         description="OTLP/HTTP collector, such as Tempo on port 4318, that takes a trace of each real run.",
     )
     otlp_http: HttpSettings = http_options("How telemetry.otlp_url is reached.")
+    budget: Duration = Field(
+        timedelta(seconds=2),
+        description="What all of this may cost a run, whatever the receivers do; then they are left behind.",
+    )
 
 
 class Settings(Section):

@@ -7,6 +7,7 @@ a misspelt option must not silently leave a default in force.
 from __future__ import annotations
 
 import os
+import stat
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ def load(config: Path | None, options: Mapping[str, type[PolicySettings]]) -> Co
     )
     settings, origins = layered(layers, options)
     know([*_secret_variables(), *_secrets_of(settings)])
+    if path is not None and os.geteuid() == 0:
+        _check_writers(settings, path)
     return Configuration(settings=settings, origins=origins, file=path)
 
 
@@ -97,6 +100,19 @@ def layered(
         merged = _over(values, merged)
         origins |= dict.fromkeys(_leaves(values), origin)
     return _validated(merged, options, origins), origins
+
+
+def _check_writers(settings: Settings, path: Path) -> None:
+    """What root rotates, gives away and runs stands in a file that nobody else can write."""
+    if not any(getattr(policy, "sets", None) for policy in settings.policies.values()):
+        return
+    status = path.stat()
+    if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigurationError(
+            f"{path} is read by root, which rotates files and runs programs by it,"
+            " and others than root may write to it",
+            f"chown root {path}, and chmod go-w it",
+        )
 
 
 def _with_names(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
@@ -141,13 +157,13 @@ def _check_policies(values: Mapping[str, Any], known: Collection[str], origin: s
 
 def _check_variables(names: Iterable[str], options: Mapping[str, type[PolicySettings]]) -> None:
     """No variable that is meant for us may be without effect."""
-    found = list(variables.problems(names, frozenset(_known(options))))
+    found = list(variables.problems(names, frozenset(known_paths(options))))
     if found:
         hints = dict.fromkeys(problem.hint for problem in found if problem.hint)
         raise ConfigurationError("; ".join(problem.message for problem in found), "; ".join(hints))
 
 
-def _known(options: Mapping[str, type[PolicySettings]]) -> Iterator[variables.Path]:
+def known_paths(options: Mapping[str, type[PolicySettings]]) -> Iterator[variables.Path]:
     """The path of every setting: of sections, of policies of each kind, and of the short forms."""
     yield from variables.paths(Settings)
     for model in options.values():

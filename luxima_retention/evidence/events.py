@@ -876,3 +876,117 @@ class KeyRotated(Event):
     kind: ClassVar[str] = "key.rotated"
     old: str
     new: str
+
+
+# --- verifications --------------------------------------------------------------------------------------
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerVerified(Event):
+    """The whole ledger was verified.
+
+    Args:
+        entries: how many.
+        root: RFC 6962 tree hash over them.
+        signed: entries that the newest checkpoint covers.
+        checkpoints: how many.
+        pinned: whether the key is pinned in the settings.
+        anchors: places that were compared.
+        gaps: codes of what nobody vouches for.
+    """
+
+    kind: ClassVar[str] = "ledger.verified"
+    entries: int
+    root: str
+    signed: int
+    checkpoints: int
+    pinned: bool = False
+    anchors: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCheckpoint:
+    """The newest checkpoint that an anchor holds.
+
+    Args:
+        url: of the anchor.
+        size: entries that it covers.
+        root: of these; ``None`` where it holds none.
+    """
+
+    url: str
+    size: int = 0
+    root: str | None = None
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRecovered(Event):
+    """Somebody goes on with a ledger after a loss.
+
+    Args:
+        reason: in words.
+        entries: that were kept.
+        root: RFC 6962 tree hash over them.
+        lost: entries that there had been, as far as anybody knows.
+        anchors: what each anchor held.
+        key: that signs from now on.
+    """
+
+    kind: ClassVar[str] = "ledger.recovered"
+    reason: str
+    entries: int
+    root: str
+    lost: int
+    anchors: tuple[KeptCheckpoint, ...] = ()
+    key: str = ""
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveChecked(Event):
+    """All archives were verified, from what the ledger says was archived.
+
+    Args:
+        runs: archived runs.
+        whole: found and intact.
+        broken: manifests or runs that are gone or changed, at most 100.
+        broken_count: how many.
+        unknown: manifests or runs that could not be looked at, at most 100.
+        unknown_count: how many.
+    """
+
+    kind: ClassVar[str] = "archive.checked"
+    runs: int
+    whole: int
+    broken: tuple[str, ...] = ()
+    broken_count: int = 0
+    unknown: tuple[str, ...] = ()
+    unknown_count: int = 0
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveDrilled(Event):
+    """A restore was rehearsed with a sample.
+
+    Args:
+        run_id: of the archived run.
+        manifest: its name.
+        part: that was restored.
+        items: records.
+        raw_sha256: of the restored bytes.
+        into: where.
+        outcome: ``same`` or ``differs``.
+    """
+
+    kind: ClassVar[str] = "archive.drilled"
+    run_id: str
+    manifest: str
+    part: str
+    items: int
+    raw_sha256: str
+    into: str
+    outcome: str

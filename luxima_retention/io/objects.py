@@ -11,7 +11,7 @@ import hashlib
 import os
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -271,7 +271,8 @@ class BucketPlace:
     def client(self) -> S3Client:
         """The S3 client, made at first use."""
         if self._made is None:
-            self._made = s3_client(self._access)
+            with self.errors(""):
+                self._made = bucket_client(self._access, self.bucket)
         return self._made
 
     def upload(self, name: str, lock: Lock | None = None) -> Upload:
@@ -288,7 +289,9 @@ class BucketPlace:
     def stored(self, prefix: str) -> Iterator[Stored]:
         """See :class:`ObjectStore`."""
         with self.errors(prefix):
-            for page in listing(self.client, "list_objects_v2", self.bucket, self.prefix + prefix):
+            for page in listing(
+                self.client.list_objects_v2, "list_objects_v2", self.bucket, self.prefix + prefix
+            ):
                 for item in page.get("Contents", ()):
                     yield Stored(
                         name=item["Key"].removeprefix(self.prefix),
@@ -300,7 +303,7 @@ class BucketPlace:
         """See :class:`ObjectStore`."""
         key = self.prefix + name
         with self.errors(name):
-            if "Status" not in self.client.get_bucket_versioning(Bucket=self.bucket):
+            if not keeps_versions(self.client, self.bucket):
                 self.client.delete_object(Bucket=self.bucket, Key=key)
                 return
             for item in self._versions(key):
@@ -310,7 +313,7 @@ class BucketPlace:
     def versions(self, prefix: str) -> Iterator[tuple[str, str | None]]:
         """See :class:`ObjectStore`."""
         with self.errors(prefix):
-            if "Status" not in self.client.get_bucket_versioning(Bucket=self.bucket):
+            if not keeps_versions(self.client, self.bucket):
                 yield from ((stored.name, None) for stored in self.stored(prefix))
                 return
             for item in self._versions(self.prefix + prefix, markers=False):
@@ -335,14 +338,14 @@ class BucketPlace:
         """Every version of the keys that begin like this, and the markers that hide some."""
         return [
             item
-            for page in listing(self.client, "list_object_versions", self.bucket, prefix)
+            for page in listing(self.client.list_object_versions, "list_object_versions", self.bucket, prefix)
             for item in (*page.get("Versions", ()), *(page.get("DeleteMarkers", ()) if markers else ()))
         ]
 
     @contextmanager
     def errors(self, name: str) -> Iterator[None]:
         """Turn what the S3 client raises into our sentence; ``name`` with or without the prefix."""
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
         from botocore.parsers import ResponseParserError
 
         where = f"s3://{self.bucket}/{self.prefix}{name.removeprefix(self.prefix)}"
@@ -351,6 +354,8 @@ class BucketPlace:
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown error")
             raise StoreError(f"{where}: S3 answered {code}", _HINTS.get(code)) from error
+        except NoCredentialsError as error:
+            raise StoreError(f"{where}: no AWS credentials found", NO_KEYS) from error
         except (BotoCoreError, ResponseParserError) as error:
             raise StoreError(f"{where}: {error}", "check the endpoint and its credentials") from error
 
@@ -448,20 +453,41 @@ def _md5(data: bytes) -> str:
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
-def listing(client: Any, kind: str, bucket: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
-    """The pages of a listing: ``list_objects_v2`` or ``list_object_versions``.
+def listing(
+    call: Callable[..., Any], kind: str, bucket: str, prefix: str, **more: Any
+) -> Iterator[dict[str, Any]]:
+    """The pages of a listing.
+
+    Args:
+        call: asks for one page: the client's method of that kind.
+        kind: ``list_objects_v2`` or ``list_object_versions``.
+        bucket: of the objects.
+        prefix: of their keys.
+        more: further parameters of each request.
 
     Raises:
         StoreError: a page is none, or breaks off: what is missing must not look like an empty bucket.
     """
-    following = {"list_objects_v2": "NextContinuationToken", "list_object_versions": "NextKeyMarker"}[kind]
-    for page in client.get_paginator(kind).paginate(Bucket=bucket, Prefix=prefix, **more):
-        if "IsTruncated" not in page or (page["IsTruncated"] and not page.get(following)):
+    where: dict[str, Any] = {}
+    while True:
+        page = call(Bucket=bucket, Prefix=prefix, **more, **where)
+        following = {name: page[told] for name, told in _FOLLOWING[kind].items() if page.get(told)}
+        if "IsTruncated" not in page or (page["IsTruncated"] and (not following or following == where)):
             raise StoreError(
                 f"the listing of s3://{bucket}/{prefix} is not whole: a page without an end or a next one",
                 "look at what answers at the endpoint: a proxy may be in the way",
             )
         yield page
+        if not page["IsTruncated"]:
+            return
+        where = following
+
+
+#: parameter of the next request → where the page before tells it
+_FOLLOWING = {
+    "list_objects_v2": {"ContinuationToken": "NextContinuationToken"},
+    "list_object_versions": {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"},
+}
 
 
 @cache
@@ -486,20 +512,26 @@ def _instant(value: Any) -> datetime:
     return found
 
 
-def s3_client(access: Access) -> S3Client:
-    """A client of S3, or of a service like it, with bounded waits and retries."""
+def s3_client(access: Access, *, attempts: int = 5, virtual: bool = False) -> S3Client:
+    """A client of S3, or of a service like it, with bounded waits.
+
+    Args:
+        access: how it is reached.
+        attempts: requests in all before an error is told; 1 for callers that retry by themselves.
+        virtual: the bucket's name goes into the host name, also where an endpoint is given.
+    """
     from botocore.config import Config
 
     config = Config(
         connect_timeout=10,
-        read_timeout=60,
-        retries={"mode": "standard", "max_attempts": 5},
+        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": attempts},
         # Not every S3 service knows the newer checksums; what is written is read back and hashed anyway.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        s3={"addressing_style": _addressing(access)},
+        s3={"addressing_style": "virtual" if virtual else _addressing(access)},
     )
-    return _session().client(
+    client = _session().client(
         "s3",
         endpoint_url=access.endpoint_url or None,
         region_name=access.region or None,
@@ -508,9 +540,72 @@ def s3_client(access: Access) -> S3Client:
         verify=access.ca_file or None,
         config=config,
     )
+    client.meta.events.register("before-call.s3.DeleteObjects", _with_md5)
+    return client
 
 
 def _addressing(access: Access) -> Any:
     """Services of one's own seldom have a name for each bucket."""
     by_itself = access.addressing_style == "auto" and access.endpoint_url
     return "path" if by_itself else access.addressing_style
+
+
+def bucket_client(access: Access, bucket: str, *, attempts: int = 5) -> S3Client:
+    """A client that reaches a bucket by path, or by host name where its service insists on that.
+
+    One request finds out, where an endpoint is given: services of the second kind refuse the first way.
+    """
+    from botocore.exceptions import ClientError
+
+    client = s3_client(access, attempts=attempts)
+    if not access.endpoint_url or access.addressing_style != "auto":
+        return client
+    try:
+        client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except ClientError as error:
+        if _code(error) in _VIRTUAL_ONLY:
+            client.close()
+            return s3_client(access, attempts=attempts, virtual=True)
+    return client
+
+
+def keeps_versions(client: Any, bucket: str) -> bool:
+    """Whether a plain deletion would only hide an object; some services without versions cannot tell.
+
+    Raises:
+        ClientError: it may not be asked.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        return bool(client.get_bucket_versioning(Bucket=bucket).get("Status"))
+    except ClientError as error:
+        if is_missing_operation(error):
+            return False
+        raise
+
+
+def is_missing_operation(error: Any) -> bool:
+    """Whether a service answers that it does not have an operation at all."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status in {405, 501} or _code(error) in _NO_OPERATION
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _with_md5(params: dict[str, Any], **_: Any) -> None:
+    """DeleteObjects with Content-MD5, which every service takes, instead of a newer checksum."""
+    body = params["body"]
+    params["headers"]["Content-MD5"] = _md5(body if isinstance(body, bytes) else body.encode())
+    checksum = params["context"].get("checksum", {})
+    checksum.pop("request_algorithm", None)
+    params["headers"].pop("x-amz-sdk-checksum-algorithm", None)
+
+
+#: what people can do about missing credentials
+NO_KEYS = "set access_key_id and secret_access_key, or give the process an AWS role or profile"
+#: Alibaba Cloud OSS, Tencent COS
+_VIRTUAL_ONLY = frozenset({"SecondLevelDomainForbidden", "PathStyleDomainForbidden"})
+_NO_OPERATION = frozenset({"NotImplemented", "MethodNotAllowed", "UnsupportedOperation", "NotSupported"})

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from luxima_retention.core.errors import StoreError
 from luxima_retention.evidence.ledger import Ledger
 from luxima_retention.evidence.ledger.bundle import export, write_sums
-from luxima_retention.evidence.ledger.checkpoint import Anchor
+from luxima_retention.evidence.ledger.checkpoint import Anchor, Signer
 from luxima_retention.evidence.ledger.verify import Key
 from luxima_retention.report.html import as_html
 from luxima_retention.report.model import Report
@@ -32,11 +32,13 @@ class Evidence:
         ledger: all of it goes into the bundle, since a chain is verified from its beginning.
         anchors: whose checkpoints go in too.
         key: the verifier key; ``None`` where nothing is signed.
+        signer: the ledger's own key, which binds every form to the ledger; ``None`` where nothing is signed.
     """
 
     ledger: Ledger
     anchors: Iterable[Anchor]
     key: Key | None
+    signer: Signer | None = None
 
 
 def stem(report: Report) -> str:
@@ -54,13 +56,19 @@ def write_bundle(report: Report, lang: str, evidence: Evidence, path: Path) -> N
     Raises:
         StoreError: the file or a temporary directory cannot be written, or the ledger not be read.
     """
+    if evidence.signer and report.ledger.size and report.ledger.signed < report.ledger.size:
+        raise StoreError(
+            f"nobody has signed entries {report.ledger.signed + 1} to {report.ledger.size}, which the report"
+            " tells of",
+            "run it again; `luxima-retention doctor` says what keeps the ledger from being signed",
+        )
     try:
         with TemporaryDirectory(prefix="luxima-report-") as home:
             directory = Path(home) / stem(report)
             export(evidence.ledger, evidence.anchors, evidence.key, directory)
             for name, data in _forms(report, lang).items():
                 (directory / name).write_bytes(data)
-            write_sums(directory)
+            write_sums(directory, evidence.signer)
             _pack(directory, path, report.surveyed.astimezone(UTC).timetuple()[:6])
     except OSError as error:
         raise StoreError(f"the bundle cannot be written: {error.strerror}") from error

@@ -59,6 +59,7 @@ def gather(
 def _verified(settings: Settings, ledger: Ledger) -> tuple[LedgerState, RetentionError | None]:
     """What verification showed, or why it failed."""
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key, verify
+    from luxima_retention.evidence.ledger.session import compare, open_places
 
     anchors = open_anchors(settings)
     named = tuple(anchor.url for anchor in anchors)
@@ -66,6 +67,8 @@ def _verified(settings: Settings, ledger: Ledger) -> tuple[LedgerState, Retentio
     try:
         key = trusted_key(settings.ledger, None, ledger)
         verdict = verify(ledger, anchors, key)
+        if places := open_places(settings):
+            compare(ledger, places)
     except (TamperingFound, StoreError) as error:
         return LedgerState(pinned=pinned, anchors=named), error
     except (ValueError, TypeError, KeyError, AttributeError) as error:

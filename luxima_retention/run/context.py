@@ -69,6 +69,7 @@ class Environment:
         wait: sleeps so many seconds, or less when ``stopping`` turns true.
         observer: is told of each step, batch and outcome.
         clock: the program's, for instants after ``now``.
+        sign_start: signs the ledger once a run has announced itself, before anything goes.
     """
 
     now: datetime
@@ -84,3 +85,4 @@ class Environment:
     wait: Callable[[float], None] = time.sleep
     observer: Observer = field(default_factory=Silent)
     clock: Clock = system_clock
+    sign_start: Callable[[], None] = lambda: None

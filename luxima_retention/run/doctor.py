@@ -19,10 +19,9 @@ from luxima_retention.core.plan import Finding, Level
 from luxima_retention.core.protocol import Expirable, Surveyable
 from luxima_retention.evidence.archive import Archive, open_archive
 from luxima_retention.evidence.holds import in_force
-from luxima_retention.evidence.ledger.checkpoint import open_anchors, open_signer
 from luxima_retention.run import steps
 from luxima_retention.run.context import Environment, Policy
-from luxima_retention.run.ends import anchored, try_archive
+from luxima_retention.run.ends import try_archive
 from luxima_retention.run.runner import Options, opening_of, policy_of
 from luxima_retention.run.state import State, open_state
 from luxima_retention.stores.kind import Target
@@ -115,15 +114,19 @@ def _register(state: State, now: datetime) -> Iterator[Check]:
 
 
 def _checkpoints(settings: Settings, state: State | None) -> Iterator[Check]:
-    signer = open_signer(settings.ledger)
-    if signer is None:
-        hint = "set ledger.key_file, then `luxima-retention ledger keygen`"
-        yield _warning("checkpoints", "the ledger is not signed", hint)
-    else:
-        yield _good("checkpoints", f"signed with {signer.key}")
-    for anchor in open_anchors(settings) if state else ():
-        count = anchored(anchor, state.ledger) if state else 0
-        yield _good("checkpoints", f"anchor {anchor.url} holds {count}")
+    from luxima_retention.evidence.ledger import trust
+    from luxima_retention.evidence.ledger.session import compare, open_places
+
+    for gap in trust.set_up(settings.ledger):
+        level = Level.INFO if gap.code == "no-witness" else Level.WARNING
+        yield Check(subject="checkpoints", level=level, message=gap.sentence, hint=gap.hint)
+    places = open_places(settings)
+    if places is None or state is None:
+        return
+    yield _good("checkpoints", f"signed with {places.signer.key}")
+    size = compare(state.ledger, places)
+    anchors = ", ".join(anchor.url for anchor in places.anchors) or "no anchor"
+    yield _good("checkpoints", f"{size} entries continue what was signed: {anchors}")
 
 
 def _archive(archive: Archive | None) -> Iterator[Check]:

@@ -435,8 +435,11 @@ def _begin(scope: Scope, known: Known, guarded: Guarded) -> Begun:
     known.learn(run_id=begun.run_id, resumed=resumes is not None, totals=Totals())
     if resumes is None and planned.history.open_run is not None:
         _reconcile(scope, begun, planned.history.open_run)
-    for event in _announcement(scope.policy, begun):
+    announced = tuple(_announcement(scope.policy, begun))
+    for event in announced:
         scope.append(event)
+    if announced:
+        scope.environment.sign_start()
     failpoint("engine.after_intent")
     return begun
 

@@ -1,4 +1,7 @@
-"""``/healthz`` of the daemon: 200 while it is alive, 503 when it is stuck, and what it tells about itself."""
+"""``/healthz`` of the daemon: 200 while it is alive, 503 when it is stuck, and what it tells about itself.
+
+``/metrics`` beside it tells the same to Prometheus.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,19 @@ from luxima_retention.core.errors import ConfigurationError
 
 #: whether the daemon is alive, and what it tells
 Health = Callable[[], tuple[bool, Mapping[str, Any]]]
+#: the same in Prometheus' text format
+Metrics = Callable[[Mapping[str, Any]], bytes]
 
 
 @contextmanager
-def answering(host: str, port: int, health: Health) -> Iterator[str]:
+def answering(host: str, port: int, health: Health, metrics: Metrics) -> Iterator[str]:
     """Answer GET and HEAD inside the block; gives the address.
 
     Raises:
         ConfigurationError: the address cannot be used.
     """
     try:
-        server = ThreadingHTTPServer((host, port), _handler(health))
+        server = ThreadingHTTPServer((host, port), _handler(health, metrics))
     except OSError as error:
         raise ConfigurationError(
             f"the health address {host}:{port} cannot be used: {error.strerror}",
@@ -40,7 +45,7 @@ def answering(host: str, port: int, health: Health) -> Iterator[str]:
         thread.join()
 
 
-def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
+def _handler(health: Health, metrics: Metrics) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         #: seconds for a request to be told
         timeout = 10
@@ -54,11 +59,15 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
         def _answer(self) -> bytes:
             """Send the head; gives the body."""
             healthy, told = health()
-            data = json.dumps(told).encode()
             # Probes and balancers add queries of their own.
-            known = urlsplit(self.path).path == "/healthz"
-            self.send_response((200 if healthy else 503) if known else 404)
-            self.send_header("Content-Type", "application/json")
+            path = urlsplit(self.path).path
+            if path == "/metrics":
+                status, kind, data = 200, "text/plain; version=0.0.4; charset=utf-8", metrics(told)
+            else:
+                status = (200 if healthy else 503) if path == "/healthz" else 404
+                kind, data = "application/json", json.dumps(told).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             return data

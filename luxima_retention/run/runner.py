@@ -35,6 +35,7 @@ from luxima_retention.stores.registry import kind_of
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
     from luxima_retention.core.plan import Plan
+    from luxima_retention.evidence.ledger.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,7 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
     ends = None if options.dry_run else Ends(settings, archive)
     state = open_state(settings)
     try:
+        session, refusal = _begun(settings, options, state, now)
         environment = Environment(
             now=now,
             dry_run=options.dry_run,
@@ -107,13 +109,14 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
             wait=hooks.wait,
             observer=hooks.observer,
             clock=hooks.clock,
+            sign_start=(lambda: session.sign_start(hooks.clock())) if session else (lambda: None),
         )
-        result = _run_all(settings, options, environment, approved)
+        result = _run_all(settings, options, environment, approved, refusal)
         if options.save_plan:
             planfile.save(options.save_plan, _plans(result), now)
         if ends is None:
             return result
-        sealed = result if state is None else _sealed(result, settings, state, ends, now)
+        sealed = result if state is None or refusal else _sealed(result, settings, state, session)
         return replace(sealed, warnings=(*sealed.warnings, *hooks.tell(sealed)))
     finally:
         if state is not None:
@@ -129,6 +132,20 @@ def _check(options: Options, now: datetime) -> None:
         raise ConfigurationError("--save-plan saves what would be done", "give --dry-run as well")
     if options.plan and options.as_of:
         raise ConfigurationError("a saved plan has its own cutoff", "leave out either --plan or --as-of")
+
+
+def _begun(
+    settings: Settings, options: Options, state: State | None, now: datetime
+) -> tuple[Session | None, RetentionError | None]:
+    """The right to sign the ledger; or why no policy may begin: its ledger is not the one that was signed."""
+    from luxima_retention.evidence.ledger.session import begin
+
+    if options.dry_run or state is None:
+        return None, None
+    try:
+        return begin(settings, state.ledger, now), None
+    except RetentionError as error:
+        return None, error
 
 
 def check_named(settings: Settings, options: Options) -> None:
@@ -176,23 +193,31 @@ def configured(settings: Settings) -> tuple[str, ...]:
 
 
 def _run_all(
-    settings: Settings, options: Options, environment: Environment, approved: Mapping[str, Any] | None
+    settings: Settings,
+    options: Options,
+    environment: Environment,
+    approved: Mapping[str, Any] | None,
+    refusal: RetentionError | None,
 ) -> RunResult:
     names = options.policies or tuple(approved or ()) or tuple(settings.policies)
     policies = {policy.name: policy for policy in (policy_config(settings, name) for name in names)}
-    results = [_run_one(policy, options, environment) for policy in policies.values()]
+    results = [_run_one(policy, options, environment, refusal) for policy in policies.values()]
     return RunResult(
         now=environment.now, dry_run=options.dry_run, as_of=options.as_of, policies=tuple(results)
     )
 
 
-def _run_one(config: PolicyConfig[Any], options: Options, environment: Environment) -> PolicyResult:
+def _run_one(
+    config: PolicyConfig[Any], options: Options, environment: Environment, refusal: RetentionError | None
+) -> PolicyResult:
     """One policy; a fault in it does not keep the others from their turn."""
     kind, policy = kind_of(config), policy_of(config, options)
     try:
         missing = kind.missing(config)
         result = (
-            not_configured(policy, missing) if missing else _applied(config, policy, options, environment)
+            not_configured(policy, missing)
+            if missing
+            else _applied(config, policy, options, environment, refusal)
         )
     except RetentionError as error:
         result = failed(policy, error)
@@ -210,13 +235,20 @@ def _run_one(config: PolicyConfig[Any], options: Options, environment: Environme
 
 
 def _applied(
-    config: PolicyConfig[Any], policy: Policy, options: Options, environment: Environment
+    config: PolicyConfig[Any],
+    policy: Policy,
+    options: Options,
+    environment: Environment,
+    refusal: RetentionError | None,
 ) -> PolicyResult:
-    """The policy, with what precedes its five steps."""
+    """The policy, with what precedes its five steps; these need a ledger that is the one that was signed."""
     kind, opening = kind_of(config), opening_of(config, options, environment)
     operation = None
     if kind.before is not None:
         operation = kind.before(config, opening, surroundings_of(config.name, environment))
+    if refusal is not None:
+        result = failed(policy, refusal)
+        return preceded(result, operation) if operation else result
     result = run_policy(policy, kind.targets(config, opening), environment)
     _record_sweep(config, options, environment, result)
     return preceded(result, operation) if operation else result
@@ -378,15 +410,16 @@ def _plans(result: RunResult) -> Sequence[planfile.Proposed]:
     ]
 
 
-def _sealed(result: RunResult, settings: Settings, state: State, ends: Ends, now: datetime) -> RunResult:
+def _sealed(result: RunResult, settings: Settings, state: State, session: Session | None) -> RunResult:
     """Sign the ledger's head after the run; what goes wrong there is told, and counts."""
     try:
         mirror_holds(settings, state)
-        made = ends.seal(state.ledger, now)
+        made = session.sign(system_clock()) if session else None
     except RetentionError as error:
         return replace(result, warnings=(error.message,), own_code=error.exit_code)
     if made is None:
         return result
     told = {"size": made.size, "root": made.root, "anchors": list(made.anchors)}
     code = ExitCode.INCOMPLETE if made.failures else ExitCode.DONE
-    return replace(result, checkpoint=told, warnings=made.failures, own_code=code)
+    # A quorum that is missing does not stop a run; it is told here, and the report has it as an exception.
+    return replace(result, checkpoint=told, warnings=(*made.failures, *made.unwitnessed), own_code=code)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -48,8 +48,9 @@ _SAMPLED = 400
 _SERVED = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
 #: the same of a policy's further runs
 _SWEPT = frozenset({"sweep.completed", "sweep.missed"})
-#: the same of archives that went, and of the monthly report
+#: the same of archives that went, of verifications and rehearsals, and of the monthly report
 _ENDED = frozenset({"archive.expired"})
+_VERIFIED, _CHECKED, _DRILLED = ({name} for name in ("ledger.verified", "archive.checked", "archive.drilled"))
 _SENT = frozenset({"report.sent"})
 
 
@@ -104,18 +105,31 @@ def slots(settings: Settings) -> tuple[Slot, ...]:
         ConfigurationError: two of them have one name.
     """
     found = [slot for name in settings.policies for slot in _of_policy(settings, name)]
-    schedule = settings.schedule
-    # These two may start at any hour: what comes late does no harm, and makes up for all that was missed.
-    if settings.archive.url and schedule.archive_expire:
-        ended = _slot(settings, "archive-expire", schedule.archive_expire, ("archive", "expire"))
-        found.append(replace(ended, served=_ENDED, grace=None))
-    if settings.report.url and schedule.report:
-        words = ("report", "--month", "last", "--format", "bundle")
-        found.append(replace(_slot(settings, "report", schedule.report, words), served=_SENT, grace=None))
+    found += (_any_time(settings, words, served) for words, served in _commands(settings))
+    found = [slot for slot in found if slot.expression]
     names = [slot.name for slot in found]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(f"there is a job named {doubled[0]} besides the policy", "rename the policy")
     return tuple(found)
+
+
+def _commands(settings: Settings) -> Iterator[tuple[tuple[str, ...], Collection[str]]]:
+    """Commands that have times of their own, and the entries that tell that they ran."""
+    if settings.database.dsn or settings.ledger.path:
+        yield ("ledger", "verify", "--record"), _VERIFIED
+    if settings.archive.url:
+        yield ("archive", "expire"), _ENDED
+        yield ("archive", "verify", "--record"), _CHECKED
+        yield ("archive", "drill"), _DRILLED
+    if settings.report.url:
+        yield ("report", "--month", "last", "--format", "bundle"), _SENT
+
+
+def _any_time(settings: Settings, words: tuple[str, ...], served: Collection[str]) -> Slot:
+    """A slot that may start at any hour: what comes late does no harm, and makes up for what was missed."""
+    name = "-".join(word for word in words[:2] if not word.startswith("--"))
+    slot = _slot(settings, name, getattr(settings.schedule, name.replace("-", "_")), words)
+    return replace(slot, served=frozenset(served), grace=None)
 
 
 def _of_policy(settings: Settings, name: str) -> Iterator[Slot]:
@@ -211,6 +225,7 @@ class Hooks:
         stopping: whether somebody asked for the end.
         wait: sleeps so many seconds, or less when told to stop.
         say: the structured log.
+        metrics: what the health page tells, for Prometheus.
         clock: the program's.
     """
 
@@ -218,6 +233,7 @@ class Hooks:
     stopping: Callable[[], bool]
     wait: Callable[[float], None]
     say: Callable[..., None]
+    metrics: Callable[[Mapping[str, Any]], bytes] = lambda _told: b""
     clock: Clock = system_clock
 
 
@@ -250,7 +266,9 @@ class Daemon:
             ConfigurationError: no ledger is configured, or the health address cannot be used.
         """
         schedule = self._settings.schedule
-        with answering(schedule.health_host, schedule.health_port, self.health) as address:
+        with answering(
+            schedule.health_host, schedule.health_port, self.health, self._hooks.metrics
+        ) as address:
             self._hooks.say("schedule.started", health=address, slots=list(self._slots))
             try:
                 while not self._hooks.stopping():

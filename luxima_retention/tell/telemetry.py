@@ -1,185 +1,266 @@
-"""What a run tells the stack that watches: metrics to a Pushgateway, a trace to an OTLP collector.
+"""What the suite tells the stack that watches: metrics to a Pushgateway or to files, a trace to a collector.
 
-Neither decides anything: where one cannot be reached, the run says so in a warning and ends as it would.
-Sources: Prometheus documentation, "Exposition formats", Pushgateway's "API"; OpenTelemetry Protocol
-specification, "OTLP/HTTP" with JSON encoding.
+Neither decides anything: where a receiver cannot be reached, the result carries a warning and ends as it
+would, and all of it together costs a run ``telemetry.budget`` at most.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention import __version__
-from luxima_retention.core.deadline import UNLIMITED, Deadline
-from luxima_retention.core.errors import RetentionError
-from luxima_retention.core.results import PolicyResult, RunResult, TargetResult
+from luxima_retention.core.clock import Clock, system_clock
+from luxima_retention.core.errors import ExitCode, RetentionError
+from luxima_retention.core.results import OUTCOMES, Outcome, PolicyResult, RunResult
+from luxima_retention.stores.registry import kind_of
+from luxima_retention.tell import samples
+from luxima_retention.tell.budget import Telling, within
+from luxima_retention.tell.families import UNKNOWN, Sample, exposition
+from luxima_retention.tell.promise import interval, matrix_digest, promise
+from luxima_retention.tell.pushing import Group, push, write_files, written
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import HttpSettings, TelemetrySettings
+    from luxima_retention.config.settings import Settings, TelemetrySettings
     from luxima_retention.io.http import Http
-
-#: Seconds that all of it may take, also after SIGTERM: a run that was stopped is told of, too.
-_BUDGET = 10.0
-_PREFIX = "luxima_retention_"
-_NANOSECONDS = 1_000_000_000
-#: name → what it means; ``docs/telemetry.md`` repeats it, a test holds the two together
-METRICS: Mapping[str, str] = {
-    "exit_code": "Exit code that this target asked for.",
-    "last_run_timestamp_seconds": "When the last run looked at this target.",
-    "expired": "Expired records that the survey found.",
-    "held": "Expired records that a legal hold keeps.",
-    "unknown": "Records or objects that could not be read or recognised.",
-    "destroyed": "Records that the last run destroyed.",
-    "left": "Expired records that were left after it.",
-    "pending": "Records that are condemned and wait for their date.",
-    "oldest_timestamp_seconds": "Time of the oldest record.",
-    "milliseconds": "Duration of a step of the run, by step.",
-}
+    from luxima_retention.tell.traces import Tracing
 
 
-def send(settings: TelemetrySettings, result: RunResult) -> Iterator[str]:
-    """Send what a run did; a sentence for each receiver that could not be reached in time."""
-    deadline = UNLIMITED.within(_BUDGET)
-    if settings.pushgateway_url:
-        there = partial(_receiver, settings.pushgateway_url, settings.pushgateway_http, "pushgateway")
+#: seconds that receivers get, however long the libraries took to load
+_LEAST = 0.5
+
+
+class Telemetry:
+    """The receivers of these settings.
+
+    Args:
+        settings: of the whole suite.
+        shard: ``(I, N)`` where this process does a part of the work.
+        tracing: the trace of this process, which ends with what is told; ``None`` for none.
+        warnings: sentences that are already known.
+        clock: the program's.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        shard: tuple[int, int] | None = None,
+        tracing: Tracing | None = None,
+        warnings: Iterable[str] = (),
+        clock: Clock = system_clock,
+    ) -> None:
+        self._settings = settings
+        self._shard = shard
+        self._tracing = tracing
+        self._warnings = tuple(warnings)
+        self._clock = clock
+        self._build = samples.Build(version=__version__, matrix=matrix_digest(settings))
+
+    def run(self, result: RunResult) -> Iterator[str]:
+        """Tell what a real run did; a sentence for each receiver that did not take it."""
+        yield from self._tell(
+            result.exit_code,
+            policies=lambda: self._policies(result),
+            # By itself: a database that does not answer must not keep the outcome from being told.
+            ledger=lambda: [self._ledger(result)],
+        )
+
+    def failed(self, names: Iterable[str], began: datetime, code: ExitCode) -> Iterator[str]:
+        """Tell that a run ended before it came to its policies: no ledger, no plan, a fault of ours."""
+        outcome = OUTCOMES.get(code, Outcome.FAILED)
+        results = tuple(
+            PolicyResult(
+                policy=name,
+                retention_days=self._settings.policies[name].retention_days,
+                outcome=outcome,
+                exit_code=code,
+            )
+            for name in names
+        )
+        result = RunResult(now=began, dry_run=False, policies=results)
+        yield from self._tell(code, policies=lambda: self._policies(result))
+
+    def command(self, name: str, began: datetime, code: ExitCode, schedule: str = "") -> Iterator[str]:
+        """Tell how a command ended that is no policy's run; ``schedule`` is its cron expression."""
+        ran = samples.Ran(
+            target=name,
+            began=began,
+            code=code,
+            succeeded=code is ExitCode.DONE,
+            seconds={"act": (self._clock() - began).total_seconds()},
+            interval=interval(self._settings, schedule),
+        )
+        yield from self._tell(code, run=lambda: [self._group(name, samples.of_command(ran, self._build))])
+
+    def verified(self, at: datetime, *, whole: bool) -> Iterator[str]:
+        """Tell what ``ledger verify`` found."""
+        found = tuple(samples.of_verification(at, whole=whole))
+        group = Group(key=self._key("ledger"), samples=found, part="verify")
+        yield from self._tell(
+            ExitCode.DONE if whole else ExitCode.VERIFICATION_FAILED, verification=lambda: [group]
+        )
+
+    # --- groups -------------------------------------------------------------------------------------
+
+    def _policies(self, result: RunResult) -> Iterator[Group]:
+        """A group for each policy that has a store; what is not configured has nothing to tell."""
         for policy in result.policies:
-            if policy.targets:
-                path = f"/metrics/job/luxima_retention/policy/{policy.policy}"
-                text = exposition(policy, result.now).encode()
-                yield from _put(there, deadline, "PUT", path, text, "text/plain; version=0.0.4")
-    if settings.otlp_url:
-        import json
+            config = self._settings.policy(policy.policy)
+            if kind_of(config).missing(config) is None:
+                told = samples.of_policy(
+                    promise(config), policy, result.now, self._build, whole=self._shard is None
+                )
+                yield self._group(policy.policy, told, shard=self._shard)
 
-        there = partial(_receiver, settings.otlp_url, settings.otlp_http, "otlp")
-        body = json.dumps(trace(result)).encode()
-        yield from _put(there, deadline, "POST", "/v1/traces", body, "application/json")
+    def _ledger(self, result: RunResult) -> Group:
+        """The ledger, the hold register, and how the run itself ended where no policy is to blame."""
+        ran = samples.Ran(
+            target="ledger",
+            began=result.now,
+            code=result.own_code,
+            succeeded=result.own_code is ExitCode.DONE,
+            seconds={},
+            interval=UNKNOWN,
+        )
+        facts = _ledger_facts(self._settings, result)
+        return self._group("ledger", (*samples.of_command(ran, self._build), *facts))
+
+    def _group(self, policy: str, told: Iterable[Sample], *, shard: tuple[int, int] | None = None) -> Group:
+        part = {"shard": "{}-of-{}".format(*shard)} if shard else {}
+        return Group(key={**self._key(policy), **part}, samples=tuple(told))
+
+    def _key(self, policy: str) -> dict[str, str]:
+        return {"environment": self._settings.telemetry.environment, "policy": policy}
+
+    # --- telling ------------------------------------------------------------------------------------
+
+    def _tell(self, code: ExitCode, **groups: Callable[[], Iterable[Group]]) -> Iterator[str]:
+        """Hand over groups, by what they are about, and the trace, side by side."""
+        telemetry, tellings = self._settings.telemetry, dict[str, Telling]()
+        end = time.monotonic() + telemetry.budget.total_seconds()
+        for about, make in groups.items():
+            if place := telemetry.pushgateway_url or telemetry.textfile_directory:
+                tellings[f"{place} ({about})"] = partial(_deliver, telemetry, make)
+        if self._tracing is not None:
+            self._tracing.finish(code)
+            tellings["the collector of traces"] = self._tracing.flush
+            end -= self._tracing.loading
+        if tellings:
+            import prometheus_client  # noqa: F401 - once, before threads ask for it
+            import requests  # noqa: F401 - same
+        yield from self._warnings
+        # A receiver that is away is away for everything that it should be told.
+        yield from dict.fromkeys(within(tellings, max(_LEAST, end - time.monotonic())))
 
 
-def _receiver(url: str, settings: HttpSettings, name: str, deadline: Deadline) -> Http:
+def _deliver(telemetry: TelemetrySettings, groups: Callable[[], Iterable[Group]]) -> list[str]:
+    """Make the groups and hand them over; the files first, which no network holds up."""
+    made, said = list(groups()), list[str]()
+    if telemetry.textfile_directory:
+        said += write_files(Path(telemetry.textfile_directory), made)
+    try:
+        return [*said, *push(pushgateway(telemetry), made)] if telemetry.pushgateway_url else said
+    except RetentionError as error:
+        return [*said, error.message]
+
+
+def pushgateway(telemetry: TelemetrySettings) -> Http:
+    """The Pushgateway of the settings, with its credentials, within the budget.
+
+    Raises:
+        ConfigurationError: a file of a secret or of a CA cannot be read.
+    """
     from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.core.deadline import UNLIMITED
     from luxima_retention.io.http import Http
 
-    setting, options = f"telemetry.{name}_url", f"telemetry.{name}_http"
-    return Http(endpoint(url, settings, setting=setting, options=options, proxied=True), deadline)
+    place = endpoint(
+        telemetry.pushgateway_url,
+        telemetry.pushgateway_http,
+        setting="telemetry.pushgateway_url",
+        options="telemetry.pushgateway_http",
+        proxied=True,
+    )
+    return Http(place, UNLIMITED.within(telemetry.budget.total_seconds()))
 
 
-def _put(  # noqa: PLR0917 - where, until when, and the parts of a request in their order
-    there: Callable[[Deadline], Http], deadline: Deadline, method: str, path: str, body: bytes, kind: str
-) -> Iterator[str]:
+@contextmanager
+def telling(settings: Settings, name: str, schedule: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Tell how the block ended, as command ``name``; its errors go on.
+
+    Args:
+        settings: of the whole suite.
+        name: of the command, as its slot is called.
+        schedule: cron expression of its runs.
+        say: takes each warning.
+    """
+    began, code = system_clock(), ExitCode.FAULT
     try:
-        answer = there(deadline).send(method, path, body=body, headers={"Content-Type": kind})
+        yield
+        code = ExitCode.DONE
     except RetentionError as error:
-        yield error.message
-        return
-    if not answer.ok:
-        yield f"{answer.url} answers {answer.status}"
+        code = error.exit_code
+        raise
+    except BaseException as error:
+        code = _exit_code(error)
+        raise
+    finally:
+        for warning in Telemetry(settings).command(name, began, code, schedule):
+            say(warning)
 
 
-def exposition(policy: PolicyResult, now: datetime) -> str:
-    """The metrics of one policy in Prometheus' text format."""
-    samples = [sample for target in policy.targets for sample in _samples(target, now)]
-    lines = []
-    for name, meaning in METRICS.items():
-        mine = [(labels, value) for metric, labels, value in samples if metric == name]
-        if mine:
-            lines += [f"# HELP {_PREFIX}{name} {meaning}", f"# TYPE {_PREFIX}{name} gauge"]
-            lines += [f"{_PREFIX}{name}{{{_labels(labels)}}} {value}" for labels, value in mine]
-    return "\n".join(lines) + "\n"
+def _exit_code(error: BaseException) -> ExitCode:
+    """Of an exception that carries one (click's ``Exit``), else that of a fault."""
+    code = getattr(error, "exit_code", None)
+    return ExitCode(code) if code in set(ExitCode) else ExitCode.FAULT
 
 
-def _samples(target: TargetResult, now: datetime) -> Iterator[tuple[str, dict[str, str], float]]:
-    labels = {"target": target.target}
-    survey, proof = target.survey, target.proof
-    yield "exit_code", labels, int(target.exit_code)
-    yield "last_run_timestamp_seconds", labels, now.timestamp()
-    if survey is not None:
-        yield "expired", labels, survey.expired
-        yield "held", labels, survey.held
-        yield "unknown", labels, max(survey.unknown, proof.unknown if proof else 0)
-        left = proof.left if proof else survey.expired
-        pending = proof.pending if proof else survey.pending
-        oldest = proof.oldest if proof else survey.oldest
-        yield "left", labels, left
-        yield "pending", labels, sum(item.items for item in pending)
-        if oldest is not None:
-            yield "oldest_timestamp_seconds", labels, oldest.timestamp()
-    if target.totals is not None:
-        yield "destroyed", labels, target.totals.destroyed
-    for step in target.steps:
-        yield "milliseconds", {**labels, "step": step.name}, step.milliseconds
+def daemon_metrics(directory: str, health: Mapping[str, Any]) -> bytes:
+    """What the daemon answers at ``/metrics``.
+
+    Args:
+        directory: ``telemetry.textfile_directory``, whose files it serves too; empty for none.
+        health: what its health page tells.
+    """
+    files = written(Path(directory)) if directory else []
+    return exposition((*samples.of_daemon(health), *files))
 
 
-def _labels(labels: Mapping[str, str]) -> str:
-    escaped = {
-        name: value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-        for name, value in labels.items()
-    }
-    return ",".join(f'{name}="{value}"' for name, value in escaped.items())
+def _ledger_facts(settings: Settings, result: RunResult) -> Iterator[Sample]:
+    """Figures of ledger and register; not numbers where they cannot be read."""
+    from luxima_retention.run.state import open_state
+
+    values = dict.fromkeys(
+        ("ledger_entries", "ledger_head_timestamp_seconds", "holds_active", "oldest_hold_timestamp_seconds"),
+        UNKNOWN,
+    )
+    try:
+        state = open_state(settings)
+        if state is not None:
+            with closing(state):
+                values = _read_facts(state)
+    except RetentionError:
+        pass  # the run has told why; here it is unknown
+    anchored = bool(result.checkpoint and result.checkpoint.get("anchors"))
+    values["ledger_anchor_timestamp_seconds"] = result.now.timestamp() if anchored else 0.0
+    return (Sample(name=name, value=value) for name, value in values.items())
 
 
-def trace(result: RunResult) -> dict[str, Any]:
-    """One trace: the run, below it each target with its steps, as they took place."""
-    trace_id, root = secrets.token_hex(16), secrets.token_hex(8)
-    start = end = _nanoseconds(result.now)
-    spans = []
-    for policy in result.policies:
-        for target in policy.targets:
-            span = secrets.token_hex(8)
-            for step in target.steps:
-                times = (_nanoseconds(step.began), _nanoseconds(step.ended))
-                spans.append(_span(trace_id, secrets.token_hex(8), span, step.name, *times, {}))
-            begun = min((_nanoseconds(step.began) for step in target.steps), default=end)
-            end = max((_nanoseconds(step.ended) for step in target.steps), default=end)
-            told = {
-                "luxima.policy": policy.policy,
-                "luxima.target": target.target,
-                "luxima.outcome": str(target.outcome),
-                "luxima.exit_code": int(target.exit_code),
-            }
-            spans.append(_span(trace_id, span, root, f"{policy.policy} {target.target}", begun, end, told))
-    about = {"luxima.dry_run": result.dry_run, "luxima.exit_code": int(result.exit_code)}
-    spans.append(_span(trace_id, root, "", "run", start, end, about))
-    resource = {"service.name": "luxima-retention", "service.version": __version__}
+def _read_facts(state: Any) -> dict[str, float]:
+    from luxima_retention.evidence.holds import in_force
+
+    head = state.ledger.head()
+    holds = in_force(state.register)
+    placed = [hold.placed_at.timestamp() for hold in holds if hold.placed_at]
     return {
-        "resourceSpans": [
-            {
-                "resource": {"attributes": _attributes(resource)},
-                "scopeSpans": [{"scope": {"name": "luxima_retention"}, "spans": spans}],
-            }
-        ]
+        "ledger_entries": head.seq if head else 0,
+        "ledger_head_timestamp_seconds": head.at.timestamp() if head else UNKNOWN,
+        "holds_active": len(holds),
+        "oldest_hold_timestamp_seconds": min(placed, default=UNKNOWN),
     }
-
-
-def _nanoseconds(instant: datetime) -> int:
-    return int(instant.timestamp() * _NANOSECONDS)
-
-
-def _span(  # noqa: PLR0917 - the fields of a span, in the protocol's order
-    trace_id: str, span_id: str, parent: str, name: str, start: int, end: int, told: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {
-        "traceId": trace_id,
-        "spanId": span_id,
-        "parentSpanId": parent,
-        "name": name,
-        "kind": 1,
-        "startTimeUnixNano": str(start),
-        "endTimeUnixNano": str(end),
-        "attributes": _attributes(told),
-        "status": {"code": 2 if told.get("luxima.exit_code") else 1},
-    }
-
-
-def _attributes(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Attributes in OTLP's JSON: 64-bit integers are strings."""
-
-    def value(item: Any) -> dict[str, Any]:
-        if isinstance(item, bool):
-            return {"boolValue": item}
-        return {"intValue": str(item)} if isinstance(item, int) else {"stringValue": str(item)}
-
-    return [{"key": key, "value": value(item)} for key, item in values.items()]

@@ -1,18 +1,20 @@
 -- The ledger's functions and triggers. Everything in this directory is applied by `migrate` as a whole, again
 -- whenever it, or what the catalogue says of it, is not as migrate has left it.
 
--- Takes the head of the chain until the transaction ends, and tells where it stands; 0 and 32 zero bytes
--- when the ledger is empty. Volatile: under READ COMMITTED the query behind the lock sees what was
+-- Takes the head of the chain until the transaction ends, and tells where it stands; 0, 32 zero bytes and
+-- no time when the ledger is empty. Volatile: under READ COMMITTED the query behind the lock sees what was
 -- committed while it waited. p_durable: an entry that announces a deletion must reach the disk first.
 -- Whoever keeps the head for ten seconds keeps it too long: a run must be able to stop.
-CREATE OR REPLACE FUNCTION retention.ledger_head(p_durable boolean, OUT seq bigint, OUT hash bytea)
+CREATE OR REPLACE FUNCTION retention.ledger_head(
+    p_durable boolean, OUT seq bigint, OUT hash bytea, OUT at timestamptz
+)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '10s' AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(1280664909, 1);     -- 'LUXM', 1: the ledger's head
     IF p_durable AND current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    SELECT l.seq, l.hash INTO seq, hash FROM retention.ledger l ORDER BY l.seq DESC LIMIT 1;
+    SELECT l.seq, l.hash, l.at INTO seq, hash, at FROM retention.ledger l ORDER BY l.seq DESC LIMIT 1;
     IF NOT FOUND THEN
         seq := 0;
         hash := decode(repeat('00', 32), 'hex');
@@ -25,7 +27,7 @@ DECLARE
     head record;
     said jsonb := convert_from(NEW.entry, 'UTF8')::jsonb;
 BEGIN
-    SELECT h.seq, h.hash INTO head FROM retention.ledger_head(false) h;
+    SELECT h.seq, h.hash, h.at INTO head FROM retention.ledger_head(false) h;
     IF NEW.seq <> head.seq + 1 OR NEW.previous <> head.hash
        OR NEW.hash <> sha256('\x00'::bytea || NEW.entry)
        OR said->>'seq' IS DISTINCT FROM NEW.seq::text
@@ -36,6 +38,10 @@ BEGIN
     NEW.kind := said->>'kind';
     NEW.policy := said->>'policy';
     NEW.at := (said->>'at')::timestamptz;
+    IF NEW.at < head.at THEN
+        RAISE EXCEPTION 'entry % says %, earlier than the entry before it', NEW.seq, NEW.at
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
     RETURN NEW;
 END $$;
 

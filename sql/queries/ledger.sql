@@ -1,6 +1,6 @@
 -- name: head
 -- Takes the head of the chain until the transaction ends.
-SELECT seq, hash FROM retention.ledger_head(%(durable)s);
+SELECT seq, hash, at FROM retention.ledger_head(%(durable)s);
 
 -- name: append
 -- kind, policy and at are taken from the entry by the trigger.
@@ -32,8 +32,12 @@ SELECT 'postgresql:' || c.system_identifier || '/' || d.oid
 FROM pg_control_system() c, pg_database d
 WHERE d.datname = current_database();
 
--- name: newest_tree
-SELECT size, peaks FROM retention.checkpoint ORDER BY size DESC LIMIT 1;
+-- name: newest_checkpoint
+-- The newest one of at most so many entries; NULL does not restrict. Of one size, the one that was made last.
+SELECT size, peaks, note FROM retention.checkpoint
+WHERE %(at)s::bigint IS NULL OR size <= %(at)s::bigint
+ORDER BY size DESC, at DESC
+LIMIT 1;
 
 -- name: record
 -- The same head signed twice is one checkpoint; signed by a new key it is another.

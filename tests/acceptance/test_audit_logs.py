@@ -71,6 +71,7 @@ FAILPOINTS = [
     "engine.after_proof",
     "archive.before_manifest",
     "ledger.before_checkpoint",
+    "ledger.before_checkpoint@3",
 ]
 
 

@@ -25,7 +25,9 @@ def test_the_demo_shows_every_step_and_leaves_nothing_running(tmp_path):
         "not yet provable",
         "rotated 2 of 2 logs, compressed 6 files",
         "log-files billing: 2 records destroyed; nothing expired is left",
-        "the ledger is whole",
+        "the ledger is in agreement with itself, and not verified",
+        'luxima_retention_last_run_outcome{environment="demo",outcome="done",policy="audit-logs"',
+        "their dashboards and alerts: observability/",
         "Where to look",
     ):
         assert shown in done.stdout, shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -170,3 +171,62 @@ def statuses(client, bucket):
         answer = client.get_object_legal_hold(Bucket=bucket, Key=item["Key"])
         found.add(answer["LegalHold"]["Status"])
     return found
+
+
+def signing(database, tmp_path):
+    """A suite with key and anchor, after its first run."""
+    (tmp_path / "anchor").mkdir()
+    run = audit_log(database)
+    run.variables |= {
+        "LUXIMA_LEDGER__KEY_FILE": str(tmp_path / "key.pem"),
+        "LUXIMA_LEDGER__ANCHORS": json.dumps([(tmp_path / "anchor").as_uri()]),
+    }
+    run.variables["LUXIMA_LEDGER__PUBLIC_KEY"] = run("ledger", "keygen").stdout.strip()
+    assert run("run", "audit-logs").returncode == 0
+    return run
+
+
+def tampering(database, *statements):
+    """What an owner may do: the triggers are his."""
+    tables = ("retention.ledger", "retention.checkpoint")
+    with database.connect() as owner:
+        for word in ("DISABLE", "ENABLE"):
+            for table in tables:
+                owner.execute(f"ALTER TABLE {table} {word} TRIGGER ALL")
+            for statement in statements if word == "DISABLE" else ():
+                owner.execute(statement)
+
+
+def test_an_owner_without_the_key_gets_no_signature(database, tmp_path):
+    run = signing(database, tmp_path)
+    assert run("ledger", "verify").returncode == 0
+    size = database.execute("SELECT count(*) FROM retention.ledger")
+    tampering(database, "CREATE TABLE kept AS TABLE retention.checkpoint", "DELETE FROM retention.checkpoint")
+    shutil.move(tmp_path / "anchor", tmp_path / "away")
+    (tmp_path / "anchor").mkdir()
+    refused = run("run", "audit-logs")
+    assert refused.returncode == 6
+    assert "holds no checkpoint of this ledger" in refused.stdout
+    assert run("doctor").returncode == 6
+    assert database.execute("SELECT count(*) FROM retention.ledger") == size
+    shutil.rmtree(tmp_path / "anchor")
+    shutil.move(tmp_path / "away", tmp_path / "anchor")
+    tampering(database, "INSERT INTO retention.checkpoint SELECT * FROM kept")
+    assert run("run", "audit-logs").returncode == 0
+
+
+def test_a_database_from_a_backup_goes_on_after_a_recovery(database, tmp_path):
+    run = signing(database, tmp_path)
+    kept = database.execute("SELECT min(size) FROM retention.checkpoint")[0][0]
+    tampering(
+        database,
+        f"DELETE FROM retention.ledger WHERE seq > {kept}",
+        f"DELETE FROM retention.checkpoint WHERE size > {kept}",
+    )
+    assert run("run", "audit-logs").returncode == 6
+    recovered = run("ledger", "recover", "--reason", "the disk of db-1 died")
+    assert recovered.returncode == 0, recovered.stderr
+    assert run("run", "audit-logs").returncode == 0
+    verified = run("ledger", "verify")
+    assert verified.returncode == 0, verified.stderr
+    assert "not proved a recovery gave up what" in verified.stdout

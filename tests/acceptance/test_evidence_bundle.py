@@ -37,7 +37,7 @@ def bundle(tmp_path):
     for number in range(20, 40):
         ledger.append(event("batch", number=number), policy=None, at=AT)
     seal(ledger, [SIGNER], [anchor], AT)
-    export(ledger, [anchor], SIGNER.key, tmp_path / "bundle")
+    export(ledger, [anchor], SIGNER.key, tmp_path / "bundle", SIGNER)
     return tmp_path / "bundle"
 
 
@@ -63,7 +63,8 @@ def python(bundle, *arguments):
 
 def resum(bundle):
     """What somebody would do who changes a bundle: make the sums fit again."""
-    names = sorted(path.relative_to(bundle) for path in bundle.rglob("*") if path.name != "SHA256SUMS")
+    own = {"SHA256SUMS", "bundle.txt"}
+    names = sorted(path.relative_to(bundle) for path in bundle.rglob("*") if path.name not in own)
     files = [str(name) for name in names if (bundle / name).is_file()]
     sums = subprocess.run(["sha256sum", *files], cwd=bundle, capture_output=True, text=True, check=True)
     (bundle / "SHA256SUMS").write_text(sums.stdout)
@@ -99,8 +100,20 @@ def test_the_documented_shell_commands_verify_a_bundle(bundle, tmp_path):
 def test_python_alone_verifies_a_bundle(bundle):
     done = python(bundle, "--key", str(SIGNER.key))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "40 entries, 2 checkpoints; 40 entries are signed by the key you gave" in done.stdout
-    assert "which you should compare" in python(bundle).stdout
+    assert "VERIFIED: 7 files, 40 entries, up to 2026-11-23T08:30:00Z" in done.stdout
+    assert "signed     40 entries by the key you gave" in done.stdout
+    assert "2 checkpoints agree" in done.stdout
+
+
+def test_without_a_key_of_its_reader_nothing_is_called_verified(bundle):
+    done = python(bundle)
+    assert done.returncode == 3
+    assert done.stdout.startswith("NOT VERIFIED, only found to agree with itself")
+    (bundle / "key.txt").unlink()
+    (bundle / "bundle.txt").unlink()
+    resum(bundle)
+    done = python(bundle)
+    assert (done.returncode, "by nobody" in done.stdout) == (3, True)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from luxima_retention.core.results import RunResult
-from luxima_retention.evidence.ledger.checkpoint import Signer, seal
+from luxima_retention.evidence.ledger.checkpoint import Signer, seal, verify
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.report import bundle
 from luxima_retention.report.bundle import Evidence, write_bundle
-from luxima_retention.report.model import build
+from luxima_retention.report.model import LedgerState, build
 from luxima_retention.report.plain import as_json
 from tests.ledgers import event
 
@@ -34,12 +34,14 @@ def evidence():
         body = {"run_id": f"r{number}", "target": "core.audit_log", "destroyed": number, "exit_code": 0}
         ledger.append(event("run.completed", **body), policy="audit-logs", at=AT)
     seal(ledger, [SIGNER], [], AT)
-    return Evidence(ledger=ledger, anchors=(), key=SIGNER.key)
+    return Evidence(ledger=ledger, anchors=(), key=SIGNER.key, signer=SIGNER)
 
 
 def report(evidence):
     survey = RunResult(now=END, dry_run=True, policies=())
-    return build(evidence.ledger.entries(), survey, START, END, None)
+    found = verify(evidence.ledger, (), SIGNER.key)
+    state = LedgerState(size=found.entries, root=found.root, head=found.head, signed=found.covered)
+    return build(evidence.ledger.entries(), survey, START, END, None, ledger=state)
 
 
 def packed(evidence, path):
@@ -60,7 +62,7 @@ def shell(directory, *words):
 
 def python(directory):
     """``-I``: isolated, so that nothing of this environment can be imported by name."""
-    return shell(directory, sys.executable, "-I", "-S", "verify.py")
+    return shell(directory, sys.executable, "-I", "-S", "verify.py", "--key", str(SIGNER.key))
 
 
 def test_a_stranger_verifies_every_file_and_the_ledger(extracted):
@@ -68,11 +70,13 @@ def test_a_stranger_verifies_every_file_and_the_ledger(extracted):
     assert sums.returncode == 0, sums.stderr
     checked = {line.removesuffix(": OK") for line in sums.stdout.splitlines()}
     there = {path.relative_to(extracted).as_posix() for path in extracted.rglob("*") if path.is_file()}
-    assert checked == there - {"SHA256SUMS"}
+    assert checked == there - {"SHA256SUMS", "bundle.txt"}
     assert {"report.json", "report.csv", "report.html", "report.pdf", "README.txt", "ledger.jsonl"} < checked
     verified = python(extracted)
     assert verified.returncode == 0, verified.stderr
-    assert "20 entries, 1 checkpoints; 20 entries are signed" in verified.stdout
+    assert "signed     20 entries by the key you gave" in verified.stdout
+    assert "190 records destroyed, 0 condemned, 20 runs, 0 refusals, 0 overrides" in verified.stdout
+    assert "bound      by a signature of the same key: README.txt, report.csv, report.html" in verified.stdout
 
 
 @pytest.mark.parametrize("name", ["report.json", "report.pdf", "ledger.jsonl", "README.txt"])

@@ -33,6 +33,7 @@ def command(tmp_path: Path, **chosen: object) -> Command:
         variables={
             "LUXIMA_ROTATION__SETS": json.dumps({"api": chosen}),
             "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger"),
+            "LUXIMA_ROTATION__STATE_DIR": str(tmp_path / "state"),
         },
         cwd=tmp_path,
     )
@@ -51,10 +52,13 @@ def lines_of(directory: Path) -> list[bytes]:
 
 def half_done(directory: Path) -> bool:
     """Whether a log was renamed by a run that did not live to tell its writer."""
-    journal = directory / ".luxima-rotation.journal"
-    steps = map(json.loads, journal.read_text().splitlines() if journal.exists() else ())
-    logs = {step["inode"]: directory / step["log"] for step in steps}
-    return any(not log.exists() or log.stat().st_ino != inode for inode, log in logs.items())
+    logs: dict[str, int] = {}
+    for journal in (directory.parent / "state").glob("*.journal"):
+        for line in map(json.loads, journal.read_text().splitlines()):
+            logs.pop(line.get("done", "").rpartition(":")[2], None)
+            logs |= {line["log"]: line["inode"]} if "log" in line else {}
+    there = {name: directory / name for name in logs}
+    return any(not log.exists() or log.stat().st_ino != logs[name] for name, log in there.items())
 
 
 SHAPES = {
@@ -91,8 +95,8 @@ def test_a_kill_anywhere_loses_and_doubles_no_line(tmp_path, point, shape):
     assert lines_of(directory) == sorted(written)
     assert {"a.log", "b.log"} <= set(tree(directory))
     assert told.exists() or not pending
-    left = {path.name for path in directory.glob(".luxima*")}
-    assert left <= {".luxima-rotation.lock", ".luxima-rotation.state"}
+    assert not list(directory.glob(".luxima*"))
+    assert not list((tmp_path / "state").glob("*.journal"))
     assert rotated(run)["failures"]["count"] == 0  # type: ignore[index]
 
 
@@ -256,7 +260,11 @@ def test_it_works_as_anybody_with_a_group_and_a_root_that_is_read_only(tmp_path)
 
     with tempfile.TemporaryDirectory() as volume:
         logs = Path(volume) / "logs"
+        state = Path(volume) / "state"  # another volume, with the same fsGroup
         logs.mkdir()
+        state.mkdir()
+        os.chown(state, 0, 2000)
+        state.chmod(0o2775)
         (logs / "app.log").write_text("x\n")
         Path(volume).chmod(0o711)
         for path in (logs, logs / "app.log"):
@@ -270,7 +278,9 @@ def test_it_works_as_anybody_with_a_group_and_a_root_that_is_read_only(tmp_path)
                 *("setpriv", "--reuid=10001", "--regid=10001", "--groups=2000", "--no-new-privs"),
                 *(sys.executable, "-m", "luxima_retention", "run", "log-files", "--rotate-now"),
             ],
-            env=run.environment(PYTHONDONTWRITEBYTECODE="1"),
+            env=run.environment(
+                PYTHONDONTWRITEBYTECODE="1", LUXIMA_ROTATION__STATE_DIR=str(state / "rotation")
+            ),
             cwd="/",
             capture_output=True,
             text=True,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import gzip
 import os
+import pwd
+import re
 import subprocess
 import sys
 import time
@@ -81,15 +83,17 @@ def imports(*arguments: object, cwd: Path | None = None) -> subprocess.Completed
 def test_debians_files_become_sets_that_the_settings_take(etc, tmp_path):
     done = imports(etc / "logrotate.conf")
     assert done.returncode == 0, done.stderr
-    assert [line.split(": ", 2)[2] for line in done.stderr.splitlines()] == [
-        "mail root: no mail is sent; what is removed stands in the ledger",
-        "prerotate: its script needs /bin/sh where the rotation runs",
-    ]
-    assert f"# note: {etc}/logrotate.d/dpkg:8: mail root: no mail" in done.stdout
+    lifetime, script = (line.split(": ", 2)[2] for line in done.stderr.splitlines())
+    dates = re.findall(r"\d{4}-\d\d-\d\d", lifetime)
+    assert lifetime.startswith("rotate 12 keeps a file that is rotated today until ")
+    assert (len(dates), dates) == (2, sorted(dates, reverse=True))
+    assert script == "prerotate: its script needs /bin/sh where the rotation runs"
+    assert f"# note: {etc}/logrotate.d/nginx" in done.stdout
     rotation = tomllib.loads(done.stdout)["rotation"]
     sets = rotation["sets"]
     assert (rotation["time_zone"], list(sets)) == ("local", ["dpkg", "nginx"])
-    assert sets["nginx"]["keep"] == 14
+    assert (sets["nginx"]["keep"], sets["nginx"]["expire"]) == (14, False)
+    assert sets["dpkg"]["mail"] == "root"
     assert sets["nginx"]["after"] == [{"run": ["invoke-rc.d", "nginx", "rotate"], "timeout": "1h"}]
     settings = written(tmp_path / "luxima-retention.toml", done.stdout)
     matrix = Command(cwd=tmp_path)("--config", str(settings), "matrix")
@@ -102,6 +106,64 @@ def test_a_file_is_written_whole(etc, tmp_path):
     assert (done.returncode, done.stdout) == (0, "")
     assert list(tomllib.loads(target.read_text())["rotation"]["sets"]) == ["dpkg", "nginx"]
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["rotation.toml"]
+
+
+def test_a_file_that_is_there_is_never_overwritten(etc, tmp_path):
+    target = written(tmp_path / "rotation.toml", "mine\n")
+    done = imports(etc / "logrotate.conf", "-o", target)
+    assert done.returncode == 2
+    assert "rotation.toml is there already and is not overwritten" in done.stderr
+    assert target.read_text() == "mine\n"
+    target.unlink()
+    target.symlink_to(tmp_path / "elsewhere")
+    assert imports(etc / "logrotate.conf", "-o", target).returncode == 2
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_check_lists_what_will_run_and_as_whom_and_writes_nothing(tmp_path):
+    packs = "compress\ncompresscmd /usr/bin/pigz\ncompressoptions -9"
+    text = f"su games games\n{packs}\npostrotate\nservice a reload\nendscript"
+    file = written(tmp_path / "c", f"/var/log/a.log {{\n{text}\nmail me@example.org\nshred\n}}\n")
+    done = imports(file, "--check", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    runner = pwd.getpwuid(os.geteuid()).pw_name
+    assert done.stdout.splitlines() == [
+        f"a ({file}:1): /var/log/a.log",
+        "  files: as games, group games",
+        "  compress: as games: /usr/bin/pigz -9",
+        "  mail: as games: to me@example.org",
+        "  shred: as games",
+        f"  after: as {runner}: service a reload",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_imported_runs_without_a_ledger_unless_expiry_was_chosen(tmp_path):
+    """The README's two commands, on a machine that has nothing else."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "a.log").write_text("x\n")
+    for name in ("a.log.1", "a.log.2"):
+        os.utime(written(logs / name, "old\n"), (1_577_836_800, 1_577_836_800))
+    file = written(tmp_path / "c", f"{logs}/*.log {{\nweekly\nrotate 4\n}}\n")
+    for arguments, code in (((), 0), (("--expire",), 4)):
+        settings = tmp_path / f"{code}.toml"
+        assert imports(file, "-o", settings, *arguments).returncode == 0
+        run = Command(cwd=tmp_path, variables={"LUXIMA_ROTATION__STATE_DIR": str(tmp_path / "own")})
+        done = run("--config", str(settings), "run", "log-files")
+        assert done.returncode == code, done.stdout + done.stderr
+        assert sorted(path.name for path in logs.iterdir()) == ["a.log", "a.log.1", "a.log.2"]
+    assert "2 files are older than" in run("--config", str(tmp_path / "0.toml"), "run", "log-files").stdout
+
+
+def test_root_reads_no_sets_from_a_file_that_others_may_write(tmp_path):
+    settings = written(tmp_path / "s.toml", "[rotation.sets.a]\npaths = ['/none/a.log']\nmissing_ok = true\n")
+    run = Command(cwd=tmp_path, variables={"LUXIMA_ROTATION__STATE_DIR": str(tmp_path / "own")})
+    assert run("--config", str(settings), "run", "log-files").returncode == 0
+    settings.chmod(0o666)
+    done = run("--config", str(settings), "run", "log-files")
+    assert done.returncode == (2 if os.geteuid() == 0 else 0)
+    assert ("others than root may write to it" in done.stderr) == (os.geteuid() == 0)
 
 
 def test_a_target_that_cannot_be_written_is_told(etc, tmp_path):
@@ -183,7 +245,9 @@ class StandIn:
         program = directory / "luxima-retention"
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m luxima_retention "$@"\n')
         program.chmod(0o755)
-        self.environment = Command().environment(LUXIMA_RETENTION=str(program))
+        self.environment = Command().environment(
+            LUXIMA_RETENTION=str(program), LUXIMA_ROTATION__STATE_DIR=str(directory / "own")
+        )
 
     def config(self, *directives: str) -> Path:
         lines = "\n".join(directives)
@@ -250,6 +314,29 @@ def test_the_stand_in_changes_nothing_in_debug_mode(stand_in):
     assert "would rotate 1 of 1 logs" in done.stdout
     assert stand_in.names() == ["a.log"]
     assert not (stand_in.directory / "state").exists()
+
+
+def test_the_stand_in_tells_what_it_leaves_alone_in_one_line_each(stand_in):
+    conf = stand_in.config("daily", "rotate 2")
+    stand_in.log()
+    (stand_in.directory / "link.log").symlink_to(stand_in.directory / "a.log")
+    os.link(written(stand_in.directory / "b.log", "x"), stand_in.directory / "b.two")
+    done = stand_in("-s", "state", conf)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines() == [
+        f"warning: {stand_in.directory}/b.log has 2 names (hard links): it is left alone",
+        f"warning: {stand_in.directory}/link.log is a symbolic link: it is left alone",
+    ]
+
+
+def test_the_stand_in_mails_with_the_program_that_it_is_given(stand_in):
+    conf = stand_in.config("daily", "rotate 0", "mail me@example.org")
+    stand_in.log()
+    mailer = written(stand_in.directory / "mailer", '#!/bin/sh\necho "$@" > sent; cat >> sent\n')
+    mailer.chmod(0o755)
+    done = stand_in("-f", "-m", "./mailer", "-s", "state", conf)
+    assert (done.returncode, stand_in.names()) == (0, [])
+    assert (stand_in.directory / "sent").read_text().endswith(" me@example.org\nzero\n")
 
 
 def test_the_stand_in_logs_into_a_file(stand_in):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from luxima_retention.stores.logfiles.rotate import rotate
 from luxima_retention.stores.logfiles.sets import LogSet, log_sets
 from luxima_retention.stores.logfiles.terms import Terms
 
+#: journals, locks and state of this process's sets, unless a test names another directory
+STATE = tempfile.TemporaryDirectory(prefix="luxima-state-")
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)  # a Sunday
 WEEK = timedelta(days=7)
 
@@ -21,7 +24,12 @@ def sets(*chosen: dict[str, Any], **rotation: Any) -> tuple[LogSet, ...]:
     """Sets named a, b, …, each from its settings."""
     named = {chr(ord("a") + index): values for index, values in enumerate(chosen)}
     return log_sets(
-        LogFilesPolicy(kind="logfiles", retention_days=30, sets=named, **{"time_zone": "UTC", **rotation})
+        LogFilesPolicy(
+            kind="logfiles",
+            retention_days=30,
+            sets=named,
+            **{"time_zone": "UTC", "state_dir": STATE.name, **rotation},
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,12 +12,17 @@ from botocore.exceptions import ClientError
 from luxima_retention.core.errors import ArchiveError, ConfigurationError, StoreError, TamperingFound
 from luxima_retention.core.plan import Hold
 from luxima_retention.evidence.archive import Run, check, open_archive
+from luxima_retention.evidence.archive.drill import rehearse, sample
 from luxima_retention.evidence.archive.restore import restore_table
 from luxima_retention.run.ends import try_archive
 from tests.configured import s3_section, settings_of
 from tests.servers.s3 import READER_ACCESS_KEY, READER_SECRET_KEY
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+COLUMNS = (
+    "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
+    " WHERE attrelid = 'public.every_type'::regclass AND attnum > 0 ORDER BY attnum"
+)
 EVERY_TYPE = (Path(__file__).parents[1] / "data/archive/every_type.sql").read_text()
 
 
@@ -64,12 +70,7 @@ def test_rows_of_every_type_come_back_to_the_last_byte(archive, database):
     connection = database.connect()
     connection.execute(EVERY_TYPE)
     connection.execute("CREATE TABLE public.kept AS SELECT * FROM public.every_type")
-    schema = tuple(
-        connection.execute(
-            "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
-            " WHERE attrelid = 'public.every_type'::regclass AND attnum > 0 ORDER BY attnum"
-        ).fetchall()
-    )
+    schema = tuple(connection.execute(COLUMNS).fetchall())
     parts = [delete_into(archive, connection, low, low + 300) for low in (1, 301, 601)]
     manifest = archive.complete(run_of(schema), parts, NOW)
     connection.execute("SET datestyle = 'SQL, DMY'; SET intervalstyle = 'sql_standard'")
@@ -259,3 +260,20 @@ def test_a_place_is_tried_without_leaving_anything_and_a_key_that_may_not_write_
     reader = {"access_key_id": READER_ACCESS_KEY, "secret_access_key": READER_SECRET_KEY}
     with pytest.raises(StoreError, match="AccessDenied"):
         try_archive(open_archive(settings(s3, bucket, **reader)))
+
+
+def test_a_drill_restores_every_type_to_the_last_byte_and_leaves_nothing(archive, database):
+    connection = database.connect()
+    connection.execute(EVERY_TYPE)
+    columns = connection.execute(COLUMNS).fetchall()
+    parts = [delete_into(archive, connection, low, low + 300) for low in (1, 301)]
+    manifest = archive.complete(run_of(tuple(columns)), parts, NOW)
+    connection.autocommit = True
+    (chosen,) = sample([manifest])
+    assert rehearse(archive, chosen, connection) == "pg_temp.retention_drill"
+    changed = replace(chosen, parts=(replace(chosen.parts[0], raw_sha256="00" * 32),))
+    with pytest.raises((TamperingFound, ArchiveError)):
+        rehearse(archive, changed, connection)
+    assert rehearse(archive, chosen, connection)
+    found = connection.execute("SELECT count(*) FROM pg_class WHERE relname = 'retention_drill'")
+    assert found.fetchone() == (0,)

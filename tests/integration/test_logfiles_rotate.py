@@ -26,7 +26,10 @@ import pytest
 from luxima_retention.core.errors import ExitCode, StoreError
 from luxima_retention.core.plan import Hold
 from luxima_retention.stores.logfiles import safe
+from luxima_retention.stores.logfiles.folder import Folder, Locks, lock_of
+from luxima_retention.stores.logfiles.journal import name_of
 from luxima_retention.stores.logfiles.rotate import rotate
+from luxima_retention.stores.logfiles.system import BusyError
 from luxima_retention.stores.logfiles.terms import Terms
 from tests.integration.logsets import NOW, WEEK, sets, tree, turned
 
@@ -689,20 +692,18 @@ def test_nothing_matches_is_an_error_unless_the_set_says_otherwise(tmp_path):
 
 
 def test_a_directory_that_cannot_be_listed_is_never_an_empty_one(log):
-    child = os.fork()
-    if not child:
-        os.setgid(4711)
-        os.setuid(4711)
-        result = turned(log, missing_ok=True)
-        os._exit(0 if result.failures and "cannot be" in result.failures[0] else 1)
-    assert os.waitpid(child, 0)[1] == 0  # readable for everybody: only its lock cannot be made
     log.parent.chmod(0o711)
     child = os.fork()
     if not child:
-        os.setgid(4711)
-        os.setuid(4711)
-        result = turned(log.parent / "*.log", missing_ok=True)
-        os._exit(0 if result.failures and "cannot be" in result.failures[0] else 1)
+        status = 2
+        try:
+            os.setgid(4711)
+            os.setuid(4711)
+            state = {"state_dir": tempfile.mkdtemp()}
+            result = turned(log.parent / "*.log", missing_ok=True, rotation=state)
+            status = 0 if result.failures and "cannot be" in result.failures[0] else 1
+        finally:
+            os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
 
 
@@ -730,16 +731,20 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be_done(log):
 
 
 def test_two_rotations_at_once_do_not_meet(log, tmp_path):
-    held = safe.Directory.open(str(log.parent))
-    held.lock()
-    result = turned(log)
-    assert (result.code, result.rotated) == (ExitCode.LOCKED, [])
-    held.close()
+    folder = Folder.open_own(str(tmp_path / "own"), make=True)
+    own = {"state_dir": str(tmp_path / "own")}
+    for name in (lock_of(safe.Directory.open(str(log.parent)))[0], f"set {name_of('a', [str(log)])}"):
+        locks = Locks(folder)
+        locks.take(name, "")
+        result = turned(log, rotation=own)
+        assert (result.code, result.rotated) == (ExitCode.LOCKED, [])
+        locks.close()
+    assert (tmp_path / "own" / "rotation.locks").stat().st_mode & 0o777 == 0o600
     status = tmp_path / "status"
     status.touch(mode=0o640)
     with status.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(safe.BusyError):
+        with pytest.raises(BusyError):
             turned(log, rotation={"state_file": str(status)})
     assert len(turned(log, rotation={"state_file": str(status)}).rotated) == 1
 
@@ -793,7 +798,7 @@ def test_a_volume_without_room_for_the_journal_leaves_the_log(tmp_path):
         subprocess.run(["dd", "if=/dev/zero", f"of={log}", "bs=4k"], capture_output=True, check=False)
         assert os.statvfs(disk).f_bavail == 0
         size = log.stat().st_size
-        result = turned(log)
+        result = turned(log, rotation={"state_dir": str(disk / "own")})
         assert result.failures
         assert sum(path.stat().st_size for path in disk.glob("app.log*")) == size
 
@@ -941,3 +946,171 @@ def test_a_ledger_that_fails_on_the_way_is_told_and_what_was_compressed_stays(tm
     result = turned(directory / "*.log", delay_compress=False, record=record)
     assert set(result.failures) == {"the ledger cannot be written"}
     assert len(list(directory.glob("*.zst"))) == 520
+
+
+# Patterns.
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matched"),
+    [
+        ("[^b]*.log", ["a.log", "1.log", "odd[1].log"]),
+        ("[!b]*.log", ["a.log", "1.log", "odd[1].log"]),
+        ("[[:digit:]].log", ["1.log"]),
+        ("[[:alpha:]].log", ["a.log", "b.log"]),
+        ("?.log", ["a.log", "b.log", "1.log"]),
+        ("*", ["a.log", "b.log", "1.log", "odd[1].log"]),
+        (".*.log", [".hidden.log"]),
+        ("odd\\[1].log", ["odd[1].log"]),
+        ("{a,b}.log", []),
+    ],
+)
+def test_patterns_are_those_of_glob(tmp_path, pattern, matched):
+    for name in ("a.log", "b.log", "1.log", ".hidden.log", "odd[1].log"):
+        (tmp_path / name).write_text("x\n")
+    result = turned(tmp_path / pattern, missing_ok=True, compress="none")
+    assert sorted(entry["path"] for entry in result.rotated) == sorted(
+        f"{tmp_path}/{name}" for name in matched
+    )
+
+
+def test_a_pattern_may_begin_at_home(log, monkeypatch):
+    monkeypatch.setenv("HOME", str(log.parent))
+    assert turned("~/*.log").rotated.total == 1
+    assert "there is no user nosuchuser" in turned("~nosuchuser/*.log").failures[0]
+
+
+# Scale and patience.
+
+
+def test_more_directories_than_descriptors_rotate(tmp_path):
+    """Also where the hard limit is no higher."""
+    for number in range(600):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "app.log").write_text("x\n")
+    process = os.fork()
+    if not process:
+        status = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+            result = turned(tmp_path / "*" / "app.log", delay_compress=False, old_dir="../old")
+            status = 0 if "old_dir" in result.failures[0] else 2
+            result = turned(tmp_path / "*" / "app.log", delay_compress=False)
+            status = status or int((result.failures, result.compressed.total) != ([], 600))
+        finally:
+            os._exit(status)
+    assert os.waitpid(process, 0)[1] == 0
+
+
+def test_writers_that_never_reopen_are_waited_for_once_and_told(tmp_path):
+    writers = []
+    for number in range(10):
+        (tmp_path / str(number)).mkdir()
+        path = tmp_path / str(number) / "app.log"
+        path.write_text("x\n")
+        writers.append(path.open("a"))
+    begun = time.monotonic()
+    result = turned(tmp_path / "*" / "app.log", delay_compress=False)
+    waited = time.monotonic() - begun
+    for writer in writers:
+        writer.close()
+    assert sum("still open for writing" in said for said in result.left) == 10
+    assert 5 <= waited < 25  # once; ten times would be 50
+    assert turned(tmp_path / "*" / "app.log", delay_compress=False, force=False).compressed.total == 10
+
+
+def test_a_run_that_should_end_does_not_wait_for_writers(log):
+    with log.open("a"):
+        begun = time.monotonic()
+        turns = iter([False, False])
+        result = turned(log, delay_compress=False, stopping=lambda: next(turns, True))
+        assert time.monotonic() - begun < 5
+    assert "still open for writing" in result.left[0]
+
+
+# Dates that are not of this time.
+
+
+def test_a_file_of_1904_rotates_and_goes(log):
+    os.utime(log, (-2_082_844_800, -2_082_844_800))
+    result = turned(log, delay_compress=False, max_age_days=30)
+    assert (result.failures, result.rotated.total, result.removed.total) == ([], 1, 1)
+    (log.parent / "app.log-19040101").write_text("old\n")
+    result = turned(log, force=False, keep=3)
+    assert (result.failures, names(log)) == ([], ["app.log", "app.log-19040101"])
+
+
+def test_a_file_dated_in_the_future_neither_goes_nor_holds_a_place(log):
+    for name in ("app.log-20991231", "app.log-20261101", "app.log-20261108", "app.log-20261115"):
+        aged(log.parent / name, 3)
+    log.write_text("")
+    turned(log, force=False, keep=2, compress="none", first_run="wait")
+    assert names(log) == ["app.log", "app.log-20261108", "app.log-20261115", "app.log-20991231"]
+
+
+# Mail and shred.
+
+
+def test_what_goes_is_mailed_decompressed_and_a_mail_that_fails_keeps_it(log):
+    out = log.parent.parent / "out"
+    mailer = log.parent.parent / "mailer"
+    mailer.write_text(f'#!/bin/sh\necho "$@" >> {out}\ncat >> {out}\n')
+    mailer.chmod(0o755)
+    chosen = {
+        "dated": False,
+        "compress": "gzip",
+        "delay_compress": False,
+        "keep": 1,
+        "mail": "me@example.org",
+    }
+    turned(log, **chosen)
+    log.write_text("second\n")
+    failing = turned(log, rotation={"mail_program": "false"}, **chosen)
+    assert "was not sent to me@example.org: false ended with status 1" in failing.failures[0]
+    assert names(log) == ["app.log", "app.log.1.gz", "app.log.2.gz"]
+    mailing = {"mail_program": str(mailer)}
+    assert turned(log, rotation=mailing, force=False, **chosen).failures == []
+    assert out.read_text() == f"-s {log}.2.gz me@example.org\nfirst\n"
+    out.unlink()
+    log.write_text("third\n")
+    turned(log, rotation=mailing, **{**chosen, "mail_newest": True})
+    assert out.read_text() == f"-s {log} me@example.org\nthird\n"
+
+
+def test_what_goes_is_overwritten_first(log):
+    chosen = {"dated": False, "compress": "none", "keep": 1, "shred": True, "shred_cycles": 1}
+    turned(log, **chosen)
+    other = log.parent.parent / "other"
+    log.write_text("second\n")
+    with (log.parent / "app.log.1").open("rb") as seen:
+        assert turned(log, **chosen).failures == []
+        assert b"first" not in seen.read()
+    os.link(log.parent / "app.log.1", other)
+    log.write_text("third\n")
+    turned(log, **chosen)
+    assert other.read_text() == "second\n"
+
+
+def test_minutes_are_counted_by_the_clock(log):
+    chosen = {"every": "minutes", "minutes": 5, "force": False, "dated": False, "compress": "none"}
+    turned(log, first_run="wait", **chosen)
+    for seconds, rotated in ((200, 0), (299, 0), (300, 1)):
+        result = turned(log, now=NOW + timedelta(seconds=seconds), first_run="wait", **chosen)
+        assert result.rotated.total == rotated, seconds
+
+
+def test_a_fault_that_nobody_has_foreseen_is_told_and_the_other_sets_go_on(log, monkeypatch):
+    other = log.parent / "b.log"
+    other.write_text("x\n")
+    real = safe._rename
+
+    def fault(old_fd, old, new_fd, new):
+        if old == "app.log":
+            raise ZeroDivisionError("odd")
+        real(old_fd, old, new_fd, new)
+
+    monkeypatch.setattr(safe, "_rename", fault)
+    made = sets({"paths": [str(log)]}, {"paths": [str(other)]})
+    first, second = rotate(made, Terms(now=NOW, force=True, read_only=False))
+    assert "unexpected fault: ZeroDivisionError: odd" in first.failures[0]
+    assert (first.code, second.failures, second.rotated.total) == (ExitCode.FAULT, [], 1)

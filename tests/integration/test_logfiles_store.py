@@ -14,11 +14,13 @@ import pytest
 
 from luxima_retention.core.clock import system_clock
 from luxima_retention.core.plan import Hold, Level
-from luxima_retention.stores.logfiles.safe import BusyError, Directory
+from luxima_retention.stores.logfiles.folder import Folder, Locks, lock_of
+from luxima_retention.stores.logfiles.safe import Directory
 from luxima_retention.stores.logfiles.store import LogFilesStore
+from luxima_retention.stores.logfiles.system import BusyError
 from tests.integration import conformance
 from tests.integration.conformance import Item, carry_out, planned, request_of, some, work
-from tests.integration.logsets import sets
+from tests.integration.logsets import STATE, sets
 
 DAY = timedelta(days=1)
 
@@ -177,11 +179,37 @@ def test_a_log_that_has_not_rotated_for_longer_than_the_period_is_told(files):
 
 def test_a_rotation_at_work_keeps_expiry_out(files):
     files.fill(some(5))
-    held = Directory.open(str(files.root / "acme"))
-    held.lock()
     store = files.open()
+    locks = Locks(Folder.open_own(STATE.name, make=True))
+    locks.take(*lock_of(Directory.open(str(files.root / "acme"))))
     _, plan = planned(files, store)
     with pytest.raises(BusyError):
         carry_out(store, plan, work())
-    held.close()
+    locks.close()
     carry_out(store, plan, work())
+
+
+def test_a_directory_of_our_own_that_others_may_write_to_is_found_first(files, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    own.chmod(0o777)
+    (log_set,) = sets({"paths": [f"{files.root}/*/*.log"]}, state_dir=str(own))
+    store = LogFilesStore(log_set, clock=system_clock, read_only=True)
+    assert "state-dir" in [finding.code for finding in store.preflight(request_of(files, store))]
+
+
+def test_files_of_a_set_that_does_not_expire_stay_and_are_told(files, tmp_path):
+    old = tmp_path / "one" / "app.log-20200101"
+    old.parent.mkdir()
+    old.write_text("old\n")
+    (tmp_path / "one" / "app.log").write_text("x\n")
+    os.utime(old, (1_577_836_800, 1_577_836_800))
+    for expire in (True, False):
+        (log_set,) = sets({"paths": [f"{tmp_path}/one/*.log"], "expire": expire})
+        store = LogFilesStore(log_set, clock=system_clock, read_only=False)
+        request = request_of(files, store)
+        survey = store.survey(request)
+        assert (survey.expired, survey.population.value) == (int(expire), 1)
+        told = [finding.code for finding in store.preflight(request)]
+        assert ("not-expiring" in told) == (not expire)
+        assert store.explain(str(old), request).verdict == ("goes" if expire else "stays")

@@ -15,6 +15,7 @@ from luxima_retention.stores.loki.keys import DAY_MS, milliseconds, parse_chunk
 from luxima_retention.stores.loki.tsdb_index import read
 from tests.configured import loki_settings, opened_loki
 from tests.servers.command import Command
+from tests.servers.loki import config_of, run_loki
 from tests.servers.stub import Answer, run_stub
 
 DATA = Path(__file__).parents[1] / "data" / "loki"
@@ -59,6 +60,12 @@ def load(client, bucket, name):
 def keys(client, bucket):
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return {item["Key"] for page in pages for item in page.get("Contents", ())}
+
+
+def empty(client, bucket, gone):
+    """Delete these keys, as if somebody had done so long ago."""
+    for key in gone:
+        client.delete_object(Bucket=bucket, Key=key)
 
 
 def chunks(found):
@@ -195,7 +202,7 @@ def test_phase_two_comes_after_the_grace_period_and_not_while_a_table_is_back(s3
 
     first = daily(start)
     condemned = len(expired(before))
-    assert (first.word, first.totals.condemned) == ("pending", condemned)
+    assert (first.outcome, first.totals.condemned) == ("pending", condemned)
     assert first.totals.destroyed == 82
     assert chunks(keys(s3_client, bucket)) == chunks(before)
     assert sum(item.items for item in first.proof.pending) == condemned
@@ -262,7 +269,7 @@ def test_a_tenant_that_keeps_longer_keeps_longer(command, s3_client, bucket):
 
 def test_shared_index_files_wait_for_the_longest_period(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-reuploaded-index")
-    run(command, LUXIMA_POLICIES__APPLICATION_LOGS__TENANT_DAYS='{"luxima": 60}')
+    run(command, code=3, LUXIMA_POLICIES__APPLICATION_LOGS__TENANT_DAYS='{"luxima": 60}')
     left = keys(s3_client, bucket)
     first = (CUTOFF_MS - 30 * DAY_MS) // DAY_MS
     assert min(int(table[-5:]) for table in tables(left)) == first
@@ -281,7 +288,8 @@ def test_what_is_not_lokis_chunk_or_index_is_left_alone_and_reported(command, s3
     }
     for key in others:
         s3_client.put_object(Bucket=bucket, Key=key, Body=b"x")
-    done = run(command)
+    done = run(command, code=3)
+    assert done["survey"]["unknown"] == 2, "the table of no period, and the data object"
     assert others <= keys(s3_client, bucket)
     assert expired(keys(s3_client, bucket)) == set()
     (finding,) = [item for item in done["survey"]["findings"] if item["code"] == "foreign-objects"]
@@ -303,7 +311,8 @@ def test_an_index_file_that_cannot_be_read_keeps_its_table_and_its_chunks(comman
     s3_client.put_object(
         Bucket=bucket, Key=name, Body={"truncated": body[:-20], "not gzip": b"zip"}.get(damage, body)
     )
-    done = run(command)
+    done = run(command, code=3)
+    assert done["survey"]["unknown"] == 1
     left = keys(s3_client, bucket)
     assert name in left
     stays = {key for key in expired(before) if 20715 in parse_chunk(key, NOW_MS).days}
@@ -411,7 +420,9 @@ def test_the_rights_that_are_documented_are_those_that_are_used():
     granted = {
         action for item in policy["Statement"] if item["Effect"] == "Allow" for action in item["Action"]
     }
-    source = (DATA.parents[2] / "luxima_retention" / "stores" / "loki" / "bucket.py").read_text()
+    package = DATA.parents[2] / "luxima_retention"
+    files = (package / "stores" / "loki" / "bucket.py", package / "io" / "objects.py")
+    source = "".join(file.read_text() for file in files)
     needs = {
         "head_bucket": "s3:ListBucket",
         "list_objects_v2": "s3:ListBucket",
@@ -455,36 +466,35 @@ def test_versions_are_really_deleted(command, s3_client, bucket):
     assert chunks(there) == chunks(before) - expired(before)
 
 
-def serve(config):
-    def answer(method, target, headers, body):
-        if target == "/config":
-            return Answer(200, config.encode(), {"Content-Type": "text/plain"})
-        return Answer(200, b"ready\n", {"Content-Type": "text/plain"})
-
-    return run_stub(answer)
-
-
 @pytest.mark.parametrize(("days", "code", "outcome"), [(30, 0, "compliant"), (14, 8, "drift")])
 def test_where_lokis_compactor_deletes_we_only_check(command, s3_client, bucket, days, code, outcome):
     load(s3_client, bucket, "tsdb-v13-compacted")
+    empty(s3_client, bucket, expired(keys(s3_client, bucket)))
     before = keys(s3_client, bucket)
     command.variables |= {
         "LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE": "false",
         "LUXIMA_POLICIES__APPLICATION_LOGS__RETENTION_DAYS": str(days),
     }
-    with serve((DATA / "config-retention-on-720h.yaml").read_text()) as stub:
+    with run_loki(config_of(bucket, retention="on-720h")) as stub:
         document = command.json(
-            "run", "application-logs", code=code, LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url
+            "run",
+            "application-logs",
+            "--as-of",
+            AS_OF,
+            code=code,
+            LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url,
         )
     assert document["policies"][0]["targets"][0]["outcome"] == outcome
     assert keys(s3_client, bucket) == before
 
 
 def test_streams_that_the_compactor_keeps_longer_are_drift(command, s3_client, bucket):
-    config = (DATA / "config-retention-on-720h.yaml").read_text()
-    stream = "limits_config:\n  retention_stream: [{selector: '{app=\"a\"}', priority: 1, period: 52w}]\n"
+    load(s3_client, bucket, "tsdb-v13-compacted")
+    empty(s3_client, bucket, expired(keys(s3_client, bucket)))
+    stream = [{"selector": '{app="a"}', "priority": 1, "period": "52w"}]
+    config = config_of(bucket, retention="on-720h", **{"limits_config.retention_stream": stream})
     command.variables["LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE"] = "false"
-    with serve(config.replace("limits_config:\n", stream)) as stub:
+    with run_loki(config) as stub:
         document = command.json(
             "run", "application-logs", code=8, LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url
         )
@@ -496,7 +506,7 @@ def test_streams_that_the_compactor_keeps_longer_are_drift(command, s3_client, b
 @pytest.mark.parametrize("config", ["compactor:\nlimits_config:\n", "[", "ready"])
 def test_what_is_no_configuration_of_loki_is_told(command, s3_client, bucket, config):
     command.variables["LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE"] = "false"
-    with serve(config) as stub:
+    with run_loki(config) as stub:
         done = command("run", "application-logs", LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url)
     assert done.returncode == 3
     assert "/config is not" in done.stdout
@@ -505,7 +515,7 @@ def test_what_is_no_configuration_of_loki_is_told(command, s3_client, bucket, co
 def test_offline_is_refused_when_loki_answers(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
     before = keys(s3_client, bucket)
-    with serve((DATA / "config-retention-off.yaml").read_text()) as stub:
+    with run_loki(config_of(bucket)) as stub:
         done = command(
             "run", "application-logs", "--as-of", AS_OF, LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url
         )
@@ -515,7 +525,7 @@ def test_offline_is_refused_when_loki_answers(command, s3_client, bucket):
 
 
 def test_the_grace_period_comes_from_lokis_own_settings(s3, bucket):
-    with serve((DATA / "config-retention-off.yaml").read_text()) as stub:
+    with run_loki(config_of(bucket)) as stub:
         store = opened_loki(loki_settings(s3, bucket, url=stub.url), clock=lambda: CUTOFF, read_only=True)
     assert store.rules.grace >= timedelta(hours=2)
     store.close()

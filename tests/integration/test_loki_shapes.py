@@ -4,122 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import requests
 
 from luxima_retention.io.http import Endpoint, Http
-from luxima_retention.stores.loki.keys import DAY_MS, Chunk, milliseconds
+from luxima_retention.stores.loki.keys import DAY_MS, milliseconds
 from luxima_retention.stores.loki.owner import Loki
-from tests.servers.command import Command
-from tests.servers.loki_index import index_file
+from tests.integration.lokibuckets import ACROSS, CUT, OLD, YOUNG, chunk, codes, open_bucket
+from tests.servers.loki import config_of, run_loki
 from tests.servers.stub import Answer, run_stub
-
-AS_OF = "2026-11-23T08:30:00Z"
-#: number of the first table that is kept
-CUT = milliseconds(datetime(2026, 10, 24, tzinfo=UTC)) // DAY_MS
-
-
-def chunk(day, hour=1.0, *, tenant="acme", hours=1.0, checksum=0xABC, new=True):
-    start = day * DAY_MS + int(hour * 3_600_000)
-    end = start + int(hours * 3_600_000)
-    return Chunk(tenant=tenant, fingerprint=0x1234, start=start, end=end, checksum=checksum, new=new)
-
-
-OLD = chunk(CUT - 1)
-ACROSS = chunk(CUT - 1, 23, hours=2)
-YOUNG = chunk(CUT, 5)
-
-
-@dataclass(kw_only=True)
-class Bucket:
-    """Loki's bucket, and the command that expires it; online until told otherwise."""
-
-    name: str
-    client: object
-    command: Command
-    prefix: str = ""
-    delimiter: str = ":"
-    index: str = "index/"
-    chunks: list = field(default_factory=list)
-
-    def put(self, key, body=b"x"):
-        self.client.put_object(Bucket=self.name, Key=self.prefix + key, Body=body)
-
-    def add(self, *chunks):
-        for item in chunks:
-            self.put(self.wire(item), b"lines")
-
-    def wire(self, item):
-        return item.key.replace(":", self.delimiter)
-
-    def table(self, day, tenant, chunks, *, prefix="index_", name="1-compactor-1-2-a", version=3):
-        directory = f"{self.index}{prefix}{day}/" + (f"{tenant}/" if tenant else "")
-        body = index_file(chunks, version=version, shared=tenant is None)
-        self.put(f"{directory}{name}.tsdb.gz", body)
-
-    def usual(self):
-        """One expired table, one retained, and a chunk that both name."""
-        self.add(OLD, ACROSS, YOUNG)
-        self.table(CUT - 1, "acme", [OLD, ACROSS], version=2)
-        self.table(CUT, "acme", [ACROSS, YOUNG])
-
-    def present(self):
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
-        found = {item["Key"] for page in pages for item in page.get("Contents", ())}
-        return {key.removeprefix(self.prefix) for key in found if "/condemned/" not in key}
-
-    def lists(self):
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
-        return [
-            item["Key"] for page in pages for item in page.get("Contents", ()) if "/condemned/" in item["Key"]
-        ]
-
-    def rewrite(self, change):
-        """Change each list of condemned chunks."""
-        for key in self.lists():
-            body = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
-            members = json.loads(body)
-            change(members)
-            self.client.put_object(Bucket=self.name, Key=key, Body=json.dumps(members).encode())
-
-    def wait(self):
-        """As if every grace period of today had passed."""
-        self.rewrite(lambda members: members.update(due="2026-01-01T00:00:00Z"))
-
-    def run(self, *arguments, code=0, **more):
-        document = self.command.json(
-            "run", "application-logs", "--as-of", AS_OF, *arguments, code=code, **more
-        )
-        return document["policies"][0]["targets"][0]
-
-    def offline(self, *arguments, **more):
-        return self.run(*arguments, LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE="true", **more)
-
-
-def codes(target):
-    return {finding["code"] for finding in target["survey"]["findings"]}
 
 
 @pytest.fixture
 def loki(s3, s3_client, bucket, tmp_path):
-    command = Command(
-        variables={
-            "LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS": bucket,
-            "LUXIMA_S3__DEFAULT__ENDPOINT_URL": s3.endpoint_url,
-            "LUXIMA_S3__DEFAULT__REGION": "us-east-1",
-            "LUXIMA_S3__DEFAULT__ACCESS_KEY_ID": s3.access_key,
-            "LUXIMA_S3__DEFAULT__SECRET_ACCESS_KEY": s3.secret_key,
-            "LUXIMA_POLICIES__APPLICATION_LOGS__MIN_OBJECT_AGE": "0s",
-            "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger.jsonl"),
-            "LUXIMA_POLICIES__APPLICATION_LOGS__MAX_FRACTION": "1",
-            "LUXIMA_POLICIES__APPLICATION_LOGS__MAX_SILENCE": "off",
-            "LUXIMA_POLICIES__APPLICATION_LOGS__MIN_REMAINING": "0",
-        }
-    )
-    return Bucket(name=bucket, client=s3_client, command=command)
+    return open_bucket(s3, s3_client, bucket, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -190,8 +90,8 @@ def test_a_table_that_came_back_unreadable_keeps_what_it_may_name(loki):
     loki.wait()
     name = f"index/index_{CUT - 1}/1795-ingester-0-17954.tsdb.gz"
     loki.put(name, b"not gzip")
-    kept = loki.run()
-    assert (kept["outcome"], kept["survey"]["locked"]) == ("nothing_to_do", 1)
+    kept = loki.run(code=3)
+    assert (kept["survey"]["unknown"], kept["survey"]["locked"]) == (1, 1)
     assert OLD.key in loki.present()
     loki.client.delete_object(Bucket=loki.name, Key=name)
     assert loki.run()["done"]["destroyed"] == 1
@@ -259,7 +159,7 @@ def test_explain_tells_what_a_run_would_do_and_why(loki):
     assert rule(f"index/index_{CUT - 5}/1795-ingester-0-17954.tsdb.gz") == "unreadable-index"
     assert rule(orphan.key) == "orphan"
     assert rule("index/delete_requests/delete_requests.gz") == "unknown"
-    loki.run()
+    loki.run(code=3)
     assert rule(OLD.key) == "pending"
     assert rule(f"index/index_{CUT - 1}/{file}", code=3) == "absent"
 
@@ -272,8 +172,9 @@ def test_what_a_waiting_shared_file_names_stays_with_it(loki, arguments):
     loki.add(across, other)
     loki.table(CUT - 3, None, [across, other], name="1795-ingester-0-17954")
     loki.table(CUT - 2, "acme", [across])
-    done = loki.offline(*arguments)
+    done = loki.offline(*arguments, code=3)
     assert (done["done"]["destroyed"], "shared-index" in codes(done)) == (1, True)
+    assert done["survey"]["unknown"] == 2, "the shared file, and the expired chunk that it names"
     assert {across.key, other.key} <= loki.present()
 
 
@@ -282,9 +183,9 @@ def test_a_table_of_a_period_that_is_not_configured_keeps_what_only_a_listing_fi
     strange = chunk(CUT - 7)
     loki.add(strange)
     loki.table(CUT - 7, "acme", [strange], prefix="other_")
-    done = loki.offline("--sweep")
-    assert done["done"]["destroyed"] == 2
-    assert "foreign-objects" in codes(done)
+    done = loki.offline("--sweep", code=3)
+    assert (done["done"]["destroyed"], done["survey"]["unknown"]) == (2, 1)
+    assert {"foreign-objects", "unknown-tables"} <= codes(done)
     assert strange.key in loki.present()
 
 
@@ -306,7 +207,9 @@ def test_a_tenant_that_no_key_may_have_keeps_its_index_file(loki):
     loki.add(strange, other)
     loki.table(CUT - 2, None, [strange, other], name="1795-ingester-0-17954")
     before = loki.present()
-    assert "unreadable-index" in codes(loki.offline("--sweep"))
+    told = loki.offline("--sweep", code=3)
+    assert {"unreadable-index", "strange-tenants"} <= codes(told)
+    assert told["survey"]["unknown"] == 2, "the index file, and the chunk below the tenant's name"
     assert loki.present() == before
 
 
@@ -326,7 +229,7 @@ def test_periods_that_lead_to_keys_of_the_wrong_form_are_refused(loki):
     periods = json.dumps([{"start": "2024-01-01", "schema_version": 11}])
     refused = loki.offline(code=4, LUXIMA_POLICIES__APPLICATION_LOGS__PERIODS=periods)
     assert "wrong-key-form" in refused["sentence"]
-    assert "loki.periods" in refused["hint"]
+    assert "periods" in refused["hint"]
     assert loki.present() == before
 
 
@@ -411,16 +314,17 @@ def test_what_the_service_does_not_confirm_stays_on_its_list(loki, entry):
 @pytest.mark.parametrize(
     ("limits", "told"),
     [
-        ("{reject_old_samples: true, reject_old_samples_max_age: 1w}", False),
-        ("{reject_old_samples: true, reject_old_samples_max_age: 30d}", True),
-        ("{reject_old_samples: false}", True),
+        ({"reject_old_samples": True, "reject_old_samples_max_age": "1w"}, False),
+        ({"reject_old_samples": True, "reject_old_samples_max_age": "30d"}, True),
+        ({"reject_old_samples": False}, True),
     ],
 )
 def test_lines_that_may_still_arrive_in_expired_tables_are_told(loki, limits, told):
-    storage = "storage_config: {boltdb_shipper: {resync_interval: 2h}}"
-    config = f"compactor: {{}}\nlimits_config: {limits}\n{storage}\n"
+    config = config_of(loki.name)
+    config["limits_config"] |= limits
+    config["storage_config"]["boltdb_shipper"]["resync_interval"] = "2h"
     loki.usual()
-    with run_stub(lambda *_: Answer(body=config.encode())) as stub:
+    with run_loki(config) as stub:
         done = loki.run(LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url)
     assert ("old-samples" in codes(done)) == told
     (pending,) = done["proof"]["pending"]

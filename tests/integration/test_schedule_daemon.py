@@ -341,6 +341,11 @@ def test_health_answers_a_head_and_a_query(command, start):
         assert int(answer.headers["Content-Length"]) > 2
     with pytest.raises(urllib.error.HTTPError, match="404"):
         daemon.health("other")
+    with urllib.request.urlopen(f"http://127.0.0.1:{daemon.port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert "luxima_retention_schedule_leading 1.0" in text.splitlines()
+    assert 'luxima_retention_schedule_next_run_timestamp_seconds{slot="audit-logs"}' in text
     assert daemon.stop() == 0
 
 

@@ -1,21 +1,34 @@
-"""Writes Loki's TSDB index files, versions 2 and 3, for buckets that no capture holds."""
+"""Writes Loki's TSDB index files, versions 2 to 4, for buckets that no capture holds."""
 
 from __future__ import annotations
 
 import gzip
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 import google_crc32c
 
-from luxima_retention.stores.loki.keys import Chunk
+from luxima_retention.stores.loki.keys import DAY_MS, Chunk
 
 _PAGE = 16
 
 
-def index_file(chunks: Iterable[Chunk], *, version: int = 3, shared: bool = False) -> bytes:
-    """A gzipped index file that names these chunks; a shared one names their tenants, too."""
+def index_file(
+    chunks: Iterable[Chunk],
+    *,
+    version: int = 3,
+    shared: bool = False,
+    ingested: Mapping[str, int] | None = None,
+) -> bytes:
+    """A gzipped index file that names these chunks.
+
+    Args:
+        chunks: of one tenant, or of several in a shared file.
+        version: 2, 3 or 4.
+        shared: the file names the tenants, too.
+        ingested: key → number of the day on which back-filled lines came; version 4 only.
+    """
     ordered = sorted(chunks, key=lambda c: (c.fingerprint, c.tenant, c.start, c.end, c.checksum))
     tenants = sorted({chunk.tenant.encode() for chunk in ordered}) if shared else []
     symbols = sorted({b"app", b"web", *([b"__loki_tenant__"] if shared else []), *tenants})
@@ -28,18 +41,22 @@ def index_file(chunks: Iterable[Chunk], *, version: int = 3, shared: bool = Fals
         body = struct.pack(">Q", fingerprint) + _uvarint(len(labels))
         for name, value in sorted(labels):
             body += _uvarint(symbols.index(name)) + _uvarint(symbols.index(value))
-        body += _chunks(list(some), version)
+        body += _chunks(list(some), version, ingested or {})
         data += b"\0" * (-len(data) % 16) + _uvarint(len(body)) + _checked(body)
     end = len(data)
     contents = struct.pack(">7Q2q", 5, series, end, *[end] * 4, 0, 0)
     return gzip.compress(data + _checked(contents))
 
 
-def _chunks(chunks: list[Chunk], version: int) -> bytes:
+def _chunks(chunks: list[Chunk], version: int, ingested: Mapping[str, int]) -> bytes:
     rows, last = [], 0
     for chunk in chunks:
         row = _varint(chunk.start - last) + _uvarint(chunk.end - chunk.start) + _uvarint(3) + _uvarint(7)
-        rows.append(row + struct.pack(">I", chunk.checksum))
+        row += struct.pack(">I", chunk.checksum)
+        if version > 3:
+            day = ingested.get(chunk.key)
+            row += _uvarint(0) if day is None else _uvarint(_zigzag(day - chunk.end // DAY_MS) + 1)
+        rows.append(row)
         last = chunk.end
     head = _uvarint(len(chunks))
     if version > 2:
@@ -67,4 +84,8 @@ def _uvarint(value: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    return _uvarint((value << 1) ^ (value >> 127))
+    return _uvarint(_zigzag(value))
+
+
+def _zigzag(value: int) -> int:
+    return (value << 1) ^ (value >> 127)

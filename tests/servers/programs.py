@@ -19,6 +19,8 @@ from tests.servers.process import ServerError
 CACHE = Path(__file__).parents[2] / ".cache" / "programs"
 #: Program → the packages that it needs beyond what every Debian has; the first one holds it.
 PACKAGES = {
+    "alertmanager": ("prometheus-alertmanager",),
+    "amtool": ("prometheus-alertmanager",),
     "bzip2": ("bzip2",),
     "faketime": ("libfaketime",),
     "logrotate": ("logrotate", "libpopt0"),
@@ -29,7 +31,7 @@ PACKAGES = {
     "xz": ("xz-utils",),
 }
 #: Debian's name of a program, where it is another one.
-_NAMES = {"pushgateway": "prometheus-pushgateway"}
+_NAMES = {"alertmanager": "prometheus-alertmanager", "pushgateway": "prometheus-pushgateway"}
 
 
 @cache

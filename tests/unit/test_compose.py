@@ -22,6 +22,8 @@ def test_every_store_of_the_stack_is_there():
         "loki",
         "prometheus",
         "pushgateway",
+        "alertmanager",
+        "blackbox",
         "postgrest",
         "tempo",
         "grafana",
@@ -67,8 +69,8 @@ def test_no_two_services_share_a_port():
 
 
 def test_configurations_are_what_their_servers_read():
-    for name in ("loki", "tempo"):
-        assert isinstance(yaml.safe_load(COMPOSE["configs"][name]["content"]), dict)
+    for name in ("loki", "tempo", "prometheus", "blackbox", "alertmanager"):
+        assert isinstance(yaml.safe_load((ROOT / COMPOSE["configs"][name]["file"]).read_text()), dict)
     assert yaml.safe_load(COMPOSE["configs"]["s3"]["content"])["identities"]
 
 

@@ -1,4 +1,4 @@
-"""What somebody else deleted between two runs: an estimate, or unknown; held records that fell."""
+"""Deletions by others between two runs: the estimate, where nobody can tell, and held records that fell."""
 
 from __future__ import annotations
 

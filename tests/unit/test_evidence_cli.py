@@ -1,6 +1,8 @@
 """The commands ``ledger`` and ``archive`` over a ledger in a file and an archive in a directory."""
 
 import json
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -11,8 +13,9 @@ from luxima_retention.cli import archive as archive_cli
 from luxima_retention.cli import ledger as ledger_cli
 from luxima_retention.config.settings import ArchiveSettings, LedgerSettings
 from luxima_retention.core import clock
-from luxima_retention.core.errors import ConfigurationError, TamperingFound
+from luxima_retention.core.errors import ArchiveError, ConfigurationError, TamperingFound
 from luxima_retention.core.plan import Hold
+from luxima_retention.evidence import codec
 from luxima_retention.evidence.archive import Run, open_archive
 from luxima_retention.evidence.ledger.checkpoint import Signer, open_anchors, seal
 from luxima_retention.evidence.ledger.file import FileLedger
@@ -83,8 +86,17 @@ def test_entries_are_listed_for_people_and_as_the_bytes_that_are_hashed(home):
 
 
 def test_a_ledger_without_a_key_is_whole_but_unsigned(home):
+    said = unverified(home)
+    assert "in agreement with itself, and not verified: 3 entries" in said
+    assert "0 of them signed, 0 checkpoints" in said
+    assert "not proved nobody signs the ledger" not in said, "a key file is configured"
+
+
+def unverified(home):
+    """What ``ledger verify`` says where no key is pinned."""
     said = invoke(home, ledger_cli, "verify")
-    assert "3 entries, none of them signed, 0 checkpoints" in said
+    assert "in agreement with itself, and not verified" in said
+    return said
 
 
 def test_a_key_is_made_signs_and_is_verified(home):
@@ -92,8 +104,14 @@ def test_a_key_is_made_signs_and_is_verified(home):
     assert key.startswith("luxima-retention+")
     assert home.ledger.head().kind == "key.created"
     result = json.loads(invoke(home, ledger_cli, "verify", "--key", key, "--output", "json"))
-    assert (result["entries"], result["signed"], result["pinned"], result["checkpoints"]) == (4, 4, True, 2)
-    assert "a key that nobody pinned" in invoke(home, ledger_cli, "verify")
+    assert (result["entries"], result["signed"], result["pinned"], result["checkpoints"]) == (4, 4, True, 1)
+    assert "not proved no key is pinned" in unverified(home)
+    invoke(home, ledger_cli, "verify", "--key", key, "--record")
+    assert home.ledger.head().kind == "ledger.verified"
+    assert home.ledger.head().body["gaps"] == ["no-pin", "no-witness"]
+    result = json.loads(invoke(home, ledger_cli, "verify", "--key", key, "--output", "json"))
+    assert (result["entries"], result["signed"]) == (5, 5)
+    assert [gap["code"] for gap in result["gaps"]] == ["no-witness"]
     assert isinstance(raised(home, ledger_cli, "keygen"), ConfigurationError)
 
 
@@ -135,16 +153,117 @@ def test_archives_are_listed_with_their_orphans(home):
 def test_archives_are_verified_against_the_ledger(home):
     assert "whole" in invoke(home, archive_cli, "verify")
     result = json.loads(invoke(home, archive_cli, "verify", RUN[:8], "--output", "json"))
-    assert result["verified"][0]["items"] == 2
+    assert (result["archives"][0]["items"], result["archives"][0]["state"]) == (2, "whole")
+    assert "whole" in invoke(home, archive_cli, "verify", "--record")
+    body = {
+        "runs": 1,
+        "whole": 1,
+        "broken": [],
+        "broken_count": 0,
+        "unknown": [],
+        "unknown_count": 0,
+        "version": 1,
+    }
+    assert (home.ledger.head().kind, home.ledger.head().body) == ("archive.checked", body)
     home.archive.complete(home.manifest.run, home.manifest.parts, NOW + timedelta(days=1))
-    assert "the ledger names another one" in str(raised(home, archive_cli, "verify"))
+    assert "the ledger names another one" in refused(home, "verify")
+    assert "no archive matches 'x'" in str(raised(home, archive_cli, "verify", "x"))
+
+
+def second(home):
+    """Another archived run of two parts, in place and in the ledger."""
+    run = replace(home.manifest.run, run_id=RUN[:-1] + "2")
+    parts = []
+    for number in (1, 2):
+        part = home.archive.writer(policy="audit-logs", run_id=run.run_id, number=number, form="csv", now=NOW)
+        part.write(b"id,note\n%d,x\n" % number)
+        parts.append(part.seal(1))
+        body = {"run_id": run.run_id, "number": number, "state": "done", "items": 1}
+        home.ledger.append(
+            event("batch", **{**body, "part": codec.encode(parts[-1])}), policy="audit-logs", at=NOW
+        )
+    manifest = home.archive.complete(run, parts, NOW)
+    home.ledger.append(manifest.verified(), policy="audit-logs", at=NOW)
+    return manifest
+
+
+def refused(home, *arguments):
+    """What ``archive verify`` told before it ended with 6."""
+    done = CliRunner().invoke(archive_cli.command, list(arguments), obj=home)
+    assert isinstance(done.exception, TamperingFound), done.exception
+    return done.stdout
+
+
+def test_each_thing_that_the_archive_lost_is_named_and_the_rest_is_still_looked_at(home):
+    lost, files = second(home), home.directory / "archive"
+    kept, gone = ((files / part.name) for part in lost.parts)
+    data = gone.read_bytes()
+    gone.unlink()
+    said = refused(home, "verify")
+    assert f"broken   {lost.run.run_id}" in said
+    assert f"archive part {lost.parts[1].name} is missing from" in said
+    assert f"whole    {RUN}" in said
+    gone.write_bytes(data[:-1])
+    kept.write_bytes(b"rubbish")
+    said = refused(home, "verify")
+    assert all(part.name in said for part in lost.parts)
+    gone.write_bytes(data)
+    kept.unlink()
+    (files / lost.name).unlink()
+    said = refused(home, "verify", "--record")
+    assert f"the manifest {lost.name} of run {lost.run.run_id} is missing" in said
+    assert f"archive part {lost.parts[0].name} is missing" in said
+    assert home.ledger.head().body["broken"] == [lost.name]
+
+
+def test_an_emptied_archive_is_told_run_by_run(home):
+    lost = second(home)
+    shutil.rmtree(home.directory / "archive")
+    (home.directory / "archive").mkdir()
+    said = refused(home, "verify")
+    assert said.count("broken") == 2
+    assert home.manifest.name in said
+    assert lost.name in said
+
+
+def test_an_expired_archive_is_not_looked_for(home):
+    body = {"run_id": RUN, "manifest": home.manifest.name, "manifest_sha256": home.manifest.sha256}
+    home.ledger.append(event("archive.expired", **{**body, "state": "intent"}), policy="audit-logs", at=NOW)
+    assert isinstance(raised(home, archive_cli, "verify"), ArchiveError)
+    shutil.rmtree(home.directory / "archive")
+    (home.directory / "archive").mkdir()
+    home.ledger.append(event("archive.expired", **{**body, "state": "result"}), policy="audit-logs", at=NOW)
+    assert invoke(home, archive_cli, "verify") == ""
+
+
+def test_a_run_that_archived_and_has_no_manifest_is_told_once_it_has_ended(home):
+    run_id = RUN[:-1] + "3"
+    part = home.archive.writer(policy="audit-logs", run_id=run_id, number=1, form="csv", now=NOW)
+    part.write(b"id\n1\n")
+    sealed = part.seal(1)
+    body = {"run_id": run_id, "number": 1, "items": 1}
+    home.ledger.append(
+        event("batch", **{**body, "state": "intent", "part": codec.encode(sealed)}),
+        policy="audit-logs",
+        at=NOW,
+    )
+    home.ledger.append(event("batch", **{**body, "state": "result"}), policy="audit-logs", at=NOW)
+    assert f"whole    {run_id}" in invoke(home, archive_cli, "verify")
+    home.ledger.append(event("run.reconciled", run_id=run_id), policy="audit-logs", at=NOW)
+    assert f"run {run_id} archived 1 parts, but no entry names a manifest" in refused(home, "verify")
+
+
+def test_a_drill_without_a_database_decodes_a_part_and_is_entered(home):
+    assert f"same     {RUN}  audit-logs  2 records" in invoke(home, archive_cli, "drill")
+    assert (home.ledger.head().kind, home.ledger.head().body["outcome"]) == ("archive.drilled", "same")
+    (home.directory / "archive" / home.manifest.parts[0].name).write_bytes(b"rubbish")
+    assert isinstance(raised(home, archive_cli, "drill"), TamperingFound)
+    assert home.ledger.head().body["outcome"] == "differs"
 
 
 def test_an_archive_that_the_ledger_does_not_know_is_tampering(home):
     home.ledger.path.write_bytes(b"")
-    error = raised(home, archive_cli, "verify")
-    assert isinstance(error, TamperingFound)
-    assert "does not know it" in str(error)
+    assert "does not know it" in refused(home, "verify")
 
 
 def test_an_archive_is_restored_to_a_file_and_the_ledger_says_so(home):

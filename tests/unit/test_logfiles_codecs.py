@@ -32,7 +32,7 @@ def packed(tmp_path: Path, codec: str, data: bytes, **options: object) -> Path:
     plain, target = tmp_path / "plain", tmp_path / f"packed-{codec}"
     plain.write_bytes(data)
     with plain.open("rb") as source, target.open("w+b") as file:
-        back = codecs.compress(codec, source.fileno(), file.fileno(), **options)  # type: ignore[arg-type]
+        back = codecs.Compressor(codec, **options).compress(source.fileno(), file.fileno())
     assert back == codecs.Packed(len(data), hashlib.sha256(target.read_bytes()).hexdigest())
     return target
 
@@ -107,7 +107,7 @@ import os, sys
 from luxima_retention.stores.logfiles import codecs
 plain, target, codec = sys.argv[1:]
 with open(plain, "rb") as source, open(target, "w+b") as file:
-    back = codecs.compress(codec, source.fileno(), file.fileno())
+    back = codecs.Compressor(codec).compress(source.fileno(), file.fileno())
     assert back.held == os.path.getsize(plain)
 # VmHWM is this program's own; ru_maxrss would begin with that of whoever started it.
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))

@@ -22,6 +22,7 @@ from tests.configured import settings_of
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "rotation.md").read_text()
 #: what logrotate does without any directive
 PLAIN = {
+    "expire": False,
     "paths": ["/var/log/a.log"],
     "every": "size",
     "rotate_empty": True,
@@ -122,11 +123,21 @@ ROWS = [
     (["addextension .old"], {"add_extension": ".old"}),
     (["compress"], COMPRESSED),
     (["compress", "nocompress"], {}),
-    (["compresscmd /usr/bin/xz", "compress"], {"compress": "xz"}),
-    (["compress", "compresscmd zstd", "compressoptions -19 -T0"], {"compress": None, "compress_level": 19}),
+    (
+        ["compresscmd /usr/bin/xz", "compress"],
+        {"compress": "program", "compress_program": ["/usr/bin/xz"], "compress_extension": ".xz"},
+    ),
+    (["compresscmd /usr/bin/xz"], {}),
+    (
+        ["compress", "compresscmd zstd", "compressoptions -19 -T0"],
+        {"compress": "program", "compress_program": ["zstd", "-19", "-T0"], "compress_extension": ".zst"},
+    ),
     (["compress", "compressoptions -9 -f"], {**COMPRESSED, "compress_level": 9}),
     (["compress", "compressoptions --fast"], {**COMPRESSED, "compress_level": 1}),
-    (["compress", "compresscmd pigz", "compressext .gz"], COMPRESSED),
+    (
+        ["compress", "compresscmd pigz", "compressext .gz"],
+        {"compress": "program", "compress_program": ["pigz"], "compress_extension": ".gz"},
+    ),
     (["compress", "compressext .gzip"], {**COMPRESSED, "compress_extension": ".gzip"}),
     (["compressext .Z"], {"compress_extension": ".Z"}),
     (["delaycompress"], {"delay_compress": None}),
@@ -188,6 +199,20 @@ ROWS = [
         {"after": [{"run": ["g"], "timeout": "1h"}]},
     ),
     (["postrotate", "# nothing", "endscript"], {}),
+    (["minutes 5"], {"every": "minutes", "minutes": 5, "date_format": "-%Y%m%d%H%M"}),
+    (["size +2048k"], {"size": 2048 * 1024}),
+    (["size 0x800"], {"size": 2048}),
+    (["size 0x800k"], {"size": 2048 * 1024}),
+    (["size 010"], {"size": 8}),
+    (["maxsize 100M"], {"max_size": 100 * 1024**2}),
+    (["rotate +010"], {"keep": 8}),
+    (["mail me@example.org"], {"mail": "me@example.org"}),
+    (['mail "me@example.org"', "mailfirst"], {"mail": "me@example.org", "mail_newest": True}),
+    (["mail me@example.org", "mailfirst", "maillast"], {"mail": "me@example.org"}),
+    (["mail me@example.org", "nomail"], {}),
+    (["shred"], {"shred": True}),
+    (["shred", "noshred"], {}),
+    (["shred", "shredcycles 7"], {"shred": True, "shred_cycles": 7}),
     (["nomail"], {}),
     (["noshred"], {}),
     (["daily notifempty"], {"every": "daily", "rotate_empty": None}),
@@ -206,12 +231,6 @@ def test_a_directive_becomes_its_setting(directives, expected):
 
 #: directives that have no counterpart → the line that is named, and what is said
 NOTES = [
-    (["minutes 5"], 2, "minutes 5: the shortest period is an hour"),
-    (["mail me@example.org"], 2, "mail me@example.org: no mail is sent"),
-    (["daily", "mailfirst"], 3, "mailfirst: no mail is sent"),
-    (["maillast"], 2, "maillast: no mail is sent"),
-    (["shred"], 2, "shred: removed files are not overwritten"),
-    (["shredcycles 3"], 2, "shredcycles 3: removed files are not overwritten"),
     (["errors me"], 2, "errors me: obsolete"),
     (["uncompresscmd gunzip"], 2, "uncompresscmd gunzip: compressed files are read back without a program"),
     (["compress", "compresscmd lz4"], 3, "compresscmd lz4: the program must be there"),
@@ -575,7 +594,7 @@ def test_a_line_that_is_wrong_costs_its_set_and_no_other(line):
         ("/a {\nprerotate\nf\n}\n", "c:2: prerotate without endscript; skipping the set of /a"),
         (
             "rotate x\n/a {\n}\n",
-            "c:1: bad rotation count 'x': it is no number from 0 to 999999999" + REST,
+            "c:1: bad rotation count 'x': it is not a number from 0 to 999999999" + REST,
         ),
         (
             "*.log {\n}\n",
@@ -587,14 +606,17 @@ def test_a_line_that_is_wrong_costs_its_set_and_no_other(line):
             "c:1: keyword 'abc' not properly separated, found '.' in 'abc.log {'" + REST,
         ),
         ('"/a {\n}\n', "c:1: no closing quotation in '\"/a {'" + REST),
-        ('"a b" {\n}\n', "c:1: paths names 'a b': it must begin with /; skipping the set of a b"),
+        (
+            '"a b" {\n}\n',
+            "c:1: paths names 'a b': it must begin with /, ~/ or ~user/; skipping the set of a b",
+        ),
         (
             "/a\udcff {\n}\n",
             "c:1: a name that is not UTF-8 cannot be written into settings; skipping the set of /a\udcff",
         ),
         (
             "/a {\n}\nrotate x\n/b {\n}\n",
-            "c:3: bad rotation count 'x': it is no number from 0 to 999999999" + REST,
+            "c:3: bad rotation count 'x': it is not a number from 0 to 999999999" + REST,
         ),
         ("include /none\n/a {\n}\n", "/none: /none cannot be read"),
     ],

@@ -154,7 +154,7 @@ def test_what_is_due_stays_due_until_it_rotates(last, every, zone, weekday, mont
 
 @given(instants, periods, zones)
 def test_nothing_waits_longer_than_its_period_and_a_day(last, every, zone):
-    longest = {"hourly": 0, "daily": 1, "weekly": 7, "monthly": 31, "yearly": 366}[every.value]
+    longest = {"minutes": 0, "hourly": 0, "daily": 1, "weekly": 7, "monthly": 31, "yearly": 366}[every.value]
     now = last + timedelta(days=longest + 1)
     assert due(Facts(size=1, modified=OLD, last=last), Schedule(every=every), now, zone).rotates
 

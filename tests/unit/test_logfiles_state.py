@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxima_retention.stores.logfiles.safe import BusyError, Directory
+from luxima_retention.stores.logfiles.safe import Directory
 from luxima_retention.stores.logfiles.state import State, locked
+from luxima_retention.stores.logfiles.system import BusyError
 from tests.servers.programs import find_program
 
 JAKARTA = ZoneInfo("Asia/Jakarta")

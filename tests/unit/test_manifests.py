@@ -156,16 +156,17 @@ def test_components_fit_an_overlay_that_leaves_jobs_out(tmp_path):
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_policy_has_a_job_and_every_job_a_policy_but_report_and_archive(overlay):
+def test_every_policy_has_a_job_and_other_jobs_are_those_of_ledger_archive_and_report(overlay):
     jobs = cron_jobs(rendered(overlay))
     commands = [parsed(container(job)["args"]) for job in jobs.values()]
     assert {given["policies"] for command, given in commands if command == "run"} == {
         (name,) for name in SEED
     }
     # Dry runs leave nothing to report, and no archive to end.
-    others = set() if overlay.endswith("staging") else {"report", "expire"}
+    others = set() if overlay.endswith("staging") else {"report", "expire", "verify", "drill"}
     assert {command for command, _ in commands} == {"run"} | others
-    assert len(jobs) == len(SEED) + 1 + len(others)
+    #: the ledger and the archives are verified, each by a job of its own
+    assert len(jobs) == len(SEED) + 1 + len(others) + ("verify" in others)
     assert set(jobs) <= set(SLOTS)
 
 
@@ -402,7 +403,10 @@ def lines_of(crontab):
         if line[:1] in {*"0123456789*"}:
             *fields, user, words = line.split(maxsplit=6)
             program, *arguments = shlex.split(words)
-            assert (user, program) == ("luxima-retention", "luxima-retention")
+            assert (user, program) == (
+                "root" if "log-files" in words else "luxima-retention",
+                "luxima-retention",
+            )
             assert "%" not in words
             yield " ".join(fields), parsed(arguments)
 
@@ -555,10 +559,13 @@ def test_a_sixth_policy_is_in_cluster_crontab_and_daemon_alike(tmp_path):
 
 def test_what_is_not_configured_has_nothing(tmp_path):
     made = manifests(with_settings(tmp_path, "", {"database__dsn": DSN}))
-    assert [name for name in made if name.startswith("base/jobs/")] == ["base/jobs/audit-logs.yaml"]
+    assert [name for name in made if name.startswith("base/jobs/")] == [
+        "base/jobs/audit-logs.yaml",
+        "base/jobs/ledger-verify.yaml",
+    ]
     documents = documents_of(made, tmp_path / "out")
-    assert set(of_kind("ServiceAccount", documents)) == {"audit-logs"}
-    assert len(list(lines_of(made["crontab"]))) == 1
+    assert set(of_kind("ServiceAccount", documents)) == {"audit-logs", "ledger-verify"}
+    assert len(list(lines_of(made["crontab"]))) == 2
     # No key was named for the ledger.
     assert "ledger-key" not in made["base/defaults.yaml"]
 
@@ -663,7 +670,7 @@ def test_without_a_database_there_is_only_a_crontab(tmp_path):
     text = '[ledger]\npath = "/var/lib/ledger"\n[prometheus]\nurls = ["http://p:9090"]'
     made = manifests(with_settings(tmp_path, text, {}))
     assert set(made) == {"crontab"}
-    assert [given["policies"] for _, (_, given) in lines_of(made["crontab"])] == [("metrics",)]
+    assert [given.get("policies") for _, (_, given) in lines_of(made["crontab"])] == [("metrics",), None]
 
 
 def test_without_anything_to_run_nothing_is_written(tmp_path):

@@ -16,6 +16,7 @@ from luxima_retention.core.plan import Finding, Level
 from luxima_retention.core.redact import Redactor
 from luxima_retention.core.results import RunResult, to_json
 from luxima_retention.evidence.ledger import entry
+from tests.ledgers import Raw
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
@@ -171,8 +172,7 @@ def test_a_finding_an_entry_and_a_result_show_none():
     finding = Finding(code="x", level=Level.INFO, message="is swordfish-99", hint="was swordfish-99")
     assert (finding.message, finding.hint) == ("is ***", "was ***")
     made = entry.make(
-        "run.refused",
-        {"sentence": "swordfish-99", "a": ["swordfish-99"]},
+        Raw("run.refused", sentence="swordfish-99", a=["swordfish-99"]),
         policy=None,
         at=NOW,
         seq=1,

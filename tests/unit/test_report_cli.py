@@ -83,8 +83,8 @@ def foreign(_home, ledger):
     [
         (ill, 6, "entry 1"),
         (foreign, 6, "entry 3 is not what this program writes"),
-        (lambda home, _: appended(home, b"nonsense"), 6, "entry 3 is not in the form"),
-        (lambda home, _: appended(home, b"[]"), 6, "entry 3 is not in the form"),
+        (lambda home, _: appended(home, b"nonsense"), 6, "entry 3 is not"),
+        (lambda home, _: appended(home, b"[]"), 6, "entry 3 is not"),
         (lambda home, _: anchored(home, "file:///nowhere/at/all"), 3, "/nowhere/at/all"),
     ],
 )

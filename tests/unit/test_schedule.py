@@ -152,7 +152,10 @@ def test_the_seed_has_these_slots():
         "audit-logs": "5 7 * * *",
         "metrics": "35 7 * * *",
         "log-files": "2 7 * * *",
+        "ledger-verify": "13 8 * * *",
         "archive-expire": "43 8 * * sun",
+        "archive-verify": "3 9 * * sat",
+        "archive-drill": "53 9 2 * *",
         "report": "37 8 1 * *",
     }
 
@@ -331,17 +334,21 @@ def test_a_report_is_due_until_the_next_one_is():
     assert (late.run, late.missed) == (True, (jakarta(1, 5, 37, month=4),))
 
 
-@pytest.mark.parametrize(("section", "name"), [("report", "report"), ("archive", "archive-expire")])
-def test_without_a_place_there_is_no_slot(section, name):
+@pytest.mark.parametrize(
+    ("section", "names"),
+    [("report", {"report"}), ("archive", {"archive-expire", "archive-verify", "archive-drill"})],
+)
+def test_without_a_place_there_is_no_slot(section, names):
     places = {key: value for key, value in PLACES.items() if key != section}
-    assert set(DEFAULTS) - {item.name for item in slots(settings_of({**CONFIGURED, **places}))} == {name}
-    off = settings_of({**CONFIGURED, **PLACES, "schedule": {name.replace("-", "_"): ""}})
-    assert set(DEFAULTS) - {item.name for item in slots(off)} == {name}
+    assert set(DEFAULTS) - {item.name for item in slots(settings_of({**CONFIGURED, **places}))} == names
+    none = {name.replace("-", "_"): "" for name in names}
+    off = settings_of({**CONFIGURED, **PLACES, "schedule": none})
+    assert set(DEFAULTS) - {item.name for item in slots(off)} == names
 
 
 def test_only_what_does_no_harm_may_start_at_any_hour():
     late = {name for name, item in DEFAULTS.items() if item.grace != EVERYTHING.schedule.grace}
-    assert late == {"report", "archive-expire"}
+    assert late == {"report", "archive-expire", "archive-verify", "archive-drill", "ledger-verify"}
 
 
 def test_a_clock_that_went_back_makes_nothing_due():
@@ -371,7 +378,7 @@ def weekly(directory):
 
 def test_a_weekly_policy_that_runs_on_time_leaves_nothing_missed_and_a_missed_week_is_one(tmp_path):
     chosen = weekly(tmp_path)
-    (only,) = slots(chosen)
+    (only,) = (item for item in slots(chosen) if item.policy)
     sundays = [fire for fire, _ in zip(only.after(YEAR[0]), range(12), strict=False)]
 
     def run_at(instant):
@@ -410,12 +417,13 @@ def test_a_policy_without_times_has_no_slot():
         "security-events",
         "audit-logs",
         "log-files",
+        "ledger-verify",
     }
 
 
 def test_a_policy_that_is_not_configured_has_no_slot():
     chosen = settings_of({"database": CONFIGURED["database"]})
-    assert [item.name for item in slots(chosen)] == ["audit-logs"]
+    assert [item.name for item in slots(chosen)] == ["audit-logs", "ledger-verify"]
 
 
 def hooks():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from luxima_retention.config.settings import Settings
-from luxima_retention.config.variables import OTHERS, distance, paths, problems, variable
+from luxima_retention.config.sources import known_paths
+from luxima_retention.config.variables import OTHERS, distance, problems, variable
+from luxima_retention.stores.registry import options
 
-KNOWN = frozenset(paths(Settings))
+KNOWN = frozenset(known_paths(options()))
 
 
 def of(*names):
@@ -28,7 +29,10 @@ def of(*names):
         ("luxima_database_dsn", "LUXIMA_DATABASE__DSN"),
         ("LUXIMA_AUDIT_LOG_TENANT_COLUMN", "LUXIMA_AUDIT_LOG__TENANT_COLUMN"),
         ("LUXIMA_LEDGER_KEY_FILE", "LUXIMA_LEDGER__KEY_FILE"),
-        ("LUXIMA_LOKI_HTTP_CA_FILE", "LUXIMA_POLICIES__APPLICATION_LOGS__HTTP__CA_FILE"),
+        (
+            "LUXIMA_POLICIES_APPLICATION_LOGS__HTTP__CA_FILE",
+            "LUXIMA_POLICIES__APPLICATION_LOGS__HTTP__CA_FILE",
+        ),
         ("LUXIMA_CONFG", "LUXIMA_CONFIG"),
         ("LUXIMA_SECRET_DIR", "LUXIMA_SECRETS_DIR"),
         ("LUXMIA_FAILPOINTS", "LUXIMA_FAILPOINTS"),
@@ -77,16 +81,16 @@ def test_every_setting_has_its_variable_in_any_case():
     names = [variable(path).replace("*", "NAME") for path in KNOWN]
     assert of(*names) == []
     assert of(*(name.lower() for name in names)) == []
-    assert {"LUXIMA_DATABASE__DSN", "LUXIMA_TEMPO__HTTP__PASSWORD_FILE"} <= set(names)
+    assert {"LUXIMA_DATABASE__DSN", "LUXIMA_POLICIES__APPLICATION_LOGS__HTTP__PASSWORD_FILE"} <= set(names)
 
 
 def test_a_name_that_is_set_twice_in_two_cases_is_an_error():
-    (problem,) = of("LUXIMA_POLICIES__APPLICATION_LOGS__URL", "luxima_loki__url")
+    (problem,) = of("LUXIMA_POLICIES__APPLICATION_LOGS__URL", "luxima_policies__application_logs__url")
     assert "LUXIMA_POLICIES__APPLICATION_LOGS__URL is set 2 times" in problem.message
 
 
 def test_all_that_is_wrong_is_said_at_once():
-    assert len(of("LUXIMA_DATABASE_DSN", "LUXMIA_LOKI__URL", "PATH", "LUXIMA_CONFIG")) == 2
+    assert len(of("LUXIMA_DATABASE_DSN", "LUXMIA_LEDGER__PATH", "PATH", "LUXIMA_CONFIG")) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from luxima_retention.core.clock import system_clock
+from luxima_retention.run.context import Environment
 from luxima_retention.run.runner import Options, archives, opening_of, policy_of
 from tests.configured import settings_of
+
+HERE = Environment(now=datetime(2026, 11, 23, tzinfo=UTC))
 
 
 def policy(options=None, *, name="audit-logs", **sections):
@@ -96,7 +98,7 @@ def test_what_is_archived(archive, url, name, expected):
     sections = {**of(name, archive=archive), "archive": {"url": url, "retention_days": 9} if url else {}}
     config = settings_of(sections).policy(name)
     assert archives(config) is expected
-    assert opening_of(config, Options(), system_clock).archives is expected
+    assert opening_of(config, Options(), HERE).archives is expected
 
 
 @pytest.mark.parametrize(
@@ -110,5 +112,5 @@ def test_what_is_archived(archive, url, name, expected):
     ],
 )
 def test_a_flag_reaches_the_stores(options, member, value):
-    opening = opening_of(settings_of().policy("audit-logs"), options, system_clock)
+    opening = opening_of(settings_of().policy("audit-logs"), options, HERE)
     assert getattr(opening, member) == value

@@ -17,7 +17,7 @@ from luxima_retention.config.connections import s3_access
 from luxima_retention.core.errors import ArchiveError, StoreError, TamperingFound
 from luxima_retention.core.sealed import Sealed
 from luxima_retention.evidence import events
-from luxima_retention.evidence.archive.manifest import Manifest, Run, build, read
+from luxima_retention.evidence.archive.manifest import Manifest, Run, build, read, run_of
 from luxima_retention.evidence.archive.part import ArchivePart, blocks, check
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.objects import Lock, ObjectStore, Stored, open_objects, put
@@ -161,8 +161,7 @@ class Archive:
         Raises:
             ArchiveError: none or more than one.
         """
-        names = [stored.name for stored in self.place.stored("manifests/")]
-        found = [name for name in names if name == wanted or _run_of(name).startswith(wanted)]
+        found = [name for name in self.names() if name == wanted or run_of(name).startswith(wanted)]
         if len(found) != 1:
             raise ArchiveError(
                 f"{len(found) or 'no'} archives match {wanted!r}",
@@ -177,6 +176,10 @@ class Archive:
             if stored.name not in named:
                 yield stored
 
+    def names(self) -> Iterator[str]:
+        """The names of all manifests, by policy and cutoff."""
+        return (stored.name for stored in self.place.stored("manifests/"))
+
     def verify(self, manifest: Manifest) -> None:
         """Read every part of an archived run, decode it, and hash each record again.
 
@@ -184,15 +187,40 @@ class Archive:
             TamperingFound: a part is missing, or is not what the manifest says.
             ArchiveError: a part cannot be read.
         """
-        for part in manifest.parts:
-            if all(stored.name != part.name for stored in self.place.stored(part.name)):
-                raise TamperingFound(f"archive part {part.name} is missing from {self.url}")
+        faults, unseen = self.broken(manifest.run.policy, manifest.run.run_id, manifest.parts)
+        if faults:
+            raise TamperingFound(faults[0])
+        if unseen:
+            raise ArchiveError(unseen[0])
+
+    def broken(
+        self, policy: str, run_id: str, parts: Iterable[Sealed]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Read every part of a run to its end, whatever was found in the one before.
+
+        Returns:
+            A sentence for each part that is missing or changed, and for each that could not be read.
+
+        Raises:
+            StoreError: the place cannot be listed.
+        """
+        faults: list[str] = []
+        unseen: list[str] = []
+        there = {stored.name for stored in self.place.stored(f"parts/{policy}/{run_id}/")}
+        for part in parts:
+            if part.name not in there:
+                faults.append(f"archive part {part.name} is missing from {self.url}")
+                continue
             try:
-                check(self.place, part, manifest.run.form)
+                check(self.place, part, "csv" if part.header else "jsonl")
             except ArchiveError as error:
-                if isinstance(error.__cause__, StoreError):
-                    raise
-                raise TamperingFound(error.message, error.hint) from error
+                (unseen if self.is_unreachable(error) else faults).append(error.message)
+        return tuple(faults), tuple(unseen)
+
+    @staticmethod
+    def is_unreachable(error: ArchiveError) -> bool:
+        """Whether a part could not be looked at: that says nothing about what it holds."""
+        return isinstance(error.__cause__, StoreError)
 
     def expired(self, now: datetime, holds: Iterable[Hold] = ()) -> Iterator[Expired]:
         """The archives whose retention is over, without those of a policy that a hold speaks of.
@@ -246,8 +274,3 @@ class Archive:
         if self.object_lock == "off":
             return None
         return Lock(mode=self.object_lock.upper(), until=self.keep_until(now))
-
-
-def _run_of(manifest_name: str) -> str:
-    """``manifests/audit-logs/2026-05-27-<run>.json`` → the run's UUID."""
-    return manifest_name.rsplit("/", 1)[-1].removesuffix(".json")[11:]

@@ -118,6 +118,11 @@ class Manifest:
         }
 
 
+def run_of(name: str) -> str:
+    """``manifests/audit-logs/2026-05-27-<run>.json`` → the run's UUID."""
+    return name.rsplit("/", 1)[-1].removesuffix(".json")[11:]
+
+
 def build(
     run: Run, parts: Sequence[Sealed], *, created_at: datetime, keep_until: datetime, object_lock: str
 ) -> Manifest:

@@ -92,8 +92,7 @@ def _stream(archive: Archive, manifest: Manifest) -> Iterator[bytes]:
 
 
 def _copy(archive: Archive, part: Sealed, connection: psycopg.Connection[Any], into: str) -> None:
-    names = next(csv.reader(io.StringIO(part.header)), [])
-    statement = _sql("copy_in", table=_identifier(into), columns=_names(names))
+    statement = _sql("copy_in", table=_identifier(into), columns=columns_of(part))
     with connection.cursor() as cursor:
         with cursor.copy(statement) as copy:
             for block in blocks(archive.place, part, "csv"):
@@ -117,7 +116,9 @@ def _make_table(connection: psycopg.Connection[Any], manifest: Manifest, into: s
     columns = sql.SQL(", ").join(
         sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in manifest.run.schema
     )
-    connection.execute(_sql("create_schema", schema=sql.Identifier(into.split(".", maxsplit=1)[0])))
+    schema = into.split(".", maxsplit=1)[0]
+    if schema != "pg_temp":  # a session's own is there at its first use
+        connection.execute(_sql("create_schema", schema=sql.Identifier(schema)))
     connection.execute(_sql("create_table", table=table, columns=columns))
 
 
@@ -130,9 +131,11 @@ def _identifier(into: str) -> sql.Identifier:
     return sql.Identifier(*names)
 
 
-def _names(names: list[str]) -> sql.Composed:
+def columns_of(part: Sealed) -> sql.Composed:
+    """The columns of a part of rows, in its own order, for a statement."""
     from psycopg import sql
 
+    names = next(csv.reader(io.StringIO(part.header)), [])
     return sql.SQL(", ").join(map(sql.Identifier, names))
 
 

@@ -22,9 +22,15 @@ __all__ = ["GENESIS", "Entry", "Ledger", "open_ledger", "verify_chain"]
 class Ledger(Protocol):
     """A chain of entries.
 
+    Attributes:
+        written: the newest entry that this process itself made durable: it must still be there when it signs.
+
     Every method raises :class:`~.StoreError` when the ledger cannot be reached,
     read or written, and :class:`~.TamperingFound` when it is not what was written.
     """
+
+    #: the newest entry that this process wrote outside of a transaction of somebody else's
+    written: Entry | None
 
     def append(self, event: Event, *, policy: str | None, at: datetime, inside: Any = None) -> Entry:
         """Write the next entry, durably.
@@ -61,8 +67,11 @@ class Ledger(Protocol):
         Then the entry of a batch can be written ``inside`` the transaction of its deletion.
         """
 
-    def tree(self) -> Tree:
-        """The RFC 6962 tree as far as the newest checkpoint covers the entries; empty without one."""
+    def newest_checkpoint(self, at: int | None = None) -> tuple[Tree, str] | None:
+        """The newest recorded checkpoint, of at most ``at`` entries: the tree it was made from, and its note.
+
+        ``None`` without one. Nothing here is verified.
+        """
 
     def record(self, note: str, tree: Tree) -> None:
         """Keep a checkpoint's signed note, and the tree that it was made from. Recording it twice is one."""

@@ -127,6 +127,15 @@ def after(head: Entry | None) -> tuple[int, str]:
     return (1, GENESIS) if head is None else (head.seq + 1, head.hash)
 
 
+def not_before(at: datetime, newest: datetime | None) -> datetime:
+    """The time of an entry that follows one of ``newest``: times in the ledger never go back.
+
+    Entries of two processes stand in the order in which they took the head, and two machines' clocks differ:
+    the later entry takes the earlier one's time then. What each clock said stands in the entries about runs.
+    """
+    return at if newest is None else max(at, newest)
+
+
 def matches(item: Entry, kinds: Collection[str] | None, policy: str | None) -> bool:
     """Whether an entry is of one of these kinds and of this policy; ``None`` does not restrict."""
     return (kinds is None or item.kind in kinds) and (policy is None or item.policy == policy)

@@ -38,22 +38,30 @@ class FileLedger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.written: Entry | None = None
 
     def append(self, event: Event, *, policy: str | None, at: datetime, inside: Any = None) -> Entry:
         """See :class:`~.Ledger`; a file cannot take part in a transaction."""
         if inside is not None:
             raise ValueError("a ledger in a file cannot write inside a database transaction")
         with self._locked(fcntl.LOCK_EX) as descriptor:
-            seq, previous = entry.after(self._mended_head(descriptor))
+            head = self._mended_head(descriptor)
+            seq, previous = entry.after(head)
+            at = entry.not_before(at, head.at if head else None)
             made = entry.make(event, policy=policy, at=at, seq=seq, previous=previous)
             self._write(descriptor, made.data + b"\n")
+            self.written = made
             return made
 
     def entries(
         self, after: int = 0, kinds: Collection[str] | None = None, policy: str | None = None
     ) -> Iterator[Entry]:
         """See :class:`~.Ledger`."""
+        told = None if kinds is None else [f'"kind":"{kind}"'.encode() for kind in kinds]
         for number, (data, _) in enumerate(self.lines(), start=1):
+            # Parsing costs most, and few of many entries are asked for.
+            if told is not None and not any(word in data for word in told):
+                continue
             if number > after and entry.matches(item := entry.read(data), kinds, policy):
                 yield item
 
@@ -91,12 +99,15 @@ class FileLedger:
         """A file lies in no database."""
         return False
 
-    def tree(self) -> Tree:
+    def newest_checkpoint(self, at: int | None = None) -> tuple[Tree, str] | None:
         """See :class:`~.Ledger`."""
-        last = Tree()
+        found = None
         for recorded in self._recorded():
-            last = Tree(recorded["size"], map(bytes.fromhex, recorded["peaks"]))
-        return last
+            if at is None or recorded["size"] <= at:
+                found = recorded
+        if found is None:
+            return None
+        return Tree(found["size"], map(bytes.fromhex, found["peaks"])), found["note"]
 
     def record(self, note: str, tree: Tree) -> None:
         """See :class:`~.Ledger`; a file of JSON lines beside the ledger."""

@@ -24,7 +24,8 @@ class MemoryLedger:
         self.all: list[Entry] = []
         self.recorded: list[str] = []
         self.writable = True
-        self._tree = Tree()
+        self.written: Entry | None = None
+        self._trees: dict[int, Tree] = {}
         self._shares_with = shares_with
 
     def append(
@@ -39,6 +40,7 @@ class MemoryLedger:
         self.check_writable()
         seq, previous = entry.after(self.head())
         self.all.append(entry.make(event, policy=policy, at=at, seq=seq, previous=previous))
+        self.written = self.all[-1]
         return self.all[-1]
 
     def entries(
@@ -63,15 +65,20 @@ class MemoryLedger:
         """See :class:`~.Ledger`."""
         return fingerprint == self._shares_with
 
-    def tree(self) -> Tree:
+    def newest_checkpoint(self, at: int | None = None) -> tuple[Tree, str] | None:
         """See :class:`~.Ledger`."""
-        return Tree(self._tree.size, self._tree.peaks)
+        for note in reversed(self.recorded):
+            size = int(note.split("\n")[1])
+            if (at is None or size <= at) and size in self._trees:
+                tree = self._trees[size]
+                return Tree(size, tree.peaks), note
+        return None
 
     def record(self, note: str, tree: Tree) -> None:
         """See :class:`~.Ledger`."""
         if note not in self.recorded:
             self.recorded.append(note)
-        self._tree = Tree(tree.size, tree.peaks)
+        self._trees[tree.size] = Tree(tree.size, tree.peaks)
 
     def notes(self) -> Iterator[str]:
         """See :class:`~.Ledger`."""

@@ -41,6 +41,7 @@ class PostgresLedger:
         self._dsn = dsn
         self._own: psycopg.Connection[Any] | None = None
         self._fingerprint: str | None = None
+        self.written: Entry | None = None
 
     def append(
         self,
@@ -56,7 +57,9 @@ class PostgresLedger:
                 return _append(inside, event, policy=policy, at=at, durable=False)
             connection = self._connection()
             with connection.transaction():
-                return _append(connection, event, policy=policy, at=at, durable=True)
+                made = _append(connection, event, policy=policy, at=at, durable=True)
+            self.written = made
+            return made
 
     def entries(
         self, after: int = 0, kinds: Collection[str] | None = None, policy: str | None = None
@@ -104,15 +107,15 @@ class PostgresLedger:
                 self._fingerprint = database_fingerprint(self._connection())
         return fingerprint == self._fingerprint or fingerprint.startswith(self._fingerprint + "/")
 
-    def tree(self) -> Tree:
+    def newest_checkpoint(self, at: int | None = None) -> tuple[Tree, str] | None:
         """See :class:`~.Ledger`."""
         with _errors("the ledger's checkpoints could not be read"):
-            row = self._connection().execute(_sql("newest_tree")).fetchone()
+            row = self._connection().execute(_sql("newest_checkpoint"), {"at": at}).fetchone()
         if row is None:
-            return Tree()
-        size, peaks = row
+            return None
+        size, peaks, note = row
         try:
-            return Tree(size, [bytes(peaks)[at : at + 32] for at in range(0, len(peaks), 32)])
+            return Tree(size, [bytes(peaks)[start : start + 32] for start in range(0, len(peaks), 32)]), note
         except ValueError as error:
             raise TamperingFound(f"the checkpoint of {size} entries was changed: {error}") from error
 
@@ -158,7 +161,8 @@ def _append(
     row = connection.execute(_sql("head"), {"durable": durable}).fetchone()
     if row is None:
         raise StoreError("the ledger does not say where its head is")
-    seq, head = row
+    seq, head, newest = row
+    at = entry.not_before(at, newest)
     made = entry.make(event, policy=policy, at=at, seq=seq + 1, previous=bytes(head).hex())
     values = {"seq": made.seq, "entry": made.data, "hash": bytes.fromhex(made.hash), "previous": head}
     connection.execute(_sql("append"), values)

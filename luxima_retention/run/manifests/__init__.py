@@ -452,10 +452,20 @@ def _asks_the_cloud(settings: Settings) -> bool:
     return any(item.access_key_id is None for item in used)
 
 
+def _words(slot: Slot) -> tuple[str, ...]:
+    return ("luxima-retention", *slot.arguments)
+
+
+def _user(settings: Settings, slot: Slot) -> str:
+    """Files belong to many users, and hooks reload services: only root may do both. A set may say user."""
+    volume = slot.policy is not None and kind_of(settings.policy(slot.policy)).volume
+    return "root" if volume else "luxima-retention"
+
+
 def _crontab(settings: Settings, chosen: Sequence[Slot]) -> str:
     width = max(len(slot.expression) for slot in chosen)
     lines = [
-        f"{slot.expression:<{width}}  luxima-retention  luxima-retention {' '.join(slot.arguments)}"
+        f"{slot.expression:<{width}}  {_user(settings, slot):<16}  {' '.join(_words(slot))}"
         for slot in chosen
     ]
     return _template("crontab").format(zone=settings.schedule.time_zone, lines="\n".join(lines))

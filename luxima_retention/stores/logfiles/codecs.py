@@ -1,7 +1,9 @@
-"""Compression of rotated files: streamed, checked by reading back, flat in memory.
+"""Compression of rotated files: streamed, compared with what was written, flat in memory.
 
-Zstandard runs on two threads of its library (RFC 8878). gzip (RFC 1952) is one member whose blocks are
-deflated side by side, each primed with the 32 KiB before it, so that two cores work and ``zcat`` reads it.
+Zstandard (RFC 8878) runs on two threads of its library for large files. gzip (RFC 1952) is one member whose
+blocks are deflated side by side, each primed with the 32 KiB before it, so that two cores work and ``zcat``
+reads it. Everything that is written is read again and compared. A zstd frame has checksum and size of its
+content from the encoder itself; the other forms are decoded on the way: their checksums are weaker, or ours.
 """
 
 from __future__ import annotations
@@ -11,30 +13,31 @@ import io
 import os
 import struct
 import subprocess
-import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, BinaryIO
+from typing import BinaryIO, Protocol
 
 from luxima_retention.core.errors import StoreError
 from luxima_retention.stores.logfiles.hooks import environment
-from luxima_retention.stores.logfiles.safe import write
+from luxima_retention.stores.logfiles.system import write
 
 #: name of a codec → extension of its files
 EXTENSIONS = {"zstd": ".zst", "gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
 _MAGIC = {"zstd": b"\x28\xb5\x2f\xfd", "gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ\x00"}
 _LEVELS = {"zstd": 3, "gzip": 6, "bzip2": 9, "xz": 6}
 _HIGHEST = {"zstd": 19}
-_BLOCK = 1024 * 1024
-_GZIP_BLOCK = 2 * 1024 * 1024
+_BLOCK = 128 * 1024
+_GZIP_BLOCK = 512 * 1024
 _WINDOW = 32 * 1024
 _ZSTD_PIECE = 512
+#: files up to here are compressed at once, without threads
+_SMALL = 1024 * 1024
 #: of one thread; the library's own choice costs three times the memory and saves nothing
-_ZSTD_JOB = 2 * 1024 * 1024
+_ZSTD_JOB = 512 * 1024
 _THREADS = 2
 #: environment of the program, as logrotate(8) has it under ``compresscmd``
 _COMPRESSED = "LOGROTATE_COMPRESSED_FILENAME"
@@ -56,87 +59,194 @@ class Packed:
     said: str = ""
 
 
-def compress(
-    codec: str,
-    source: int,
-    target: int,
-    *,
-    level: int | None = None,
-    program: tuple[str, ...] = (),
-    path: str = "",
-) -> Packed:
-    """Compress all that is left of ``source`` into an empty ``target``, and read back what was written.
+class Compressor:
+    """Compresses one file after the other; what it needs for that is made once.
 
     Args:
         codec: ``zstd``, ``gzip``, ``bzip2``, ``xz`` or ``program``.
-        source: descriptor; read to its end.
-        target: descriptor; written, and read from its beginning while it grows.
         level: ``None`` is the codec's usual one.
         program: with its arguments, from stdin to stdout.
-        path: of the source, which the program gets as logrotate tells it.
-
-    Raises:
-        OSError: reading or writing failed.
-        StoreError: the program failed, or what was written does not come back.
     """
-    back = _ReadBack(target)
-    if codec == "program":
-        said = _by_program(program, source, target, path)
-        back.grown(os.fstat(target).st_size, last=True)
-        known = recognised(os.pread(target, 8, 0)) is not None
-        held = sum(map(len, _decompressed(back))) if known else None
-        return Packed(held, back.rest(), said)
-    chosen = min(level or _LEVELS[codec], _HIGHEST.get(codec, 9))
-    encoded = _ENCODERS[codec](blocks(source, _GZIP_BLOCK if codec == "gzip" else _BLOCK), chosen)
-    with ThreadPoolExecutor(1) as pool:
-        held_later = pool.submit(lambda: sum(map(len, _decompressed(back))))
-        size = 0
-        try:
-            for data in encoded:
-                write(target, data)
-                size += len(data)
-                back.grown(size)
-        finally:
-            back.grown(size, last=True)
-        return Packed(held_later.result(), back.rest())
+
+    def __init__(self, codec: str, *, level: int | None = None, program: tuple[str, ...] = ()) -> None:
+        self._codec = codec
+        self._program = program
+        self._pool: ThreadPoolExecutor | None = None
+        if codec != "program":
+            self._level = min(level or _LEVELS[codec], _HIGHEST.get(codec, 9))
+            self._whole = _encoder(codec, self._level)
+
+    def compress(self, source: int, target: int, *, path: str = "") -> Packed:
+        """Compress a file into an empty one, and compare what is there then with what was written.
+
+        Args:
+            source: descriptor; read from its beginning to its end.
+            target: descriptor, written and read.
+            path: of the source, which the program gets as logrotate tells it.
+
+        Raises:
+            OSError: reading or writing failed.
+            StoreError: the program failed, or what was written does not come back.
+        """
+        if self._codec == "program":
+            return _by_program(self._program, source, target, path)
+        size = os.fstat(source).st_size
+        os.lseek(source, 0, os.SEEK_SET)
+        back = _Back(self._codec, target)
+        for data in self._encoded(source, size):
+            write(target, data)
+            back.compare(data)
+        return back.packed(size)
+
+    def _encoded(self, source: int, size: int) -> Iterator[bytes]:
+        if size <= _SMALL:
+            return iter([self._whole(b"".join(blocks(source)))])
+        if self._codec == "gzip":
+            self._pool = self._pool or ThreadPoolExecutor(_THREADS)
+            return _gzip(blocks(source, _GZIP_BLOCK), self._level, self._pool)
+        return _streamed(blocks(source), _stream_encoder(self._codec, self._level, size))
+
+    def close(self) -> None:
+        """End its threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
 
 
-class _ReadBack(io.RawIOBase):
-    """A file that is read while it is written; whoever is ahead of the writer waits. Hashes what it reads."""
+def _encoder(codec: str, level: int) -> Callable[[bytes], bytes]:
+    """Compresses a small file at once."""
+    if codec == "zstd":
+        import zstandard
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
+        return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True).compress
+    if codec == "gzip":
+        return lambda data: b"".join((_GZIP_HEAD, _deflated(data, level), _gzip_tail(data)))
+    if codec == "bzip2":
+        import bz2
+
+        return lambda data: bz2.compress(data, level)
+    import lzma
+
+    return lambda data: lzma.compress(data, preset=level)
+
+
+class _Encoder(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+def _stream_encoder(codec: str, level: int, size: int) -> _Encoder:
+    """Compresses a large file block by block."""
+    if codec == "zstd":
+        import zstandard
+
+        chosen = zstandard.ZstdCompressionParameters.from_level(
+            level, threads=_THREADS, job_size=_ZSTD_JOB, write_checksum=True, write_content_size=True
+        )
+        return zstandard.ZstdCompressor(compression_params=chosen).compressobj(size=size)
+    if codec == "bzip2":
+        import bz2
+
+        return bz2.BZ2Compressor(level)
+    import lzma
+
+    return lzma.LZMACompressor(preset=level)
+
+
+def _streamed(source: Iterator[bytes], encoder: _Encoder) -> Iterator[bytes]:
+    try:
+        for block in source:
+            yield encoder.compress(block)
+        yield encoder.flush()
+    except Exception as error:
+        if type(error).__name__ == "ZstdError":  # its module is not imported here
+            raise StoreError(f"it was written to meanwhile: {error}") from error
+        raise
+
+
+class _Back:
+    """What was written, read again from where it is, compared, hashed and, but for zstd, decoded.
+
+    Args:
+        codec: of the file.
+        descriptor: of the file.
+    """
+
+    def __init__(self, codec: str, descriptor: int) -> None:
+        self._codec = codec
         self._descriptor = descriptor
         self._place = 0
-        self._size = 0
-        self._last = False
-        self._changed = threading.Condition()
         self._sha256 = hashlib.sha256()
+        self._decoder = None if codec == "zstd" else _Decoder(codec)
 
-    def grown(self, size: int, *, last: bool = False) -> None:
-        """So many bytes have been written, and no more will be."""
-        with self._changed:
-            self._size, self._last = size, last
-            self._changed.notify()
+    def compare(self, written: bytes) -> None:
+        """So much has been written since the last time."""
+        found = _read_at(self._descriptor, len(written), self._place)
+        if found != written:
+            raise StoreError("what was written is not what comes back: the volume is damaged")
+        self._place += len(written)
+        self._sha256.update(found)
+        if self._decoder is not None:
+            self._decoder.feed(found)
 
-    def readable(self) -> bool:
-        return True
+    def packed(self, size: int) -> Packed:
+        """The whole file, which holds ``size`` bytes if all is well."""
+        if self._decoder is not None:
+            return Packed(self._decoder.end(), self._sha256.hexdigest())
+        import zstandard
 
-    def readinto(self, buffer: Any, /) -> int:
-        with self._changed:
-            self._changed.wait_for(lambda: self._last or self._size - self._place >= _BLOCK)
-            most = min(len(buffer), self._size - self._place)
-        got = os.preadv(self._descriptor, [memoryview(buffer)[:most]], self._place) if most else 0
-        self._sha256.update(memoryview(buffer)[:got])
-        self._place += got
-        return got
+        head = os.pread(self._descriptor, 32, 0)
+        if size and not zstandard.get_frame_parameters(head).has_checksum:
+            raise StoreError("it has no checksum")
+        return Packed(zstandard.frame_content_size(head), self._sha256.hexdigest())
 
-    def rest(self) -> str:
-        """The SHA-256 of the whole file, once it is written."""
-        while data := os.pread(self._descriptor, _BLOCK, self._place):
-            self._sha256.update(data)
-            self._place += len(data)
-        return self._sha256.hexdigest()
+
+class _Decoder:
+    """Decodes on the way, a little at once, and only counts what comes out."""
+
+    def __init__(self, codec: str) -> None:
+        if codec == "gzip":
+            self._gzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        else:
+            module = import_module({"bzip2": "bz2", "xz": "lzma"}[codec])
+            self._other = module.BZ2Decompressor() if codec == "bzip2" else module.LZMADecompressor()
+        self._step = self._of_gzip if codec == "gzip" else self._of_other
+        self._count = 0
+        self._ended = False
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the file."""
+        try:
+            self._step(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise StoreError(f"it is damaged: {error}") from error
+
+    def _of_gzip(self, data: bytes) -> None:
+        while data:
+            self._count += len(self._gzip.decompress(data, _BLOCK))
+            data = self._gzip.unconsumed_tail
+        self._ended = self._gzip.eof
+
+    def _of_other(self, data: bytes) -> None:
+        while True:
+            self._count += len(self._other.decompress(data, _BLOCK))
+            if self._other.eof or self._other.needs_input:
+                break
+            data = b""
+        self._ended = self._other.eof
+
+    def end(self) -> int:
+        """How many bytes the file holds."""
+        if not self._ended:
+            raise StoreError("it is damaged: it ends too early")
+        return self._count
+
+
+def _read_at(descriptor: int, size: int, place: int) -> bytes:
+    data = os.pread(descriptor, size, place)
+    while data and len(data) < size and (more := os.pread(descriptor, size - len(data), place + len(data))):
+        data += more
+    return data
 
 
 def blocks(descriptor: int, size: int = _BLOCK) -> Iterator[bytes]:
@@ -145,59 +255,30 @@ def blocks(descriptor: int, size: int = _BLOCK) -> Iterator[bytes]:
         yield data
 
 
-def _zstd(source: Iterator[bytes], level: int) -> Iterator[bytes]:
-    import zstandard
-
-    chosen = zstandard.ZstdCompressionParameters.from_level(
-        level, threads=_THREADS, job_size=_ZSTD_JOB, write_checksum=True
-    )
-    encoder = zstandard.ZstdCompressor(compression_params=chosen).compressobj()
-    for block in source:
-        yield encoder.compress(block)
-    yield encoder.flush()
-
-
-def _bzip2(source: Iterator[bytes], level: int) -> Iterator[bytes]:
-    import bz2
-
-    encoder = bz2.BZ2Compressor(level)
-    for block in source:
-        yield encoder.compress(block)
-    yield encoder.flush()
-
-
-def _xz(source: Iterator[bytes], level: int) -> Iterator[bytes]:
-    import lzma
-
-    encoder = lzma.LZMACompressor(preset=level)
-    for block in source:
-        yield encoder.compress(block)
-    yield encoder.flush()
-
-
-def _gzip(source: Iterator[bytes], level: int) -> Iterator[bytes]:
+def _gzip(source: Iterator[bytes], level: int, pool: ThreadPoolExecutor) -> Iterator[bytes]:
     yield _GZIP_HEAD
-    sums = [0, 0]
-    # A thread is only started once there is a second block to do.
-    with ThreadPoolExecutor(_THREADS) as pool:
-        waiting: deque[Future[bytes] | bytes] = deque()
-        before = b""
-        for block in source:
-            sums[0], sums[1] = zlib.crc32(block, sums[0]), sums[1] + len(block)
-            whole = len(block) == _GZIP_BLOCK
-            waiting.append(
-                pool.submit(_deflate, block, level, before) if whole else _deflate(block, level, before)
-            )
-            before = block[-_WINDOW:]
-            if len(waiting) > _THREADS:
-                yield _result(waiting.popleft())
-        yield from map(_result, waiting)
+    crc, size = 0, 0
+    waiting: deque[Future[bytes]] = deque()
+    before = b""
+    for block in source:
+        crc, size = zlib.crc32(block, crc), size + len(block)
+        waiting.append(pool.submit(_deflate, block, level, before))
+        before = block[-_WINDOW:]
+        if len(waiting) > _THREADS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
     yield zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS).flush()
-    yield struct.pack("<LL", sums[0], sums[1] & 0xFFFFFFFF)
+    yield struct.pack("<LL", crc, size & 0xFFFFFFFF)
 
 
-def _result(deflated: Future[bytes] | bytes) -> bytes:
-    return deflated if isinstance(deflated, bytes) else deflated.result()
+def _deflated(data: bytes, level: int) -> bytes:
+    encoder = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return encoder.compress(data) + encoder.flush()
+
+
+def _gzip_tail(data: bytes) -> bytes:
+    return struct.pack("<LL", zlib.crc32(data), len(data) & 0xFFFFFFFF)
 
 
 def _deflate(block: bytes, level: int, before: bytes) -> bytes:
@@ -208,15 +289,7 @@ def _deflate(block: bytes, level: int, before: bytes) -> bytes:
     return encoder.compress(block) + encoder.flush(zlib.Z_SYNC_FLUSH)
 
 
-_ENCODERS: dict[str, Callable[[Iterator[bytes], int], Iterator[bytes]]] = {
-    "zstd": _zstd,
-    "gzip": _gzip,
-    "bzip2": _bzip2,
-    "xz": _xz,
-}
-
-
-def _by_program(program: tuple[str, ...], source: int, target: int, path: str) -> str:
+def _by_program(program: tuple[str, ...], source: int, target: int, path: str) -> Packed:
     told = environment(os.environ) | {_COMPRESSED: path}
     try:
         done = subprocess.run(
@@ -228,7 +301,13 @@ def _by_program(program: tuple[str, ...], source: int, target: int, path: str) -
     said = done.stderr.decode(errors="replace").strip()[:200]
     if done.returncode:
         raise StoreError(f"{program[0]} ended with status {done.returncode}: {said}", "see compress_program")
-    return said
+    known = recognised(os.pread(target, 8, 0)) is not None
+    held = sum(map(len, decompress(target))) if known else None
+    os.lseek(target, 0, os.SEEK_SET)
+    sha256 = hashlib.sha256()
+    for data in blocks(target):
+        sha256.update(data)
+    return Packed(held, sha256.hexdigest(), said)
 
 
 def recognised(head: bytes) -> str | None:

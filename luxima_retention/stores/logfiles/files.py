@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from fnmatch import fnmatchcase
+from datetime import datetime, timedelta
 
 from luxima_retention.core.plan import Hold
 from luxima_retention.stores.logfiles.names import Rotated
-from luxima_retention.stores.logfiles.safe import Directory, File, UnfitError
+from luxima_retention.stores.logfiles.patterns import path_matches
+from luxima_retention.stores.logfiles.safe import Directory, File
 from luxima_retention.stores.logfiles.sets import LogSet, Place
+from luxima_retention.stores.logfiles.system import UnfitError
+
+#: how far the date in a name may lie ahead: a zone's difference
+_AHEAD = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +26,7 @@ class Item:
         log: path of the log that it was.
         rotated: what its name says.
         file: what it is.
-        rank: 0 is the newest of its log.
+        rank: 0 is the newest of its log; -1 one that is dated in the future.
         begin: when the one before it was rotated; ``None`` where nothing tells.
         at: its newest record: the later of its name's date and its last write.
     """
@@ -46,19 +50,20 @@ class Item:
         return self.file.modified
 
 
-def items(log_set: LogSet, place: Place, unfit: list[str] | None = None) -> Iterator[Item]:
+def items(log_set: LogSet, place: Place, now: datetime, unfit: list[str] | None = None) -> Iterator[Item]:
     """The rotated files of a directory; those that have just vanished are left out.
 
     Args:
         log_set: whose they are.
         place: the directory.
+        now: aware.
         unfit: gets a sentence for each name that is no file to work on, such as a link.
     """
     if place.rotated_in is None:
         return
     for log, files in place.rotated.items():
         path, begin = place.directory.path_of(log), None
-        for rank, rotated in reversed(_ranked(files)):
+        for rank, rotated in reversed(ranked(files, now)):
             try:
                 file = place.rotated_in.look(rotated.name, hard_links=log_set.settings.allow_hard_links)
             except FileNotFoundError:
@@ -80,10 +85,11 @@ def items(log_set: LogSet, place: Place, unfit: list[str] | None = None) -> Iter
             begin = at
 
 
-def _ranked(files: Sequence[Rotated]) -> list[tuple[int, Rotated]]:
-    """Each with its rank; a file that is there plain and compressed is one."""
-    plain = list(dict.fromkeys(file.plain for file in files))
-    ranks = {name: rank for rank, name in enumerate(plain)}
+def ranked(files: Sequence[Rotated], now: datetime) -> list[tuple[int, Rotated]]:
+    """Each with its rank; a file that is there plain and compressed is one, and the future takes no place."""
+    ahead = {file.plain for file in files if file.at is not None and file.at > now + _AHEAD}
+    plain = dict.fromkeys(file.plain for file in files if file.plain not in ahead)
+    ranks = {name: rank for rank, name in enumerate(plain)} | dict.fromkeys(ahead, -1)
     return [(ranks[file.plain], file) for file in files]
 
 
@@ -96,8 +102,16 @@ def _matches(hold: Hold, item: Item) -> bool:
     """Every field that the hold names must agree; one that files do not know keeps nothing here."""
     if hold.dimensions() - {"path", "range"}:
         return False
-    if hold.path is not None and not any(fnmatchcase(path, hold.path) for path in (item.path, item.log)):
+    if hold.path is not None and not any(path_matches(path, hold.path) for path in _names(item)):
         return False
     if hold.start is not None and item.at < hold.start:
         return False
     return not (hold.end is not None and item.begin is not None and item.begin >= hold.end)
+
+
+def _names(item: Item) -> Iterator[str]:
+    """Every path by which a hold may mean a file: its own, with and without the compression's; its log's."""
+    for directory in (item.directory.path.rstrip("/"), item.directory.real_path):
+        for name in (item.rotated.name, item.rotated.plain, item.log.rpartition("/")[2]):
+            yield f"{directory}/{name}"
+    yield item.log

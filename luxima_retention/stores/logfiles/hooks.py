@@ -59,20 +59,46 @@ def _signal(pid_file: Path, name: str) -> None:
     number = getattr(signal, f"SIG{name.removeprefix('SIG')}", None)
     if number is None:
         raise StoreError(f"there is no signal {name}", "write HUP or USR1")
+    process, owner = _process(pid_file)
     try:
-        with pid_file.open(encoding="ascii") as file:
-            text = file.read(64).strip()
-        process = int(text)
+        handle = os.pidfd_open(process)
+    except OSError as error:
+        raise StoreError(f"{pid_file} names process {process}: {error.strerror}") from error
+    try:
+        _check_owner(pid_file, owner, process)
+        signal.pidfd_send_signal(handle, number)
+    except OSError as error:
+        said = f"process {process} of {pid_file} did not get SIG{name.removeprefix('SIG')}"
+        raise StoreError(f"{said}: {error.strerror}") from error
+    finally:
+        os.close(handle)
+
+
+def _process(pid_file: Path) -> tuple[int, int]:
+    """The process that a pid file names, and the user whose file it is."""
+    try:
+        with open(pid_file, "rb", opener=_without_waiting) as file:
+            process, owner = int(file.read(64)), os.fstat(file.fileno()).st_uid
     except (OSError, ValueError) as error:
         raise StoreError(f"{pid_file} names no process: {error}") from error
     if process < _LOWEST:
         raise StoreError(f"{pid_file} names process {process}, which gets no signal")
-    try:
-        os.kill(process, number)
-    except OSError as error:
-        raise StoreError(
-            f"process {process} of {pid_file} did not get SIG{name}: {error.strerror}"
-        ) from error
+    return process, owner
+
+
+def _check_owner(pid_file: Path, owner: int, process: int) -> None:
+    """Whoever writes a pid file could name any process; only one of his own gets the signal then."""
+    if owner in {0, os.geteuid()}:
+        return
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
+    users = next(line.split()[1:] for line in status.splitlines() if line.startswith("Uid:"))
+    if str(owner) not in users[:1]:
+        said = f"{pid_file} belongs to user {owner} and names process {process} of user {users[0]}"
+        raise StoreError(f"{said}, which gets no signal", "let root or the user of the process write it")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait for its writer
 
 
 def _post(hook: RotationHookSettings, event: str, paths: Sequence[str], rotated: str) -> None:

@@ -118,17 +118,14 @@ _DEFAULTS: Values = {
 #: state that is a sentence
 _NOTED = (
     "Overridden",
-    "Minutes",
     "Create",
     "Create_old_dir",
     "Dot",
     "Uncompress",
-    "Mail",
-    "Mailed",
-    "Shred",
-    "Cycles",
     "Errors",
 )
+#: what logrotate has in names of sets that rotate more often than daily
+_FORMATS = {"hourly": "-%Y%m%d%H", "minutes": "-%Y%m%d%H%M"}
 _SCRIPTS = {"first": "firstaction", "before": "prerotate", "after": "postrotate"}
 _SCRIPTS |= {"before_removal": "preremove", "last": "lastaction"}
 _CODEC_OF = {
@@ -178,14 +175,15 @@ class _Block:
         return "" if (before.value == "size") == (every == "size") else str(before.value)
 
 
-def import_files(paths: Iterable[str], reader: Reader) -> Imported:
+def import_files(paths: Iterable[str], reader: Reader, *, expires: bool = False) -> Imported:
     """Read configurations, in their order, as logrotate reads its arguments.
 
     Args:
         paths: files, or directories of files.
         reader: for all of them, and what they include.
+        expires: whether rotated files also go after the policy's period, which logrotate does not know of.
     """
-    importer = _Importer(reader)
+    importer = _Importer(reader, expires=expires)
     for path in paths:
         importer.include(path, path, 0)
     importer.end()
@@ -195,6 +193,7 @@ def import_files(paths: Iterable[str], reader: Reader) -> Imported:
 @dataclass(slots=True)
 class _Importer:
     reader: Reader
+    expires: bool = False
     state: _State = field(default_factory=dict)
     taboo: dict[str, list[str]] = field(default_factory=lambda: {"tabooext": [*TABOO], "taboopat": []})
     idle: list[Remark] = field(default_factory=list)
@@ -319,7 +318,7 @@ class _Importer:
         try:
             patterns = [self._home(pattern) for pattern in dict.fromkeys(block.patterns)]
             values, notes = _values_of(block, patterns, self._home)
-            values = _checked(values)
+            values = _checked(values | {"expire": self.expires})
         except BadValueError as error:
             self._problem(block.file, block.line, self._skipping(str(error), block))
             return
@@ -340,13 +339,13 @@ def _values_of(block: _Block, patterns: list[str], home: Callable[[str], str]) -
     values["paths"] = patterns
     values["method"] = _method(said)
     values["date_ago"] = "day" if said.get("Yesterday") else "hour" if said.get("Hour_ago") else "now"
-    if values["every"] == "hourly":
-        values.setdefault("date_format", "-%Y%m%d%H")
+    if values["every"] in _FORMATS:
+        values.setdefault("date_format", _FORMATS[values["every"]])
     if values.get("old_dir"):
         values["old_dir"] = home(values["old_dir"])
         values["trust_old_dir"] = True  # logrotate looks at the directory of the logs alone
     compression, left = _compression(said)
-    where = next((state[key] for key in ("Options", "Command") if key in state), None)
+    where = next((state[key] for key in ("Command", "Options") if key in state), None)
     if left and where is not None:
         notes.append(Remark(file=where.file, line=where.line, said=left))
     return values | compression | _hooks(block, notes), notes
@@ -361,22 +360,24 @@ def _method(said: Values) -> str:
 
 
 def _compression(said: Values) -> tuple[Values, str]:
-    """How rotated files are compressed, and what of it is left out."""
-    command = said.get("Command", "gzip")
-    program = PurePosixPath(command).name
+    """How rotated files are compressed, and what of it is left out; a named program stays that one."""
+    command = said.get("Command")
+    program = PurePosixPath(command or "gzip").name
     codec = _CODEC_OF.get(program)
     extension = said.get("Extension") or _EXTENSION_OF.get(codec or program, ".gz")
-    usual = codec is not None and extension == _EXTENSION_OF[codec]
-    values: Values = {"compress_extension": "" if usual else extension}
     options = said.get("Options", ())
+    if command is not None and said.get("Compress"):
+        values = {"compress": "program", "compress_program": [command, *options]}
+        note = f"compresscmd {command}: the program must be there where the rotation runs"
+        return values | {"compress_extension": extension}, note
+    usual = extension == _EXTENSION_OF.get(codec or "")
+    values = {"compress_extension": "" if usual else extension}
     if not said.get("Compress"):
         return values | {"compress": "none"}, ""
-    if codec is None:
-        note = f"compresscmd {command}: the program must be there where the rotation runs"
-        return values | {"compress": "program", "compress_program": [command, *options]}, note
     level, left = _level(options)
-    note = f"compressoptions {' '.join(options)}: only the level counts, not {' '.join(left)}" if left else ""
-    return values | {"compress": codec, "compress_level": level}, note
+    said_so = f"compressoptions {' '.join(options)}"
+    note = f"{said_so}: only the level counts, not {' '.join(left)}" if left else ""
+    return values | {"compress": "gzip", "compress_level": level}, note
 
 
 def _level(options: Sequence[str]) -> tuple[int | None, list[str]]:

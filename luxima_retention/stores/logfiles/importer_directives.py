@@ -28,24 +28,31 @@ class BadValueError(ValueError):
     """A value that its directive does not take."""
 
 
+def _read(text: str) -> tuple[int, str] | None:
+    """A number as strtoull(3) reads it with base 0, and what stands after it: a sign, 0x, octal after 0."""
+    found = re.match(r"\s*\+?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)", text)
+    if found is None:
+        return None
+    digits = found[1]
+    base = 16 if digits[1:2] in {"x", "X"} else 8 if digits[0] == "0" else 10
+    return int(digits[:40], base), text[found.end() :]
+
+
 def _number(word: str, text: str, highest: int = _LARGEST) -> int:
-    """As strtoul(3) reads it: octal after 0, hexadecimal after 0x."""
-    if (
-        not re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|0[0-7]{0,11}|[1-9][0-9]{0,11}", text)
-        or (number := int(text, 16 if text[1:2] in {"x", "X"} else 8 if text[:1] == "0" else 10)) > highest
-    ):
-        raise BadValueError(f"bad {word} {text!r}: it is no number from 0 to {highest}")
-    return number
+    number = _read(text)
+    if number is None or number[1] or number[0] > highest:
+        raise BadValueError(f"bad {word} {text!r}: it is not a number from 0 to {highest}")
+    return number[0]
 
 
 def _size(word: str, text: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,18})(.?)", text)
-    if found is None:
+    number = _read(text)
+    if number is None:
         unit = re.search(r"[^0-9]", text)
         raise BadValueError(f"bad {word} {text!r}" + (f": unknown unit {text[-1]!r}" if unit else ""))
-    if found[2] not in _UNITS:
-        raise BadValueError(f"bad {word} {text!r}: unknown unit {found[2]!r}; write k, M or G")
-    size = int(found[1]) * _UNITS[found[2]]
+    if number[1] not in _UNITS:
+        raise BadValueError(f"bad {word} {text!r}: unknown unit {number[1]!r}; write k, M or G")
+    size = number[0] * _UNITS[number[1]]
     if size > _LARGEST_SIZE:
         raise BadValueError(f"bad {word} {text!r}: larger than any file")
     return size
@@ -116,7 +123,7 @@ def _create_old_dir(word: str, text: str) -> Values:
 
 
 def _every(word: str, text: str) -> Values:
-    values: Values = {"every": word, "Minutes": None}
+    values: Values = {"every": word}
     if word == "weekly":
         return values | {"weekday": _number(word, text, 7) if text else 0}
     if word == "monthly":
@@ -126,8 +133,9 @@ def _every(word: str, text: str) -> Values:
 
 def _minutes(word: str, text: str) -> Values:
     count = _number(word, text)
-    said = f"minutes {count}: the shortest period is an hour; it rotates hourly instead"
-    return {"every": "hourly", "Minutes": said}
+    if not count:
+        raise BadValueError(f"bad {word} {text!r}: it is not a number of minutes")
+    return {"every": "minutes", "minutes": count}
 
 
 def _rotate(_word: str, text: str) -> Values:
@@ -214,14 +222,7 @@ def _script(becomes: str, key: str) -> Meaning:
     return _value(becomes, lambda _word, text: {key: text}, Takes.SCRIPT)
 
 
-_MAIL = "no mail is sent; what is removed stands in the ledger"
-_UNLINKED = (
-    "removed files are not overwritten, which does nothing on journals, snapshots and network volumes;"
-    " encrypt the volume instead"
-)
-_NO_MAIL = f"none: {_MAIL}"
-_NO_SHRED = f"none: {_UNLINKED}"
-_CODECS = 'a codec of our own for gzip, bzip2, xz and zstd; else `compress = "program"`, `compress_program`'
+_CODECS = '`compress = "program"`, `compress_program`, `compress_extension`'
 _IMPORTING = "none: decides what is imported, and is not needed afterwards"
 _HOOK = "a signal, a program, or else `/bin/sh -c` with a note"
 
@@ -232,10 +233,10 @@ DIRECTIVES: Mapping[str, Meaning] = {
     "weekly": _value('`every = "weekly"`, `weekday`', _every, Takes.MAYBE),
     "monthly": _value('`every = "monthly"`, `month_day`', _every, Takes.MAYBE),
     "yearly": _value('`every = "yearly"`', _every, Takes.NOTHING),
-    "minutes": _value('none: the shortest period is an hour; `every = "hourly"`', _minutes),
+    "minutes": _value('`every = "minutes"`, `minutes`, and `-%Y%m%d%H%M` in names', _minutes),
     "size": _value(
         '`every = "size"`, `size`',
-        lambda word, text: {"every": "size", "size": _size(word, text), "Minutes": None},
+        lambda word, text: {"every": "size", "size": _size(word, text)},
     ),
     "minsize": _value("`min_size`", _takes("min_size", _size)),
     "maxsize": _value("`max_size`", _takes("max_size", _size)),
@@ -260,7 +261,7 @@ DIRECTIVES: Mapping[str, Meaning] = {
         _remarks("Uncompress", "compressed files are read back without a program"),
     ),
     "compressoptions": _value(
-        "`compress_level`; all of them for a program",
+        "`compress_level`; all of them for `compresscmd`",
         lambda word, text: {"Options": tuple(_words(word, text, _LARGEST))},
     ),
     "compressext": _value("`compress_extension`", _compress_extension),
@@ -301,16 +302,13 @@ DIRECTIVES: Mapping[str, Meaning] = {
     "include": _value(_IMPORTING, _sets()),
     "tabooext": _value(_IMPORTING, _sets()),
     "taboopat": _value(_IMPORTING, _sets()),
-    "mail": _value(_NO_MAIL, _remarks("Mail", _MAIL)),
-    "nomail": _flag(_NO_MAIL, Mail=None),
-    "mailfirst": _value(_NO_MAIL, _remarks("Mailed", _MAIL), Takes.NOTHING),
-    "maillast": _value(_NO_MAIL, _remarks("Mailed", _MAIL), Takes.NOTHING),
-    "shred": _value(_NO_SHRED, _remarks("Shred", _UNLINKED), Takes.NOTHING),
-    "noshred": _flag(_NO_SHRED, Shred=None),
-    "shredcycles": _value(
-        _NO_SHRED,
-        lambda _word, text: {"Cycles": f"shredcycles {_number('shred cycles', text)}: {_UNLINKED}"},
-    ),
+    "mail": _value("`mail`, decompressed, through `rotation.mail_program`", _takes("mail", one_word)),
+    "nomail": _flag("`mail` empty", mail=""),
+    "mailfirst": _flag("`mail_newest = true`", mail_newest=True),
+    "maillast": _flag("`mail_newest = false`", mail_newest=False),
+    "shred": _flag("`shred = true`, through the program shred", shred=True),
+    "noshred": _flag("`shred = false`", shred=False),
+    "shredcycles": _value("`shred_cycles`", _takes("shred_cycles", _number)),
     "errors": _value(
         "none: obsolete, logrotate does nothing for it either",
         _remarks("Errors", "obsolete; logrotate does nothing for it either"),

@@ -60,7 +60,7 @@ class Garbage:
 Event = Directive | Opened | Closed | Garbage
 
 _WORD = re.compile(r"[A-Za-z]+")
-_FILENAME = ("/", '"', "'", "~/")
+_FILENAME = ("/", '"', "'", "~")
 #: characters of patterns up to a brace; a quoted string ends on its line
 _PATTERNS = re.compile(r"""(?:[^{}'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""")
 

@@ -11,8 +11,16 @@ from luxima_retention.stores.logfiles.importer import Imported, ImportedSet
 
 _HEAD = """\
 # From logrotate's configuration. What it has no counterpart for stands above each set.
-# Rotated files also go by policies.log_files.retention_days, which logrotate does not know of.
 """
+_EXPIRES = {
+    False: """\
+# Rotated files go by keep and max_age_days alone (expire = false). With expire = true they also go after
+# policies.log_files.retention_days, which needs a ledger: see ledger.path.
+""",
+    True: """\
+# Rotated files also go after policies.log_files.retention_days, which needs a ledger: see ledger.path.
+""",
+}
 _ZONE = """
 [rotation]
 time_zone = "local" # days begin and names are dated in the machine's zone, as with logrotate
@@ -21,9 +29,19 @@ time_zone = "local" # days begin and names are dated in the machine's zone, as w
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
-def render(imported: Imported) -> str:
-    """One TOML document; without any set only its comments."""
-    parts = [_HEAD, *(_comment(str(note)) for note in imported.notes), _ZONE if imported.sets else ""]
+def render(imported: Imported, *, expires: bool = False) -> str:
+    """One TOML document; without any set only its comments.
+
+    Args:
+        imported: the sets.
+        expires: as they were imported.
+    """
+    parts = [
+        _HEAD,
+        _EXPIRES[expires],
+        *(_comment(str(note)) for note in imported.notes),
+        _ZONE if imported.sets else "",
+    ]
     for item in imported.sets:
         parts += ["\n", *_set(item)]
     return "".join(parts)

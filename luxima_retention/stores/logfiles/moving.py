@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from luxima_retention.core.errors import StoreError
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.stores.logfiles.journal import Step
 from luxima_retention.stores.logfiles.names import Naming, Rotated
-from luxima_retention.stores.logfiles.safe import OWN, Attributes, Directory, File, copy, told
+from luxima_retention.stores.logfiles.safe import OWN, Attributes, Directory, File
+from luxima_retention.stores.logfiles.system import copy, told, write
 
 _TEMPORARY = ".tmp"
 _ASIDE = ".aside"
@@ -36,12 +38,21 @@ class Moves:
         directory: of the logs.
         store: of the rotated files, often the same.
         hard_links: whether files with several names may be moved.
+        copied: takes a step and the inode of its copy, which is whole, before the copy gets its name.
     """
 
-    def __init__(self, directory: Directory, store: Directory, *, hard_links: bool) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        store: Directory,
+        *,
+        hard_links: bool,
+        copied: Callable[[Step, int], None] = lambda _step, _inode: None,
+    ) -> None:
         self._directory = directory
         self._store = store
         self._hard_links = hard_links
+        self._whole = copied
 
     def clean(self) -> None:
         """Remove what a killed run left half written."""
@@ -53,14 +64,33 @@ class Moves:
     def happened(self, step: Step) -> bool:
         """Whether a rotation that was announced took place, as far as its log is concerned."""
         if step.method in {"copy", "copytruncate"}:
-            if step.method == "copytruncate" and self._store.exists(step.to):
-                self._truncate_again(step)
-            return self._store.exists(step.to)
+            return self._copy_happened(step)
         try:
             status = os.stat(step.log, dir_fd=self._directory.descriptor, follow_symlinks=False)
         except FileNotFoundError:
-            return self._directory.exists(_aside(step.log)) or self._store.exists(step.to)
-        return status.st_ino != step.inode
+            return self._is_moved(step)
+        return not step.is_log(status)
+
+    def _is_moved(self, step: Step) -> bool:
+        moved = (self._directory, _aside(step.log)) if step.method == "renamecopy" else (self._store, step.to)
+        with suppress(FileNotFoundError):
+            status = os.stat(moved[1], dir_fd=moved[0].descriptor, follow_symlinks=False)
+            return step.is_log(status)
+        return step.method == "renamecopy" and self._has_copy(step)
+
+    def _copy_happened(self, step: Step) -> bool:
+        """Whether the copy has its name; the log is cut then, where that was to follow."""
+        if not self._has_copy(step):
+            return False
+        if step.method == "copytruncate" and step.copied > 0:
+            self._truncate_again(step)
+        return True
+
+    def _has_copy(self, step: Step) -> bool:
+        with suppress(FileNotFoundError):
+            status = os.stat(step.to, dir_fd=self._store.descriptor, follow_symlinks=False)
+            return _is_copy(step, status)
+        return False
 
     def shift(self, log: str, naming: Naming, files: Sequence[Rotated]) -> None:
         """Move numbered files up by one, highest first, as far as they leave no gap.
@@ -89,10 +119,10 @@ class Moves:
         try:
             if step.method == "rename":
                 self._directory.rename(step.log, step.to, self._store)
-                self._check(self._store, step.to, file)
+                self._check(step, self._store, step.to, file)
             elif step.method == "renamecopy":
                 self._directory.rename(step.log, _aside(step.log))
-                self._check(self._directory, _aside(step.log), file)
+                self._check(step, self._directory, _aside(step.log), file)
             else:
                 self._copy(step)
         except FileExistsError as error:
@@ -112,8 +142,12 @@ class Moves:
         aside = _aside(step.log)
         try:
             with self._directory.reading(aside, hard_links=self._hard_links) as (source, file):
-                if not self._store.exists(step.to):
-                    self._copied(source, file, step.to)
+                if not step.is_log(os.fstat(source)):
+                    path = self._directory.path_of(aside)
+                    raise StoreError(f"{path} is another file than the log that was set aside there")
+                if not self._has_copy(step):
+                    with self._copied(source, file, step):
+                        pass
                 if not file.same(os.fstat(source)):
                     raise StoreError(
                         f"{self._directory.path_of(step.log)} was written to while it was copied"
@@ -124,70 +158,85 @@ class Moves:
         self._directory.remove(aside)
         self._directory.sync()
 
-    def _check(self, directory: Directory, name: str, file: File) -> None:
+    def _check(self, step: Step, directory: Directory, name: str, file: File) -> None:
+        """What was moved must be what was looked at; anything else goes back to where it was."""
         status = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
         if (status.st_dev, status.st_ino) != (file.device, file.inode):
-            raise StoreError(f"{directory.path_of(name)} is another file than the log that was looked at")
-
-    def sync(self) -> None:
-        """Make the new names durable."""
-        self._store.sync()
-        if self._store is not self._directory:
-            self._directory.sync()
+            with suppress(FileExistsError, FileNotFoundError):
+                directory.rename(name, step.log, self._directory)
+            path = self._directory.path_of(step.log)
+            raise StoreError(f"{path} became another file than the one that was looked at: it is left alone")
 
     def _copy(self, step: Step) -> None:
         truncates = step.method == "copytruncate"
         with self._directory.reading(step.log, hard_links=self._hard_links, write=truncates) as (log, file):
-            self._copied(log, file, step.to)
-            failpoint("rotate.before_truncate")
-            if truncates:
-                self._truncate(log, step, file.size)
+            if not step.is_log(os.fstat(log)):
+                path = self._directory.path_of(step.log)
+                raise StoreError(f"{path} is another file than the one that was looked at: it is left alone")
+            with self._copied(log, file, step) as target:
+                failpoint("rotate.before_truncate")
+                if truncates:
+                    self._truncate(log, target, step, file.size)
 
-    def _copied(self, source: int, file: File, to: str) -> None:
-        """A complete copy under its name, or none."""
-        draft = temporary(to)
+    @contextmanager
+    def _copied(self, source: int, file: File, step: Step) -> Iterator[int]:
+        """A complete copy under its name, still open; or none."""
+        to, draft = step.to, temporary(step.to)
         target = self._store.make(draft, Attributes.of(file, source))
         try:
-            with told(f"{self._store.path_of(to)} cannot be written"):
-                copy(source, target, file.size)
-                os.utime(target, ns=(file.written, file.written))
-                os.fsync(target)
-            self._store.rename(draft, to)
-        except BaseException:
-            self._store.remove(draft)
-            raise
+            try:
+                with told(f"{self._store.path_of(to)} cannot be written"):
+                    copy(source, target, file.size)
+                    os.utime(target, ns=(file.written, file.written))
+                    os.fsync(target)
+                self._whole(step, os.fstat(target).st_ino)
+                failpoint("rotate.before_name")
+                self._store.rename(draft, to)
+            except BaseException:
+                self._store.remove(draft)
+                raise
+            self._store.sync()
+            yield target
         finally:
             os.close(target)
-        self._store.sync()
 
-    def _truncate(self, log: int, step: Step, copied: int) -> None:
-        """Append what came after the copy, and cut the log at once: what comes in between is lost."""
-        with (
-            self._store.reading(step.to, write=True) as (target, _),
-            told(f"{self._directory.path_of(step.log)} cannot be truncated"),
-        ):
-            place = copied
-            while (end := os.fstat(log).st_size) > place:
-                os.lseek(log, place, os.SEEK_SET)
-                os.lseek(target, place, os.SEEK_SET)
-                while place < end and (data := os.read(log, min(1 << 20, end - place))):
-                    os.write(target, data)
-                    place += len(data)
+    def _truncate(self, log: int, target: int, step: Step, copied: int) -> None:
+        """Append what came after the copy, durably, and cut the log: what comes in between is lost."""
+        with told(f"{self._directory.path_of(step.log)} cannot be truncated"):
+            place = _appended(log, target, copied)
+            if place > copied:
+                os.fsync(target)
+                _appended(log, target, place)
             os.ftruncate(log, 0)
             os.fsync(target)
+        self._whole(step, -os.fstat(target).st_ino)  # what is written from now on is never cut again
 
     def _truncate_again(self, step: Step) -> None:
         """Finish a copy whose log was not cut: the copy is what the log begins with."""
-        try:
-            with (
-                self._directory.reading(step.log, hard_links=self._hard_links, write=True) as (log, file),
-                self._store.reading(step.to) as (target, copied),
-            ):
-                same = file.inode == step.inode and copied.size and _begins_with(log, target)
-                if same:
-                    self._truncate(log, step, copied.size)
-        except FileNotFoundError:
-            return
+        with (
+            suppress(FileNotFoundError),
+            self._directory.reading(step.log, hard_links=self._hard_links, write=True) as (log, _),
+            self._store.reading(step.to, write=True) as (target, copied),
+        ):
+            both = step.is_log(os.fstat(log)) and _is_copy(step, os.fstat(target))
+            if both and copied.size and _begins_with(log, target):
+                self._truncate(log, target, step, copied.size)
+
+
+def _is_copy(step: Step, status: os.stat_result) -> bool:
+    """Whether that is the very file which was made as the copy; its number alone could be another file's."""
+    owners = {step.owner, os.geteuid()}
+    return bool(step.copied) and status.st_ino == abs(step.copied) and status.st_uid in owners
+
+
+def _appended(log: int, target: int, place: int) -> int:
+    """Copy what the log has beyond ``place`` to the same place of its copy; where it ends."""
+    while (end := os.fstat(log).st_size) > place:
+        os.lseek(target, place, os.SEEK_SET)
+        while place < end and (data := os.pread(log, min(1 << 20, end - place), place)):
+            write(target, data)
+            place += len(data)
+    return place
 
 
 def _begins_with(log: int, copied: int) -> bool:

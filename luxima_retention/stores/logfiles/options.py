@@ -67,11 +67,13 @@ class RotationSetSettings(Section):
     """``rotation.sets.<name>``: log files that rotate alike."""
 
     paths: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
-        min_length=1, description="Patterns of absolute paths: /var/log/api/*.log."
+        min_length=1,
+        description="Patterns of absolute paths, as glob(7) has them: /var/log/api/*.log, ~api/[!a]*.log.",
     )
-    every: Literal["hourly", "daily", "weekly", "monthly", "yearly", "size"] = Field(
+    every: Literal["minutes", "hourly", "daily", "weekly", "monthly", "yearly", "size"] = Field(
         "weekly", description="How often; size looks at the size alone."
     )
+    minutes: int = Field(60, ge=1, description="Minutes of every = minutes.")
     weekday: int = Field(
         0, ge=0, le=7, description="Day of weekly: 0 is Sunday, 6 Saturday, 7 every seven days."
     )
@@ -144,25 +146,45 @@ class RotationSetSettings(Section):
         description="Rotate although others may write to the directory; links are still never followed.",
     )
     trust_old_dir: bool = Field(False, description="Rotate although others may write to old_dir.")
-    user: str = Field("", description="User that the set is worked on as, when run by root.")
+    user: str = Field(
+        "", description="User that the set is worked on as, when run by root: in a process of its own."
+    )
     group: str = Field("", description="Group of user; empty takes the user's.")
+    hooks_as_user: bool = Field(
+        False, description="Whether programs of hooks run as user, too, and not as whoever runs."
+    )
     shared_hooks: bool = Field(False, description="Run before and after once for the whole set.")
     first: Hooks = Field((), description="Hooks before the first log of the set, if any rotates.")
     before: Hooks = Field((), description="Hooks before a log rotates.")
     after: Hooks = Field((), description="Hooks after a log was rotated: the writer reopens its log.")
     before_removal: Hooks = Field((), description="Hooks before rotated files go by keep or max_age_days.")
     last: Hooks = Field((), description="Hooks after the last log of the set, if any rotated.")
+    mail: str = Field(
+        "",
+        pattern=r"^[^-\s][^\s]*$|^$",
+        description="Address that files by keep or max_age_days go to first.",
+    )
+    mail_newest: bool = Field(False, description="Whether mail takes each file just rotated instead.")
+    shred: bool = Field(
+        False, description="Whether files that go by keep or max_age_days are overwritten with shred first."
+    )
+    shred_cycles: int = Field(3, ge=1, description="How often shred overwrites.")
+    expire: bool = Field(
+        True,
+        description="Whether rotated files also go after the policy's period, which needs a ledger; else by"
+        " keep and max_age_days alone.",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if wrong := [path for path in self.paths if not path.startswith("/") or "\0" in path]:
-            raise ValueError(f"paths names {wrong[0]!r}: it must begin with /")
+        if wrong := [path for path in self.paths if not re.match(r"/|~[^/]*/", path) or "\0" in path]:
+            raise ValueError(f"paths names {wrong[0]!r}: it must begin with /, ~/ or ~user/")
         if (self.compress == "program") != bool(self.compress_program):
             raise ValueError("compress = program and compress_program go together")
         if self.compress == "program" and not self.compress_extension:
             raise ValueError("compress = program needs compress_extension")
-        if self.group and not self.user:
-            raise ValueError("group is that of user: set user as well")
+        if (self.group or self.hooks_as_user) and not self.user:
+            raise ValueError(f"{'group' if self.group else 'hooks_as_user'} is about user: set user as well")
         return self
 
 
@@ -177,12 +199,20 @@ class LogFilesPolicy(PolicySettings):
         description="Zone in which days begin, and of the dates in names; local is the machine's, by TZ or"
         " /etc/localtime.",
     )
-    state_file: str = Field(
-        "", description="One file for all that names do not tell; empty keeps one beside the logs."
+    state_dir: str = Field(
+        "",
+        description="Directory of journals, locks and state, which only who runs may write; empty is"
+        " /var/lib/luxima-retention for root, else $STATE_DIRECTORY, $XDG_STATE_HOME/luxima-retention or"
+        " ~/.local/state/luxima-retention.",
     )
+    state_file: str = Field(
+        "", description="logrotate's own state file, to be used instead of the one in state_dir."
+    )
+    mail_program: str = Field("mail", description="Program that sends mail, as mail -s SUBJECT ADDRESS.")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.state_file and not self.state_file.startswith("/"):
-            raise ValueError(f"state_file is {self.state_file!r}: it must begin with /")
+        for name, path in (("state_file", self.state_file), ("state_dir", self.state_dir)):
+            if path and not path.startswith("/"):
+                raise ValueError(f"{name} is {path!r}: it must begin with /")
         return self

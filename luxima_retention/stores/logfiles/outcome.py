@@ -12,6 +12,7 @@ from luxima_retention.core.plan import Operation
 
 #: files and sentences that a result repeats; the rest is counted
 SAID = 100
+_TOLD = ("rotated", "compressed", "removed")
 #: files of one ledger entry
 ENTRY = 500
 
@@ -30,6 +31,15 @@ class Told(list[dict[str, Any]]):
         self.bytes += value["bytes"]
         if len(self) < SAID:
             self.append(value)
+
+    def wire(self) -> dict[str, Any]:
+        """For :meth:`unwire`."""
+        return {"items": list(self), "total": self.total, "bytes": self.bytes}
+
+    def unwire(self, values: dict[str, Any]) -> None:
+        """Take what another process has told."""
+        self[:] = values["items"]
+        self.total, self.bytes = values["total"], values["bytes"]
 
     def as_json(self) -> dict[str, Any]:
         """JSON values."""
@@ -82,6 +92,22 @@ class Rotations:
             "bytes": self.rotated.bytes if ends else 0,
             "compressed": files,
         }
+
+    def wire(self) -> dict[str, Any]:
+        """All of it as JSON values, for :meth:`unwire`."""
+        told = {name: getattr(self, name).wire() for name in _TOLD}
+        plain = {name: getattr(self, name) for name in ("logs", "left", "unrecorded", "failures")}
+        return {**told, **plain, "waiting": dict(self.waiting), "code": int(self.code)}
+
+    def unwire(self, values: dict[str, Any]) -> None:
+        """Take what another process has done for this set."""
+        for name in _TOLD:
+            getattr(self, name).unwire(values[name])
+        self.logs, self.unrecorded = values["logs"], values["unrecorded"]
+        self.left += values["left"]
+        self.failures += values["failures"]
+        self.waiting = Counter(values["waiting"])
+        self.code = worst((self.code, ExitCode(values["code"])))
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; long lists are cut and counted."""

@@ -23,6 +23,7 @@ _AHEAD = timedelta(hours=25)
 class Every(StrEnum):
     """How often a log rotates."""
 
+    MINUTES = "minutes"
     HOUR = "hourly"
     DAY = "daily"
     WEEK = "weekly"
@@ -38,6 +39,7 @@ class Schedule:
 
     Args:
         every: the period, or ``size``.
+        minutes: of the period ``minutes``.
         weekday: 0 is Sunday, 6 is Saturday, 7 is every seven days whichever day that is.
         month_day: day of the month, 31 is its last one; 0 is the first run in a month.
         size: bytes from which a log rotates under ``size``.
@@ -48,6 +50,7 @@ class Schedule:
     """
 
     every: Every = Every.WEEK
+    minutes: int = 60
     weekday: int = 0
     month_day: int = 0
     size: int = 1024 * 1024
@@ -138,6 +141,8 @@ def _elapsed(last: datetime, now: datetime, schedule: Schedule) -> bool:
     """Whether the period is over; both instants in the zone of the set. Never for a clock set back."""
     days = (now.date() - last.date()).days
     match schedule.every:
+        case Every.MINUTES:
+            return _minute(now) - _minute(last) >= schedule.minutes
         case Every.HOUR:
             return _hour(now) > _hour(last)
         case Every.DAY:
@@ -148,6 +153,11 @@ def _elapsed(last: datetime, now: datetime, schedule: Schedule) -> bool:
             return last.date() < _month_begun(now.date(), schedule.month_day)
         case _:
             return now.year > last.year
+
+
+def _minute(instant: datetime) -> int:
+    """Whole minutes of the clock, so that a run that starts some seconds early finds a period to be over."""
+    return int(instant.timestamp() // 60)
 
 
 def _hour(instant: datetime) -> tuple[date, int]:
@@ -181,7 +191,7 @@ class Aged(Protocol):
 
     @property
     def rank(self) -> int:
-        """0 is the newest."""
+        """0 is the newest; below that it is dated in the future, and neither goes nor counts."""
 
     @property
     def modified(self) -> datetime:
@@ -207,6 +217,8 @@ def surplus(
     """
     going = []
     for file in rotated:
+        if file.rank < 0:
+            continue
         if keep is not None and file.rank >= keep:
             going.append((file, f"there are {keep} newer ones, which is keep"))
         elif max_age is not None and (now - file.modified).days > max_age.days:

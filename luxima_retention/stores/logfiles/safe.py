@@ -7,31 +7,24 @@ never followed, and a file is what its descriptor says it is, not what its name 
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import fcntl
 import os
-import signal
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
-from functools import cache
+from functools import partial
 
-from luxima_retention.core.errors import LeaseHeld, StoreError
+from luxima_retention.stores.logfiles import walk
+from luxima_retention.stores.logfiles.system import NO_FOLLOW, UnfitError, acl_of, set_acl, told
+from luxima_retention.stores.logfiles.system import rename_new as _rename
 
-#: what begins like this is ours: locks, state, files on their way
+#: what begins like this is ours: files on their way
 OWN = ".luxima-rotation"
-_LOCK = f"{OWN}.lock"
-_NO_FOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_WILD = frozenset("*?[")
-_NOREPLACE = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BLOCK = 1024 * 1024
-_ACL = "system.posix_acl_access"
+#: bits of a mode that a file of ours gets from another one; never those that lend rights
+PERMISSIONS = 0o777
 _KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
     (stat.S_ISDIR, "a directory"),
@@ -40,22 +33,6 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISCHR, "a device"),
 )
-
-
-class UnfitError(StoreError):
-    """A file or a directory that is left alone, with the reason.
-
-    Args:
-        rule: constant, for programs: ``symlink``, ``hard-link``, ``not-a-file``, ``unsafe-directory``.
-    """
-
-    def __init__(self, rule: str, message: str, hint: str | None = None) -> None:
-        super().__init__(message, hint)
-        self.rule = rule
-
-
-class BusyError(LeaseHeld):
-    """Another rotation works in the directory, or on the state file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,65 +72,95 @@ class Directory:
     """An open directory.
 
     Args:
-        path: for people.
+        path: for people, and to open it again.
         descriptor: of the directory; closed with this object.
+        opens: opens it again.
     """
 
-    def __init__(self, path: str, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int, opens: Callable[[], int]) -> None:
         self.path = path
-        self.descriptor = descriptor
+        self._descriptor: int | None = descriptor
+        self._opens = opens
         status = os.fstat(descriptor)
         self.key = (status.st_dev, status.st_ino)
-        self._lock: int | None = None
 
     @classmethod
     def open(cls, path: str) -> Directory:
-        """The directory of that path, which somebody has configured: links on the way to it are followed.
+        """The directory of that path.
 
         Raises:
             FileNotFoundError: there is none.
-            StoreError: it cannot be read.
+            StoreError: it cannot be read, or a link leads to it that somebody else may have made.
         """
         with told(f"{path} cannot be opened", missing=True):
-            return cls(path, os.open(path, _DIRECTORY))
+            return cls(path, walk.open_directory(path), lambda: walk.open_directory(path))
 
-    @classmethod
-    def make_at(cls, path: str, like: Attributes) -> Directory:
-        """A directory that is made, with its owner and mode, and those above it that are missing.
+    def beside(self, name: str, like: Attributes | None = None) -> Directory:
+        """A directory by its name from this one, or by its absolute path; made where it is missing.
+
+        Args:
+            name: parts may be ``..``, or links as :mod:`~luxima_retention.stores.logfiles.walk` has them.
+            like: owner and mode of what is made; ``None`` makes nothing.
 
         Raises:
-            StoreError: it cannot be made.
+            FileNotFoundError: there is none.
+            StoreError: it cannot be made or read.
         """
-        with told(f"{path} cannot be made"):
-            os.makedirs(path, mode=0o755, exist_ok=True)  # noqa: PTH103 - a string is what the rest works with
-            made = cls(path, os.open(path, _DIRECTORY))
-            like.apply(made.descriptor)
-        return made
+        path = name if name.startswith("/") else self.path_of(name)
 
-    def below(self, name: str) -> Directory | None:
-        """A directory in this one; ``None`` for a link or anything else."""
+        def opens() -> int:
+            parked = self._descriptor is None
+            try:
+                return walk.open_directory(name, start=self.descriptor, above=self.path)
+            finally:
+                if parked:
+                    self.park()
+
+        with told(f"{path} cannot be {'opened' if like is None else 'made'}", missing=like is None):
+            if like is not None:
+                self._make_below(name, like)
+            return Directory(path, opens(), opens)
+
+    def _make_below(self, name: str, like: Attributes) -> None:
+        """Make a directory, and those above it that are missing, which are nobody's but this process's."""
+        head, slash, last = name.rstrip("/").rpartition("/")
+        plain = partial(_make, like=Attributes(mode=0o755))
+        above = walk.open_directory(head + slash, start=self.descriptor, above=self.path, make=plain)
         try:
-            return Directory(
-                self.path_of(name), os.open(name, _DIRECTORY | _NO_FOLLOW, dir_fd=self.descriptor)
-            )
-        except OSError as error:
-            if error.errno in {errno.ENOTDIR, errno.ELOOP, errno.ENOENT}:
-                return None
-            raise _error(f"{self.path_of(name)} cannot be opened", error) from error
+            made = partial(_make, like=like)
+            os.close(walk.open_directory(last, start=above, above=self.path_of(head), make=made))
+        finally:
+            os.close(above)
+
+    @property
+    def descriptor(self) -> int:
+        """Its descriptor; opened again where it was given back meanwhile.
+
+        Raises:
+            StoreError: it cannot be opened, or another directory is in its place.
+        """
+        if self._descriptor is None:
+            with told(f"{self.path} cannot be opened again"):
+                self._descriptor = self._opens()
+            status = os.fstat(self._descriptor)
+            if (status.st_dev, status.st_ino) != self.key:
+                self.park()
+                raise UnfitError("replaced", f"{self.path} is another directory than at first")
+        return self._descriptor
 
     def path_of(self, name: str) -> str:
         """The path of a name, for people."""
         return f"{self.path.rstrip('/')}/{name}"
 
     def names(self, *, own: bool = False) -> list[str]:
-        """Every name but our own, sorted; or our own alone.
+        """Every name but our own; or our own alone.
 
         Raises:
             StoreError: the directory cannot be listed.
         """
         with told(f"{self.path} cannot be listed"):
             listed = os.listdir(self.descriptor)  # noqa: PTH208 - no path: by descriptor
-            return sorted(name for name in listed if name.startswith(OWN) == own)
+            return [name for name in listed if name.startswith(OWN) == own]
 
     def look(self, name: str, *, hard_links: bool = False) -> File:
         """The regular file of that name.
@@ -185,7 +192,7 @@ class Directory:
         self, name: str, *, hard_links: bool = False, write: bool = False
     ) -> Iterator[tuple[int, File]]:
         """A descriptor of the regular file of that name, and what it says; a FIFO does not block."""
-        flags = (os.O_RDWR if write else os.O_RDONLY) | _NO_FOLLOW
+        flags = (os.O_RDWR if write else os.O_RDONLY) | NO_FOLLOW
         with told(f"{self.path_of(name)} cannot be opened", missing=True):
             try:
                 descriptor = os.open(name, flags, dir_fd=self.descriptor)
@@ -208,7 +215,7 @@ class Directory:
             FileExistsError: something has that name.
             StoreError: no space, read-only, no right.
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW
         with told(f"{self.path_of(name)} cannot be made", existing=True):
             descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
             try:
@@ -251,25 +258,6 @@ class Directory:
                 if error.errno not in {errno.EINVAL, errno.EROFS}:  # a file system without that notion
                     raise
 
-    def lock(self) -> None:
-        """Keep other rotations out of this directory until it is closed.
-
-        The lock file stays; only its owner can open it, so nobody else can hold the lock.
-
-        Raises:
-            BusyError: another rotation works here.
-        """
-        if self._lock is not None:
-            return
-        with told(f"{self.path_of(_LOCK)} cannot be opened"):
-            descriptor = os.open(_LOCK, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o600, dir_fd=self.descriptor)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise BusyError(f"another rotation works in {self.path}", "run again once it has ended") from None
-        self._lock = descriptor
-
     def check_safe(self, *, trusted: bool) -> None:
         """Refuse a directory in which others could make and swap names.
 
@@ -285,7 +273,7 @@ class Directory:
         hint = "chmod o-w,g-w it, work as its owner (user), or set trust_directory of the set"
         if status.st_mode & stat.S_IWOTH:
             raise UnfitError("unsafe-directory", f"everybody may write to {self.path}", hint)
-        if status.st_mode & stat.S_IWGRP and status.st_gid not in _own_groups():
+        if status.st_mode & stat.S_IWGRP and status.st_gid not in own_groups():
             who = f"group {status.st_gid} may write to {self.path}, and this process is not of it"
             raise UnfitError("unsafe-directory", who, hint)
 
@@ -297,15 +285,33 @@ class Directory:
             return f"user {os.geteuid()} may not write to {self.path}"
         return ""
 
-    def close(self) -> None:
-        """Give back descriptor and lock; may be called twice."""
-        for descriptor in (self._lock, self.descriptor):
-            if descriptor is not None and descriptor >= 0:
-                os.close(descriptor)
-        self._lock, self.descriptor = None, -1
+    @property
+    def real_path(self) -> str:
+        """Its path without links."""
+        return os.readlink(f"/proc/self/fd/{self.descriptor}")  # noqa: PTH115 - as text
+
+    def park(self) -> None:
+        """Give back the descriptor until it is needed again; may be called twice."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    close = park
 
 
-def _own_groups() -> set[int]:
+def _make(above: int, name: str, like: Attributes) -> None:
+    """Make a directory, with its owner and mode: by its descriptor, and only if it is the one just made."""
+    with suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=above)
+        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | NO_FOLLOW, dir_fd=above)
+        try:
+            if os.fstat(descriptor).st_uid == os.geteuid() and not os.listdir(descriptor):  # noqa: PTH208
+                like.apply(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def own_groups() -> set[int]:
     """Groups whose members this process trusts: its own, as fsGroup gives them; of root only root's."""
     return {0} if os.geteuid() == 0 else {os.getegid(), *os.getgroups()}
 
@@ -326,7 +332,7 @@ class Attributes:
     def of(cls, file: File, descriptor: int) -> Attributes:
         """Those of another file, which is open, as far as this process may give them."""
         acl = acl_of(descriptor)
-        return cls(mode=file.mode, owner=file.owner, group=file.group, acl=acl, strict=False)
+        return cls(mode=file.mode & PERMISSIONS, owner=file.owner, group=file.group, acl=acl, strict=False)
 
     def apply(self, descriptor: int) -> None:
         """Set them: first the owner, which clears bits of the mode."""
@@ -341,131 +347,9 @@ class Attributes:
                     if self.strict:
                         raise
         if self.acl is not None:
-            self._apply_acl(descriptor, self.acl)
+            set_acl(descriptor, self.acl)
         if self.mode is not None:
             os.fchmod(descriptor, self.mode)
-
-    def _apply_acl(self, descriptor: int, acl: bytes) -> None:
-        try:
-            os.setxattr(descriptor, _ACL, acl)
-        except OSError as error:
-            if error.errno != errno.EOPNOTSUPP:  # another volume may know of no such lists
-                raise
-
-
-def acl_of(file: int | str) -> bytes | None:
-    """The access control list of a file (acl(5)); ``None`` where its mode says all."""
-    try:
-        return os.getxattr(file, _ACL, follow_symlinks=isinstance(file, int))
-    except OSError as error:
-        if error.errno in {errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT}:
-            return None
-        raise
-
-
-def matches(pattern: str) -> Iterator[tuple[Directory, list[str]]]:
-    """Every directory that a pattern of paths reaches, with the names in it that match.
-
-    What stands before the first wildcard is somebody's configuration and may lead over links; what a
-    wildcard finds may not. The caller closes the directories.
-
-    Raises:
-        StoreError: a directory cannot be listed; never taken for an empty one.
-    """
-    *parts, last = pattern.split("/")
-    literal = list(_before_wild(parts))
-    try:
-        start = Directory.open("/".join(literal) or "/")
-    except FileNotFoundError:
-        return
-    for directory in _walk(start, parts[len(literal) :]):
-        yield directory, _matching(directory, last)
-
-
-def _matching(directory: Directory, pattern: str) -> list[str]:
-    if not _WILD & set(pattern):
-        return [pattern] if directory.exists(pattern) else []
-    return [name for name in directory.names() if name_matches(name, pattern)]
-
-
-def _before_wild(parts: Sequence[str]) -> Iterator[str]:
-    for part in parts:
-        if _WILD & set(part):
-            return
-        yield part
-
-
-def _walk(directory: Directory, parts: Sequence[str]) -> Iterator[Directory]:
-    """The directories that the remaining parts of a pattern reach; closes those on the way."""
-    if not parts:
-        yield directory
-        return
-    try:
-        names = directory.names() if _WILD & set(parts[0]) else [parts[0]]
-        for name in names:
-            if name_matches(name, parts[0]) and (found := directory.below(name)):
-                yield from _walk(found, parts[1:])
-    finally:
-        directory.close()
-
-
-def name_matches(name: str, pattern: str) -> bool:
-    """As a shell does: a name that begins with a dot only where the pattern does."""
-    return fnmatchcase(name, pattern) and (not name.startswith(".") or pattern.startswith("."))
-
-
-def being_written(descriptor: int) -> bool | None:
-    """Whether somebody has the file open for writing; ``None`` where the kernel does not tell.
-
-    A read lease is only given on a file that nobody can write to (fcntl(2), "Leases"). It is given back at
-    once; the signal of a broken lease, should one come between, is one that is ignored.
-    """
-    try:
-        fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except OSError as error:
-        return True if error.errno == errno.EAGAIN else None
-    return False
-
-
-_F_SETSIG = 10
-
-
-@contextmanager
-def told(what: str, *, missing: bool = False, existing: bool = False) -> Iterator[None]:
-    """Errors of the operating system as a sentence with a hint.
-
-    Args:
-        what: what could not be done, with the path.
-        missing: the caller expects ``FileNotFoundError``.
-        existing: the caller expects ``FileExistsError``.
-    """
-    try:
-        yield
-    except OSError as error:
-        expected = (missing and isinstance(error, FileNotFoundError)) or (
-            existing and isinstance(error, FileExistsError)
-        )
-        if expected:
-            raise
-        raise _error(what, error) from error
-
-
-def _error(what: str, error: OSError) -> StoreError:
-    return StoreError(f"{what}: {error.strerror or error}", _HINTS.get(error.errno or 0))
-
-
-_HINTS = {
-    errno.ENOSPC: "make room on the volume; everything is as it was",
-    errno.EDQUOT: "raise the quota or make room; everything is as it was",
-    errno.EFBIG: "raise the limit of file sizes; everything is as it was",
-    errno.EROFS: "mount the volume for writing",
-    errno.EACCES: "give this process the right to read and write the directory (in Kubernetes: fsGroup)",
-    errno.EPERM: "run as the owner of the logs, or leave create_owner and create_group empty",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.EXDEV: "old_dir is on another device: set method = renamecopy",
-}
 
 
 def _fit(path: str, name: str, status: os.stat_result, *, hard_links: bool) -> File:
@@ -489,62 +373,3 @@ def _fit(path: str, name: str, status: os.stat_result, *, hard_links: bool) -> F
         owner=status.st_uid,
         group=status.st_gid,
     )
-
-
-@cache
-def _renameat2() -> ctypes._NamedFuncPointer | None:
-    """The C library's renameat2(2), where it has one."""
-    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-
-
-def _rename(from_fd: int, old: str, to_fd: int, new: str) -> None:
-    """Rename without ever replacing; where the file system knows no such thing, after a look."""
-    call = _renameat2()
-    if call is not None:
-        if not call(from_fd, os.fsencode(old), to_fd, os.fsencode(new), _NOREPLACE):
-            return
-        number = ctypes.get_errno()
-        if number not in {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}:
-            raise OSError(number, os.strerror(number), old)
-    try:
-        os.stat(new, dir_fd=to_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        os.rename(old, new, src_dir_fd=from_fd, dst_dir_fd=to_fd)
-    else:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
-
-
-def copy(source: int, target: int, size: int) -> None:
-    """Copy the first ``size`` bytes, holes as holes."""
-    place = 0
-    while place < size:
-        try:
-            begin = os.lseek(source, place, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            break  # only a hole is left
-        end = min(os.lseek(source, begin, os.SEEK_HOLE), size)
-        os.lseek(source, begin, os.SEEK_SET)
-        os.lseek(target, begin, os.SEEK_SET)
-        place = _copy_range(source, target, begin, end)
-        if place < end:
-            break  # it was cut short while we read
-    os.ftruncate(target, min(size, max(place, os.fstat(source).st_size)))
-
-
-def _copy_range(source: int, target: int, begin: int, end: int) -> int:
-    while begin < end:
-        data = os.read(source, min(_BLOCK, end - begin))
-        if not data:
-            break
-        write(target, data)
-        begin += len(data)
-    return begin
-
-
-def write(descriptor: int, data: bytes | memoryview) -> None:
-    """All of it: os.write may take less."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

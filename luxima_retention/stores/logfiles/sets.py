@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+import resource
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from luxima_retention.core.clock import zone_of
 from luxima_retention.core.errors import StoreError
-from luxima_retention.stores.logfiles import codecs
+from luxima_retention.stores.logfiles import codecs, walk
 from luxima_retention.stores.logfiles.names import Naming, Rotated
+from luxima_retention.stores.logfiles.patterns import is_wild, name_matches
 from luxima_retention.stores.logfiles.rules import Every, Schedule
-from luxima_retention.stores.logfiles.safe import Directory, UnfitError, matches, name_matches, told
+from luxima_retention.stores.logfiles.safe import Directory
+from luxima_retention.stores.logfiles.system import UnfitError, told
 
 if TYPE_CHECKING:
     from luxima_retention.stores.logfiles.options import LogFilesPolicy, RotationSetSettings
 
 _AGO = {"now": timedelta(0), "hour": timedelta(hours=1), "day": timedelta(days=1)}
-_WILD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +35,26 @@ class LogSet:
         name: of the set.
         settings: ``rotation.sets.<name>``.
         zone: in which days begin.
-        state_file: path of the one state file; empty keeps one beside the logs.
+        state_dir: directory of our own; empty leaves it to who runs.
+        state_file: logrotate's own state file; empty keeps the state in ``state_dir``.
+        mail_program: sends mail.
     """
 
     name: str
     settings: RotationSetSettings
     zone: tzinfo
+    state_dir: str = ""
     state_file: str = ""
+    mail_program: str = "mail"
+
+    @cached_property
+    def patterns(self) -> tuple[str, ...]:
+        """Its paths, with ``~`` and ``~user`` as the home directories that they mean.
+
+        Raises:
+            StoreError: there is no such user.
+        """
+        return tuple(map(_at_home, self.settings.paths))
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -47,6 +62,7 @@ class LogSet:
         chosen = self.settings
         return Schedule(
             every=Every(chosen.every),
+            minutes=chosen.minutes,
             weekday=chosen.weekday,
             month_day=chosen.month_day,
             size=chosen.size,
@@ -96,29 +112,43 @@ class LogSet:
         """Whether others may write to ``old_dir``."""
         return self.trusts or self.settings.trust_old_dir
 
-    def find(self) -> Iterator[Place]:
+    def find(self, refused: Callable[[UnfitError], None] = lambda _error: None) -> list[Place]:
         """Each directory that its patterns reach, open; the caller closes it.
+
+        Args:
+            refused: gets links that a wildcard has found and that are not followed.
 
         Raises:
             StoreError: a directory cannot be listed or opened.
         """
         by_key: dict[tuple[int, int], Place] = {}
         with ExitStack() as stack:
-            for pattern in self.settings.paths:
-                for directory, names in matches(pattern):
-                    place = by_key.get(directory.key)
-                    if place is None:
-                        place = by_key[directory.key] = Place(directory=directory)
-                        stack.callback(place.close)
-                    else:
-                        directory.close()
+            for pattern in self.patterns:
+                for path, descriptor, names in walk.reached(pattern, refused):
+                    place = self._place(path, descriptor, by_key, stack)
                     place.found.update(names)
                     place.patterns.append(pattern)
             for place in by_key.values():
                 place.rotated_in = self._rotated_in(place.directory)
                 self.look(place)
+                if len(by_key) > open_at_once():
+                    place.park()
             stack.pop_all()
-        yield from by_key.values()
+        return list(by_key.values())
+
+    def _place(
+        self, path: str, descriptor: int, by_key: dict[tuple[int, int], Place], stack: ExitStack
+    ) -> Place:
+        directory = Directory(path, descriptor, partial(walk.open_directory, path))
+        known = by_key.get(directory.key)
+        if known is not None:
+            directory.close()
+            return known
+        place = by_key[directory.key] = Place(directory=directory)
+        stack.callback(place.close)
+        if len(by_key) > open_at_once():
+            place.park()
+        return place
 
     def look(self, place: Place) -> None:
         """List the rotated files of a directory, again after they have changed."""
@@ -129,13 +159,13 @@ class LogSet:
             if any(name_matches(log, last_part(pattern)) for pattern in place.patterns)
         }
         # A name that was configured without wildcards is a log, whatever it looks like.
-        literal = {last_part(pattern) for pattern in place.patterns if not _WILD.search(last_part(pattern))}
+        literal = {last_part(pattern) for pattern in place.patterns if not is_wild(last_part(pattern))}
         rotated = {file.name for files in place.rotated.values() for file in files} - literal
         place.logs = sorted(place.found - rotated)
 
     def unmatched(self, places: Sequence[Place]) -> Iterator[str]:
         """The patterns that match no log."""
-        for pattern in self.settings.paths:
+        for pattern in self.patterns:
             reached = (place for place in places if pattern in place.patterns)
             if not any(name_matches(log, last_part(pattern)) for place in reached for log in place.logs):
                 yield pattern
@@ -145,20 +175,41 @@ class LogSet:
         name = self.settings.old_dir
         if not name:
             return directory
-        path = os.path.join(directory.path, name)  # noqa: PTH118 - an absolute name replaces the path
         try:
-            return Directory.open(path)
+            return directory.beside(name)
         except FileNotFoundError:
             return None
+
+
+def _at_home(pattern: str) -> str:
+    if not pattern.startswith("~"):
+        return pattern
+    expanded = os.path.expanduser(pattern)  # noqa: PTH111 - a pattern, not a path
+    if expanded.startswith("~"):
+        user = pattern.partition("/")[0]
+        raise StoreError(f"{pattern}: there is no user {user[1:]}", "see paths of the set")
+    return expanded
 
 
 def log_sets(settings: LogFilesPolicy) -> tuple[LogSet, ...]:
     """The sets in the order in which they stand."""
     zone = zone_of(settings.time_zone)
     return tuple(
-        LogSet(name=name, settings=chosen, zone=zone, state_file=settings.state_file)
+        LogSet(
+            name=name,
+            settings=chosen,
+            zone=zone,
+            state_dir=settings.state_dir,
+            state_file=settings.state_file,
+            mail_program=settings.mail_program,
+        )
         for name, chosen in settings.sets.items()
     )
+
+
+def open_at_once() -> int:
+    """Directories of a set that stay open; where there are more, each is given back until its turn comes."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4
 
 
 def last_part(pattern: str) -> str:
@@ -203,11 +254,13 @@ class Place:
         """The same, but for the rotated files of some logs."""
         return replace(self, rotated={log: files for log, files in self.rotated.items() if log not in logs})
 
-    def close(self) -> None:
-        """Give back the descriptors."""
-        self.directory.close()
+    def park(self) -> None:
+        """Give back the descriptors until they are needed again."""
         if self.rotated_in is not None:
-            self.rotated_in.close()
+            self.rotated_in.park()
+        self.directory.park()
+
+    close = park
 
 
 _ISO = re.compile(

@@ -8,124 +8,157 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from luxima_retention.core.errors import RetentionError, StoreError
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.stores.logfiles import codecs
+from luxima_retention.stores.logfiles.files import ranked
 from luxima_retention.stores.logfiles.moving import temporary
 from luxima_retention.stores.logfiles.outcome import ENTRY
-from luxima_retention.stores.logfiles.safe import Attributes, Directory, File, UnfitError, being_written, told
-from luxima_retention.stores.logfiles.sets import LogSet, Place
+from luxima_retention.stores.logfiles.safe import Attributes, Directory, File
+from luxima_retention.stores.logfiles.sets import LogSet, Place, open_at_once
+from luxima_retention.stores.logfiles.system import UnfitError, being_written, sync_volume, told
 
 if TYPE_CHECKING:
+    from luxima_retention.stores.logfiles.desk import Desk
     from luxima_retention.stores.logfiles.names import Rotated
     from luxima_retention.stores.logfiles.outcome import Rotations
     from luxima_retention.stores.logfiles.terms import Terms
 
 #: files that are compressed before their names become durable together
-_TOGETHER = 64
+_TOGETHER = 500
+#: bytes from which a file is made durable by itself; more than a few smaller ones are by their volume
+_ALONE = 1024 * 1024
+_FEW = 8
 _TOGETHER_BYTES = 64 * 1024 * 1024
-#: how long writers may take, in all, to close files that a hook has told them to
+#: how long the writers of a set may take, in all, to close files that a hook has told them to
 _PATIENCE = 5.0
 _STEP = 0.02
 
 
-def shrink(log_set: LogSet, place: Place, terms: Terms, result: Rotations) -> None:
-    """Compress the rotated files of a directory, but the newest of a log where the set delays it."""
-    if log_set.compresses and place.rotated_in is not None:
-        _Shrinking(log_set, place, terms, result).run()
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A file that is compressed, but has not got its name."""
+
+    store: Directory
+    name: str
+    draft: str
+    file: File
+    inode: int
 
 
-class _Shrinking:
-    def __init__(self, log_set: LogSet, place: Place, terms: Terms, result: Rotations) -> None:
+class Shrinking:
+    """Compresses the rotated files of a set, directory after directory.
+
+    Args:
+        log_set: whose they are.
+        terms: of the run.
+        desk: for the ledger, and the wish to stop.
+        result: told what was done.
+    """
+
+    def __init__(self, log_set: LogSet, terms: Terms, desk: Desk, result: Rotations) -> None:
         self.set = log_set
-        self.store = place.store
-        self.place = place
         self.terms = terms
+        self.desk = desk
         self.result = result
-        self.until = time.monotonic() + _PATIENCE
-        self.ready: list[tuple[str, str, File]] = []
+        self._compressor: codecs.Compressor | None = None
+        self._ready: list[_Ready] = []
+        self._written: list[tuple[Directory, str]] = []
 
-    def run(self) -> None:
-        for name in self._candidates():
-            if self.terms.stopping():
-                break
-            try:
-                self._one(name)
-            except FileNotFoundError:
-                continue
-            except UnfitError as error:
-                self.result.left.append(error.message)
-            except RetentionError as error:
-                self.result.fail(error)
-            if len(self.ready) >= _TOGETHER or self._waiting_bytes() > _TOGETHER_BYTES:
-                self._settle()
+    def take(self, place: Place) -> None:
+        """Compress the files of a directory, but the newest of a log where the set delays it."""
+        for name in self._candidates(place):
+            if self.desk.stopping():
+                return
+            if not self._attempt(place.store, name):
+                self._written.append((place.store, name))
+
+    def end(self) -> None:
+        """Once more what writers had open: those that were told to reopen get a moment, once for the set."""
+        until = time.monotonic() + _PATIENCE
+        left = self._written
+        while left and time.monotonic() < until and not self.desk.stopping():
+            time.sleep(_STEP)
+            left = [(store, name) for store, name in left if not self._attempt(store, name)]
+        for store, name in left:
+            path = store.path_of(name)
+            self.result.left.append(f"{path} is still open for writing: it is compressed once closed")
         self._settle()
+        if self._compressor is not None:
+            self._compressor.close()
 
-    def _waiting_bytes(self) -> int:
-        return sum(file.size for _, _, file in self.ready)
+    def _attempt(self, store: Directory, name: str) -> bool:
+        """Whether there is nothing left to do for a file; a failure is told."""
+        try:
+            if not self._one(store, name):
+                return False
+        except FileNotFoundError:
+            return True
+        except UnfitError as error:
+            self.result.left.append(error.message)
+        except RetentionError as error:
+            self.result.fail(error)
+        if (
+            len(self._ready) >= min(_TOGETHER, open_at_once())
+            or sum(one.file.size for one in self._ready) > _TOGETHER_BYTES
+        ):
+            self._settle()
+        return True
 
-    def _candidates(self) -> Iterator[str]:
-        for files in self.place.rotated.values():
+    def _candidates(self, place: Place) -> Iterator[str]:
+        for files in place.rotated.values():
             packed = {file.plain for file in files if file.compressed}
-            for rank, file in enumerate(files):
-                if file.compressed or (self.set.settings.delay_compress and rank == 0):
+            for rank, file in ranked(files, self.terms.now):
+                if file.compressed or (self.set.settings.delay_compress and rank <= 0):
                     continue
                 if file.plain not in packed:
                     yield file.name
 
-    def _one(self, name: str) -> None:
+    def _one(self, store: Directory, name: str) -> bool:
+        """Whether the file could be compressed: false while somebody writes to it."""
         chosen = self.set.settings
-        with self.store.reading(name, hard_links=chosen.allow_hard_links) as (source, file):
+        with store.reading(name, hard_links=chosen.allow_hard_links) as (source, file):
             if self.terms.read_only:
-                self.result.compressed.add({"path": self.store.path_of(name), "bytes": file.size})
-                return
-            if self._still_written(source):
-                path = self.store.path_of(name)
-                self.result.left.append(f"{path} is still open for writing: it is compressed once closed")
-                return
-            self._compress(name, source, file)
-
-    def _still_written(self, source: int) -> bool:
-        """Whether somebody writes to it; who was told to reopen a moment ago gets that moment."""
-        while being_written(source):
-            if time.monotonic() > self.until or self.terms.stopping():
+                self.result.compressed.add({"path": store.path_of(name), "bytes": file.size})
                 return True
-            time.sleep(_STEP)
-        return False
+            if being_written(source):
+                return False
+            self._compress(store, name, source, file)
+        return True
 
-    def _compress(self, name: str, source: int, file: File) -> None:
+    def _compress(self, store: Directory, name: str, source: int, file: File) -> None:
         draft = temporary(name)
-        target = self.store.make(draft, Attributes.of(file, source))
+        target = store.make(draft, Attributes.of(file, source))
         try:
-            with told(f"{self.store.path_of(name)} cannot be compressed"):
-                packed = self._packed(name, source, target, file)
+            with told(f"{store.path_of(name)} cannot be compressed"):
+                packed = self._packed(store.path_of(name), source, target, file)
                 os.utime(target, ns=(file.written, file.written))
-                os.fsync(target)
+                if file.size > _ALONE:
+                    os.fsync(target)
             failpoint("rotate.after_compress")
-            _check_unchanged(self.store.path_of(name), file, source)
-            self._tell(name, file, os.fstat(target).st_size, packed.sha256)
+            _check_unchanged(store.path_of(name), file, source)
+            status = os.fstat(target)
+            self._tell(store, name, file, status.st_size, packed.sha256)
         except BaseException:
-            self.store.remove(draft)
+            store.remove(draft)
             raise
         finally:
             os.close(target)
-        self.ready.append((name, draft, file))
+        self._ready.append(_Ready(store, name, draft, file, status.st_ino))
 
-    def _packed(self, name: str, source: int, target: int, file: File) -> codecs.Packed:
+    def _packed(self, path: str, source: int, target: int, file: File) -> codecs.Packed:
         """Compress it and read it back; of a form that only its program knows, that it is not empty."""
-        chosen, path = self.set.settings, self.store.path_of(name)
+        chosen = self.set.settings
+        self._compressor = self._compressor or codecs.Compressor(
+            chosen.compress, level=chosen.compress_level, program=chosen.compress_program
+        )
         try:
-            packed = codecs.compress(
-                chosen.compress,
-                source,
-                target,
-                level=chosen.compress_level,
-                program=chosen.compress_program,
-                path=path,
-            )
+            packed = self._compressor.compress(source, target, path=path)
         except StoreError as error:
             raise StoreError(f"{path} did not come back from its compression: {error.message}") from error
         if packed.said:
@@ -136,9 +169,9 @@ class _Shrinking:
             raise StoreError(f"{path} came back with {packed.held} bytes of {file.size}")
         return packed
 
-    def _tell(self, name: str, file: File, size: int, sha256: str) -> None:
+    def _tell(self, store: Directory, name: str, file: File, size: int, sha256: str) -> None:
         entry = {
-            "path": self.store.path_of(name) + self.set.extension,
+            "path": store.path_of(name) + self.set.extension,
             "bytes": file.size,
             "compressed_bytes": size,
             "sha256": sha256,
@@ -148,35 +181,74 @@ class _Shrinking:
 
     def _settle(self) -> None:
         """Give what is compressed its name, durably, and remove what it was made from."""
-        named = []
-        for name, draft, file in self.ready:
-            try:
-                self.store.rename(draft, name + self.set.extension)
-                named.append((name, file))
-            except FileExistsError:
-                self.store.remove(draft)
-                taken = self.store.path_of(name + self.set.extension)
-                self.result.fail(
-                    StoreError(f"{self.store.path_of(name)} stays plain: {taken} is there already")
-                )
-        self.ready.clear()
-        if not named:
+        ready, self._ready = self._ready, []
+        if not ready:
             return
-        self.store.sync()
+        _sync_files(ready)
+        named = [one for one in ready if self._named(one)]
+        _sync_names({one.store for one in named})
         failpoint("rotate.before_unlink")
-        for name, file in named:
-            _remove_same(self.store, name, file)
-        self.store.sync()
+        for one in named:
+            try:
+                _remove_same(one.store, one.name, one.file)
+            except RetentionError as error:
+                self.result.fail(error)
+        for store in {one.store for one in named} if len(named) > _FEW else ():
+            store.park()
         self._record()
+
+    def _named(self, one: _Ready) -> bool:
+        """Whether the compressed file has its name now, and is the one that was made."""
+        plain, taken = one.store.path_of(one.name), one.name + self.set.extension
+        try:
+            one.store.rename(one.draft, taken)
+            if os.stat(taken, dir_fd=one.store.descriptor, follow_symlinks=False).st_ino == one.inode:
+                return True
+            said = f"{one.store.path_of(taken)} is another file than the one that was made"
+        except FileExistsError:
+            one.store.remove(one.draft)
+            said = f"{one.store.path_of(taken)} is there already"
+        except RetentionError as error:
+            said = error.message
+        except FileNotFoundError:
+            said = f"the compressed file was removed before it had its name, {one.store.path_of(taken)}"
+        self.result.fail(StoreError(f"{plain} stays plain: {said}"))
+        return False
 
     def _record(self) -> None:
         """Entries are made on the way, for a directory may hold more than memory should."""
         if len(self.result.unrecorded) < ENTRY:
             return
         try:
-            self.terms.record(self.result.entry())
+            self.desk.record(self.result.entry())
         except RetentionError as error:  # what was compressed stays so
             self.result.fail(error)
+
+
+def _sync_files(ready: Sequence[_Ready]) -> None:
+    """Make what was written durable: a few files one by one, many by their volume."""
+    small = [one for one in ready if one.file.size <= _ALONE]
+    with told("compressed files cannot be synchronised"):
+        if len(small) > _FEW:
+            _sync_volumes({one.store for one in small})
+            return
+        for one in small:
+            with suppress(FileNotFoundError, UnfitError), one.store.reading(one.draft) as (file, _):
+                os.fsync(file)
+
+
+def _sync_names(stores: Collection[Directory]) -> None:
+    if len(stores) > _FEW:
+        with told("names of compressed files cannot be synchronised"):
+            _sync_volumes(stores)
+        return
+    for store in stores:
+        store.sync()
+
+
+def _sync_volumes(stores: Collection[Directory]) -> None:
+    for store in {store.key[0]: store for store in stores}.values():
+        sync_volume(store.descriptor)
 
 
 def settle_pairs(log_set: LogSet, place: Place, terms: Terms, result: Rotations) -> bool:

@@ -11,16 +11,19 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime, tzinfo
 
 from luxima_retention.core.errors import StoreError
 from luxima_retention.io.failpoints import failpoint
-from luxima_retention.stores.logfiles.safe import OWN, Attributes, BusyError, Directory, told, write
+from luxima_retention.stores.logfiles import walk
+from luxima_retention.stores.logfiles.folder import others_write
+from luxima_retention.stores.logfiles.safe import OWN, Attributes, Directory
+from luxima_retention.stores.logfiles.system import BusyError, told, write
 
-#: beside the logs, where ``rotation.state_file`` is empty
-BESIDE = f"{OWN}.state"
+#: in the folder of our own, where ``rotation.state_file`` is empty
+OF_ALL_SETS = "rotation.state"
 _HEAD = "logrotate state -- version 2"
 _HEADS = {_HEAD, "logrotate state -- version 1"}
 _LINE = re.compile(
@@ -39,16 +42,24 @@ class State:
         directory: of the file.
         name: of the file.
         zone: of the times in it.
+        guard: keeps others from writing while this writes what it has learned into what is there by then.
     """
 
-    def __init__(self, directory: Directory, name: str, zone: tzinfo) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        name: str,
+        zone: tzinfo,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.problems: tuple[str, ...] = ()
         self._directory = directory
         self._name = name
         self._zone = zone
+        self._guard = guard
         self._last: dict[str, datetime] = {}
         self._like = Attributes(mode=0o640)
-        self._changed = False
+        self._changed: dict[str, datetime | None] = {}
         self._read()
 
     def last(self, log: str) -> datetime | None:
@@ -57,26 +68,41 @@ class State:
 
     def note(self, log: str, at: datetime) -> None:
         """A log has rotated, or its clock starts."""
-        self._last[log] = at
-        self._changed = True
+        self._last[log] = self._changed[log] = at
 
     def forget(self, logs: Iterable[str]) -> None:
         """Drop logs that are no more."""
         for log in logs:
-            self._changed |= self._last.pop(log, None) is not None
+            if self._last.pop(log, None) is not None:
+                self._changed[log] = None
 
     def known(self) -> tuple[str, ...]:
         """The logs of the file."""
         return tuple(self._last)
 
+    @property
+    def changes(self) -> dict[str, datetime | None]:
+        """What was noted since it was read or written; ``None`` for what was forgotten."""
+        return dict(self._changed)
+
     def save(self) -> None:
-        """Replace the file, if anything has changed; one that was damaged is kept beside it.
+        """Write what was noted, if anything; a file that was damaged is kept beside it.
 
         Raises:
             StoreError: it cannot be written; the old one is as it was.
         """
         if not self._changed:
             return
+        with self._guard():
+            self._read()
+            for log, at in self._changed.items():
+                self._last.pop(log, None)
+                if at is not None:
+                    self._last[log] = at
+            self._write()
+        self._changed.clear()
+
+    def _write(self) -> None:
         self._directory.remove(_NEW)
         descriptor = self._directory.make(_NEW, self._like)
         try:
@@ -93,17 +119,20 @@ class State:
             self._directory.replace(self._name, f"{self._name}.damaged")
         self._directory.replace(_NEW, self._name)
         self._directory.sync()
-        self._changed = False
 
     @property
     def _path(self) -> str:
         return self._directory.path_of(self._name)
 
     def _read(self) -> None:
+        self._last = {}
         try:
             with self._directory.reading(self._name) as (descriptor, found):
                 if found.size > _LARGEST:
                     raise StoreError(f"{self._path} is too large for a state file")
+                if found.owner not in walk.trusted_users():
+                    said = f"{self._path}, the state of rotations, belongs to user {found.owner}"
+                    raise StoreError(said, "look at it, then remove it, or name another state_file")
                 self._like = Attributes.of(found, descriptor)
                 with told(f"{self._path} cannot be read"):
                     data = b"".join(iter(lambda: os.read(descriptor, 1 << 20), b""))
@@ -154,12 +183,26 @@ def _unescaped(found: re.Match[str]) -> str:
     return "\n" if found[1] == "n" else found[1]
 
 
+def check_directory(directory: Directory) -> None:
+    """Refuse a directory in which others could replace the state file.
+
+    Raises:
+        StoreError: it is another user's, or others may write to it.
+    """
+    status = os.fstat(directory.descriptor)
+    foreign = status.st_uid not in walk.trusted_users()
+    if foreign or (others_write(status) and not status.st_mode & stat.S_ISVTX):
+        who = f"belongs to user {status.st_uid}" if foreign else "may be written to by others"
+        said = f"{directory.path}, the directory of the state file, {who}"
+        raise StoreError(said, "name a rotation.state_file elsewhere")
+
+
 @contextmanager
 def locked(directory: Directory, name: str) -> Iterator[None]:
     """Hold the lock of a state file, which logrotate takes on the file itself.
 
     A lock on a file that anybody can open may be anybody's, and would keep every rotation out: it does not
-    count, and the file is closed to others (CVE-2022-1348). The locks on the directories still hold.
+    count, and the file is closed to others (CVE-2022-1348). Our own locks still hold.
 
     Raises:
         BusyError: somebody else has it.

@@ -11,8 +11,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 
 from luxima_retention.core.clock import Clock, iso
@@ -33,19 +33,22 @@ from luxima_retention.core.plan import (
 )
 from luxima_retention.core.protocol import Sink, Work
 from luxima_retention.stores.logfiles.files import Item, held, items
+from luxima_retention.stores.logfiles.folder import Folder, Locks, lock_of, state_path
 from luxima_retention.stores.logfiles.identity import acting_as
-from luxima_retention.stores.logfiles.rotate import last_rotation_of
+from luxima_retention.stores.logfiles.patterns import is_wild
+from luxima_retention.stores.logfiles.removal import remove
 from luxima_retention.stores.logfiles.rules import Facts, due
-from luxima_retention.stores.logfiles.safe import Directory, UnfitError
+from luxima_retention.stores.logfiles.safe import Directory
 from luxima_retention.stores.logfiles.sets import LogSet, Place
-from luxima_retention.stores.logfiles.state import BESIDE, State
+from luxima_retention.stores.logfiles.state import OF_ALL_SETS, State
+from luxima_retention.stores.logfiles.system import UnfitError
+from luxima_retention.stores.logfiles.turn import last_rotation_of
 
 #: files and bytes of one batch
 _FILES = 500
 _BYTES = 256 * 1024 * 1024
 #: a multiple of three, so that the base64 of blocks can be joined
 _BLOCK = 3 * 256 * 1024
-_BAD = frozenset("*?[")
 
 
 class LogFilesStore:
@@ -67,9 +70,9 @@ class LogFilesStore:
 
     def identity(self) -> Identity:
         """The set, and the directory in which its first pattern looks."""
-        pattern = self.set.settings.paths[0]
+        pattern = self.set.patterns[0]
         parts = pattern.split("/")[:-1]
-        wild = next((index for index, part in enumerate(parts) if _BAD & set(part)), len(parts))
+        wild = next((index for index, part in enumerate(parts) if is_wild(part)), len(parts))
         root = "/".join(parts[:wild]) or "/"
         return Identity(kind="directory", target=self.set.name, fingerprint=f"directory:{root}")
 
@@ -79,16 +82,19 @@ class LogFilesStore:
 
     def preflight(self, request: Request) -> tuple[Finding, ...]:
         """Directories that are missing, unsafe or cannot be written to; names that are left alone."""
-        found: list[Finding] = []
+        found = list(self._unsafe_folder())
         unfit: list[str] = []
         with self._acting(), ExitStack() as stack:
             places = self._places(stack)
             for place in places:
                 found += self._wrong(place)
-                for _ in items(self.set, place, unfit):
+                for _ in items(self.set, place, self.clock(), unfit):
                     pass
             found += self._unreached(places)
-            found += self._quiet(places, request)
+            if self.set.settings.expire:
+                found += self._quiet(places, request)
+            else:
+                found += self._staying(places, request)
         if unfit:
             more = f" (and {len(unfit) - 1} more)" if len(unfit) > 1 else ""
             found.append(_finding("left-alone", Level.WARNING, f"{unfit[0]}{more}: it is never removed"))
@@ -96,11 +102,11 @@ class LogFilesStore:
 
     def survey(self, request: Request) -> Survey:
         """Look at every rotated file of the set."""
-        now, sums = self.clock(), _Sums()
+        now, sums = self.clock(), _Sums(expires=self.set.settings.expire)
         with self._acting(), ExitStack() as stack:
             for place in self._places(stack):
                 before = (sums.expired, sums.expired_bytes)
-                for item in items(self.set, place):
+                for item in items(self.set, place, now):
                     sums.add(item, request, now)
                 sums.part(place.store.path if place.rotated_in else place.directory.path, before)
         return Survey(
@@ -124,11 +130,12 @@ class LogFilesStore:
         self.close()
         with self._acting():
             places = self._places(self._working)
-            stores = {place.rotated_in.key: place.rotated_in for place in places if place.rotated_in}
-            for directory in stores.values():
-                directory.lock()
             expired = self._expired(places, plan)
-        left, position = plan.items, 0
+        locks = self._locks()
+        for place in places:
+            if place.rotated_in is not None:
+                locks.take(*lock_of(place.rotated_in))
+        left, position = plan.items if self.set.settings.expire else 0, 0
         while left > 0 and position < len(expired) and not work.stopping():
             end = _end_of_batch(expired, position, min(left, _FILES))
             batch = _Batch(self, plan, work.holds(), expired[position:end])
@@ -140,9 +147,10 @@ class LogFilesStore:
         """By path: of a rotated file, or of a log, for which it tells when it rotates."""
         with self._acting(), ExitStack() as stack:
             for place in self._places(stack):
-                for found in items(self.set, place):
+                for found in items(self.set, place, self.clock()):
                     if found.path == item:
-                        return _explained(found, request, self.clock())
+                        told = _explained(found, request, self.clock())
+                        return told if self.set.settings.expire else _not_expiring(told)
                 for log in place.logs:
                     if place.directory.path_of(log) == item:
                         return self._explained_log(place, log, item, request)
@@ -168,15 +176,22 @@ class LogFilesStore:
     def _acting(self) -> AbstractContextManager[None]:
         return acting_as(self.set.settings.user, self.set.settings.group)
 
+    def _locks(self) -> Locks:
+        """Those of rotations, so that none works on the files meanwhile."""
+        folder = Folder.open_own(state_path(self.set.state_dir), make=True)
+        assert folder is not None  # noqa: S101 - it is made
+        self._working.callback(folder.close)
+        return self._working.enter_context(closing(Locks(folder)))
+
     def _places(self, stack: ExitStack) -> list[Place]:
-        places = list(self.set.find())
+        places = self.set.find()
         for place in places:
             stack.callback(place.close)
         return places
 
     def _expired(self, places: Sequence[Place], plan: Plan) -> list[Item]:
         now = self.clock()
-        found = (item for place in places for item in items(self.set, place))
+        found = (item for place in places for item in items(self.set, place, now))
         past = (item for item in found if item.at < plan.cutoff and item.at <= now)
         return sorted(past, key=lambda item: (item.at, item.path))
 
@@ -202,7 +217,7 @@ class LogFilesStore:
         """A volume that is not mounted must not look like one without records."""
         if self.set.settings.missing_ok:
             return
-        for pattern in self.set.settings.paths:
+        for pattern in self.set.patterns:
             if not any(pattern in place.patterns for place in places):
                 yield _finding(
                     "missing",
@@ -210,6 +225,23 @@ class LogFilesStore:
                     f"no directory of {pattern} is there",
                     "mount it, or set missing_ok",
                 )
+
+    def _unsafe_folder(self) -> Iterator[Finding]:
+        """A rotation would stop at a directory of our own that others can write."""
+        try:
+            folder = Folder.open_own(state_path(self.set.state_dir), make=False)
+        except StoreError as error:
+            yield _finding("state-dir", Level.FAILED, error.message, error.hint)
+        else:
+            if folder is not None:
+                folder.close()
+
+    def _staying(self, places: Sequence[Place], request: Request) -> Iterator[Finding]:
+        """Files that are older than the period, where the set does not apply it."""
+        found = (item for place in places for item in items(self.set, place, self.clock()))
+        if count := sum(item.at < request.cutoff for item in found):
+            said = f"{count} files are older than {iso(request.cutoff)} and stay: the set says expire = false"
+            yield _finding("not-expiring", Level.WARNING, said, "set expire = true, which needs a ledger")
 
     def _quiet(self, places: Sequence[Place], request: Request) -> Iterator[Finding]:
         """Logs that hold records past the cutoff because they do not rotate."""
@@ -235,8 +267,8 @@ class LogFilesStore:
                 item=path, verdict="stays", rule="left-alone", sentence=f"{said}: it is left alone"
             )
         with ExitStack() as stack:
-            state, key = self._state(place, log, stack)
-            last = last_rotation_of(self.set, place, log, state=state, key=key, now=request.now)
+            state = self._state(stack)
+            last = last_rotation_of(self.set, place, log, state=state, now=request.now)
         facts = Facts(size=file.size, modified=file.modified, last=last)
         verdict = due(facts, self.set.schedule, request.now, self.set.zone)
         when = "rotates at the next run" if verdict.rotates else "does not rotate now"
@@ -248,15 +280,19 @@ class LogFilesStore:
             dated=file.modified,
         )
 
-    def _state(self, place: Place, log: str, stack: ExitStack) -> tuple[State | None, str]:
+    def _state(self, stack: ExitStack) -> State | None:
         path = self.set.state_file
         if not path:
-            return State(place.directory, BESIDE, self.set.zone), log
+            folder = Folder.open_own(state_path(self.set.state_dir), make=False)
+            if folder is None:
+                return None
+            stack.callback(folder.close)
+            return State(folder, OF_ALL_SETS, self.set.zone)
         if not os.path.isfile(path):  # noqa: PTH113 - as it is written
-            return None, ""
+            return None
         directory = Directory.open(os.path.dirname(path) or "/")  # noqa: PTH120 - as it is written
         stack.callback(directory.close)
-        return State(directory, os.path.basename(path), self.set.zone), place.directory.path_of(log)  # noqa: PTH119
+        return State(directory, os.path.basename(path), self.set.zone)  # noqa: PTH119
 
 
 def _finding(code: str, level: Level, message: str, hint: str | None = None) -> Finding:
@@ -267,6 +303,7 @@ def _finding(code: str, level: Level, message: str, hint: str | None = None) -> 
 class _Sums:
     """The survey's figures."""
 
+    expires: bool
     population: int = 0
     expired: int = 0
     expired_bytes: int = 0
@@ -284,7 +321,7 @@ class _Sums:
             return
         self.oldest = min(self.oldest or item.at, item.at)
         self.newest = max(self.newest or item.at, item.at)
-        if item.at >= request.cutoff:
+        if item.at >= request.cutoff or not self.expires:
             return
         if held(item, request.holds, request.policy):
             self.held += 1
@@ -358,7 +395,7 @@ class _Batch:
                 try:
                     if not self._unchanged(item):
                         continue
-                    item.directory.remove(item.rotated.name)
+                    remove(self._store.set, item.directory, item.rotated.name)
                 except StoreError as error:
                     failures.append(error.message)
                     continue
@@ -419,6 +456,13 @@ def _streamed(item: Item, descriptor: int, sink: Sink | None) -> str:
     if read != item.file.size:
         raise StoreError(f"{item.path} was written to while it was read", "it is tried again at the next run")
     return sha256.hexdigest()
+
+
+def _not_expiring(told: Explanation) -> Explanation:
+    if told.verdict != "goes":
+        return told
+    said = f"{told.item} is older than the policy's period, and the set says expire = false"
+    return replace(told, verdict="stays", rule="not-expiring", sentence=said, due=None)
 
 
 def _explained(item: Item, request: Request, now: datetime) -> Explanation:

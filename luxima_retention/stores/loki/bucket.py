@@ -7,21 +7,93 @@ ListObjectVersions; Loki documentation, "storage_config" (object_prefix, chunk_d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import groupby
 from typing import Any
 
 from luxima_retention.core.errors import StoreError
 from luxima_retention.io.failpoints import failpoint
-from luxima_retention.io.objects import Access, listing
+from luxima_retention.io.objects import (
+    NO_KEYS,
+    Access,
+    bucket_client,
+    is_missing_operation,
+    keeps_versions,
+    listing,
+)
 
 _BLOCK = 1024 * 1024
 #: keys of one DeleteObjects request
 BATCH = 1000
+#: requests side by side, where one answer does not need the one before it
+_ABREAST = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How a request that the service puts off is waited for: the half of ``Work`` that this needs.
+
+    Args:
+        stopping: once true, nothing is waited for.
+        wait: sleeps so many seconds, or less when ``stopping`` turns true.
+    """
+
+    stopping: Callable[[], bool] = lambda: False
+    wait: Callable[[float], None] = time.sleep
+
+    def pause(self, seconds: float) -> None:
+        """Wait between two attempts.
+
+        Raises:
+            InterruptedWaitError: the run was told to stop.
+        """
+        if not self.stopping():
+            self.wait(seconds)
+        if self.stopping():
+            raise InterruptedWaitError("the run was told to stop while the bucket's service was busy")
+
+
+class InterruptedWaitError(StoreError):
+    """The run ends while a request waits for its next attempt."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Deletion:
+    """What became of keys that were to be deleted: each is in one of these.
+
+    Args:
+        gone: was there, and is not any more.
+        absent: was not there.
+        young: was uploaded too recently, and stays.
+        failures: could not be deleted, with a sentence.
+        left: not tried, because the run was told to stop.
+    """
+
+    gone: set[str] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
+    young: set[str] = field(default_factory=set)
+    failures: dict[str, str] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True, kw_only=True)
+class Located:
+    """A key that is in a bucket.
+
+    Args:
+        modified: when its newest version was uploaded.
+        versions: of it and of markers that hide it; ``None`` where the bucket keeps none.
+    """
+
+    modified: datetime
+    versions: list[str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +136,13 @@ class Buckets:
         number = "[0-9a-f]{1,16}"
         self._chunk = re.compile(rf"{number}(?:{re.escape(delimiter)}{number}){{2,3}}")
         self._access = access
+        self.patience = Patience()
 
     @cached_property
     def client(self) -> Any:
         """The client; made at first use."""
-        from luxima_retention.io.objects import s3_client
-
-        return s3_client(self._access)
+        with self.errors(self.names[0]):
+            return bucket_client(self._access, self.names[0], attempts=1)
 
     def clock(self) -> datetime:
         """The ``Date`` of an answer: whole seconds.
@@ -78,8 +150,7 @@ class Buckets:
         Raises:
             StoreError: no answer, or none with a date.
         """
-        with self.errors(self.names[0]):
-            answer = self.client.head_bucket(Bucket=self.names[0])
+        answer = self._call(self.names[0], self.client.head_bucket, Bucket=self.names[0])
         try:
             date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
             return parsedate_to_datetime(date).astimezone(UTC)
@@ -101,12 +172,13 @@ class Buckets:
         for bucket in self.names:
             for page in self._pages(bucket, prefix):
                 for item in page.get("Contents", ()):
-                    yield Object(
-                        bucket=bucket,
-                        key=self._key(item["Key"]),
-                        size=item["Size"],
-                        modified=item["LastModified"],
-                    )
+                    yield self._object(bucket, item)
+
+    def some(self, prefix: str, *, bucket: str = "") -> Iterator[Object]:
+        """The first objects whose key begins with ``prefix``: one page of each bucket, or of one."""
+        for name in (bucket,) if bucket else self.names:
+            page = next(iter(self._pages(name, prefix)))
+            yield from (self._object(name, item) for item in page.get("Contents", ()))
 
     def hidden(self, prefix: str) -> Iterator[Object]:
         """In buckets with versions, every object whose key begins with ``prefix`` behind a delete marker."""
@@ -117,24 +189,30 @@ class Buckets:
                 markers.update(item["Key"] for item in page.get("DeleteMarkers", ()) if item["IsLatest"])
                 for item in page.get("Versions", ()):
                     if not item["IsLatest"]:
-                        older[item["Key"]] = Object(
-                            bucket=bucket,
-                            key=self._key(item["Key"]),
-                            size=item["Size"],
-                            modified=item["LastModified"],
-                            hidden=True,
-                        )
+                        older[item["Key"]] = self._object(bucket, item, hidden=True)
             yield from (older[key] for key in sorted(markers.intersection(older)))
 
     def read(self, item: Object) -> Iterator[bytes]:
         """The bytes of an object."""
-        with self.errors(item.key):
-            body = self.client.get_object(Bucket=item.bucket, Key=self.wire(item.key))["Body"]
-            yield from body.iter_chunks(_BLOCK)
+        answer = self._call(item.bucket, self.client.get_object, Bucket=item.bucket, Key=self.wire(item.key))
+        with self.errors(item.bucket):
+            yield from answer["Body"].iter_chunks(_BLOCK)
 
     def exists(self, key: str) -> bool:
         """Whether any bucket holds this key."""
         return any(item.key == key for item in self.objects(key))
+
+    def locate(self, keys: Iterable[str]) -> dict[str, dict[str, Located]]:
+        """Bucket → key → what is there of these keys, which are chunks' or in one directory.
+
+        Costs a request for some hundred keys where they lie side by side, and one for each stream where what
+        is kept lies between them.
+        """
+        names = {self.wire(key): key for key in keys}
+        return {
+            bucket: {names[wire]: item for wire, item in self._located(bucket, sorted(names)).items()}
+            for bucket in self.names
+        }
 
     def ask(self, name: str, bucket: str) -> dict[str, Any] | None:
         """A bucket's own configuration (``get_bucket_versioning`` and the like); ``None`` without one.
@@ -144,13 +222,15 @@ class Buckets:
         """
         from botocore.exceptions import ClientError
 
-        with self.errors(bucket):
-            try:
-                found: dict[str, Any] = getattr(self.client, name)(Bucket=bucket)
-            except ClientError as error:
-                if error.response["Error"]["Code"] in _NONE:
-                    return None
-                raise
+        try:
+            found: dict[str, Any] = self._call(bucket, getattr(self.client, name), Bucket=bucket)
+        except StoreError as error:
+            cause = error.__cause__
+            if isinstance(cause, ClientError) and (
+                is_missing_operation(cause) or cause.response["Error"]["Code"] in _NONE
+            ):
+                return None
+            raise
         return found
 
     def wire(self, key: str) -> str:
@@ -162,6 +242,15 @@ class Buckets:
         if "client" in self.__dict__:
             self.client.close()
 
+    def _object(self, bucket: str, item: Mapping[str, Any], *, hidden: bool = False) -> Object:
+        return Object(
+            bucket=bucket,
+            key=self._key(item["Key"]),
+            size=item["Size"],
+            modified=item["LastModified"],
+            hidden=hidden,
+        )
+
     def _key(self, wire: str) -> str:
         """Only in the name of a chunk the delimiter stands for colons."""
         key = wire.removeprefix(self._prefix)
@@ -171,22 +260,89 @@ class Buckets:
         return directory + slash + name
 
     def _pages(
-        self, bucket: str, prefix: str, kind: str = "list_objects_v2", **more: str
+        self, bucket: str, prefix: str, kind: str = "list_objects_v2", **more: Any
     ) -> Iterator[dict[str, Any]]:
-        with self.errors(f"{bucket}/{prefix}"):
-            yield from listing(self.client, kind, bucket, self.wire(prefix), **more)
+        call = partial(self._call, bucket, getattr(self.client, kind))
+        yield from listing(call, kind, bucket, self.wire(prefix), **more)
+
+    def _call(self, bucket: str, call: Callable[..., Any], **parameters: Any) -> Any:
+        """One request; what the service puts off is asked again, unless the run is told to stop."""
+        from tenacity import Retrying, retry_if_exception, wait_random_exponential
+
+        again = Retrying(
+            retry=retry_if_exception(_will_pass),
+            wait=wait_random_exponential(multiplier=0.2, max=10),
+            stop=_given_up,
+            sleep=self.patience.pause,
+            reraise=True,
+        )
+        with self.errors(bucket):
+            return again(call, **parameters)
+
+    def _located(self, bucket: str, wires: list[str]) -> dict[str, Located]:
+        found: dict[str, Located] = {}
+        slices = [
+            (area, some[at : at + step])
+            for area, group in groupby(wires, key=self._area)
+            if (some := list(group))
+            for step in [max(1, -(-len(some) // _ABREAST))]
+            for at in range(0, len(some), step)
+        ]
+        with ThreadPoolExecutor(_ABREAST) as pool:
+            for part in pool.map(lambda one: self._walk(bucket, *one), slices):
+                found |= part
+        return found
+
+    def _area(self, wire: str) -> str:
+        """What is listed in the order of its keys everywhere: a tenant, or a directory of the index."""
+        rest = wire.removeprefix(self._prefix)
+        directory, _, name = wire.rpartition("/")
+        if wire.startswith(self.index_path) and not self._chunk.fullmatch(name):
+            return directory + "/"
+        return self._prefix + rest[: rest.find("/") + 1]
+
+    def _walk(self, bucket: str, area: str, wires: list[str]) -> dict[str, Located]:
+        """Go through a part of an area beside the sorted keys; jump where a page brought none of them."""
+        versioned = bucket in self.versioned
+        call = self.client.list_object_versions if versioned else self.client.list_objects_v2
+        marker = "KeyMarker" if versioned else "StartAfter"
+        wanted, found, at, size = set(wires), dict[str, Located](), 0, 64
+        where: dict[str, Any] = {marker: wires[0][:-1]}
+        while at < len(wires):
+            page = self._call(bucket, call, Bucket=bucket, Prefix=area, MaxKeys=size, **where)
+            if "IsTruncated" not in page:
+                raise StoreError(f"the listing of s3://{bucket}/{area} is not whole: a page without an end")
+            hits = _collect(page, wanted, found)
+            if not page["IsTruncated"]:
+                break
+            before, where = where, _next(page, marker)
+            last = where[marker]
+            if last < before[marker] or where == before:
+                raise StoreError(
+                    f"the listing of s3://{bucket}/{area} does not go on from {before[marker]}",
+                    "services that list in no order, or from the beginning only, are not supported",
+                )
+            # The versions of the last key may go on at the next page.
+            while at < len(wires) and (wires[at] < last or (wires[at] == last and not versioned)):
+                at += 1
+            if at < len(wires) and wires[at][:-1] > last:
+                where = {marker: wires[at][:-1]}
+            # A key on a page costs a twentieth of a request, about.
+            size = min(BATCH, size * 4) if hits * 20 > size else max(16, size // 2)
+        return found
 
     @cached_property
     def versioned(self) -> frozenset[str]:
         """The buckets in which a plain deletion would only hide an object."""
-        answers = {name: self.ask("get_bucket_versioning", name) or {} for name in self.names}
-        return frozenset(name for name, answer in answers.items() if answer.get("Status"))
+        return frozenset(
+            name for name in self.names if self._call(name, partial(keeps_versions, self.client, name))
+        )
 
     @contextmanager
-    def errors(self, what: str) -> Iterator[None]:
+    def errors(self, bucket: str) -> Iterator[None]:
         """Turn what boto3 raises into a sentence."""
         from boto3.exceptions import Boto3Error
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
         from botocore.parsers import ResponseParserError
 
         try:
@@ -195,25 +351,73 @@ class Buckets:
             said = error.response.get("Error", {})
             code = said.get("Code", "unknown")
             raise StoreError(
-                f"the bucket refuses {what}: {code} {said.get('Message', '')}".strip(),
+                f"cannot use bucket {bucket}: the service answers {code} {said.get('Message', '')}".strip(),
                 _HINTS.get(
-                    code, "check loki.buckets, loki.endpoint_url and the rights of loki.access_key_id"
+                    code,
+                    "check the policy's buckets, and the endpoint_url and key in its section s3",
                 ),
             ) from error
+        except NoCredentialsError as error:
+            raise StoreError(f"cannot read bucket {bucket}: no AWS credentials found", NO_KEYS) from error
         except (BotoCoreError, Boto3Error, HTTPClientError, ResponseParserError) as error:
             raise StoreError(
-                f"the bucket does not answer about {what}: {type(error).__name__}", "check loki.endpoint_url"
+                f"cannot use bucket {bucket}: no usable answer ({type(error).__name__})",
+                "check endpoint_url of its section s3",
             ) from error
 
 
+def _will_pass(error: BaseException) -> bool:
+    """Whether the same request may succeed a little later."""
+    from botocore.exceptions import ClientError, HTTPClientError
+
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        code = error.response.get("Error", {}).get("Code")
+        return status in _LATER_STATUS or code in _LATER_CODES
+    return isinstance(error, HTTPClientError)
+
+
+def _given_up(state: Any) -> bool:
+    """Ten attempts while the service answers, which is a minute at most; four while nobody does."""
+    from botocore.exceptions import ClientError
+
+    answered = isinstance(state.outcome.exception(), ClientError)
+    return bool(state.attempt_number >= (10 if answered else 4))
+
+
+def _collect(page: Mapping[str, Any], wanted: set[str], found: dict[str, Located]) -> int:
+    """Take from a page what is wanted; how many entries that were."""
+    hits = 0
+    for kind in ("Contents", "Versions", "DeleteMarkers"):
+        for item in page.get(kind, ()):
+            if item["Key"] not in wanted:
+                continue
+            hits += 1
+            modified, version = item["LastModified"], item.get("VersionId")
+            known = found.setdefault(item["Key"], Located(modified=modified, versions=[]))
+            known.versions.append(version)
+            known.modified = max(known.modified, modified)
+    return hits
+
+
+def _next(page: Mapping[str, Any], marker: str) -> dict[str, Any]:
+    """Parameters of the page after this one."""
+    if marker == "StartAfter":
+        return {marker: page["Contents"][-1]["Key"] if page.get("Contents") else ""}
+    return {marker: page.get("NextKeyMarker", ""), "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+
+
+_LATER_STATUS = frozenset({429, 500, 502, 503, 504})
+_LATER_CODES = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling"})
 _HINTS = {
     "NoSuchKey": "it was listed a moment ago: run again once Loki's compactor is done with its table",
     "SlowDown": "run again when the service is less busy",
+    "NoSuchBucket": "correct the policy's buckets: the endpoint of its section s3 has none of this name",
+    "AccessDenied": "give the key of its section s3 the rights of docs/loki.md",
 }
 _NONE = {
     "NoSuchLifecycleConfiguration",
     "ObjectLockConfigurationNotFoundError",
-    "NotImplemented",
     "NoSuchConfiguration",
 }
 
@@ -221,51 +425,108 @@ _NONE = {
 class WritableBuckets(Buckets):
     """The same, and it deletes."""
 
-    def delete(self, keys: Iterable[str]) -> dict[str, str]:
+    _singly = False
+
+    def delete(
+        self, keys: Iterable[str], *, listed: bool = False, newest: datetime | None = None
+    ) -> Deletion:
         """Really delete keys, in whatever bucket they are, in every version.
 
-        Returns:
-            For each key that could not be deleted, a sentence. A key that is not there is no failure.
+        Args:
+            keys: of objects.
+            listed: they were listed a moment ago, so that they need not be looked for.
+            newest: what was uploaded later stays.
 
         Raises:
             StoreError: a whole request failed.
         """
         wanted = list(dict.fromkeys(keys))
-        failures: dict[str, str] = {}
-        for bucket in self.names:
-            for start in range(0, len(wanted), BATCH):
-                failures |= self._delete(bucket, wanted[start : start + BATCH])
-        return failures
+        done = Deletion()
+        for start in range(0, len(wanted), BATCH):
+            some = wanted[start : start + BATCH]
+            try:
+                self._delete_some(some, done, listed=listed, newest=newest)
+            except InterruptedWaitError:
+                done.left.update(wanted[start:])
+                done.left -= done.gone | done.absent | done.young | done.failures.keys()
+                break
+        return done
 
-    def _delete(self, bucket: str, keys: list[str]) -> dict[str, str]:
+    def _delete_some(self, keys: list[str], done: Deletion, *, listed: bool, newest: datetime | None) -> None:
+        if listed and len(self.names) == 1 and not self.versioned:
+            self._delete_in(self.names[0], {key: [None] for key in keys}, done)
+            done.gone.update(set(keys) - done.failures.keys())
+            return
+        there = self.locate(keys)
+        present = {key for found in there.values() for key in found}
+        if newest is not None:
+            late = {key for found in there.values() for key, item in found.items() if item.modified > newest}
+            done.young |= late
+            present -= late
+        for bucket in self.names:
+            targets = {key: item.versions for key, item in there[bucket].items() if key in present}
+            if bucket not in self.versioned:
+                # Asked for all the same: a service that lists in another order must not keep any.
+                targets |= {key: [None] for key in keys if key not in present and key not in done.young}
+            self._delete_in(bucket, targets, done)
+        done.absent.update(set(keys) - present - done.young - done.failures.keys())
+        done.gone.update(present - done.failures.keys())
+
+    def _delete_in(self, bucket: str, keys: Mapping[str, list[str | None]], done: Deletion) -> None:
         names = {self.wire(key): key for key in keys}
-        targets = (
-            self._versions(bucket, keys) if bucket in self.versioned else [{"Key": wire} for wire in names]
-        )
-        failures: dict[str, str] = {}
+        targets = [
+            {"Key": self.wire(key)} if version is None else {"Key": self.wire(key), "VersionId": version}
+            for key, versions in keys.items()
+            for version in versions
+        ]
         for start in range(0, len(targets), BATCH):
             failpoint("loki.before_request")
-            with self.errors(f"to delete {len(targets)} objects of {bucket}"):
-                answer = self.client.delete_objects(
-                    Bucket=bucket, Delete={"Objects": targets[start : start + BATCH]}
-                )
+            some = targets[start : start + BATCH]
+            answer = self._one_by_one(bucket, some) if self._singly else self._together(bucket, some)
             failpoint("loki.after_request")
-            failures |= _failures(targets[start : start + BATCH], answer, names)
-        return failures
+            done.failures |= _failures(some, answer, names)
 
-    def _versions(self, bucket: str, keys: list[str]) -> list[dict[str, str]]:
-        """Every version and marker of these keys."""
-        found = []
-        for key in keys:
-            wire = self.wire(key)
-            items = [
-                item
-                for page in self._pages(bucket, key, "list_object_versions")
-                for kind in ("Versions", "DeleteMarkers")
-                for item in page.get(kind, ())
-            ]
-            found += [{"Key": wire, "VersionId": item["VersionId"]} for item in items if item["Key"] == wire]
-        return found
+    def _together(self, bucket: str, targets: list[dict[str, str]]) -> Mapping[str, Any]:
+        """One request; services that do not have it are asked for each object instead, from then on."""
+        from botocore.exceptions import ClientError
+
+        try:
+            answer: Mapping[str, Any] = self._call(
+                bucket, self.client.delete_objects, Bucket=bucket, Delete={"Objects": targets}
+            )
+        except StoreError as error:
+            cause = error.__cause__
+            if not isinstance(cause, ClientError) or not _lacks_multi_delete(cause):
+                raise
+            self._singly = True
+            return self._one_by_one(bucket, targets)
+        return answer
+
+    def _one_by_one(self, bucket: str, targets: list[dict[str, str]]) -> Mapping[str, Any]:
+        """DeleteObject for each, answered as DeleteObjects would."""
+
+        def ask(target: dict[str, str]) -> dict[str, str] | None:
+            try:
+                self._call(bucket, self.client.delete_object, Bucket=bucket, **target)
+            except InterruptedWaitError:
+                raise
+            except StoreError as error:
+                return {"Key": target["Key"], "Code": "", "Message": error.message}
+            return None
+
+        with ThreadPoolExecutor(_ABREAST) as pool:
+            errors = list(pool.map(ask, targets))
+        return {
+            "Errors": [error for error in errors if error],
+            "Deleted": [target for target, error in zip(targets, errors, strict=True) if not error],
+        }
+
+
+def _lacks_multi_delete(error: Any) -> bool:
+    """Google's interoperability and older services take the request for something else, in many words."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    code = error.response.get("Error", {}).get("Code")
+    return is_missing_operation(error) or (status in {400, 404, 411} and code != "NoSuchBucket")
 
 
 def _failures(

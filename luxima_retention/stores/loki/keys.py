@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 DAY_MS = 86_400_000
 #: no chunk of a log system is older
 _EARLIEST_MS = 1_262_304_000_000  # 2010-01-01
+_LATEST_MS = 1 << 63
 _TENANT = r"[A-Za-z0-9!_.*'()-]{1,150}"
 _HEX = r"[0-9a-f]"
 _NEW = re.compile(rf"({_TENANT})/({_HEX}{{1,16}})/({_HEX}{{1,16}}):({_HEX}{{1,16}}):({_HEX}{{1,8}})")
 _OLD = re.compile(rf"({_TENANT})/({_HEX}{{1,16}}):({_HEX}{{1,16}}):({_HEX}{{1,16}}):({_HEX}{{1,8}})")
+_LIKE = re.compile(rf"(/|^)({_HEX}{{1,16}}[/:])?{_HEX}{{8,16}}:{_HEX}{{8,16}}:{_HEX}{{1,8}}$")
 _NUMBER = re.compile(r"[0-9]{5}")
 _TSDB_SHARED = re.compile(r"[0-9]+-.+\.tsdb\.gz")
 _TSDB_TENANT = re.compile(r"[0-9]+-compactor-[0-9]+-[0-9]+-[0-9a-f]{1,8}\.tsdb\.gz")
@@ -82,7 +85,18 @@ def parse_chunk(key: str, now_ms: int) -> Chunk | None:
 
 def is_bounded(chunk: Chunk) -> bool:
     """Whether a chunk that an index file names has a key that :func:`parse_chunk` would read back."""
-    return parse_chunk(chunk.key, chunk.end) == chunk
+    return is_tenant(chunk.tenant) and _EARLIEST_MS <= chunk.start <= chunk.end < _LATEST_MS
+
+
+@lru_cache(maxsize=4096)
+def is_tenant(name: str) -> bool:
+    """Whether Loki would take this for a tenant today; older releases took other characters, too."""
+    return re.fullmatch(_TENANT, name) is not None and name not in {".", ".."}
+
+
+def looks_like_chunk(key: str) -> bool:
+    """Whether a key ends like a chunk's, whatever its tenant is called."""
+    return _LIKE.search(key) is not None
 
 
 def is_fingerprint(name: str) -> bool:
@@ -141,11 +155,14 @@ def has_new_key(day: int, periods: tuple[Period, ...]) -> bool:
 def is_index_file(table: Table, rest: str) -> bool:
     """Whether ``rest``, the key below the table's directory, is an index file of the table's store."""
     tenant, _, name = rest.rpartition("/")
-    if "/" in tenant or (tenant and not re.fullmatch(_TENANT, tenant)):
-        return False
+    return (not tenant or is_tenant(tenant)) and is_index_name(table, name, own=bool(tenant))
+
+
+def is_index_name(table: Table, name: str, *, own: bool = True) -> bool:
+    """Whether a file of the table is called like an index file: a tenant's own, or one that tenants share."""
     if table.period.store == "boltdb-shipper":
         return _BOLT.fullmatch(name) is not None
-    return (_TSDB_TENANT if tenant else _TSDB_SHARED).fullmatch(name) is not None
+    return (_TSDB_TENANT if own else _TSDB_SHARED).fullmatch(name) is not None
 
 
 def instant(milliseconds: int) -> datetime:

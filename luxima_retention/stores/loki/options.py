@@ -35,7 +35,7 @@ class LokiPeriodSettings(Section):
         description="First day of the period, as ``from`` in Loki's schema_config."
     )
     store: Literal["tsdb", "boltdb-shipper"] = Field("tsdb", description="Index store of the period.")
-    schema_version: int = Field(13, ge=9, le=13, description="Schema: 9 to 13.")
+    schema_version: int = Field(13, ge=9, le=14, description="Schema: 9 to 14.")
     prefix: str = Field("index_", min_length=1, description="Prefix of the names of index tables.")
 
 

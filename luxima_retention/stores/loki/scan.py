@@ -4,20 +4,22 @@ The cutoff is the start of a UTC day, so it never lies inside a daily table. A c
 tables of the days that it touches, and by none later than the day of its end. So chunks that end before
 the cutoff are referred to by expired tables only, and nothing that is kept loses a line. What must stay
 (a held chunk, an index file that cannot be read) keeps the index files that name it, and these keep
-everything else that they name. A chunk that a list names, and now a table that came back, is condemned
-anew with that table: its grace period begins when the last table that names it goes.
+everything else that they name. Tables are looked at one after another, and what was read of one is forgotten
+before the next: memory does not grow with the backlog.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
 
 from luxima_retention.core.plan import Hold
 from luxima_retention.stores.loki.bucket import Buckets, Object
-from luxima_retention.stores.loki.condemned import Condemned
 from luxima_retention.stores.loki.keys import (
     DAY_MS,
     Chunk,
@@ -28,17 +30,18 @@ from luxima_retention.stores.loki.keys import (
     is_bounded,
     is_fingerprint,
     is_index_file,
+    is_index_name,
+    is_tenant,
     milliseconds,
     parse_chunk,
     parse_table,
 )
-from luxima_retention.stores.loki.tsdb_index import Reference, UnreadableIndexError
-from luxima_retention.stores.loki.tsdb_index import read as read_index
+from luxima_retention.stores.loki.tsdb_index import IndexFile, Reference, UnreadableIndexError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """How Loki was configured to write.
+    """How Loki was configured to write, and what it promises.
 
     Args:
         index_path: ``index/``.
@@ -49,101 +52,6 @@ class Layout:
     index_path: str
     periods: tuple[Period, ...]
     tenant_days: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True, kw_only=True)
-class Group:
-    """The index files of one table that go together: one tenant's, or those that tenants share (``None``).
-
-    Args:
-        chunks: what they refer to; empty for boltdb-shipper, whose files are not read.
-        unreadable: sentences about files that could not be read.
-    """
-
-    table: Table
-    tenant: str | None
-    files: list[Object]
-    chunks: dict[str, tuple[Chunk, int]] = field(default_factory=dict)
-    unreadable: list[str] = field(default_factory=list)
-    held: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Judged:
-    """A list of condemned chunks, and what may be done about it now.
-
-    Args:
-        item: the list.
-        due: chunks that may be destroyed.
-        waiting: chunks whose time has not come.
-        rest: what must stay on the list besides, because it is held, may still be named, or has not
-            expired under the periods of today.
-        fresh: those of ``rest`` that have not expired.
-    """
-
-    item: Condemned
-    due: list[str] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
-    rest: list[str] = field(default_factory=list)
-    fresh: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True, kw_only=True)
-class Scan:
-    """Everything that one look at the index found.
-
-    Args:
-        removable: groups that go, oldest table first.
-        kept: groups that would go, were it not for a hold or an unreadable file.
-        sharing: numbers of expired tables whose shared files wait for the longest period of a tenant.
-        unknown: numbers of expired tables that no period named: they keep what only a listing finds.
-        condemned: table name → chunks that go with it, each once.
-        lists: every list, oldest first, and what may be done about it now.
-        held: chunks past the cutoff that a hold keeps, directly or through its index file.
-        stuck: listed chunks whose time has come, and that a kept index file may name.
-        unreadable: sentences.
-        foreign: keys in expired tables, and directories beside tables, that nobody knows.
-        tables: numbers of all tables, in order.
-    """
-
-    removable: list[Group] = field(default_factory=list)
-    kept: list[Group] = field(default_factory=list)
-    sharing: set[int] = field(default_factory=set)
-    unknown: set[int] = field(default_factory=set)
-    condemned: dict[str, dict[str, tuple[Chunk, int]]] = field(default_factory=dict)
-    lists: list[Judged] = field(default_factory=list)
-    held: set[str] = field(default_factory=set)
-    stuck: set[str] = field(default_factory=set)
-    unreadable: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
-    tables: list[int] = field(default_factory=list)
-
-    @property
-    def index_files(self) -> int:
-        """Objects of the index that go."""
-        return sum(len(group.files) for group in self.removable)
-
-    @property
-    def chunks(self) -> int:
-        """Chunks that are condemned now."""
-        return sum(len(chunks) for chunks in self.condemned.values())
-
-    @property
-    def due(self) -> list[str]:
-        """Listed chunks that may be destroyed now."""
-        return [key for judged in self.lists for key in judged.due]
-
-    @property
-    def named(self) -> set[str]:
-        """Every chunk that a list or an index file of an expired table names."""
-        groups = {key for group in (*self.removable, *self.kept) for key in group.chunks}
-        return groups.union(*(judged.item.keys for judged in self.lists))
-
-    @property
-    def blocked(self) -> set[int]:
-        """Days of kept tables that were not read whole: any chunk of theirs may be named there."""
-        unread = {group.table.number for group in self.kept if group.unreadable or not group.chunks}
-        return unread | self.sharing
 
 
 class Cutoffs:
@@ -162,6 +70,10 @@ class Cutoffs:
         """The cutoff of a tenant."""
         return self._tenants.get(tenant, self.default)
 
+    def passed(self, table: Table, tenant: str | None) -> bool:
+        """Whether a table's whole day has expired: for a tenant, or for all (``None``)."""
+        return table.number < (self.longest if tenant is None else self.of(tenant)) // DAY_MS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
@@ -173,96 +85,243 @@ class Look:
     holds: tuple[Hold, ...]
     now: datetime
 
+    def is_expired(self, chunk: Chunk) -> bool:
+        """Whether a chunk ends before its tenant's cutoff."""
+        return chunk.end < self.cutoffs.of(chunk.tenant)
 
-def scan(look: Look, lists: Iterable[Condemned]) -> Scan:
-    """Look at every table, read the expired ones, and decide what goes.
 
-    Raises:
-        StoreError: a listing or a request failed; an unreadable index file is a finding instead.
+# --- the tables ------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class Inventory:
+    """The directories below the index path.
+
+    Args:
+        tables: that a period named, by number.
+        unnamed: that are called like tables, by a prefix of no period.
+        foreign: anything else.
     """
-    found = Scan()
-    for group in _groups(look, found):
-        _read(look, group)
-        (found.kept if group.held or group.unreadable else found.removable).append(group)
-        found.unreadable += group.unreadable
-    lists = list(lists)
-    _condemn(found, look, {key for item in lists for key in item.keys})
-    _judge_lists(found, look, lists)
-    return found
+
+    tables: list[Table] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    def expired(self, look: Look) -> list[Table]:
+        """Tables whose day has passed for most tenants, oldest first."""
+        return [table for table in self.tables if table.number < look.cutoffs.default // DAY_MS]
+
+    @property
+    def unnamed_days(self) -> set[int]:
+        """Days of which a table exists that is not looked into."""
+        return {int(name[-5:]) for name in self.unnamed}
 
 
-def _groups(look: Look, found: Scan) -> Iterator[Group]:
-    """The groups of every expired table, oldest first."""
-    path, tables = look.layout.index_path, []
-    for name in look.buckets.directories(path):
-        table = parse_table(name, look.layout.periods)
-        if table is None:
-            _foreign_directory(look, name, found)
-        else:
-            tables.append(table)
-    # A table of the day after tomorrow is nobody's yet, and would hide that nothing is written any more.
-    found.tables = sorted(
-        table.number for table in tables if table.number <= milliseconds(look.now) // DAY_MS + 1
-    )
-    for table in sorted(tables, key=lambda table: (table.number, table.name)):
-        if table.number < look.cutoffs.default // DAY_MS:
-            yield from _groups_of(look, table, found)
-
-
-def table_of(key: str, layout: Layout) -> int | None:
-    """The number of the table to which an index file belongs; ``None`` for any other key."""
-    name, _, rest = key.removeprefix(layout.index_path).partition("/")
-    table = parse_table(name, layout.periods) if key.startswith(layout.index_path) else None
-    return table.number if table is not None and is_index_file(table, rest) else None
-
-
-def _foreign_directory(look: Look, name: str, found: Scan) -> None:
-    """A table that no period named may be Loki's all the same.
+def inventory(look: Look) -> Inventory:
+    """Every directory below the index path, told apart by its name.
 
     A tenant that is called like the index path has streams there, by their fingerprints.
     """
-    if name == "delete_requests" or is_fingerprint(name):
-        return
-    found.foreign.append(f"{look.layout.index_path}{name}/")
-    if name[-5:].isdecimal() and int(name[-5:]) < look.cutoffs.default // DAY_MS:
-        found.unknown.add(int(name[-5:]))
+    found = Inventory()
+    for name in look.buckets.directories(look.layout.index_path):
+        table = parse_table(name, look.layout.periods)
+        if table is not None:
+            found.tables.append(table)
+        elif name == "delete_requests" or is_fingerprint(name):
+            continue
+        elif name[-5:].isdecimal() and name[-5:].isascii():
+            found.unnamed.append(name)
+        else:
+            found.foreign.append(name)
+    found.tables.sort(key=lambda table: (table.number, table.name))
+    return found
 
 
-def _groups_of(look: Look, table: Table, found: Scan, *, retained: bool = False) -> Iterator[Group]:
-    """One table: shared files go when its day has passed for every tenant, a tenant's own when for him."""
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """The index files of one table that go together: one tenant's, or those that tenants share (``None``).
+
+    Args:
+        index: unpacked files; none for boltdb-shipper, whose files are not read.
+        unreadable: sentences about files that could not be read.
+        held: a hold keeps something that they name.
+        waits: they name something that a tenant keeps longer.
+        backfilled: they name lines that expired by their own time, and were ingested after the cutoff.
+    """
+
+    table: Table
+    tenant: str | None
+    files: list[Object]
+    index: list[IndexFile] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    held: bool = False
+    waits: bool = False
+    backfilled: bool = False
+
+    @property
+    def is_bolt(self) -> bool:
+        """Whether its files are not read."""
+        return self.table.period.store == "boltdb-shipper"
+
+    @property
+    def stays(self) -> bool:
+        """Whether anything keeps it."""
+        return bool(self.unreadable) or self.held or self.waits or self.backfilled
+
+    def named(self, periods: tuple[Period, ...]) -> Iterator[tuple[Chunk, Reference]]:
+        """Every chunk that its files name.
+
+        Raises:
+            UnreadableIndexError: a file is damaged, or names what can be no chunk of this table.
+        """
+        for file, item in zip(self.index, self._visible(), strict=False):
+            for reference in file.references():
+                yield _chunk(reference, self, periods, item.key), reference
+
+    def _visible(self) -> list[Object]:
+        return [item for item in self.files if not item.hidden]
+
+    def read(self, look: Look) -> None:
+        """Unpack its files, and find out what keeps it."""
+        if self.is_bolt:
+            self.held = is_group_held(self, look.layout.periods, look.holds)
+            self.waits = not look.cutoffs.passed(self.table, self.tenant)
+            return
+        for item in self._visible():  # no reader of Loki sees what a marker hides
+            try:
+                self.index.append(IndexFile(look.buckets.read(item), item.key))
+            except UnreadableIndexError as error:
+                self.unreadable.append(error.message)
+        if self.unreadable:
+            return
+        try:
+            self._judge(look)
+        except UnreadableIndexError as error:
+            self.unreadable.append(error.message)
+
+    def _judge(self, look: Look) -> None:
+        for chunk, reference in self.named(look.layout.periods):
+            self.held = self.held or is_held(chunk, look.holds)
+            if not look.cutoffs.passed(self.table, chunk.tenant):
+                self.waits = True
+            elif look.is_expired(chunk) and reference.counts_from >= look.cutoffs.of(chunk.tenant):
+                self.backfilled = True
+
+
+@dataclass(slots=True, kw_only=True)
+class Opened:
+    """An expired table while it is looked at.
+
+    Args:
+        groups: of the tenants for whom it has expired, and of the files that all share.
+        foreign: keys of objects that are no index files.
+        strange: keys of index files of tenants whose names are not known as such.
+    """
+
+    table: Table
+    groups: list[Group] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Sentences about what could not be read; any keeps the whole table."""
+        return [sentence for group in self.groups for sentence in group.unreadable]
+
+    @property
+    def blind(self) -> bool:
+        """Whether chunks of its day may be named by files that stay unread."""
+        return bool(self.unreadable) or any(group.is_bolt and group.stays for group in self.groups)
+
+    @property
+    def removable(self) -> list[Group]:
+        """What goes."""
+        return [] if self.unreadable else [group for group in self.groups if not group.stays]
+
+    @property
+    def kept(self) -> list[Group]:
+        """What stays."""
+        return self.groups if self.unreadable else [group for group in self.groups if group.stays]
+
+    def condemned(self, look: Look, seen: Seen) -> Iterator[tuple[Chunk, int]]:
+        """The chunks that go with it, each once, and their sizes in KiB.
+
+        What a group of this table that stays names, stays; what one of a later table names is found out when
+        its turn comes to be destroyed.
+        """
+        kept = Names(chunk.key for chunk in self._kept_chunks(look))
+        shared = any(group.tenant is None for group in self.groups)
+        for group in self.removable:
+            several = shared or len(group.index) > 1
+            for chunk, reference in group.named(look.layout.periods):
+                if look.is_expired(chunk) and chunk.key not in kept and seen.first(chunk, several=several):
+                    yield chunk, reference.kib
+
+    def reserve(self, look: Look, seen: Seen) -> None:
+        """What stays and reaches into a later table does not go with that one."""
+        for chunk in self._kept_chunks(look):
+            if chunk.days[-1] > self.table.number:
+                seen.first(chunk, several=False)
+
+    def _kept_chunks(self, look: Look) -> Iterator[Chunk]:
+        for group in () if self.unreadable else self.kept:
+            yield from (chunk for chunk, _ in group.named(look.layout.periods))
+
+    def close(self) -> None:
+        """Give back what was unpacked."""
+        for group in self.groups:
+            for file in group.index:
+                file.close()
+            group.index.clear()
+
+
+@contextmanager
+def opened(look: Look, table: Table, *, retained: bool = False) -> Iterator[Opened]:
+    """A table with its index files read.
+
+    Args:
+        look: with cutoffs and holds.
+        table: of the inventory.
+        retained: it has not expired: every group is looked at, whatever is hidden is not.
+
+    Raises:
+        StoreError: a listing or a request failed; an index file that cannot be read is a sentence instead.
+    """
+    found = _listed(look, table, retained=retained)
+    try:
+        for group in found.groups:
+            group.read(look)
+        yield found
+    finally:
+        found.close()
+
+
+def _listed(look: Look, table: Table, *, retained: bool) -> Opened:
+    found = Opened(table=table)
     prefix = f"{look.layout.index_path}{table.name}/"
     files: dict[str | None, list[Object]] = {}
     hidden = () if retained else look.buckets.hidden(prefix)
     for item in chain(look.buckets.objects(prefix), hidden):
-        rest = item.key.removeprefix(prefix)
-        if is_index_file(table, rest):
-            files.setdefault(rest.rpartition("/")[0] or None, []).append(item)
+        tenant, _, name = item.key.removeprefix(prefix).rpartition("/")
+        if is_index_file(table, item.key.removeprefix(prefix)):
+            files.setdefault(tenant or None, []).append(item)
+        elif tenant and "/" not in tenant and not is_tenant(tenant) and is_index_name(table, name):
+            found.strange.append(item.key)
         else:
             found.foreign.append(item.key)
-    for_all = table.number < look.cutoffs.longest // DAY_MS
-    if None in files and not for_all and not retained:
-        found.sharing.add(table.number)
-        return
-    for tenant, items in sorted(files.items(), key=lambda pair: pair[0] or ""):
-        if retained or tenant is None or table.number < look.cutoffs.of(tenant) // DAY_MS:
-            yield Group(table=table, tenant=tenant, files=items)
+    found.groups = [
+        Group(table=table, tenant=tenant, files=items)
+        for tenant, items in sorted(files.items(), key=lambda pair: pair[0] or "")
+        if retained or tenant is None or look.cutoffs.passed(table, tenant)
+    ]
+    return found
 
 
-def _read(look: Look, group: Group) -> None:
-    """Fill in what a group refers to, and whether a hold keeps any of it."""
-    if group.table.period.store == "boltdb-shipper":
-        group.held = is_group_held(group, look.holds)
-        return
-    for item in group.files:
-        if item.hidden:
-            continue  # no reader of Loki sees it
-        try:
-            for reference in read_index(look.buckets.read(item), item.key):
-                chunk = _chunk(reference, group, look.layout.periods, item.key)
-                group.chunks[chunk.key] = (chunk, reference.kib)
-        except UnreadableIndexError as error:
-            group.unreadable.append(error.message)
-    group.held = is_group_held(group, look.holds)
+def table_of(key: str, layout: Layout) -> Table | None:
+    """The table to which an index file belongs; ``None`` for any other key."""
+    name, _, rest = key.removeprefix(layout.index_path).partition("/")
+    table = parse_table(name, layout.periods) if key.startswith(layout.index_path) else None
+    return table if table is not None and is_index_file(table, rest) else None
 
 
 def _chunk(reference: Reference, group: Group, periods: tuple[Period, ...], name: str) -> Chunk:
@@ -285,12 +344,180 @@ def _chunk(reference: Reference, group: Group, periods: tuple[Period, ...], name
     return chunk
 
 
-def is_group_held(group: Group, holds: Iterable[Hold]) -> bool:
+# --- sets of keys ----------------------------------------------------------------------------------------
+
+
+class Names:
+    """A set of keys that takes eight bytes for each: their hashes, sorted at the first question."""
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._hashes = array("q", map(hash, keys))
+        self._sorted = False
+
+    def add(self, key: str) -> None:
+        """Take one more."""
+        self._hashes.append(hash(key))
+        self._sorted = False
+
+    def __contains__(self, key: object) -> bool:
+        """By hash: two keys of one hash in 2**64 are taken for the same, which keeps one of them."""
+        if not self._sorted:
+            self._hashes, self._sorted = array("q", sorted(self._hashes)), True
+        wanted = hash(key)
+        at = bisect_left(self._hashes, wanted)
+        return at < len(self._hashes) and self._hashes[at] == wanted
+
+
+class Seen:
+    """Tells chunks that several index files name apart from new ones.
+
+    Only chunks that reach into a later table are remembered beyond their table.
+    """
+
+    def __init__(self) -> None:
+        self._here: set[int] = set()
+        self._later: dict[int, set[int]] = {}
+        self._table = 0
+
+    def begin(self, number: int) -> None:
+        """Go on to the table of this number; tables come in their order."""
+        self._table = number
+        self._here.clear()
+        self._later = {day: names for day, names in self._later.items() if day >= number}
+
+    def first(self, chunk: Chunk, *, several: bool) -> bool:
+        """Whether this is the first time; ``several`` if another file of the table may name it, too."""
+        days = chunk.days
+        if not several and len(days) == 1:
+            return True
+        name = hash(chunk.key)
+        if name in self._here or any(name in names for names in self._later.values()):
+            return False
+        if several:
+            self._here.add(name)
+        if days[-1] > self._table:
+            self._later.setdefault(days[-1], set()).add(name)
+        return True
+
+
+@dataclass(slots=True, kw_only=True)
+class Standing:
+    """What the index files of expired tables that are there may name.
+
+    Args:
+        names: of chunks, by the files that were read.
+        days: whose tables were not read whole: any chunk of theirs may be named there.
+    """
+
+    names: Names = field(default_factory=Names)
+    days: set[int] = field(default_factory=set)
+
+    def may_name(self, chunk: Chunk) -> bool:
+        """Whether a chunk must stay because an index file may still name it."""
+        return not self.days.isdisjoint(chunk.days) or chunk.key in self.names
+
+
+def standing(look: Look) -> Standing:
+    """Read every expired table that is there now; after phase one these are the kept ones.
+
+    Raises:
+        StoreError: as :func:`opened`.
+    """
+    result = Standing()
+    for table in inventory(look).expired(look):
+        with opened(look, table) as contents:
+            if contents.unreadable or any(group.is_bolt for group in contents.groups):
+                result.days.add(table.number)
+                continue
+            for group in contents.groups:
+                for chunk, _ in group.named(look.layout.periods):
+                    result.names.add(chunk.key)
+    return result
+
+
+# --- what goes, table after table ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """Index files that go together, and the chunks that go with them.
+
+    Args:
+        name: of the table; of the first of several.
+        days: numbers of the tables.
+        files: of the index.
+        chunks: each once, with its size in KiB; can be walked once, before the next unit is asked for.
+    """
+
+    name: str
+    days: tuple[int, ...]
+    files: list[Object]
+    chunks: Iterator[tuple[Chunk, int]]
+
+
+def units(look: Look, found: Inventory, note: Callable[[Opened], None] = lambda _: None) -> Iterator[Unit]:
+    """Everything that goes, oldest table first.
+
+    Tables of boltdb-shipper are not read: they go together, and their chunks are found by one listing.
+
+    Args:
+        look: with cutoffs and holds.
+        found: the tables.
+        note: is shown every expired table.
+
+    Raises:
+        StoreError: as :func:`opened`.
+    """
+    seen, bolts, blocked = Seen(), dict[int, list[Object]](), found.unnamed_days
+    name = ""
+    for table in found.expired(look):
+        with opened(look, table) as contents:
+            note(contents)
+            files = [file for group in contents.removable for file in group.files]
+            if table.period.store == "boltdb-shipper":
+                name = name or table.name
+                bolts |= {table.number: files} if files else {}
+                blocked |= {table.number} if contents.blind else set()
+                continue
+            if bolts:
+                yield _bolt_unit(look, name, bolts, blocked, seen)
+                bolts = {}
+            seen.begin(table.number)
+            if files:
+                chunks = contents.condemned(look, seen)
+                yield Unit(name=table.name, days=(table.number,), files=files, chunks=chunks)
+            contents.reserve(look, seen)
+    if bolts:
+        yield _bolt_unit(look, name, bolts, blocked, seen)
+
+
+def _bolt_unit(look: Look, name: str, tables: dict[int, list[Object]], blocked: set[int], seen: Seen) -> Unit:
+    def chunks() -> Iterator[tuple[Chunk, int]]:
+        seen.begin(max(tables))
+        for chunk, size, _ in all_chunks(look.buckets, look.now):
+            if (
+                look.is_expired(chunk)
+                and any(day in tables for day in chunk.days)
+                and blocked.isdisjoint(chunk.days)
+                and not is_held(chunk, look.holds)
+                and seen.first(chunk, several=False)
+            ):
+                yield chunk, size // 1024
+
+    files = [file for some in tables.values() for file in some]
+    return Unit(name=name, days=tuple(tables), files=files, chunks=chunks())
+
+
+# --- holds -----------------------------------------------------------------------------------------------
+
+
+def is_group_held(group: Group, periods: tuple[Period, ...], holds: Iterable[Hold]) -> bool:
     """Whether a hold keeps anything that a group's index files name; of a file that is not read, its day."""
-    if group.table.period.store == "boltdb-shipper":
+    holds = tuple(holds)
+    if group.is_bolt:
         day = group.table.number * DAY_MS
         return any(_covers(hold, group.tenant, day, day + DAY_MS - 1) for hold in holds)
-    return any(is_held(chunk, holds) for chunk, _ in group.chunks.values())
+    return bool(holds) and any(is_held(chunk, holds) for chunk, _ in group.named(periods))
 
 
 def _covers(hold: Hold, tenant: str | None, start: int, end: int) -> bool:
@@ -307,104 +534,7 @@ def is_held(chunk: Chunk, holds: Iterable[Hold]) -> bool:
     return any(_covers(hold, chunk.tenant, chunk.start, chunk.end) for hold in holds)
 
 
-def _condemn(found: Scan, look: Look, listed: set[str]) -> None:
-    """Name the chunks that go with the removable tables, each with the first of them."""
-    taken = {key for group in found.kept for key in group.chunks}
-    blocked = found.blocked
-    found.held = {
-        key
-        for group in found.kept
-        if group.held
-        for key, (chunk, _) in group.chunks.items()
-        if chunk.end < look.cutoffs.of(chunk.tenant)
-    }
-
-    def free(chunk: Chunk) -> bool:
-        past = chunk.end < look.cutoffs.of(chunk.tenant)
-        return past and chunk.key not in taken and blocked.isdisjoint(chunk.days)
-
-    for group in found.removable:
-        going = {key: pair for key, pair in group.chunks.items() if free(pair[0])}
-        found.condemned.setdefault(group.table.name, {}).update(going)
-        taken |= going.keys()
-    bolts = [group.table for group in found.removable if group.table.period.store == "boltdb-shipper"]
-    if bolts:
-        days = {table.number for table in bolts}
-        found.condemned[bolts[-1].name].update(
-            (chunk.key, (chunk, size // 1024))
-            for chunk, size, _ in all_chunks(look.buckets, look.now)
-            if free(chunk)
-            and not is_held(chunk, look.holds)
-            and found.unknown.isdisjoint(chunk.days)
-            and (chunk.key not in listed or not days.isdisjoint(chunk.days))
-        )
-
-
-def _judge_lists(found: Scan, look: Look, lists: list[Condemned]) -> None:
-    """What of the lists is due: each chunk counts with the latest list that names it."""
-    again = {key for going in found.condemned.values() for key in going}
-    named = {key for group in found.kept for key in group.chunks}
-    blocked, now = found.blocked, milliseconds(look.now)
-    latest = {key: item for item in sorted(lists, key=lambda item: item.due) for key in item.keys}
-
-    def may_be_named(chunk: Chunk) -> bool:
-        return chunk.key in named or not blocked.isdisjoint(chunk.days)
-
-    for item in lists:
-        judged = Judged(item=item)
-        found.lists.append(judged)
-        for key in item.keys:
-            chunk = parse_chunk(key, now)
-            if chunk is not None and latest[key] is item and key not in again:
-                _judge(judged, chunk, found, look, may_be_named)
-    found.stuck -= found.held
-
-
-def _judge(
-    judged: Judged, chunk: Chunk, found: Scan, look: Look, may_be_named: Callable[[Chunk], bool]
-) -> None:
-    """Sort one chunk of a list."""
-    if chunk.end >= look.cutoffs.of(chunk.tenant):
-        judged.rest.append(chunk.key)
-        judged.fresh.append(chunk.key)
-    elif is_held(chunk, look.holds):
-        judged.rest.append(chunk.key)
-        found.held.add(chunk.key)
-    elif judged.item.due > look.now:
-        judged.waiting.append(chunk.key)
-    elif may_be_named(chunk):
-        judged.rest.append(chunk.key)
-        found.stuck.add(chunk.key)
-    else:
-        judged.due.append(chunk.key)
-
-
-def dangling(look: Look, found: Scan) -> tuple[int, list[str]]:
-    """References of two retained tables, the oldest and the newest complete one, whose chunks are missing.
-
-    A file of theirs that cannot be read is added to what was found unreadable.
-
-    Returns:
-        How many references were looked at, and the keys that are not in the bucket.
-    """
-    first = look.cutoffs.default // DAY_MS
-    today = milliseconds(look.now) // DAY_MS
-    retained = [number for number in found.tables if first <= number < today]
-    groups = (
-        group
-        for name in look.buckets.directories(look.layout.index_path)
-        if (table := parse_table(name, look.layout.periods))
-        and table.number in {*retained[:1], *retained[-1:]}
-        for group in _groups_of(look, table, Scan(), retained=True)
-    )
-    named: set[str] = set()
-    for group in groups:
-        _read(look, group)
-        found.unreadable += group.unreadable
-        named |= group.chunks.keys()
-    streams = {key[: key.rfind("/") + 1] for key in named}
-    present = {item.key for stream in sorted(streams) for item in look.buckets.objects(stream)}
-    return len(named), sorted(named - present)
+# --- the buckets as a whole ----------------------------------------------------------------------------
 
 
 def all_chunks(buckets: Buckets, now: datetime) -> Iterator[tuple[Chunk, int, datetime]]:
@@ -413,6 +543,44 @@ def all_chunks(buckets: Buckets, now: datetime) -> Iterator[tuple[Chunk, int, da
         chunk = parse_chunk(item.key, milliseconds(now))
         if chunk is not None:
             yield chunk, item.size, item.modified
+
+
+def dangling(look: Look, tables: list[Table]) -> tuple[int, list[str], list[str]]:
+    """References of two retained tables, the oldest and the newest complete one, whose chunks are missing.
+
+    Returns:
+        How many references were looked at, the keys that are not in the bucket, and sentences about files
+        that cannot be read.
+    """
+    first, today = look.cutoffs.default // DAY_MS, milliseconds(look.now) // DAY_MS
+    retained = [table for table in tables if first <= table.number < today]
+    looked, missing, unreadable = 0, set[str](), []
+    for table in {table.name: table for table in (*retained[:1], *retained[-1:])}.values():
+        with opened(look, table, retained=True) as contents:
+            unreadable += contents.unreadable
+            names = (
+                chunk.key
+                for group in contents.groups
+                if not group.unreadable
+                for chunk, _ in group.named(look.layout.periods)
+            )
+            for some in slices(names, 1000):
+                there = look.buckets.locate(some)
+                looked += len(some)
+                missing |= set(some) - {key for found in there.values() for key in found}
+    return looked, sorted(missing), unreadable
+
+
+def slices(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    """So many at a time."""
+    some: list[str] = []
+    for item in items:
+        some.append(item)
+        if len(some) == size:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def oldest_of(chunks: Iterable[Chunk]) -> datetime | None:

@@ -2,15 +2,17 @@
 
 Queries read the index before the chunks; while a chunk is still named by an index that somebody holds in
 memory, it must be there. So phase one lists the condemned chunks, then removes the tables; phase two, at a
-later run, removes the chunks. A daily run reads the tables of one day and costs what has expired.
+later run, removes the chunks. A daily run reads the tables of one day and costs what has expired. A backlog
+is worked off day by day: the first table goes before the second is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import IO
 
 from luxima_retention.core.clock import Clock, iso
 from luxima_retention.core.errors import StoreError
@@ -22,10 +24,8 @@ from luxima_retention.core.plan import (
     Hold,
     Identity,
     Level,
-    Pending,
     Plan,
     Request,
-    Slice,
     Staged,
     Survey,
 )
@@ -33,30 +33,40 @@ from luxima_retention.core.protocol import Batch, Sink, Work
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.objects import ObjectStore
 from luxima_retention.stores.loki import condemned as lists
-from luxima_retention.stores.loki.bucket import BATCH, Buckets, WritableBuckets
-from luxima_retention.stores.loki.condemned import Condemned
+from luxima_retention.stores.loki.bucket import (
+    BATCH,
+    Buckets,
+    Deletion,
+    InterruptedWaitError,
+    Patience,
+    WritableBuckets,
+)
+from luxima_retention.stores.loki.condemned import Condemned, OnLater
 from luxima_retention.stores.loki.keys import DAY_MS, Chunk, instant, milliseconds, parse_chunk
+from luxima_retention.stores.loki.residents import no_index, residents, told
 from luxima_retention.stores.loki.scan import (
     Cutoffs,
     Group,
-    Judged,
     Layout,
     Look,
-    Scan,
+    Names,
+    Opened,
+    Standing,
+    Unit,
     all_chunks,
     dangling,
-    is_group_held,
+    inventory,
     is_held,
     newest_of,
     oldest_of,
-    scan,
+    opened,
+    slices,
+    standing,
     table_of,
+    units,
 )
+from luxima_retention.stores.loki.tally import Tally, findings, rule_of, tally
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-_REASON = "condemned with its index table; queries may still read it"
 _SHOWN = 5
 
 
@@ -92,6 +102,7 @@ class LokiStore:
         layout: how Loki writes.
         rules: how a run behaves.
         clock: judges what is due.
+        check: raises where the settings contradict Loki.
         findings: what is known of Loki and its buckets.
         url: for people.
     """
@@ -104,6 +115,7 @@ class LokiStore:
         rules: Rules,
         *,
         clock: Clock,
+        check: Callable[[], None] = lambda: None,
         findings: Callable[[Request], Sequence[Finding]] = lambda _request: (),
     ) -> None:
         self.buckets = buckets
@@ -111,11 +123,9 @@ class LokiStore:
         self.layout = layout
         self.rules = rules
         self.now = clock
+        self._check = check
         self._findings = findings
-        self._named: set[str] = set()  # chunks that a part of a sweep leaves to the daily run
-        # What the survey's sweep found, so that acting need not list again.
-        self._swept: list[str] | None = None
-        self._young_orphans = 0
+        self._recognised = False  # whether a table of Loki's index has been seen in these buckets
 
     def identity(self) -> Identity:
         """The service and its buckets."""
@@ -131,38 +141,48 @@ class LokiStore:
 
     def preflight(self, request: Request) -> tuple[Finding, ...]:
         """What Loki's configuration and the buckets' own rules say."""
+        self._check()
         return tuple(self._findings(request))
 
     def survey(self, request: Request) -> Survey:
         """The facts: reads the index files of expired tables and the lists of condemned chunks."""
-        found = self._mine_of(self._scan(request, request.holds))
-        look = self._look(request, request.holds)
-        self._sweep(look, found)
-        young = self._young(found) if self.rules.offline else frozenset()
-        sampled, missing = dangling(look, found) if self.rules.sweep else (0, [])
-        chunks = [chunk for going in found.condemned.values() for chunk, _ in going.values()]
-        due, orphans = found.due, self._swept or []
-        expired = found.index_files + found.chunks + len(due) + len(orphans) - len(young)
+        look = self._look(request)
+        found = tally(look, self.place, young=self._young if self._spares_young else None)
+        swept, late = self._count_orphans(look)
+        alone = self.rules.shard is not None  # a part of a sweep leaves tables and lists to the daily run
+        going = 0 if alone else found.index_files + found.chunks + found.due - found.young
+        sampled, missing, unreadable = (
+            dangling(look, found.inventory.tables) if self.rules.sweep else (0, [], [])
+        )
+        found.unreadable += unreadable
+        unknown, more = self._residents(look, found)
+        numbers = found.numbers_until(milliseconds(look.now) // DAY_MS + 1)
         return Survey(
             identity=self.identity(),
             store_clock=self.clock(),
-            expired=expired,
-            population=_population(found, expired),
-            held=len(found.held),
-            locked=len(young) + len(found.stuck) + self._young_orphans,
-            pending=tuple(_pending(judged) for judged in found.lists if judged.waiting),
-            oldest=instant(found.tables[0] * DAY_MS) if found.tables else None,
-            oldest_expired=oldest_of(chunks),
-            newest=min(self.clock(), instant((found.tables[-1] + 1) * DAY_MS)) if found.tables else None,
-            expired_bytes=_bytes(found),
-            parts=tuple(_parts(found)),
-            findings=(*_scan_findings(found, look), *_dangling_findings(missing), *self._absent(found)),
+            expired=going + swept,
+            population=None if alone else found.population(going + swept),
+            held=found.held,
+            locked=found.young + found.stuck + found.backfilled + late,
+            unknown=found.unknown + unknown,
+            pending=() if alone else found.pending,
+            oldest=instant(numbers[0] * DAY_MS) if numbers else None,
+            oldest_expired=None if alone or found.oldest is None else instant(found.oldest),
+            newest=min(self.clock(), instant((numbers[-1] + 1) * DAY_MS)) if numbers else None,
+            expired_bytes=Count(value=0 if alone else 1024 * found.kib, exact=False),
+            parts=() if alone else tuple(found.slices()),
+            findings=(
+                *more,
+                *findings(found, look),
+                *_dangling_findings(missing),
+                *(() if alone else self._absent(found)),
+            ),
             evidence={
-                "tables": len(found.tables),
-                "expired_tables": len({group.table.name for group in found.removable}),
-                "index_files": found.index_files,
-                "lists_due": sum(1 for judged in found.lists if judged.due),
-                "orphans": len(orphans),
+                "tables": len(numbers),
+                "expired_tables": 0 if alone else len(found.removable),
+                "index_files": 0 if alone else found.index_files,
+                "lists_due": 0 if alone else found.lists_due,
+                "orphans": swept,
                 "references_sampled": sampled,
                 "references_dangling": len(missing),
             },
@@ -172,6 +192,7 @@ class LokiStore:
         """Tables of the oldest day first; then chunks that are due; then what only a sweep finds."""
         if not isinstance(self.buckets, WritableBuckets):
             raise StoreError("the buckets were opened for reading only")
+        self.buckets.patience = Patience(stopping=work.stopping, wait=work.wait)
         request = Request(
             policy=plan.policy,
             retention_days=plan.retention_days,
@@ -180,52 +201,68 @@ class LokiStore:
             holds=work.holds(),
         )
         left = plan.items
-        found = self._mine_of(self._scan(request, request.holds))
-        for name in dict.fromkeys(group.table.name for group in found.removable):
-            if work.stopping():
-                return
-            table = TableBatch(self, work, found, name)
-            if table.items > left:
-                break
-            yield table
-            left -= table.items
-        yield from self._chunk_batches(request, work, left)
+        try:
+            for walk in (self._table_batches, self._list_batches, self._orphan_batches):
+                for batch in walk(request, work):
+                    if work.stopping() or not batch.fits(left):
+                        break
+                    yield batch
+                    left -= batch.items
+                    if work.stopping():
+                        break
+                if work.stopping():
+                    return  # before the next walk asks the buckets anything
+        except InterruptedWaitError:
+            return  # the engine sees that the run should stop
 
-    def _chunk_batches(self, request: Request, work: Work, left: int) -> Iterator[Batch]:
+    def _table_batches(self, request: Request, work: Work) -> Iterator[LokiBatch]:
+        look = self._look(request)
+        for unit in units(look, inventory(look)) if self.rules.shard is None else ():
+            with tempfile.TemporaryFile("w+") as spool:
+                yield TableBatch(self, work, look, unit, spool)
+
+    def _orphan_batches(self, request: Request, work: Work) -> Iterator[LokiBatch]:
+        if self.rules.sweep:
+            for keys in slices(self._orphans(self._look(request), None), BATCH):
+                yield OrphanBatch(self, work, keys)
+
+    def _list_batches(self, request: Request, work: Work) -> Iterator[LokiBatch]:
         """After looking again: what an index file names that is there is not destroyed."""
-        found = self._mine_of(self._scan(request, request.holds))
-        young = self._young(found) if self.rules.offline else frozenset()
-        for judged in found.lists:
+        look = self._look(request)
+        now_ms = milliseconds(look.now)
+        order = lists.by_due(self.place, now_ms) if self.rules.shard is None else []
+        if not order or order[-1][0] > look.now:
+            return
+        there, later = standing(look), OnLater()
+        rule = rule_of(look, later, there.names, lambda chunk: not there.days.isdisjoint(chunk.days))
+        for due, name in order:
+            if due > look.now:
+                later.add(lists.read_one(self.place, name, now_ms).keys)
+        for _, name in (pair for pair in reversed(order) if pair[0] <= look.now):
+            judged = lists.judge(lists.read_one(self.place, name, now_ms), rule, now_ms)
+            young = self._are_young(judged.due) if self._spares_young else set()
             keys = [key for key in judged.due if key not in young]
-            rest = {*judged.waiting, *judged.rest, *young.intersection(judged.due)}
+            rest = {*judged.rest, *young}
+            # A list of which nothing is left is removed by a batch of no chunks.
             for start in range(0, len(keys), BATCH) or (() if rest else (0,)):
-                if work.stopping() or left < len(keys[start : start + 1]):
-                    return
-                some = keys[start : start + BATCH][:left]
+                some = keys[start : start + BATCH]
                 last = start + len(some) >= len(keys)
                 yield ChunkBatch(self, work, judged.item, some, rest=rest, last=last)
-                left -= len(some)
-        if self._swept is None:
-            self._sweep(self._look(request, request.holds), found)
-        orphans, self._swept = self._swept or [], None
-        for keys in _slices(orphans):
-            if not work.stopping() and len(keys) <= left:
-                yield OrphanBatch(self, work, keys)
-                left -= len(keys)
 
     def explain(self, item: str, request: Request) -> Explanation:
         """By key of a chunk or of an index file, as it stands in the buckets."""
+        self._check()
         chunk = parse_chunk(item, milliseconds(request.now))
         table = table_of(item, self.layout)
         if chunk is None and table is None:
             sentence = "it is neither a chunk nor an index file: it is never touched"
             return Explanation(item=item, verdict="stays", rule="unknown", sentence=sentence)
-        cutoffs = self._cutoffs(request)
+        cutoffs = self._look(request).cutoffs
         if chunk is not None:
             dated, cutoff = instant(chunk.end), cutoffs.of(chunk.tenant)
             verdict, rule, sentence = self._explained(chunk, request, cutoff)
         else:
-            dated, cutoff = instant((table or 0) * DAY_MS), cutoffs.default
+            dated, cutoff = instant(table.number * DAY_MS if table else 0), cutoffs.default
             verdict, rule, sentence = self._explained_file(item, request)
         days = (milliseconds(request.now) - cutoff) // DAY_MS
         due = instant((milliseconds(dated) // DAY_MS + 1 + days) * DAY_MS)
@@ -236,89 +273,123 @@ class LokiStore:
         self.buckets.close()
 
     def _explained(self, chunk: Chunk, request: Request, cutoff: int) -> tuple[str, str, str]:
-        key = chunk.key
-        if not self.buckets.exists(key):
+        if not self.buckets.exists(chunk.key):
             return "absent", "absent", "there is no such chunk"
         if chunk.end >= cutoff:
             return "stays", "younger", f"its last line is of {instant(chunk.end)}, not before the cutoff"
         if is_held(chunk, request.holds):
             return "stays", "hold", "its last line has expired, but a hold keeps it"
-        return _verdict(chunk, self._scan(request, request.holds), cutoff)
+        look = self._look(request)
+        named = False
+        for table in (table for table in inventory(look).expired(look) if table.number in chunk.days):
+            with opened(look, table) as contents:
+                if contents.blind:
+                    return "stays", "kept-index", "an index file of its day stays, and may name it"
+                naming = [group for group in contents.groups if _names(group, chunk, look)]
+                for group in naming:
+                    if group.stays:
+                        rule = "hold" if group.held else "kept-index"
+                        return "stays", rule, f"the index file that names it stays: {_why(group.held)}"
+                named = named or bool(naming)
+        return self._listed(chunk, cutoff, named=named)
+
+    def _listed(self, chunk: Chunk, cutoff: int, *, named: bool) -> tuple[str, str, str]:
+        """What becomes of an expired chunk that nothing keeps."""
+        expired = f"its last line is of {instant(chunk.end)}, before {instant(cutoff)}"
+        dues = [
+            item.due for item in lists.read(self.place, milliseconds(self.now())) if chunk.key in item.keys
+        ]
+        if named or (dues and max(dues) <= self.now()):
+            return "goes", "expired", expired
+        if dues:
+            due = iso(max(dues))
+            return "pending", "pending", f"condemned, and destroyed by the first run after {due}"
+        return "goes", "orphan", "it has expired, and no index file names it: a run with --sweep takes it"
 
     def _explained_file(self, item: str, request: Request) -> tuple[str, str, str]:
-        if not self.buckets.exists(item):
+        look, table = self._look(request), table_of(item, self.layout)
+        if table is None or not self.buckets.exists(item):
             return "absent", "absent", "there is no such index file"
-        found = self._scan(request, request.holds)
-        for group in (*found.removable, *found.kept):
-            if any(file.key == item for file in group.files):
-                if group in found.removable:
-                    return (
-                        "goes",
-                        "expired",
-                        f"its table is of {instant(group.table.number * DAY_MS):%Y-%m-%d}",
-                    )
-                if group.held:
-                    return "stays", "hold", "it names chunks that a hold keeps"
-                return "stays", "unreadable-index", group.unreadable[0]
-        if (table_of(item, self.layout) or 0) in found.sharing:
-            return "stays", "shared-index", "its table waits for the longest period of a tenant"
-        return "stays", "younger", "its table is not before the cutoff"
+        if table not in inventory(look).expired(look):
+            return "stays", "younger", "its table is not before the cutoff"
+        with opened(look, table) as contents:
+            for group in contents.groups:
+                if any(file.key == item for file in group.files):
+                    return _explained_group(contents, group)
+        return "stays", "younger", "its tenant keeps the table longer"
 
     # --- what batches need ------------------------------------------------------------------------------
 
-    def _cutoffs(self, request: Request) -> Cutoffs:
-        return Cutoffs(request.cutoff, request.retention_days, self.layout.tenant_days)
-
-    def _scan(self, request: Request, holds: tuple[Hold, ...]) -> Scan:
-        return scan(self._look(request, holds), self._lists())
-
-    def _lists(self) -> Iterator[Condemned]:
-        return lists.read(self.place, milliseconds(self.now()))
-
-    def _look(self, request: Request, holds: tuple[Hold, ...]) -> Look:
+    def _look(self, request: Request) -> Look:
         return Look(
             buckets=self.buckets,
             layout=self.layout,
-            cutoffs=self._cutoffs(request),
-            holds=holds,
+            cutoffs=Cutoffs(request.cutoff, request.retention_days, self.layout.tenant_days),
+            holds=request.holds,
             now=self.now(),
         )
 
-    def _young(self, found: Scan) -> frozenset[str]:
-        """Among the chunks that would go at once, those that were uploaded too recently."""
-        if not self.rules.min_object_age:
-            return frozenset()
-        going = {key for chunks in found.condemned.values() for key in chunks}
-        going.update(found.due)
-        streams = {key.rpartition("/")[0] + "/" for key in going}
-        newest = self.now() - self.rules.min_object_age
-        return frozenset(
-            item.key
-            for stream in sorted(streams)
-            for item in self.buckets.objects(stream)
-            if item.key in going and item.modified > newest
-        )
+    @property
+    def _spares_young(self) -> bool:
+        """Whether chunks go at once, so that how long they have been there matters now."""
+        return self.rules.offline and bool(self.rules.min_object_age) and self.rules.shard is None
 
-    def _sweep(self, look: Look, found: Scan) -> None:
-        """Expired chunks that no index and no list names; only a sweep looks for them."""
-        self._swept, self._young_orphans = [], 0
-        if not self.rules.sweep:
-            return
-        known, blocked = found.named | self._named, found.blocked | found.unknown
+    @property
+    def newest(self) -> datetime | None:
+        """Chunks that were uploaded later stay, where chunks go at once."""
+        return self.now() - self.rules.min_object_age if self._spares_young else None
+
+    def _are_young(self, keys: list[str]) -> set[str]:
+        newest = self.now() - self.rules.min_object_age
+        return {
+            key
+            for some in slices(keys, BATCH)
+            for found in self.buckets.locate(some).values()
+            for key, item in found.items()
+            if item.modified > newest
+        }
+
+    def _young(self, keys: list[str]) -> int:
+        return len(self._are_young(keys))
+
+    def _count_orphans(self, look: Look) -> tuple[int, int]:
+        """How many orphans a sweep may condemn, and how many were uploaded too recently."""
+        late: list[str] = []
+        count = sum(1 for _ in self._orphans(look, late)) if self.rules.sweep else 0
+        return count, len(late)
+
+    def _orphans(self, look: Look, late: list[str] | None) -> Iterator[str]:
+        """Expired chunks that no index and no list names; those that are too young go to ``late``."""
+        there = standing(look)
+        there.days |= inventory(look).unnamed_days  # what these name, nothing but a listing finds
+        listed = Names(key for item in lists.read(self.place, milliseconds(look.now)) for key in item.keys)
         newest = look.now - self.rules.min_object_age if self.rules.offline else look.now
         for chunk, _, modified in all_chunks(self.buckets, look.now):
-            expired = chunk.end < look.cutoffs.of(chunk.tenant) and self._mine(chunk)
-            named = chunk.key in known or not blocked.isdisjoint(chunk.days)
-            if not expired or named or is_held(chunk, look.holds):
+            if not (look.is_expired(chunk) and self._mine(chunk)) or _is_named(chunk, there, listed):
                 continue
-            if self.rules.offline and modified > newest:
-                self._young_orphans += 1
-            else:
-                self._swept.append(chunk.key)
+            if is_held(chunk, look.holds):
+                continue
+            if not (self.rules.offline and modified > newest):
+                yield chunk.key
+            elif late is not None:
+                late.append(chunk.key)
 
-    def _absent(self, found: Scan) -> Iterable[Finding]:
+    def _residents(self, look: Look, found: Tally) -> tuple[int, list[Finding]]:
+        """What else is in the buckets; that they are not Loki's, or are read wrongly, is an error."""
+        # Lists are ours: where one waits, tables of these buckets have been read.
+        self._recognised = self._recognised or bool(found.inventory.tables or found.lists)
+        others = residents(
+            self.buckets, self.layout.index_path, milliseconds(look.now), recognised=self._recognised
+        )
+        unnamed = found.inventory.unnamed
+        orphans_only = self.rules.sweep and others.seen > 0 and others.chunks_only and not unnamed
+        if self._recognised or orphans_only:
+            return others.unknown, list(told(others))
+        return max(1, others.seen), [no_index(self.buckets, others, self.layout.index_path, unnamed)]
+
+    def _absent(self, found: Tally) -> Iterable[Finding]:
         """S3 deletes what is not there without a word, so chunks under wrong keys would look destroyed."""
-        chunks = [chunk for going in found.condemned.values() for chunk, _ in going.values()]
+        chunks = found.sample
         sample = [chunks[at] for at in sorted({0, len(chunks) // 2, len(chunks) - 1})] if chunks else []
         if not sample or any(self.buckets.exists(chunk.key) for chunk in sample):
             return
@@ -331,23 +402,16 @@ class LokiStore:
             yield Finding(
                 code="wrong-key-form",
                 level=Level.REFUSE,
-                message=f"by loki.periods a chunk is {sample[0].key}, but the bucket holds {other[0]}",
-                hint="set start and schema_version of loki.periods as in Loki's schema_config",
+                message=f"by its periods a chunk is {sample[0].key}, but the bucket holds {other[0]}",
+                hint="set start and schema_version of the policy's periods as in Loki's schema_config",
             )
         else:
             yield Finding(
                 code="chunks-missing",
                 level=Level.WARNING,
                 message=f"chunks that expired tables name are not in the buckets, such as {sample[0].key}",
-                hint="name the buckets of all schema periods in loki.buckets; or a lifecycle rule was faster",
+                hint="name all of Loki's buckets in the policy's buckets; or a lifecycle rule deleted them",
             )
-
-    def _mine_of(self, found: Scan) -> Scan:
-        """One part of a sweep leaves tables and lists to the daily run, and looks for orphans only."""
-        if self.rules.shard is None:
-            return found
-        self._named = found.named
-        return replace(found, removable=[], condemned={}, lists=[], stuck=set())
 
     def _mine(self, chunk: Chunk) -> bool:
         """Whether a chunk belongs to this process's part of a sweep."""
@@ -357,59 +421,117 @@ class LokiStore:
         return chunk.fingerprint % count == index
 
 
-class TableBatch:
-    """Phase one for one table: list its condemned chunks, then remove its index files."""
+class LokiBatch:
+    """What the batches have in common.
 
-    def __init__(self, store: LokiStore, work: Work, found: Scan, name: str) -> None:
-        self._store = store
-        self._work = work
-        self._name = name
-        self._groups: list[Group] = [group for group in found.removable if group.table.name == name]
-        self._chunks = found.condemned.get(name, {})
-        self.items = self._count()
-        self._held = 0
+    Attributes:
+        items: records of the plan that this batch may take.
+    """
 
-    def _count(self) -> int:
-        """Index files, and the chunks that they condemn: destroyed later, or where no Loki reads, next."""
-        files = sum(len(group.files) for group in self._groups)
-        return files + (0 if self._store.rules.offline else len(self._chunks))
+    items = 0
 
-    def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - chunks are not archived: Loki's own format
-        """Name what goes; a hold that came since the survey stops this table."""
-        holds = self._work.holds()
-        chunks = [chunk for chunk, _ in self._chunks.values()]
-        if any(is_group_held(group, holds) for group in self._groups) or any(
-            is_held(chunk, holds) for chunk in chunks
-        ):
-            self._held, self.items = self.items, 0
-        return Staged(items=self.items, first=oldest_of(chunks), last=newest_of(chunks))
+    def fits(self, left: int) -> bool:
+        """Whether the plan has room for it."""
+        return self.items <= left
+
+    def stage(self, sink: Sink | None) -> Staged:
+        """See :class:`~luxima_retention.core.protocol.Batch`; chunks are not archived: Loki's own format."""
+        raise NotImplementedError
 
     def commit(self) -> Committed:
-        """The list first: killed after it, the next run finds the table, and condemns its chunks anew."""
-        if not self.items:
-            return Committed(items=0, skipped={"hold": self._held} if self._held else {})
-        store = self._store
-        if self._chunks:
-            item = Condemned(
-                name=lists.name_of(self._name, self._work.run_id, self._chunks),
-                due=store.rules.due(store.now()),
-                keys=tuple(self._chunks),
-                kib=sum(kib for _, kib in self._chunks.values()),
-            )
-            failpoint("loki.before_list")
-            lists.write(store.place, item)
-            failpoint("loki.after_list")
-        keys = [file.key for group in self._groups for file in group.files]
-        failures = _writable(store).delete(keys)
-        failpoint("loki.after_table")
-        gone = sum(key not in failures for key in keys)
-        return Committed(items=gone, pending=self.items - len(keys), failures=tuple(failures.values()))
+        """See :class:`~luxima_retention.core.protocol.Batch`."""
+        raise NotImplementedError
 
     def rollback(self) -> None:
         """Before ``commit`` nothing has happened."""
 
 
-class ChunkBatch:
+class TableBatch(LokiBatch):
+    """Phase one for one table: list its condemned chunks, then remove its index files.
+
+    Args:
+        store: of the table.
+        work: of the run.
+        look: with the holds that the table was judged by.
+        unit: what goes.
+        spool: takes the keys of its chunks, so that memory need not.
+    """
+
+    def __init__(self, store: LokiStore, work: Work, look: Look, unit: Unit, spool: IO[str]) -> None:
+        self._store = store
+        self._work = work
+        self._unit = unit
+        self._spool = spool
+        self._chunks = self._kib = 0
+        self._first: int | None = None
+        self._last: int | None = None
+        self._held = 0
+        self._look = look
+        for chunk, kib in unit.chunks:
+            self._write(chunk, kib)
+        # Destroyed later, or where no Loki reads, next.
+        self.items = len(unit.files) + (0 if store.rules.offline else self._chunks)
+
+    def _write(self, chunk: Chunk, kib: int) -> None:
+        self._spool.write(f"{kib} {chunk.key}\n")
+        self._chunks += 1
+        self._first = chunk.start if self._first is None else min(self._first, chunk.start)
+        self._last = chunk.end if self._last is None else max(self._last, chunk.end)
+
+    def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - see the base
+        """Name what goes; a hold that came since the table was read stops this table."""
+        holds = self._work.holds()
+        if holds != self._look.holds and self._is_held(holds):
+            self._held, self.items = self.items, 0
+        return Staged(
+            items=self.items,
+            first=None if self._first is None else instant(self._first),
+            last=None if self._last is None else instant(self._last),
+        )
+
+    def _is_held(self, holds: tuple[Hold, ...]) -> bool:
+        """Whether a hold keeps anything that the table names; of a table that is not read, its day."""
+        look = replace(self._look, holds=holds)
+        for table in inventory(look).expired(look):
+            if table.number in self._unit.days:
+                with opened(look, table) as contents:
+                    if any(group.held for group in contents.groups):
+                        return True
+        return False
+
+    def commit(self) -> Committed:
+        """The lists first: killed after them, the next run finds the table, and condemns its chunks anew."""
+        if not self.items:
+            return Committed(items=0, skipped={"hold": self._held} if self._held else {})
+        store = self._store
+        for item in self._lists():
+            failpoint("loki.before_list")
+            lists.write(store.place, item)
+            failpoint("loki.after_list")
+        done = _writable(store).delete((file.key for file in self._unit.files), listed=True)
+        failpoint("loki.after_table")
+        return Committed(
+            items=len(done.gone),
+            pending=0 if store.rules.offline else self._chunks,
+            skipped=_skipped(done),
+            failures=tuple(done.failures.values()),
+        )
+
+    def _lists(self) -> Iterator[Condemned]:
+        store, unit = self._store, self._unit
+        self._spool.seek(0)
+        for lines in slices(self._spool, lists.LENGTH):
+            pairs = [line.rstrip("\n").split(" ", 1) for line in lines]
+            keys = tuple(key for _, key in pairs)
+            yield Condemned(
+                name=lists.name_of(unit.name, self._work.run_id, keys),
+                due=store.rules.due(store.now()),
+                keys=keys,
+                kib=sum(int(kib) for kib, _ in pairs),
+            )
+
+
+class ChunkBatch(LokiBatch):
     """Phase two for some chunks of one list; with the last of them the list goes, too.
 
     Args:
@@ -431,8 +553,19 @@ class ChunkBatch:
         self._rest = rest
         self._last = last
         self._held = 0
+        self.items = len(keys)
 
-    def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - as above
+    def fits(self, left: int) -> bool:
+        """Of a plan with less room it takes what there is room for; the rest stays on the list."""
+        if not left and self._keys:
+            return False
+        self._rest.update(self._keys[left:])
+        self._last = self._last or len(self._keys) > left
+        self._keys = self._keys[:left]
+        self.items = len(self._keys)
+        return True
+
+    def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - see the base
         """Name them, without those that a hold keeps now."""
         holds, now = self._work.holds(), milliseconds(self._store.now())
         chunks = [chunk for key in self._keys if (chunk := parse_chunk(key, now))]
@@ -444,16 +577,14 @@ class ChunkBatch:
 
     def commit(self) -> Committed:
         """Destroy them; the list stays as long as anything that it names does."""
-        failures = _writable(self._store).delete(self._keys)
+        done = _writable(self._store).delete(self._keys, newest=self._store.newest)
         failpoint("loki.after_chunks")
-        self._rest.update(failures)
+        self._rest.update(done.failures, done.young, done.left)
         if self._last:
             self._shorten()
         failpoint("loki.after_list_is_gone")
         return Committed(
-            items=len(self._keys) - len(failures),
-            skipped={"hold": self._held} if self._held else {},
-            failures=tuple(failures.values()),
+            items=len(done.gone), skipped=_skipped(done, self._held), failures=tuple(done.failures.values())
         )
 
     def _shorten(self) -> None:
@@ -464,19 +595,23 @@ class ChunkBatch:
         else:
             self._store.place.delete(self._item.name)
 
-    def rollback(self) -> None:
-        """Before ``commit`` nothing has happened."""
 
-
-class OrphanBatch:
+class OrphanBatch(LokiBatch):
     """Chunks that no index names: they are invisible already, and wait for their grace period like others."""
 
     def __init__(self, store: LokiStore, work: Work, keys: list[str]) -> None:
         self._store = store
         self._work = work
         self._keys = keys
+        self.items = len(keys)
 
-    def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - as above
+    def fits(self, left: int) -> bool:
+        """Of a plan with less room it takes what there is room for."""
+        self._keys = self._keys[:left]
+        self.items = len(self._keys)
+        return bool(self._keys)
+
+    def stage(self, sink: Sink | None) -> Staged:  # noqa: ARG002 - see the base
         """Name them, without those that a hold keeps now."""
         holds, now = self._work.holds(), milliseconds(self._store.now())
         chunks = [
@@ -491,8 +626,10 @@ class OrphanBatch:
         if not self._keys:
             return Committed(items=0)
         if store.rules.offline:
-            failures = _writable(store).delete(self._keys)
-            return Committed(items=len(self._keys) - len(failures), failures=tuple(failures.values()))
+            done = _writable(store).delete(self._keys)
+            return Committed(
+                items=len(done.gone), skipped=_skipped(done), failures=tuple(done.failures.values())
+            )
         item = Condemned(
             name=lists.name_of("sweep", self._work.run_id, self._keys),
             due=store.rules.due(store.now()),
@@ -501,68 +638,39 @@ class OrphanBatch:
         lists.write(store.place, item)
         return Committed(items=0, pending=len(self._keys))
 
-    def rollback(self) -> None:
-        """Before ``commit`` nothing has happened."""
+
+def _skipped(done: Deletion, held: int = 0) -> dict[str, int]:
+    """What was not destroyed, and why; ``vanished`` was not there, so nothing was destroyed."""
+    counts = {"hold": held, "vanished": len(done.absent), "locked": len(done.young)}
+    return {rule: items for rule, items in counts.items() if items}
 
 
-def _verdict(chunk: Chunk, found: Scan, cutoff: int) -> tuple[str, str, str]:
-    """What becomes of an expired chunk that no hold names."""
-    key = chunk.key
-    waiting = [judged.item.due for judged in found.lists if key in judged.waiting]
-    if key in found.held:
-        return "stays", "hold", "a hold keeps the index file that names it"
-    if waiting:
-        return "pending", "pending", f"condemned, and destroyed by the first run after {iso(waiting[0])}"
-    if key in found.due or any(key in going for going in found.condemned.values()):
-        return "goes", "expired", f"its last line is of {instant(chunk.end)}, before {instant(cutoff)}"
-    if not found.blocked.isdisjoint(chunk.days):
-        return "stays", "kept-index", "an index file of its day stays, and may name it; a run tells which"
-    return "goes", "orphan", "it has expired, and no index file names it: a run with --sweep takes it"
+def _names(group: Group, chunk: Chunk, look: Look) -> bool:
+    return group.is_bolt or any(found == chunk for found, _ in group.named(look.layout.periods))
+
+
+def _explained_group(contents: Opened, group: Group) -> tuple[str, str, str]:
+    if contents.unreadable:
+        return "stays", "unreadable-index", contents.unreadable[0]
+    if group.waits:
+        return "stays", "shared-index", "it waits for the longest period of a tenant"
+    if group.stays:
+        return "stays", "hold" if group.held else "kept-index", _why(group.held)
+    return "goes", "expired", f"its table is of {instant(contents.table.number * DAY_MS):%Y-%m-%d}"
+
+
+def _why(held: bool) -> str:
+    return "a hold keeps what it names" if held else "it names what Loki keeps longer"
+
+
+def _is_named(chunk: Chunk, there: Standing, listed: Names) -> bool:
+    return there.may_name(chunk) or chunk.key in listed
 
 
 def _writable(store: LokiStore) -> WritableBuckets:
     if not isinstance(store.buckets, WritableBuckets):
         raise StoreError("the buckets were opened for reading only")
     return store.buckets
-
-
-def _slices(keys: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(keys), BATCH):
-        yield keys[start : start + BATCH]
-
-
-def _pending(judged: Judged) -> Pending:
-    item, items = judged.item, len(judged.waiting)
-    size = item.kib * 1024 * items // len(item.keys)
-    return Pending(items=items, due=item.due, reason=_REASON, size_bytes=size or None)
-
-
-def _population(found: Scan, expired: int) -> Count | None:
-    """All objects, estimated: tables are many, and alike; only the expired ones were read."""
-    gone = len({group.table.number for group in found.removable})
-    if not gone or not found.chunks:
-        return None
-    kept = len(set(found.tables)) - gone
-    return Count(value=expired + round((found.index_files + found.chunks) / gone * kept), exact=False)
-
-
-def _bytes(found: Scan) -> Count:
-    kib = sum(kib for going in found.condemned.values() for _, kib in going.values())
-    return Count(value=1024 * kib, exact=False)
-
-
-def _parts(found: Scan) -> Iterator[Slice]:
-    """Per tenant and day, for people."""
-    sums: dict[tuple[str, int], list[int]] = {}
-    for going in found.condemned.values():
-        for chunk, kib in going.values():
-            entry = sums.setdefault((chunk.tenant, chunk.end // DAY_MS), [0, 0, 0])
-            entry[0] += 1
-            entry[1] += kib * 1024
-            entry[2] = max(entry[2], chunk.end)
-    for (tenant, day), (items, size, newest) in sorted(sums.items()):
-        name = f"{tenant} {instant(day * DAY_MS):%Y-%m-%d}"
-        yield Slice(name=name, items=items, size_bytes=size, newest=instant(newest))
 
 
 def _dangling_findings(missing: list[str]) -> Iterable[Finding]:
@@ -573,51 +681,4 @@ def _dangling_findings(missing: list[str]) -> Iterable[Finding]:
             level=Level.FAILED,
             message=f"{len(missing)} chunks that retained index tables name are not in the bucket: {names}",
             hint="something else deletes chunks here: look at lifecycle rules and other jobs before going on",
-        )
-
-
-def _scan_findings(found: Scan, look: Look) -> Iterable[Finding]:
-    """What was met on the way and left alone."""
-    for sentence in found.unreadable[:_SHOWN]:
-        yield Finding(
-            code="unreadable-index",
-            level=Level.WARNING,
-            message=f"{sentence}: its table and every chunk of its day stay",
-            hint="look at the object: a damaged one breaks Loki's queries; other versions are not known here",
-        )
-    if len(found.unreadable) > _SHOWN:
-        yield Finding(
-            code="unreadable-index",
-            level=Level.WARNING,
-            message=f"{len(found.unreadable) - _SHOWN} more index files cannot be read",
-        )
-    if found.foreign:
-        names = ", ".join(found.foreign[:_SHOWN])
-        yield Finding(
-            code="foreign-objects",
-            level=Level.WARNING,
-            message=f"{len(found.foreign)} objects or directories of the index are nobody's: {names}",
-            hint="they are left alone; check loki.periods if they are Loki's",
-        )
-    yield from _waiting_findings(found, look)
-
-
-def _waiting_findings(found: Scan, look: Look) -> Iterable[Finding]:
-    """Expired, and kept for a reason that is neither a hold nor a lock."""
-    if found.sharing:
-        days = max(look.layout.tenant_days.values())
-        yield Finding(
-            code="shared-index",
-            level=Level.WARNING,
-            message=f"{len(found.sharing)} expired tables have index files that tenants share: they and every"
-            f" chunk of their days stay {days} days",
-            hint="Loki's compactor splits them by tenant: look whether it runs",
-        )
-    if fresh := [key for judged in found.lists for key in judged.fresh]:
-        yield Finding(
-            code="condemned-too-early",
-            level=Level.WARNING,
-            message=f"{len(fresh)} condemned chunks have not expired by the periods of today, and stay:"
-            f" {', '.join(fresh[:_SHOWN])}",
-            hint="the period became longer, or somebody has edited a list; their index may be gone already",
         )

@@ -1,9 +1,11 @@
-"""Reads Loki's TSDB index files, versions 2 and 3: every reference to a chunk, every checksum verified.
+"""Reads Loki's TSDB index files, versions 2 to 4: every reference to a chunk, every checksum verified.
 
 Memory holds the symbols; the file itself is unpacked to disk and mapped. A file that cannot be read whole is
 an error, never a file without references. Layout: nine offsets and a CRC-32C at the end (the table of
 contents), symbols, then series aligned to 16 bytes, each with its own CRC-32C; verified against index files
-of Loki 3.4.
+of Loki 3.4. Version 4 (schema v14) adds to each chunk the day on which back-filled lines were ingested; from
+then on Loki counts their retention. Source: grafana/loki, pkg/storage/stores/shipper/indexshipper/tsdb/index,
+main of August 2026.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from luxima_retention.core.errors import StoreError
@@ -20,7 +23,9 @@ from luxima_retention.core.errors import StoreError
 _MAGIC = 0xBAAAD700
 _HEADER = 5
 _TOC = struct.Struct(">7Q2qI")
-_VERSIONS = (2, 3)
+_VERSIONS = (2, 3, 4)
+_PAGED, _DATED = 3, 4  # versions that brought pages of chunks, and days of ingestion
+_DAY_MS = 86_400_000
 _TENANT_LABEL = b"__loki_tenant__"
 _ALIGN = 16
 _LONGEST_VARINT = 10
@@ -42,6 +47,7 @@ class Reference:
         checksum: CRC-32C of the chunk object.
         kib: uncompressed size, rounded.
         entries: log lines.
+        ingested: of back-filled lines, when they came, rounded up to a day; 0 for all others.
     """
 
     tenant: str | None
@@ -51,6 +57,12 @@ class Reference:
     checksum: int
     kib: int
     entries: int
+    ingested: int = 0
+
+    @property
+    def counts_from(self) -> int:
+        """The instant from which Loki counts the retention of the chunk."""
+        return max(self.end, self.ingested)
 
 
 def read(blocks: Iterable[bytes], name: str) -> Iterator[Reference]:
@@ -63,15 +75,47 @@ def read(blocks: Iterable[bytes], name: str) -> Iterator[Reference]:
     Raises:
         UnreadableIndexError: the file is not what Loki writes, in any byte that is needed.
     """
-    with tempfile.TemporaryFile() as file:
-        for piece in _unzipped(blocks, name):
-            file.write(piece)
-        size = file.tell()
-        file.flush()
-        if size < _HEADER + _TOC.size:
-            raise UnreadableIndexError(f"index file {name} is only {size} bytes long")
-        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
-            yield from _File(data, name).references()
+    with closing(IndexFile(blocks, name)) as file:
+        yield from file.references()
+
+
+class IndexFile:
+    """An index file, unpacked to disk, that may be read several times.
+
+    Args:
+        blocks: of the gzipped object.
+        name: for errors.
+
+    Raises:
+        UnreadableIndexError: its frame is not that of an index file.
+    """
+
+    def __init__(self, blocks: Iterable[bytes], name: str) -> None:
+        with tempfile.TemporaryFile() as file:
+            for piece in _unzipped(blocks, name):
+                file.write(piece)
+            size = file.tell()
+            file.flush()
+            if size < _HEADER + _TOC.size:
+                raise UnreadableIndexError(f"index file {name} is only {size} bytes long")
+            self._data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        try:
+            self._file = _File(self._data, name)
+        except BaseException:
+            self._data.close()
+            raise
+
+    def references(self) -> Iterator[Reference]:
+        """Every reference in it.
+
+        Raises:
+            UnreadableIndexError: as :func:`read`.
+        """
+        return self._file.references()
+
+    def close(self) -> None:
+        """Give back memory and disk."""
+        self._data.close()
 
 
 def _unzipped(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
@@ -101,7 +145,7 @@ class _File:
         if magic != _MAGIC:
             raise self._broken("does not begin as one")
         if self.version not in _VERSIONS:
-            raise self._broken(f"is of version {self.version}; known are 2 and 3")
+            raise self._broken(f"is of version {self.version}; known are 2 to 4")
         self._symbols_at, self._series_at, self._series_end = self._contents()
         self._symbols = self._read_symbols()
 
@@ -155,7 +199,7 @@ class _File:
             if self._symbol(name) == _TENANT_LABEL:
                 tenant = self._symbol(value).decode(errors="replace")  # such a tenant is in no key
         chunks, at = self._uvarint(at)
-        if self.version > _VERSIONS[0]:
+        if self.version >= _PAGED:
             self._bounded(4, at, end)
             (skipped,) = struct.unpack_from(">I", self._data, at)
             at += 4 + skipped
@@ -177,10 +221,16 @@ class _File:
             (checksum,) = struct.unpack_from(">I", self._data, at)
             at += 4
             last = start + duration
-            yield Reference(tenant, fingerprint, start, last, checksum, kib, entries)
+            ingested = 0
+            if self.version >= _DATED:
+                days, at = self._uvarint(at)
+                ingested = _ingested(days, last)
+            yield Reference(tenant, fingerprint, start, last, checksum, kib, entries, ingested)
         # No checksum covers the version, which says how series are laid out: only their length gives it away.
         if count and at != end:
-            raise self._broken(f"has a series of {fingerprint:x} that is not laid out as its version says")
+            raise self._broken(
+                f"has a series of {fingerprint:x} that is not laid out as version {self.version} says"
+            )
 
     def _symbol(self, index: int) -> bytes:
         if index >= len(self._symbols):
@@ -216,3 +266,11 @@ class _File:
 
     def _broken(self, sentence: str) -> UnreadableIndexError:
         return UnreadableIndexError(f"index file {self._name} {sentence}")
+
+
+def _ingested(code: int, end: int) -> int:
+    """Days between the chunk's end and its ingestion, zig-zag coded and plus one; 0 says nothing."""
+    if not code:
+        return 0
+    days = ((code - 1) >> 1) ^ -((code - 1) & 1)
+    return (end // _DAY_MS + days) * _DAY_MS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from luxima_retention.config.connections import url_ports
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.stores.kind import Kind, Opening, Target
@@ -17,6 +19,20 @@ def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
     return tuple((store.url, lambda store=store: store) for store in stores)
 
 
+#: blocks are cut every two hours; the largest one spans a tenth of the retention, 31 days at most
+_HEAD = timedelta(hours=3)
+_LARGEST_BLOCK = timedelta(days=31)
+#: nothing is promised of what is older
+_WITHOUT_END = timedelta(days=36_500)
+
+
+def _bound(policy: Policy) -> timedelta:
+    """A block goes once all of it has expired (Prometheus documentation, "Storage")."""
+    if policy.options.mode == "minimum":
+        return _WITHOUT_END
+    return min(timedelta(days=policy.options.retention_days) / 10, _LARGEST_BLOCK) + _HEAD
+
+
 KIND = Kind(
     name="prometheus",
     settings=PrometheusPolicy,
@@ -24,6 +40,7 @@ KIND = Kind(
     missing=lambda policy: None if policy.options.urls else f"{policy.setting}.urls",
     targets=_targets,
     disposition=lambda _archives: "check only",
+    bound=_bound,
     checks_only=True,
     ports=lambda policy: url_ports(*policy.options.urls),
     method={"id": "Tidak ada pemusnahan: hanya diperiksa", "en": "No destruction: checked only"},

@@ -221,12 +221,12 @@ def _is_rows(body: Any) -> bool:
 
 _HINTS = {
     "PGRST106": f"add {SCHEMA} to the exposed schemas of the project's Data API",
-    "PGRST202": "run migrate with supabase.rest_role set, then reload PostgREST's schema cache",
-    "PGRST301": "set supabase.key to a secret key of this project",
-    "PGRST303": "the legacy key has expired: set supabase.key to a secret key of this project",
-    "42501": "the key's role needs EXECUTE on the functions: run migrate with supabase.rest_role set to it",
+    "PGRST202": "run migrate with the policy's rest_role set, then reload PostgREST's schema cache",
+    "PGRST301": "set the policy's key to a secret key of this project",
+    "PGRST303": "the legacy key has expired: set the policy's key to a secret key of this project",
+    "42501": "the key's role needs EXECUTE on the functions: set the policy's rest_role to it, run migrate",
     "25006": "the database is read-only: a full disk makes Supabase do that",
-    "57014": "the statement timeout is too short for this table: trim it over supabase.dsn",
+    "57014": "the statement timeout is too short for this table: trim it over databases.supabase.dsn",
 }
 
 
@@ -234,5 +234,5 @@ def _hint(answer: Answer) -> str:
     if answer.code in _HINTS:
         return _HINTS[answer.code]
     if "401" in answer.sentence:
-        return "set supabase.key to a secret key of this project"
-    return "check supabase.url and the state of the project"
+        return "set the policy's key to a secret key of this project"
+    return "check url of the policy and the state of the project"

@@ -26,7 +26,7 @@ AUDIT_TABLE = "auth.audit_log_entries"
 API = "https://api.supabase.com"
 #: How long a blocked token has to wait where the answer does not say (documentation, "Rate limits").
 _BLOCKED_SECONDS = 60.0
-_TOKEN = "set supabase.management_http.bearer_token to a token that may read this project"  # noqa: S105 - the hint
+_TOKEN = "set management_http.bearer_token of the policy to a token that may read this project"  # noqa: S105 - the hint
 
 
 def plan_finding(plan: str, policy_days: int) -> Finding:

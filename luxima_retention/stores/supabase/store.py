@@ -41,7 +41,7 @@ LARGEST_BATCH = 5000
 _AIM_SECONDS = 1.5
 _ATTEMPTS = 8
 _NO_ARCHIVE = "an archive needs the rows themselves, which PostgREST does not stream"
-_USE_DSN = "set supabase.dsn, or archive = off for this policy"
+_USE_DSN = "set databases.supabase.dsn, or archive = off for this policy"
 
 
 class PostgrestStore:
@@ -212,7 +212,7 @@ class PostgrestStore:
         if row is None:
             raise StoreError(
                 f"{self._table} is not set up for retention in this database",
-                "run migrate with supabase.dsn of its owner and supabase.rest_role set",
+                "run migrate with databases.supabase.dsn of its owner and the policy's rest_role set",
             )
         return row
 

@@ -1,0 +1,40 @@
+"""Patterns of names, as glob(7) has them: ``*``, ``?``, ``[a-z]``, ``[^a]``, ``[[:digit:]]``."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable
+from functools import cache
+
+_WILD = frozenset("*?[\\")
+_LISTS = frozenset("[\\")
+
+
+def is_wild(part: str) -> bool:
+    """Whether a part of a path is a pattern, rather than a name."""
+    return not _WILD.isdisjoint(part)
+
+
+def name_matches(name: str, pattern: str) -> bool:
+    """As a shell does: a name that begins with a dot only where the pattern does."""
+    if not is_wild(pattern):
+        return name == pattern
+    return _compiled(pattern, hidden=False)(name)
+
+
+def path_matches(path: str, pattern: str) -> bool:
+    """A whole path, for legal holds: ``*`` also takes ``/`` and a dot, so that nothing is held too little."""
+    return _compiled(pattern, hidden=True)(path)
+
+
+@cache
+def _compiled(pattern: str, *, hidden: bool) -> Callable[[str], bool]:
+    if _LISTS.isdisjoint(pattern):  # of * and ? alone both libraries say the same; this one is there already
+        matches = re.compile(fnmatch.translate(pattern)).match
+        dots = hidden or pattern.startswith(".")
+        return lambda name: (dots or not name.startswith(".")) and matches(name) is not None
+    import wcmatch.fnmatch
+
+    flags = wcmatch.fnmatch.CASE | wcmatch.fnmatch.FORCEUNIX | (wcmatch.fnmatch.DOTMATCH if hidden else 0)
+    return wcmatch.fnmatch.compile(pattern, flags=flags).match

@@ -1,0 +1,118 @@
+"""Rotations that are killed at any moment: every line once, every hook, never another set's."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from luxima_retention.stores.logfiles.rotate import rotate
+from luxima_retention.stores.logfiles.terms import Terms
+from tests.integration.logsets import NOW, sets, tree
+
+KILLS = 70
+METHODS = ("rename", "copytruncate", "renamecopy")
+
+
+def chosen(top: Path, name: str, method: str) -> dict[str, object]:
+    """A set of one of two services that log into the same directory."""
+    hook = ["/bin/sh", "-c", f'echo "$1 $2" >> {top}/told-{name}', "hook", "{path}", "{rotated}"]
+    return {
+        "paths": [f"{top}/logs/{name}-*.log"],
+        "method": method,
+        "date_format": "-%Y%m%d%H%M",
+        "delay_compress": False,
+        "create_mode": {"a": "0600", "b": "0644"}[name],
+        "after": [{"run": hook}],
+    }
+
+
+def killed(top: Path, method: str, number: int, seconds: float | None) -> bool:
+    """One rotation in a process of its own; whether it was killed before its end."""
+    made = sets(chosen(top, "a", method), chosen(top, "b", method), state_dir=str(top / "own"))
+    process = os.fork()
+    if not process:
+        status = 1
+        try:
+            now = NOW + timedelta(minutes=number)
+            results = rotate(made, Terms(now=now, force=True, read_only=False))
+            failures = [said for result in results for said in result.failures]
+            status = 5 if any("another rotation works" in said for said in failures) else int(bool(failures))
+        finally:
+            os._exit(status)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(process, signal.SIGKILL)
+    _, status = os.waitpid(process, 0)
+    if (
+        os.waitstatus_to_exitcode(status) == 5
+    ):  # a hook that was just being started has the locks a moment more
+        return killed(top, method, number, None)
+    assert os.WIFSIGNALED(status) or status == 0, "a rotation has failed"
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_kills_at_random_moments_lose_and_double_nothing(tmp_path, method):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    dice = random.Random(method)  # noqa: S311 - a test
+    written: list[bytes] = []
+
+    def write() -> None:
+        for name in ("a-1", "a-2", "b-1"):
+            line = f"{len(written)} {name}".encode()
+            with (logs / f"{name}.log").open("ab") as file:
+                file.write(line + b"\n")
+            written.append(line)
+
+    write()
+    begun = time.monotonic()
+    killed(tmp_path, method, 0, None)
+    whole, kills, number = time.monotonic() - begun, 0, 0
+    while kills < KILLS:
+        number += 1
+        assert number < KILLS * 10
+        write()
+        kills += killed(tmp_path, method, number, dice.uniform(0, whole))
+    for more in (1, 2):
+        write()
+        assert not killed(tmp_path, method, number + more, None)
+    held = Counter(line for data in tree(logs).values() for line in data.splitlines())
+    assert held == Counter(written)
+    assert not list(logs.glob(".luxima*"))
+    assert not list((tmp_path / "own").glob("*.journal"))
+    rotated = {path.name.removesuffix(".zst") for path in logs.iterdir() if "-2026" in path.name}
+    for name in ("a", "b"):
+        told = [line.split() for line in (tmp_path / f"told-{name}").read_text().splitlines()]
+        assert {Path(log).name.partition("-")[0] for log, _ in told} == {name}
+        assert {one for one in rotated if one.startswith(name)} <= {Path(to).name for _, to in told}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in logs.glob("?-?.log")}
+    if method == "rename":
+        assert modes == {"a-1.log": 0o600, "a-2.log": 0o600, "b-1.log": 0o644}
+
+
+def test_a_log_that_was_cut_is_not_cut_again_whatever_comes_into_it(tmp_path):
+    """A service that begins each log alike, and a run that is killed in the hook after the cut."""
+    log = tmp_path / "app.log"
+    log.write_text("start\n")
+    hook = {
+        "run": ["/bin/sh", "-c", f"[ -e {tmp_path}/once ] || {{ touch {tmp_path}/once; kill -9 $PPID; }}"]
+    }
+    values = {"paths": [str(log)], "method": "copytruncate", "compress": "none", "after": [hook]}
+    made = sets(values, state_dir=str(tmp_path / "own"))
+    process = os.fork()
+    if not process:
+        rotate(made, Terms(now=NOW, force=True, read_only=False))
+        os._exit(1)
+    assert os.WIFSIGNALED(os.waitpid(process, 0)[1])
+    log.write_text("start\nmore\n")
+    (result,) = rotate(made, Terms(now=NOW, read_only=False))
+    assert result.failures == []
+    assert (log.read_text(), (tmp_path / "app.log-20261122").read_text()) == ("start\nmore\n", "start\n")
