@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -70,6 +71,7 @@ class World:
     home: Path
     variables: dict[str, str] = field(default_factory=dict)
     job: str = ""
+    key: str = ""
 
     def build(self) -> World:
         with self.database.connect() as owner:
@@ -90,7 +92,7 @@ class World:
             "LUXIMA_ARCHIVE__RETENTION_DAYS": "365",
         }
         self.must("migrate", LUXIMA_DATABASE__OWNER_DSN=self.database.dsn)
-        self.must("ledger", "keygen")
+        self.key = self.must("ledger", "keygen").split()[-1]
         self.must(
             "hold", "add", "--policy", "audit-logs", "--tenant", "t1", "--reason", "case", "--id", "H-1"
         )
@@ -134,10 +136,11 @@ class World:
     def around(self, table: str, *statements: str) -> None:
         """As the owner, with the table's triggers off meanwhile, and put back as they were."""
         names = self.database.execute(
-            "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal",
+            "SELECT tgname, CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END"
+            " FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal",
             f"retention.{table}",
         )
-        back = ", ".join(f"ENABLE ALWAYS TRIGGER {name}" for (name,) in names)
+        back = ", ".join(f"{how} TRIGGER {name}" for name, how in names)
         off = f"ALTER TABLE retention.{table} DISABLE TRIGGER USER"
         self.owner(off, *statements, f"ALTER TABLE retention.{table} {back}")
 
@@ -395,6 +398,23 @@ def shortened(bundle: Path) -> None:
     resum(bundle)
 
 
+def edit(name: str, changed: Callable[[str], str]) -> Callable[[Path], None]:
+    """Change one file of a report's bundle, and the sums."""
+
+    def do(bundle: Path) -> None:
+        (path,) = bundle.rglob(name)
+        before = path.read_text()
+        path.write_text(changed(before))
+        assert path.read_text() != before
+        resum(bundle)
+
+    return do
+
+
+def without_holds(text: str) -> str:
+    return json.dumps({**json.loads(text), "holds": []})
+
+
 STRANGER = Signer(SIGNER.key.name, Ed25519PrivateKey.from_private_bytes(b"\2" * 32))
 PRUNE = "SELECT count(*) FROM retention.prune_core_audit_log(gen_random_uuid(), {}, {}, 100, '[]')"
 #: the cutoff of a run of today
@@ -431,14 +451,16 @@ def forged(what: str, *said: Event) -> Attack:
     )
 
 
-def by_holds(what: str, says: str, *statements: str, role: str = OWNER) -> Attack:
+def by_holds(
+    what: str, says: str, *statements: str, role: str = OWNER, do: Callable[[World], None] | None = None
+) -> Attack:
     """Changes of the register that go past its triggers."""
     return Attack(
         role=role,
         what=what,
         notices="guard `holds`: the ledger says otherwise",
         when=f"{NEXT_RUN}, `doctor`, {VERIFY}",
-        do=around("hold", *statements),
+        do=do or around("hold", *statements),
         call=RUN,
         code=6,
         says=says,
@@ -486,6 +508,19 @@ def bundled(
 ) -> Attack:
     return Attack(
         role=BUNDLE, what=what, notices=notices, when=VERIFIER, do=do, code=6, says=says, world="bundle"
+    )
+
+
+def reported(what: str, notices: str, do: Callable[[Path], None]) -> Attack:
+    return Attack(
+        role=BUNDLE,
+        what=what,
+        notices=notices,
+        when=VERIFIER,
+        do=do,
+        code=6,
+        says="NOT VERIFIED",
+        world="report",
     )
 
 
@@ -671,11 +706,17 @@ ATTACKS = (
         sql(OWNER, "UPDATE core.audit_log SET detail = '{}' WHERE id <= 40"),
         RUN,
     ),
+    by_holds(
+        "deletes a hold with `session_replication_role = replica`",
+        "it lacks hold H-1",
+        do=sql(SUPERUSER, "SET session_replication_role = replica", "DELETE FROM retention.hold"),
+        role=SUPERUSER,
+    ),
     refused(
-        "deletes holds with `session_replication_role = replica`",
-        "otherwise never changed",
+        "releases a hold with `session_replication_role = replica`",
+        "has no entry hold.released",
         "SET session_replication_role = replica",
-        "DELETE FROM retention.hold",
+        "UPDATE retention.hold SET released_at = now(), released_by = 'x'",
         role=SUPERUSER,
     ),
     refused(
@@ -798,21 +839,14 @@ ATTACKS = (
     archived("changes a byte of a part", "the part's SHA-256 in the manifest", part(flip), ""),
     archived("removes a part", "the manifest", part(lambda path: path.unlink()), ""),
     archived("changes the figures of a manifest", "its digest in the ledger", manifest(fewer), ""),
-    gap(
-        ARCHIVE,
+    archived(
         "removes the manifest of a run",
-        "`archive verify` begins with the manifests that are there",
+        "the ledger names it",
         manifest(lambda path: path.unlink()),
-        ("archive", "verify"),
-        world="archive",
+        "is missing from",
     ),
-    gap(
-        ARCHIVE,
-        "empties the whole archive",
-        "`archive verify` begins with the manifests that are there",
-        emptied,
-        ("archive", "verify"),
-        world="archive",
+    archived(
+        "empties the whole archive", "the ledger names what was archived", emptied, "archived runs are not"
     ),
     bundled("changes an entry", "does not follow", edited("flipped")),
     bundled("leaves an entry out", "stands where entry 7 should be", edited("dropped")),
@@ -829,14 +863,23 @@ ATTACKS = (
         (),
         world="bundle",
     ),
-    gap(
-        BUNDLE,
+    bundled(
         "writes entries after the last checkpoint",
-        "they are told as not signed, and the bundle verifies",
+        "nobody vouches for them",
         lengthened,
-        (),
-        world="bundle",
+        "the last signature",
     ),
+    reported(
+        "changes how many records the report says were destroyed",
+        "the entries, from which page one is computed again",
+        edit("report.json", lambda text: re.sub(r'"destroyed": ?[1-9]\d*', '"destroyed": 7', text)),
+    ),
+    reported(
+        "changes the page that people read",
+        "the signature over `SHA256SUMS`",
+        edit("report.html", lambda text: text.replace("core.audit_log", "core.other_log")),
+    ),
+    reported("leaves the holds out of the report", "the entries", edit("report.json", without_holds)),
 )
 
 
@@ -917,6 +960,28 @@ def test_what_changes_a_bundle(tmp_path, attack):
     attack.do(bundle)
     given = () if attack.do is other_key else ("--key", str(SIGNER.key))
     done = python(bundle, *given)
+    said = done.stdout + done.stderr
+    assert (done.returncode, attack.says in said) == (attack.code, True), said
+
+
+@pytest.fixture(scope="module")
+def report(shared: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a report, as it is given to an auditor."""
+    home = tmp_path_factory.mktemp("report")
+    shared.must("report", "--from", "2026-01-01", "--to", "2999-01-01", "-o", str(home / "report.zip"))
+    shutil.unpack_archive(home / "report.zip", home / "bundle")
+    (sums,) = (home / "bundle").rglob("SHA256SUMS")
+    return sums.parent
+
+
+@of("report")
+def test_what_changes_the_bundle_of_a_report(shared, report, tmp_path, attack):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(report, bundle)
+    done = python(bundle, "--key", shared.key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    attack.do(bundle)
+    done = python(bundle, "--key", shared.key)
     said = done.stdout + done.stderr
     assert (done.returncode, attack.says in said) == (attack.code, True), said
 
