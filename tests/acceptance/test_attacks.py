@@ -761,12 +761,13 @@ ATTACKS = (
         "about 40 records",
         0,
     ),
-    gap(
+    seen(
         SUPERUSER,
         "writes the ledger anew, and empties checkpoints and anchors",
-        "without an anchor that is out of his reach, or a witness, nobody remembers what was there",
+        "a run with a key never signs the first checkpoint itself",
         forgotten,
-        LEDGER_VERIFY,
+        "checkpoint",
+        6,
     ),
     verified(
         KEY,
