@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     " Default: report.url.",
 )
 @click.option("--lang", type=click.Choice(["id", "en"]), default="id", help="Language of HTML and PDF.")
+@click.option(
+    "--csv-dialect",
+    type=click.Choice(["comma", "semicolon"]),
+    default="comma",
+    help="What separates the cells of the CSV; Excel with Indonesian settings opens a semicolon in columns.",
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -48,6 +54,7 @@ def command(
     form: str | None,
     out: str | None,
     lang: str,
+    csv_dialect: str,
 ) -> None:
     """Write a report about a period, from the ledger and a fresh survey that changes nothing.
 
@@ -74,7 +81,7 @@ def command(
         if form == "bundle":
             _signed(settings, state)
         made, code = gather(settings, state.ledger, *period)
-        sent = _written(settings, state, made, target, form=form, lang=lang)
+        sent = _written(settings, state, made, target, form=form, lang=lang, dialect=csv_dialect)
         if not out and not code and form == "bundle":
             _recorded(settings, state, made, entry_of(made, form, lang, sent))
         click.echo(f"{made.verdict}: {sent.where}")
@@ -117,7 +124,9 @@ def _signed(settings: Settings, state: State) -> None:
         begin(settings, state.ledger, system_clock())
 
 
-def _written(settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str) -> Sent:
+def _written(
+    settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str, dialect: str
+) -> Sent:
     """Write it where it goes."""
     from luxima_retention.config.connections import s3_access
     from luxima_retention.evidence.ledger.checkpoint import (
@@ -134,6 +143,7 @@ def _written(settings: Settings, state: State, made: Report, target: str, *, for
         anchors=open_anchors(settings),
         key=trusted_key(settings.ledger, None, state.ledger) if bundled else None,
         signer=open_signer(settings.ledger) if bundled else None,
+        csv_dialect=dialect,
     )
     if target.startswith(("s3://", "file:")):
         return send(

@@ -13,7 +13,14 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, SerializeAsAny, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    SerializeAsAny,
+    model_validator,
+)
 from pydantic_settings import NoDecode
 
 from luxima_retention.config.addresses import Dsn, Url
@@ -329,11 +336,33 @@ class ReportSettings(Section):
         description="Place of reports written without -o: s3://bucket/prefix or file:///directory.",
     )
     s3: S3Name = Field("", description="Name of the connection to an s3:// URL; empty is s3.default.")
+    company: str = Field("", description="Company or body in the minutes; what is empty is left to the pen.")
+    controller: str = Field("", description="Controller of personal data in the minutes.")
+    place: str = Field("", description="Place of destruction in the minutes: where the systems stand.")
+    number: str = Field("", description="Number of the minutes; {year} and {month} are those of the period.")
+    schedule: str = Field("", description="Number and date of the retention schedule (jadwal retensi arsip).")
+    officials: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (), description="Who signs, in the order of the blocks: a list of `Name (position)`."
+    )
+    public_body: bool = Field(
+        False, description="Minutes by the law on public archives, and not on company documents."
+    )
+    copies: dict[Literal["replicas", "wal", "backups", "drains", "object_versions"], Days] = Field(
+        {},
+        description="Days after which a kind of copy of what was destroyed is gone: replicas, wal, backups,"
+        " drains, object_versions. What is not named is told as not examined.",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.url and not self.url.startswith(("s3://", "file:///")):
             raise ValueError(f"report.url is {self.url!r}: it must begin with s3:// or file:///")
+        try:
+            self.number.format(year="2026", month="01")
+        except (KeyError, IndexError, ValueError, AttributeError):
+            raise ValueError(
+                f"report.number is {self.number!r}: it may hold {{year}} and {{month}} only"
+            ) from None
         return self
 
 

@@ -175,6 +175,16 @@ class ArchiveState(StrEnum):
 # --- runs -----------------------------------------------------------------------------------------------
 
 
+def _without_error(body: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 did not say why a run did not end well."""
+    return {**body, "error": None}
+
+
+def _refused_by_a_guard(body: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 did not tell why; a guard was the only reason that there was."""
+    return {"exit_code": int(ExitCode.REFUSED), **body, "error": None}
+
+
 @register
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
@@ -318,9 +328,11 @@ class RunCompleted(Event):
         milliseconds: duration of each step.
         proof: what the second survey found; null where there was none.
         archive: name of the archive's manifest.
+        error: why it did not end well, as a sentence; null where it did.
     """
 
     kind: ClassVar[str] = "run.completed"
+    upgrades: ClassVar[tuple[Upgrade, ...]] = (_without_error,)
     run_id: str
     target: str
     outcome: Outcome
@@ -345,6 +357,7 @@ class RunCompleted(Event):
     milliseconds: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     proof: Proved | None = None
     archive: str | None = None
+    error: str | None = None
 
 
 @register
@@ -368,9 +381,11 @@ class RunRefused(Event):
         digest: of the plan's terms.
         guards: what each guard said.
         exit_code: 4, or 6 where evidence was changed.
+        error: the refusal as a sentence.
     """
 
     kind: ClassVar[str] = "run.refused"
+    upgrades: ClassVar[tuple[Upgrade, ...]] = (_refused_by_a_guard,)
     target: str
     policy: str = ""
     fingerprint: str | None = None
@@ -386,6 +401,7 @@ class RunRefused(Event):
     digest: str | None = None
     guards: tuple[Guard, ...] = ()
     exit_code: ExitCode = ExitCode.REFUSED
+    error: str | None = None
 
 
 @register
@@ -404,9 +420,11 @@ class RunChecked(Event):
         unknown: records or objects that could not be read or recognised.
         findings: what it told.
         evidence: small facts behind it.
+        error: what is not as it should be, as a sentence; null where all is.
     """
 
     kind: ClassVar[str] = "run.checked"
+    upgrades: ClassVar[tuple[Upgrade, ...]] = (_without_error,)
     target: str
     fingerprint: str | None = None
     retention_days: int | None = None
@@ -417,6 +435,26 @@ class RunChecked(Event):
     unknown: int = 0
     findings: tuple[Found, ...] = ()
     evidence: Mapping[str, str | int] = field(default_factory=dict)
+    error: str | None = None
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed(Event):
+    """A run ended before it had a plan: its store could not be surveyed. Nothing was destroyed.
+
+    Args:
+        target: name of the store.
+        outcome: as in the JSON of a run.
+        exit_code: as in the JSON of a run.
+        error: why, as a sentence.
+    """
+
+    kind: ClassVar[str] = "run.failed"
+    target: str
+    outcome: Outcome
+    exit_code: ExitCode
+    error: str
 
 
 @register

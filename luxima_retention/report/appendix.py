@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from luxima_retention.report.controls import CONTROLS
 from luxima_retention.report.model import Report
-from luxima_retention.report.texts import TEXTS, text
+from luxima_retention.report.texts import TEXTS, local_day, text
 
 Row = Mapping[str, Any]
 
@@ -24,11 +25,11 @@ class Kind(StrEnum):
     TIME = "time"
     #: two instants
     SPAN = "span"
-    #: words for machines
-    CODE = "code"
     #: a hash of which the beginning is enough, since it stands elsewhere whole
     SHORT = "short"
-    #: names and their values
+    #: a hash, whole, on a line of its own so that it can be searched for
+    HASH = "hash"
+    #: names and their values, words or integers
     PAIRS = "pairs"
     #: an exception, as in the report's JSON
     EXCEPTION = "exception"
@@ -104,10 +105,6 @@ def _time(name: str, width: int, heading: str = "") -> Column:
     return _member(Kind.TIME, name, width, heading)
 
 
-def _code(name: str, width: int, heading: str = "") -> Column:
-    return _member(Kind.CODE, name, width, heading)
-
-
 def _said(heading: str, width: int, say: Callable[[Row, str], str]) -> Column:
     """Words that are made from the row."""
     return Column(heading=heading, width=width, cell=lambda row, lang: (Kind.TEXT, say(row, lang)))
@@ -122,20 +119,33 @@ def _kind(row: Row, lang: str) -> str:
     return text("kind resumed" if resumed else f"kind {row['kind']}", lang)
 
 
+def _outcome(row: Row, lang: str) -> str:
+    return text(f"outcome {row['outcome']}", lang) if row["outcome"] else ""
+
+
+def _method(row: Row, lang: str) -> str:
+    """What happened to the records: the machine's word stands in the report's JSON."""
+    if row["kind"] == "rotation":
+        return text("method rotation", lang)
+    return text("method archived" if row["archived"] else "method destroyed", lang)
+
+
 def _balance(row: Row, _: str) -> Cell:
-    """What became of the plan, and what the second survey found."""
+    """What became of the plan, and what the second survey found; names have texts of their own."""
     names = ("bytes", "held", "locked", "failures", "left", "unexplained")
     gone = row["destroyed"] + row["condemned"] + (row["earlier"] or 0)
     told = {"planned": row["planned"] if row["planned"] != gone else None}
     told |= {name: row[name] for name in names} | row["explained"]
-    told |= {name: f"{row[name][:16]}Z" for name in ("oldest_left", "gone_by") if row[name]}
+    told |= {name: local_day(row[name]) for name in ("oldest_left", "gone_by") if row[name]}
     told["plan"] = (row["digest"] or "")[:12] or None
-    return Kind.PAIRS, {name: str(value) for name, value in told.items() if value not in (None, 0)}
+    return Kind.PAIRS, {name: value for name, value in told.items() if value not in (None, 0)}
 
 
 def _evidence(row: Row, _: str) -> Cell:
     """What the store says besides; the text of a query is long, and stands in the report's JSON."""
-    return Kind.PAIRS, {name: value for name, value in row["evidence"].items() if name != "query"}
+    return Kind.PAIRS, {
+        name: value for name, value in row["evidence"].items() if not name.startswith("query")
+    }
 
 
 def _names(row: Row, lang: str) -> str:
@@ -187,7 +197,8 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             Column(heading="exception", width=50, cell=lambda row, _: (Kind.EXCEPTION, row)),
             _time("since", 15, "first seen"),
             _time("at", 15, "last seen"),
-            _said("seqs", 16, lambda row, _: spans(row["seqs"])),
+            _said("settle", 36, lambda row, lang: row["settle"][lang]),
+            _said("seqs", 12, lambda row, _: spans(row["seqs"])),
         ),
         lambda report: report.exceptions,
     ),
@@ -195,7 +206,8 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
         (
             _text("week", 24),
             _text("policy", 24),
-            *(_count(name, 14) for name in ("destroyed", "runs", "missed", "refused")),
+            _count("destroyed", 14, "removed"),
+            *(_count(name, 14) for name in ("runs", "missed", "refused")),
         ),
         _by_week,
     ),
@@ -205,9 +217,10 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _AT,
             _said("kind", 14, _kind),
             *_WHERE,
-            _text("outcome", 12),
+            _said("outcome", 12, _outcome),
             _time("cutoff", 15),
-            *(_count(name, 12) for name in ("planned", "destroyed")),
+            _count("planned", 12),
+            _count("destroyed", 12, "removed"),
             *(_count(name, 9) for name in ("held", "left", "missed")),
             _member(Kind.SHORT, "hash", 14),
         ),
@@ -218,9 +231,9 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _SEQ,
             _AT,
             *_WHERE,
-            _text("method", 12),
+            _said("method", 12, _method),
             _time("cutoff", 15),
-            _count("destroyed", 15),
+            _count("destroyed", 13, "removed"),
             _count("condemned", 14, "pending"),
             Column(heading="span", width=26, cell=lambda row, _: (Kind.SPAN, (row["first"], row["last"]))),
             Column(heading="balance", width=30, cell=_balance),
@@ -249,7 +262,7 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             Column(heading="range", width=28, cell=lambda row, _: (Kind.SPAN, (row["start"], row["end"]))),
             _time("placed", 15),
             Column(heading="released", width=15, cell=_released),
-            _code("sha256", 32, "hash"),
+            _member(Kind.HASH, "sha256", 0, "hash"),
         ),
         lambda report: report.holds,
     ),
@@ -262,7 +275,7 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _count("parts", 8),
             _count("items", 11, "count"),
             _count("bytes", 13),
-            _code("sha256", 28, "archive"),
+            _member(Kind.HASH, "sha256", 0, "archive"),
             _time("keep_until", 15),
         ),
         lambda report: report.archives,
@@ -285,6 +298,9 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _count("population", 13),
             *(_count(name, 11) for name in ("expired", "held", "locked", "undated", "future", "pending")),
             Column(heading="evidence", width=36, cell=_evidence),
+            Column(
+                heading="query", width=0, cell=lambda row, _: (Kind.HASH, row["evidence"].get("query_sha256"))
+            ),
         ),
         lambda report: report.queries,
     ),
@@ -298,5 +314,13 @@ _PARTS: Mapping[str, tuple[tuple[Column, ...], Callable[[Report], Iterable[Row]]
             _said("compared", 16, _compared),
         ),
         lambda report: report.rules,
+    ),
+    "k controls": (
+        (
+            Column(heading="cites", width=22, cell=lambda row, _: (Kind.TEXT, row["control"].cites)),
+            _said("control asks", 50, lambda row, lang: row["control"].asks[lang]),
+            _said("control found", 50, lambda row, lang: row["control"].found[lang]),
+        ),
+        lambda _: [{"control": control} for control in CONTROLS],
     ),
 }

@@ -33,12 +33,14 @@ class Evidence:
         anchors: whose checkpoints go in too.
         key: the verifier key; ``None`` where nothing is signed.
         signer: the ledger's own key, which binds every form to the ledger; ``None`` where nothing is signed.
+        csv_dialect: of the report's CSV; see :data:`.plain.DIALECTS`.
     """
 
     ledger: Ledger
     anchors: Iterable[Anchor]
     key: Key | None
     signer: Signer | None = None
+    csv_dialect: str = "comma"
 
 
 def stem(report: Report) -> str:
@@ -66,7 +68,7 @@ def write_bundle(report: Report, lang: str, evidence: Evidence, path: Path) -> N
         with TemporaryDirectory(prefix="luxima-report-") as home:
             directory = Path(home) / stem(report)
             export(evidence.ledger, evidence.anchors, evidence.key, directory)
-            for name, data in _forms(report, lang).items():
+            for name, data in _forms(report, lang, evidence.csv_dialect).items():
                 (directory / name).write_bytes(data)
             write_sums(directory, evidence.signer)
             _pack(directory, path, report.surveyed.astimezone(UTC).timetuple()[:6])
@@ -74,11 +76,11 @@ def write_bundle(report: Report, lang: str, evidence: Evidence, path: Path) -> N
         raise StoreError(f"the bundle cannot be written: {error.strerror}") from error
 
 
-def _forms(report: Report, lang: str) -> dict[str, bytes]:
+def _forms(report: Report, lang: str, dialect: str) -> dict[str, bytes]:
     forms = {
         "README.txt": (files("luxima_retention.report") / "README.txt").read_bytes(),
         "report.json": as_json(report).encode(),
-        "report.csv": as_csv(report).encode(),
+        "report.csv": as_csv(report, dialect).encode(),
         "report.html": as_html(report, lang).encode(),
     }
     if find_spec("typst"):

@@ -34,7 +34,7 @@ def write(report: Report, form: str, lang: str, evidence: Evidence, path: Path) 
         report: what every form renders.
         form: one of :data:`FORMS`.
         lang: ``id`` or ``en``; JSON and CSV have none.
-        evidence: for the bundle.
+        evidence: for the bundle; its dialect is that of the CSV too.
         path: replaced if it is there, once the new one is whole; what is no file, such as a pipe, is
             written to as it is.
 
@@ -47,7 +47,7 @@ def write(report: Report, form: str, lang: str, evidence: Evidence, path: Path) 
             if form == "bundle":
                 write_bundle(report, lang, evidence, draft)
             else:
-                draft.write_bytes(_rendered(report, form, lang))
+                draft.write_bytes(_rendered(report, form, lang, evidence.csv_dialect))
     except OSError as error:
         raise StoreError(f"the report {path} cannot be written: {error.strerror}") from error
 
@@ -128,11 +128,13 @@ def entry_of(report: Report, form: str, lang: str, sent: Sent) -> ReportSent:
     )
 
 
-def _rendered(report: Report, form: str, lang: str) -> bytes:
+def _rendered(report: Report, form: str, lang: str, dialect: str) -> bytes:
     if form == "pdf":
         from luxima_retention.report.pdf import as_pdf
 
         return as_pdf(report, lang)
     if form == "html":
         return as_html(report, lang).encode()
-    return {"json": as_json, "csv": as_csv}[form](report).encode()
+    if form == "csv":
+        return as_csv(report, dialect).encode()
+    return as_json(report).encode()

@@ -12,7 +12,7 @@ from luxima_retention.config.cronline import passed, previous
 from luxima_retention.core.clock import Clock, system_clock
 from luxima_retention.core.errors import ExitCode, RetentionError, StoreError, TamperingFound
 from luxima_retention.core.results import PolicyResult, RunResult
-from luxima_retention.report.model import LedgerState, Report, Terms, build
+from luxima_retention.report.model import LedgerState, Letterhead, Report, Terms, build
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import PolicyConfig, Settings
@@ -49,7 +49,7 @@ def gather(
         error.message if error else None,
         ledger=state,
         late=_late(settings, survey),
-        terms=_terms(settings),
+        terms=_terms(settings, start),
     )
     if not report.ledger_error:
         return report, ExitCode.DONE
@@ -60,13 +60,14 @@ def _verified(settings: Settings, ledger: Ledger) -> tuple[LedgerState, Retentio
     """What verification showed, or why it failed."""
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key, verify
     from luxima_retention.evidence.ledger.session import compare, open_places
+    from luxima_retention.evidence.ledger.trust import witness_keys
 
     anchors = open_anchors(settings)
     named = tuple(anchor.url for anchor in anchors)
     pinned = bool(settings.ledger.public_key)
     try:
         key = trusted_key(settings.ledger, None, ledger)
-        verdict = verify(ledger, anchors, key)
+        verdict = verify(ledger, anchors, key, (), witness_keys(settings.ledger))
         if places := open_places(settings):
             compare(ledger, places)
     except (TamperingFound, StoreError) as error:
@@ -150,7 +151,7 @@ def _last_due(settings: Settings, name: str, now: datetime) -> datetime:
     return previous(policy.options.schedule, zone, due)
 
 
-def _terms(settings: Settings) -> Terms:
+def _terms(settings: Settings, start: datetime) -> Terms:
     from luxima_retention.run.runner import archives
 
     days = settings.archive.retention_days
@@ -158,6 +159,22 @@ def _terms(settings: Settings) -> Terms:
     return Terms(
         slots={policy.name: partial(_slots, policy) for policy in policies},
         archived={policy.name: days for policy in policies if days and archives(policy)},
+        letterhead=_letterhead(settings, start),
+    )
+
+
+def _letterhead(settings: Settings, start: datetime) -> Letterhead:
+    """What the settings say for the minutes of the period that begins then."""
+    report, local = settings.report, start.astimezone(ZoneInfo(settings.schedule.time_zone))
+    return Letterhead(
+        company=report.company,
+        controller=report.controller,
+        place=report.place,
+        number=report.number.format(year=str(local.year), month=f"{local.month:02}"),
+        schedule=report.schedule,
+        officials=report.officials,
+        public_body=report.public_body,
+        copies={str(name): days for name, days in report.copies.items()},
     )
 
 

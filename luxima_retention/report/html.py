@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from importlib.resources import files
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
@@ -16,19 +15,16 @@ from luxima_retention.report import page_one
 from luxima_retention.report.appendix import Cell, Kind, appendix
 from luxima_retention.report.minutes import dated, minutes
 from luxima_retention.report.model import Report
-from luxima_retention.report.texts import LIMITS, TEXTS, number, place, text
+from luxima_retention.report.texts import LIMITS, TEXTS, WIB, called, detailed, number, place, text, valued
 
 Row = Mapping[str, Any]
 
-_WIB = ZoneInfo("Asia/Jakarta")
 #: exceptions told on page one; the rest stands in the appendix
 _TOLD = 8
 #: characters of a hash in tables where the entry's number stands beside it
 _SHORT = 12
 #: heights in a strip of weeks: the tallest bar, and the least of what is not nought
 _TALL, _LOW = 36, 2
-#: exceptions whose detail is a sentence of the program, which speaks English
-_QUOTED = frozenset({"survey", "would-refuse", "not-yet-provable"})
 _QUOTE, _WORD = Markup('<q lang="en">{}</q>'), Markup('<code lang="en">{}</code>')
 #: characters of a name that hide, or turn the direction of what stands beside them: they are spelled out
 _HIDDEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -40,6 +36,7 @@ _SYMBOLS = {
     "kept": "✓",
     "empty": "○",
     "failed": "✗",
+    "drift": "✗",
     "not_configured": "!",
     "not_applicable": "○",
 }
@@ -94,17 +91,21 @@ def _exception(item: Row, lang: str) -> dict[str, Any]:
         "weight": text("breaks" if item["failed"] else "attention", lang),
         "where": place(item),
         "what": _happened(item, lang),
+        "when": page_one.when(item, lang),
+        "settle": item["settle"][lang],
     }
 
 
 def _happened(item: Row, lang: str) -> Markup:
-    """What an exception says; its detail is marked as English, whatever the page speaks."""
-    detail: Any = item["detail"]
-    if detail:
-        form = _QUOTE if item["code"] in _QUOTED else _WORD
-        detail = form.format(detail)
+    """What an exception says; what is the program's own is marked as English, whatever the page speaks."""
+    detail: Any = detailed(item, lang)
+    if detail == item["detail"] and detail:
+        detail = _WORD.format(detail)
     told = escape(TEXTS[f"exception {item['code']}"][lang])
-    return told.format(count=number(item["count"], lang), detail=detail)
+    happened = told.format(count=number(item["count"], lang), detail=detail)
+    if not item["said"]:
+        return happened
+    return Markup("{} {}: {}").format(happened, text("message", lang), _QUOTE.format(item["said"]))
 
 
 def _store(row: Row, lang: str) -> dict[str, Any]:
@@ -168,6 +169,8 @@ def _cell(cell: Cell, lang: str) -> Any:
         return _happened(value, lang)
     if kind is Kind.COUNT:
         return number(value, lang)
+    if kind is Kind.PAIRS:
+        return _pairs(value, lang)
     return _FORMS[kind](value)
 
 
@@ -175,7 +178,7 @@ def _when(instant: str | None) -> Any:
     """``2026-11-24 09:00 WIB (02:00 UTC)``; the other day is named where it is another."""
     if instant is None:
         return number(None, "en")
-    local, utc = (parse_iso(instant).astimezone(zone) for zone in (_WIB, UTC))
+    local, utc = (parse_iso(instant).astimezone(zone) for zone in (WIB, UTC))
     day = "" if utc.date() == local.date() else f"{utc:%m-%d} "
     return Markup(
         '<time datetime="{}"><span>{} WIB</span> <span class="utc">({}{} UTC)</span></time>'
@@ -186,19 +189,18 @@ def _span(instants: tuple[str | None, str | None]) -> Markup:
     return Markup("{} … {}").format(*map(_when, instants))
 
 
-def _pairs(values: Mapping[str, str]) -> Markup:
-    return Markup("; ").join(_pair(values))
+def _pairs(values: Mapping[str, str | int], lang: str) -> Markup:
+    pairs = (
+        Markup("{} = <code>{}</code>").format(called(name, lang), valued(value, lang))
+        for name, value in values.items()
+    )
+    return Markup("; ").join(pairs)
 
 
-def _pair(values: Mapping[str, str]) -> Iterator[Markup]:
-    return (Markup("{} = <code>{}</code>").format(name, value) for name, value in values.items())
-
-
-_FORMS = {
+_FORMS: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.TEXT: lambda value: value,
     Kind.TIME: _when,
     Kind.SPAN: _span,
-    Kind.CODE: Markup("<code>{}</code>").format,
     Kind.SHORT: lambda value: Markup('<code class="short">{}…</code>').format(value[:_SHORT]),
-    Kind.PAIRS: _pairs,
+    Kind.HASH: Markup("<code>{}</code>").format,
 }

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from luxima_retention.core.clock import iso
+from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.plan import Pending, Survey
 from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
 
@@ -61,6 +62,7 @@ def _row(policy: PolicyResult, target: TargetResult, now: datetime, late: int | 
         "disposition": about.disposition,
         "basis": about.basis,
         "owner": about.owner,
+        "review_by": about.review_by or None,
         "target": target.target,
         "retention_days": policy.retention_days,
         "outcome": str(target.outcome),
@@ -118,7 +120,7 @@ def _state(row: Row) -> str:
     if row["outcome"] in {Outcome.NOT_CONFIGURED, Outcome.NOT_APPLICABLE}:
         return str(row["outcome"])
     if row["exit_code"]:
-        return "failed"
+        return "drift" if row["exit_code"] == ExitCode.DRIFT else "failed"
     if row["overdue"]:
         return "overdue"
     if row["expired"]:

@@ -16,15 +16,22 @@ class Text:
 TEXTS = {
     "title": Text("Berita Acara Pemusnahan", "Minutes of destruction"),
     "opening": Text(
-        "Yang bertanda tangan di bawah ini menerangkan bahwa catatan elektronik yang tercantum dalam daftar"
-        " pertelaan terlampir telah dimusnahkan atas dasar yang disebut dalam berita acara ini. Isian yang"
-        " kosong dilengkapi dengan tulisan tangan.",
-        "The undersigned state that the electronic records in the attached itemised list were destroyed on"
-        " the basis that these minutes name. Empty lines are filled in by hand.",
+        "Pada hari ini, ………………, tanggal ……………… bulan ……………… tahun ………………, bertempat di {place}, yang"
+        " bertanda tangan di bawah ini menerangkan bahwa catatan elektronik yang tercantum dalam daftar"
+        " pertelaan terlampir telah dimusnahkan, atau dipindahkan ke arsip bila disebut demikian, atas dasar"
+        " yang disebut dalam berita acara ini. Isian yang kosong dilengkapi dengan tulisan tangan.",
+        "On this day, ………………, the ……………… of the month of ……………… in the year ………………, at {place}, the"
+        " undersigned state that the electronic records in the attached itemised list were destroyed, or"
+        " moved"
+        " to the archive where the list says so, on the basis that these minutes name. Empty lines are filled"
+        " in by hand.",
     ),
+    "blank": Text("………………………………", "………………………………"),
     "nothing": Text(
-        "Nihil: dalam periode ini tidak ada catatan yang dimusnahkan. Tidak ada yang perlu ditandatangani.",
-        "Nil: no record was destroyed in this period. There is nothing to sign.",
+        "Nihil: dalam periode ini tidak ada catatan yang dimusnahkan atau dipindahkan ke arsip. Tidak ada"
+        " yang"
+        " perlu ditandatangani.",
+        "Nil: no record was destroyed or moved to the archive in this period. There is nothing to sign.",
     ),
     "broken": Text(
         "JANGAN DITANDATANGANI: buku besar tidak dapat dipercaya, sehingga isi berita acara ini tidak"
@@ -36,7 +43,7 @@ TEXTS = {
         "Verified; each row of the itemised list names the SHA-256 of its entry.",
     ),
     "ledger broken": Text("TIDAK DAPAT DIPERCAYA", "CANNOT BE TRUSTED"),
-    "summary": Text("Catatan yang dimusnahkan, per tempat penyimpanan", "Records destroyed, by store"),
+    "summary": Text("Ringkasan per tempat penyimpanan", "Summary by store"),
     "items": Text("Lampiran: daftar pertelaan", "Attachment: itemised list"),
     "policy": Text("Kebijakan", "Policy"),
     "target": Text("Tempat penyimpanan", "Store"),
@@ -51,18 +58,27 @@ TEXTS = {
         " files, and not by the cutoff.",
     ),
     "schedule": Text("Jadwal retensi: {days} hari", "Retention schedule: {days} days"),
+    "archive period": Text("Masa simpan arsip berakhir", "The archive's own period has ended"),
+    "archive": Text("Arsip", "Archive"),
+    "what": Text("Keterangan", "What became of them"),
+    "gone": Text("Dimusnahkan", "Destroyed"),
+    "moved": Text("Dipindahkan ke arsip, disimpan sampai {day}", "Moved to the archive, kept until {day}"),
+    "moved item": Text("Ke arsip sampai {day}", "To the archive until {day}"),
+    "moved undated": Text("Dipindahkan ke arsip", "Moved to the archive"),
+    "ended": Text("Arsip dimusnahkan", "Archive destroyed"),
+    "copies": Text("Salinan yang tersisa", "Copies that remain"),
+    "copy": Text("Salinan", "Copy"),
+    "copy gone": Text("Hilang paling lambat", "Gone by"),
+    "copy stated": Text(
+        "{day} (menurut pengaturan; tidak diperiksa)", "{day} (as the settings state; not examined)"
+    ),
+    "copy unknown": Text("tidak diperiksa", "not examined"),
     "records": Text("Rentang waktu catatan (WIB)", "Period of records (WIB)"),
     "before": Text("sebelum", "before"),
     "count": Text("Jumlah", "Count"),
     "method": Text("Cara", "Method"),
-    "archive": Text("Arsip", "Archive"),
-    "archive of": Text(
-        "Diarsipkan dan dibaca ulang sebelum dimusnahkan: {count} dari {runs} pelaksanaan",
-        "Archived and read back before destruction: {count} of {runs} runs",
-    ),
-    "archive none": Text("Tidak diarsipkan", "Not archived"),
     "seq": Text("Entri", "Entry"),
-    "at": Text("Dimusnahkan (WIB)", "Destroyed (WIB)"),
+    "at": Text("Waktu (WIB)", "Time (WIB)"),
     "cutoff": Text("Batas waktu (WIB)", "Cutoff (WIB)"),
     "hash": Text("SHA-256 entri buku besar", "SHA-256 of the ledger entry"),
     "how": Text(
@@ -73,10 +89,12 @@ TEXTS = {
         " older than the cutoff went, and records on legal hold were passed over.",
     ),
     "residual": Text(
-        "Sisa salinan: pemusnahan ini dilakukan dengan penghapusan logis. Cadangan, WAL, replika, versi objek"
-        " lama, dan arsip mengikuti jadwalnya masing-masing dan tidak termasuk dalam berita acara ini.",
-        "Residual copies: the records were deleted logically. Backups, WAL, replicas, older object versions"
-        " and archives follow schedules of their own and are not part of these minutes.",
+        "Sisa salinan: pemusnahan ini dilakukan dengan penghapusan logis. Salinan dalam tabel di atas"
+        " mengikuti"
+        " jadwalnya masing-masing; akhir masa simpan arsip dicatat dalam berita acara bulan itu.",
+        "Residual copies: the records were deleted logically. The copies in the table above follow"
+        " schedules of"
+        " their own; the end of an archive stands in the minutes of that month.",
     ),
     "proved": Text(
         "Pembuktian: setiap baris daftar pertelaan adalah satu entri dalam buku besar yang entri-entrinya"
@@ -105,15 +123,18 @@ TEXTS = {
 #: the lines of the form; the program fills in those that it knows
 FACTS = {
     "number": Text("Nomor", "Number"),
-    "company": Text("Perusahaan", "Company"),
+    "company": Text("Perusahaan atau badan", "Company or body"),
     "controller": Text("Pengendali data pribadi, bila ada", "Controller of personal data, if any"),
+    "retention schedule": Text(
+        "Jadwal retensi arsip (nomor dan tanggal)", "Retention schedule (number and date)"
+    ),
     "place": Text("Tempat pemusnahan (lokasi sistem)", "Place of destruction (location of the system)"),
-    "destroyed": Text("Hari, tanggal, bulan, tahun pemusnahan", "Day, date, month, year of the destruction"),
+    "destroyed": Text("Hari, tanggal, bulan, tahun pelaksanaan", "Day, date, month, year carried out"),
     "period": Text("Periode laporan", "Period of the report"),
     "drawn": Text("Disusun pada", "Drawn up at"),
-    "signed": Text("Hari dan tanggal penandatanganan", "Day and date of signing"),
     "officer": Text("Dilaksanakan oleh", "Carried out by"),
-    "total": Text("Jumlah catatan", "Records in all"),
+    "total": Text("Dimusnahkan", "Destroyed"),
+    "moved": Text("Dipindahkan ke arsip", "Moved to the archive"),
     "entries": Text("Entri dalam daftar pertelaan", "Entries in the itemised list"),
     "ledger": Text("Buku besar", "Ledger"),
     "approval": Text("Persetujuan (nomor dan tanggal)", "Approval (number and date)"),
@@ -160,6 +181,31 @@ CONDITIONS = {
     ),
 }
 
+#: the law that the conditions stand in
+LAW = Text("PP 87/1999 pasal 10 ayat (1)", "PP 87/1999, article 10(1)")
+
+#: the same for a public body. Source: UU 43/2009 on archives, article 51, and PP 28/2012; guideline:
+#: Peraturan Kepala ANRI 25/2012. A lawyer should confirm them for the body that signs.
+PUBLIC_LAW = Text("UU 43/2009 pasal 51 dan PP 28/2012", "UU 43/2009, article 51, and PP 28/2012")
+PUBLIC_CONDITIONS = {
+    "use": (Text("Tidak memiliki nilai guna.", "They are of no use any more."), CONDITIONS["use"][1]),
+    "period": (
+        Text(
+            "Telah habis retensinya dan berketerangan dimusnahkan berdasarkan jadwal retensi arsip.",
+            "Their period has ended, and the retention schedule says that they are destroyed.",
+        ),
+        CONDITIONS["period"][1],
+    ),
+    "law": CONDITIONS["law"],
+    "case": (
+        Text(
+            "Tidak berkaitan dengan penyelesaian proses suatu perkara.",
+            "They have no link to a case that is being settled.",
+        ),
+        CONDITIONS["case"][1],
+    ),
+}
+
 METHOD = Text("Penghapusan logis", "Logical deletion")
 
 SIGNERS = (
@@ -170,6 +216,40 @@ SIGNERS = (
     Text("Unit pengawasan", "Supervisory unit"),
     Text("Penanggung jawab (pimpinan perusahaan)", "Person responsible (head of the company)"),
 )
+
+#: who signs for a public body
+PUBLIC_SIGNERS = (
+    Text("Pimpinan unit kearsipan", "Head of the records unit"),
+    Text("Pimpinan unit pengolah", "Head of the unit whose records they were"),
+    Text("Saksi dari unit hukum", "Witness of the legal unit"),
+    Text("Saksi dari unit pengawasan internal", "Witness of the internal audit unit"),
+)
+
+#: kind of a policy → what one record of it is
+UNITS = {
+    "table": Text("baris", "rows"),
+    "supabase": Text("baris", "rows"),
+    "logfiles": Text("berkas", "files"),
+    "loki": Text("objek", "objects"),
+}
+UNIT = Text("catatan", "records")
+
+#: kinds of copies that outlive the records, by their names in the settings
+COPIES = {
+    "replicas": Text("Replika", "Replicas"),
+    "wal": Text("WAL dan jendela pemulihan (PITR)", "WAL and recovery window (PITR)"),
+    "backups": Text("Cadangan", "Backups"),
+    "drains": Text("Pengiriman log ke pihak lain", "Log drains"),
+    "object_versions": Text("Versi objek lama", "Older object versions"),
+}
+
+#: kind of a policy → the copies that it may have
+COPIES_OF = {
+    "table": ("replicas", "wal", "backups"),
+    "supabase": ("replicas", "wal", "backups", "drains"),
+    "loki": ("replicas", "object_versions", "backups", "drains"),
+    "logfiles": ("backups", "drains"),
+}
 
 OUTCOMES = {
     "days": (

@@ -11,11 +11,12 @@ from typing import Any
 from luxima_retention import __version__
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import RetentionError
-from luxima_retention.core.results import Outcome, RunResult
+from luxima_retention.core.results import About, Outcome, RunResult
 from luxima_retention.evidence.ledger import Entry
 from luxima_retention.report import matrix_rows, rules
 from luxima_retention.report.exceptions import found
-from luxima_retention.report.texts import sentence
+from luxima_retention.report.settle import settled
+from luxima_retention.report.texts import WIB, sentence
 from luxima_retention.report.told import Told
 
 Row = dict[str, Any]
@@ -68,16 +69,43 @@ Slots = Callable[[datetime, datetime], Sequence[datetime]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Letterhead:
+    """What the settings say for the minutes; what is empty is filled in by hand.
+
+    Args:
+        company: whose records they are.
+        controller: of personal data.
+        place: where the systems stand.
+        number: of the minutes.
+        schedule: number and date of the retention schedule.
+        officials: who signs, in the order of the blocks: ``Name, position``.
+        public_body: whether the law on public archives applies, and not that on company documents.
+        copies: kind of copy → days after which it is gone, as the settings state.
+    """
+
+    company: str = ""
+    controller: str = ""
+    place: str = ""
+    number: str = ""
+    schedule: str = ""
+    officials: tuple[str, ...] = ()
+    public_body: bool = False
+    copies: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the settings say about times.
+    """What the settings say about times, and for the minutes.
 
     Args:
         slots: policy → the scheduled times of its runs after one instant, up to another.
         archived: policy → days that its archive is kept; policies without one are not in it.
+        letterhead: for the minutes.
     """
 
     slots: Mapping[str, Slots] = field(default_factory=dict)
     archived: Mapping[str, int] = field(default_factory=dict)
+    letterhead: Letterhead = field(default_factory=Letterhead)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +122,15 @@ class Report:
         exceptions: what somebody must look at; see :mod:`.exceptions`.
         begun: whether any run stands in the ledger before the end of the period.
         ledger: what its verification showed.
-        weeks: ISO weeks (UTC) of the period: ``destroyed``, ``runs``, ``missed`` and ``refused``, as a whole
+        weeks: ISO weeks (WIB) of the period: ``destroyed``, ``runs``, ``missed`` and ``refused``, as a whole
             and by policy.
         guards: what guards refused, and what somebody named to let a run go on.
         holds: those in force at any time of the period.
         archives: written, restored and expired.
         clocks: the largest skew for each store.
         rules: each well-known rule against the matrix; see :mod:`.rules`.
-        methods: policy → how its records are destroyed, by language; in the order of the matrix.
+        about: policy → what it is; in the order of the matrix.
+        letterhead: what the settings say for the minutes.
     """
 
     start: datetime
@@ -120,12 +149,13 @@ class Report:
     archives: tuple[Row, ...] = ()
     clocks: tuple[Row, ...] = ()
     rules: tuple[Row, ...] = ()
-    methods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    about: Mapping[str, About] = field(default_factory=dict)
+    letterhead: Letterhead = field(default_factory=Letterhead)
 
     @property
     def policies(self) -> tuple[str, ...]:
         """The policies in the order of the matrix, then those that only the ledger knows."""
-        return tuple(dict.fromkeys((*self.methods, *(row["policy"] or "" for row in self.runs))))
+        return tuple(dict.fromkeys((*self.about, *(row["policy"] or "" for row in self.runs))))
 
     @property
     def verdict(self) -> Verdict:
@@ -140,8 +170,28 @@ class Report:
 
     @property
     def records(self) -> tuple[Row, ...]:
-        """The destruction records: runs that destroyed or condemned anything."""
+        """The destruction records: runs that destroyed, archived or condemned anything."""
         return tuple(row for row in self.runs if row["destroyed"] or row.get("condemned"))
+
+    @property
+    def ended(self) -> tuple[Row, ...]:
+        """Archives that were destroyed, since their own retention was over."""
+        return tuple(row for row in self.archives if row["kind"] == "archive.expired")
+
+    @property
+    def gone(self) -> int:
+        """Records that are gone for good: destroyed without an archive, or with their archive."""
+        return sum(int(row["destroyed"] - row["archived"]) for row in self.runs) + self.archives_ended
+
+    @property
+    def archives_ended(self) -> int:
+        """Records of the archives that were destroyed."""
+        return sum(row["items"] or 0 for row in self.ended)
+
+    @property
+    def archived(self) -> int:
+        """Records that were moved to the archive, and are kept there."""
+        return sum(row["archived"] for row in self.runs)
 
     @property
     def queries(self) -> tuple[Row, ...]:
@@ -159,7 +209,10 @@ class Report:
             "to": iso(self.end),
             "surveyed": iso(self.surveyed),
             "verdict": str(self.verdict),
-            "destroyed": sum(row["destroyed"] for row in self.runs),
+            "destroyed": self.gone,
+            "archived": self.archived,
+            "archives_ended": self.archives_ended,
+            "removed": sum(row["destroyed"] for row in self.runs),
             "condemned": sum(row.get("condemned") or 0 for row in self.runs),
             "expired": _sum(self.stores, "expired"),
             "overdue": _sum(self.stores, "overdue"),
@@ -185,10 +238,11 @@ class Report:
         return {"entries": self.entries, "error": self.ledger_error, **told}
 
 
-def _sentenced(item: Row, *, begun: bool) -> Row:
+def _sentenced(item: Row, owner: str, *, begun: bool) -> Row:
     """With its sentences; before the first run a backlog is work to do, and breaks nothing yet."""
     told = {lang: sentence(item, lang) for lang in ("id", "en")}
-    return {**item, "failed": item["failed"] and begun, "sentence": told}
+    settle = {lang: settled(item["code"], owner, lang) for lang in ("id", "en")}
+    return {**item, "failed": item["failed"] and begun, "sentence": told, "settle": settle}
 
 
 def _sum(stores: Iterable[Row], name: str) -> int | None:
@@ -228,6 +282,7 @@ def build(
     population = (*told.runs(), *_silent(stores, told, terms, until))
     runs = tuple(filter(None, (_within(row, start) for row in population)))
     order = tuple(policy.policy for policy in survey.policies)
+    owners = {policy.policy: policy.about.owner for policy in survey.policies}
     return Report(
         start=start,
         end=end,
@@ -237,7 +292,7 @@ def build(
         stores=stores,
         runs=runs,
         exceptions=tuple(
-            _sentenced(item, begun=told.begun)
+            _sentenced(item, owners.get(item["policy"] or "", ""), begun=told.begun)
             for item in found(
                 stores,
                 runs,
@@ -257,7 +312,8 @@ def build(
         archives=told.archives(),
         clocks=tuple(_clocks(stores, told)),
         rules=tuple(rules.compared(_concerned(survey), terms.archived)),
-        methods={policy.policy: policy.about.method for policy in survey.policies},
+        about={policy.policy: policy.about for policy in survey.policies},
+        letterhead=terms.letterhead,
     )
 
 
@@ -303,7 +359,8 @@ def _gap(policy: str, target: str | None, last: datetime | None, slots: Slots, u
     due = slots(last, until)
     if not due:
         return None
-    return row | {"kind": "slot.missed", "missed": len(due), "since": iso(last)}
+    times = {"first_missed": iso(due[0]), "last_missed": iso(due[-1])}
+    return row | {"kind": "slot.missed", "missed": len(due), "since": iso(last), **times}
 
 
 def _none(_after: datetime, _until: datetime) -> Sequence[datetime]:
@@ -314,15 +371,25 @@ def _within(row: Row, start: datetime) -> Row | None:
     """A gap that began before the period, with what of it lies within; every other row as it is."""
     if not row["missed"] or not row["since"] or parse_iso(row["since"]) >= start:
         return row
-    within = sum(slot >= start for slot in _slots(row))
-    return row | {"missed": within, "since": iso(start)} if within else None
+    within = [slot for slot in _slots(row) if slot >= start]
+    if not within:
+        return None
+    first = row["first_missed"] and iso(within[0])
+    return row | {"missed": len(within), "since": iso(start), "first_missed": first}
 
 
 def _slots(row: Row) -> Iterator[datetime]:
-    """When the runs of a gap should have been: spread over the time that it lasted."""
-    at = parse_iso(row["at"])
-    since, gaps = parse_iso(row["since"]) if row["since"] else at, row["missed"] or 0
-    return (since + (at - since) * number / (gaps + 1) for number in range(1, gaps + 1))
+    """When the runs of a gap should have been: between the first and the last that are known, evenly.
+
+    An entry of an older program knows neither: then they are spread over the time that the gap lasted.
+    """
+    at, count = parse_iso(row["at"]), row["missed"] or 0
+    if row.get("first_missed") and row.get("last_missed"):
+        first, last = parse_iso(row["first_missed"]), parse_iso(row["last_missed"])
+        yield from (first + (last - first) * number / max(1, count - 1) for number in range(count))
+        return
+    since = parse_iso(row["since"]) if row["since"] else at
+    yield from (since + (at - since) * number / (count + 1) for number in range(1, count + 1))
 
 
 #: members of every row of the population
@@ -332,10 +399,11 @@ _RUN = (
     *("first", "last", "held", "locked", "undated", "failures", "left", "unexplained", "explained"),
     *("oldest_left", "gone_by", "archive", "archive_sha256", "guards", "passed", "holds", "resumed"),
     *("rotated", "unknown_batch", "unknown_items", "missed", "since", "hash"),
+    *("first_missed", "last_missed", "error", "archived", "kept_until"),
 )
 #: what they hold where no entry stands for the row
 _NO_RUN: Row = {
-    **dict.fromkeys(("destroyed", "condemned", "batches"), 0),
+    **dict.fromkeys(("destroyed", "condemned", "batches", "archived"), 0),
     **{name: {} for name in ("passed", "explained")},
     **{name: [] for name in ("guards", "holds")},
     "resumed": False,
@@ -343,8 +411,9 @@ _NO_RUN: Row = {
 
 
 def _weeks(runs: Iterable[Row], start: datetime, until: datetime) -> Iterator[Row]:
-    """Every ISO week that the period touches, empty ones included."""
+    """Every ISO week of Jakarta that the period touches, empty ones included."""
     weeks: dict[date, Row] = {}
+    start, until = start.astimezone(WIB), until.astimezone(WIB)
     monday = start.date() - timedelta(days=start.weekday())
     while monday <= until.date() and (monday < until.date() or until.time() != until.min.time()):
         year, number, _ = monday.isocalendar()
@@ -368,7 +437,7 @@ _COUNTED = ("destroyed", "runs", "missed", "refused")
 def _days(row: Row) -> Iterator[tuple[date, Row]]:
     """The days that a row counts on: a run on its own, a gap spread over the time that it lasted."""
     yield (
-        parse_iso(row["at"]).date(),
+        parse_iso(row["at"]).astimezone(WIB).date(),
         {
             "destroyed": row["destroyed"],
             "runs": int(row["kind"].startswith("run.")),
@@ -376,7 +445,7 @@ def _days(row: Row) -> Iterator[tuple[date, Row]]:
         },
     )
     for slot in _slots(row):
-        yield slot.date(), {"missed": 1}
+        yield slot.astimezone(WIB).date(), {"missed": 1}
 
 
 def _clocks(stores: Iterable[Row], told: Told) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from luxima_retention.report.model import Report
-from luxima_retention.report.texts import number, text
+from luxima_retention.report.texts import detailed, happened, local_day, number, place, text
 
 Row = Mapping[str, Any]
 
@@ -74,19 +74,33 @@ def why(report: Report, lang: str) -> str:
 def _why(report: Report, lang: str) -> str:
     if report.ledger_error:
         return text("why broken", lang)
-    failed = sum(bool(item["failed"]) for item in report.exceptions)
-    counts = {"count": number(len(report.exceptions), lang), "failed": number(failed, lang)}
-    return text(f"why {report.verdict}", lang, **counts)
+    failed = [item for item in report.exceptions if item["failed"]]
+    counts = {"count": number(len(report.exceptions), lang), "failed": number(len(failed), lang)}
+    first = f"{place(failed[0])}: {happened(failed[0], lang, detailed(failed[0], lang))}" if failed else ""
+    return text(f"why {report.verdict}", lang, **counts, first=first)
 
 
 def oldest(report: Report, lang: str) -> str:
-    """The store whose oldest record came nearest to its limit, or furthest beyond it; empty if none did."""
-    known = [row for row in report.stores if row["age_days"] is not None]
+    """The store whose oldest record came nearest to its limit, or furthest beyond it; empty if none did.
+
+    Records that are older with a reason, such as a legal hold, are not what a verdict is about.
+    """
+    known = [row for row in report.stores if row["age_days"] is not None and row["state"] != "kept"]
     if not known:
         return ""
     row = max(known, key=lambda row: row["age_days"] / row["retention_days"])
     where = f"{row['policy']} {row['target']}"
     return text("oldest of all", lang, where=where, of=age(row, lang))
+
+
+def when(item: Row, lang: str) -> str:
+    """Since when an exception is there, by Jakarta's days; empty where that is not known."""
+    since, at = (local_day(item[name]) if item[name] else "" for name in ("since", "at"))
+    if not since:
+        return ""
+    if item["kind"] == "survey" and since == at:
+        return text("found when", lang, at=at)
+    return text("from to when" if at and at != since else "since when", lang, since=since, at=at)
 
 
 def age(row: Row, lang: str) -> str:
@@ -115,7 +129,7 @@ def tiles(report: Report, lang: str) -> Iterator[Tile]:
     """Destroyed, overdue, held, and the state of the ledger."""
     told = report.as_json()
     notes = {
-        "destroyed": {"runs": sum(row["kind"].startswith("run.") for row in report.runs)},
+        "destroyed": {"runs": sum(bool(row["destroyed"]) for row in report.runs)},
         "overdue": {"expired": told["expired"]},
         "held": {"holds": len(report.holds)},
     }
@@ -123,6 +137,8 @@ def tiles(report: Report, lang: str) -> Iterator[Tile]:
     for name, counts in notes.items():
         values = {key: number(count, lang) for key, count in counts.items()}
         note = text(f"{name} note", lang, **values)
+        if name == "destroyed" and report.archived:
+            note += _moved(report, lang)
         if unknown and name != "destroyed":
             note += text("unknown note", lang, count=number(unknown, lang))
         yield Tile(label=text(name, lang), figure=number(told[name], lang), note=note)
@@ -137,6 +153,13 @@ def tiles(report: Report, lang: str) -> Iterator[Tile]:
             anchors=number(len(report.ledger.anchors), lang),
         ),
     )
+
+
+def _moved(report: Report, lang: str) -> str:
+    """What left its store and is kept in the archive, and until when."""
+    until = max((row["kept_until"] for row in report.runs if row["kept_until"]), default=None)
+    day = local_day(until) if until else text("not told", lang)
+    return text("archived note", lang, count=number(report.archived, lang), day=day)
 
 
 def ledger(report: Report, lang: str) -> Iterator[Line]:

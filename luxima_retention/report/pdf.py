@@ -9,18 +9,32 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import UTC
+from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-from luxima_retention.core.clock import iso
+from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import ConfigurationError, StoreError
 from luxima_retention.report import page_one
 from luxima_retention.report.appendix import Annex, Cell, Kind, appendix
 from luxima_retention.report.minutes import dated, minutes
 from luxima_retention.report.model import Report, Verdict
-from luxima_retention.report.plain import as_json
-from luxima_retention.report.texts import LIMITS, TEXTS, happened, number, place, text
+from luxima_retention.report.plain import as_json, table_as_csv
+from luxima_retention.report.texts import (
+    LIMITS,
+    TEXTS,
+    WIB,
+    called,
+    detailed,
+    happened,
+    local_day,
+    number,
+    place,
+    text,
+    valued,
+)
 
 Row = Mapping[str, Any]
 #: texts of the page, in its language
@@ -28,6 +42,8 @@ Told = Mapping[str, str]
 
 #: rows that page one has room for
 _STORES, _EXCEPTIONS = 8, 5
+#: rows of a table that are set; a longer one is attached whole, as CSV, since Typst holds all pages in memory
+_ROWS = 250
 #: characters of a name and of a sentence on page one
 _NAME, _SENTENCE = 36, 104
 #: characters of a hash in tables where the entry's number stands beside it
@@ -42,7 +58,19 @@ _TONES = {
 _TYPOGRAPHIC = "‐–—‘’“”…≤≥→"  # noqa: RUF001
 _GAP = "\u200b"
 _LONG, _SOLID, _MARKS = re.compile(r"\S{13,}"), re.compile(r".{15,}"), re.compile(r"(?<=[-_./:=])")
+_FEW = re.compile(".{1,4}")
+#: stands on one line wherever it is shown whole
+_HASH = re.compile("[0-9a-f]{64}")
 _UNPRINTABLE = re.compile(rf"[^\n\u0020-\u007e\u00a0-\u00ac\u00ae-\u017f{_TYPOGRAPHIC}]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A CSV file that goes into the PDF."""
+
+    name: str
+    description: str
+    text: str
 
 
 def as_pdf(report: Report, lang: str) -> bytes:
@@ -80,12 +108,16 @@ def printable(text: str) -> str:
 
 
 def breakable(text: str) -> str:
-    """Words too long for a column get places to break: behind a mark, or anywhere."""
+    """Words too long for a column get places to break: behind a mark, or every few characters."""
     return _LONG.sub(_broken, text)
 
 
 def _broken(word: re.Match[str]) -> str:
-    return _GAP.join(_SOLID.sub(lambda solid: _GAP.join(solid[0]), part) for part in _MARKS.split(word[0]))
+    if _HASH.fullmatch(word[0]):
+        return word[0]
+    return _GAP.join(
+        _SOLID.sub(lambda solid: _GAP.join(_FEW.findall(solid[0])), part) for part in _MARKS.split(word[0])
+    )
 
 
 def _each(change: Callable[[str], str], value: Any) -> Any:
@@ -103,12 +135,17 @@ def document(report: Report, lang: str) -> dict[str, Any]:
     """What the template lays out: every string is text, and every figure stands in the report's JSON."""
     told = {name: words[lang] for name, words in TEXTS.items()}
     start, end = (getattr(dated(instant), lang) for instant in (report.start, report.end))
+    parts = [_laid_out(part, lang) for part in appendix(report, lang)]
+    listed, list_file = _minutes(report)
     made: dict[str, Any] = {
         "lang": lang,
         "texts": told,
         "title": told["title"],
         "verdict": told[report.verdict],
-        "reason": [page_one.why(report, lang), _cut(page_one.oldest(report, lang), _SENTENCE)],
+        "reason": [
+            _cut(page_one.why(report, lang), 2 * _SENTENCE),
+            _cut(page_one.oldest(report, lang), _SENTENCE),
+        ],
         "tone": _TONES[report.verdict],
         "broken": report.ledger_error and _cut(report.ledger_error, 2 * _SENTENCE),
         "period": f"{start} {told['until']} {end}",
@@ -121,14 +158,24 @@ def document(report: Report, lang: str) -> dict[str, Any]:
         "weeks": [week["monday"] for week in report.weeks],
         "ledger": [_line(line) for line in page_one.ledger(report, lang)],
         "clashes": page_one.clashes(report, lang),
-        "appendix": [_laid_out(part, lang) for part in appendix(report, lang)],
+        "appendix": [part for part, _ in parts],
         "limits": [limit[lang] for limit in LIMITS],
-        "minutes": asdict(minutes(report)),
+        "minutes": listed,
     }
     # What is copied from the lines that name a command must be what stands there.
     found = {name: _each(printable if name == "ledger" else _set, value) for name, value in made.items()}
     found["minutes"]["remarks"] = _each(printable, made["minutes"]["remarks"])
-    return found
+    files = [file for _, file in parts if file]
+    return {**found, "files": [asdict(file) for file in (*files, *((list_file,) if list_file else ()))]}
+
+
+def _one_form(value: Any) -> Any:
+    """The minutes speak both languages at once: a figure stands there in one form only."""
+    if isinstance(value, dict):
+        if value.keys() == {"id", "en"} and value["en"].replace(",", ".") == value["id"]:
+            return {"id": value["id"], "en": value["id"]}
+        return {key: _one_form(each) for key, each in value.items()}
+    return [_one_form(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _set(text: str) -> str:
@@ -157,8 +204,9 @@ def _exceptions(report: Report, told: Told, lang: str) -> dict[str, Any]:
 
 
 def _sentence(item: Row, lang: str) -> str:
-    told = happened(item, lang, item["detail"])
-    return f"{_cut(place(item), _NAME)}: {_cut(told, _SENTENCE)}"
+    told, when = happened(item, lang, detailed(item, lang)), page_one.when(item, lang)
+    where = _cut(place(item), _NAME) + (f" ({when})" if when else "")
+    return f"{where}: {_cut(told, _SENTENCE - len(when))}"
 
 
 def _matrix(report: Report, told: Told, lang: str) -> dict[str, Any]:
@@ -183,22 +231,56 @@ def _store(row: Row, told: Told, lang: str, *, whole: bool = False) -> dict[str,
         "target": target if whole else _cut(target, _NAME),
         "bar": asdict(bar) if bar else None,
         "age": page_one.age(row, lang),
-        "oldest": (row["oldest"] or "-")[:10],
+        "oldest": local_day(row["oldest"]) if row["oldest"] else "-",
         **{name: number(row[name], lang) for name in ("expired", "overdue", "held")},
         "late": bool(row["overdue"]),
         "state": told[f"state {row['state']}"],
     }
 
 
-def _laid_out(part: Annex, lang: str) -> dict[str, Any]:
-    return {
+def _laid_out(part: Annex, lang: str) -> tuple[dict[str, Any], Attached | None]:
+    """A table, and the file that has all of it where not all of it is set."""
+    rows = [[_cell(cell, lang) for cell in row] for row in part.rows]
+    columns = [text(column.heading, lang) for column in part.columns]
+    file = _attached(f"annex-{part.title[0].lower()}.csv", part.caption, columns, rows)
+    laid_out = {
         "title": part.title,
-        "note": part.note,
-        "columns": [text(column.heading, lang) for column in part.columns],
+        "note": " ".join(filter(None, (part.note, _told_of(file, len(rows), lang)))),
+        "columns": columns,
         "widths": [column.width for column in part.columns],
+        "hashes": [at for at, column in enumerate(part.columns) if not column.width],
         "right": [at for at, column in enumerate(part.columns) if column.numeric],
-        "rows": [[_cell(cell, lang) for cell in row] for row in part.rows],
+        "rows": rows[:_ROWS],
     }
+    return laid_out, file
+
+
+def _minutes(report: Report) -> tuple[dict[str, Any], Attached | None]:
+    """The minutes, and the file that has the itemised list where not all of it is set."""
+    made = minutes(report)
+    listed = _one_form(asdict(made))
+    rows = listed["items"]["rows"]
+    columns = [f"{column.id} / {column.en}" for column in made.items.columns]
+    words = [[cell["id"] for cell in row] for row in rows] if len(rows) > _ROWS else []
+    file = _attached("daftar-pertelaan.csv", made.items.caption.id, columns, words)
+    listed["items"] |= {"rows": rows[:_ROWS]}
+    listed["items note"] = {lang: _told_of(file, len(rows), lang) for lang in ("id", "en")}
+    return listed, file
+
+
+def _attached(name: str, description: str, columns: list[str], rows: list[list[str]]) -> Attached | None:
+    """The whole table as CSV; ``None`` where all of it is set."""
+    if len(rows) <= _ROWS:
+        return None
+    return Attached(name=name, description=description, text=table_as_csv(columns, rows))
+
+
+def _told_of(file: Attached | None, count: int, lang: str) -> str:
+    """That not all of a table is set, where all of it is, and the SHA-256 of that file."""
+    if file is None:
+        return ""
+    told = {"shown": number(_ROWS, lang), "count": number(count, lang), "file": file.name}
+    return text("attached rows", lang, **told, sha256=sha256(file.text.encode()).hexdigest())
 
 
 def _cell(cell: Cell, lang: str) -> str:
@@ -207,22 +289,28 @@ def _cell(cell: Cell, lang: str) -> str:
     if value in (None, "", {}, (None, None)):
         return number(None, lang)
     if kind is Kind.EXCEPTION:
-        return happened(value, lang, value["detail"])
+        said = f" {text('message', lang)}: {value['said']}" if value["said"] else ""
+        return happened(value, lang, detailed(value, lang)) + said
     if kind is Kind.COUNT:
         return number(value, lang)
+    if kind is Kind.PAIRS:
+        return "; ".join(f"{called(name, lang)} = {valued(each, lang)}" for name, each in value.items())
     return _FORMS[kind](value)
 
 
 def _minute(instant: str | None) -> str:
-    """``2026-11-23 08:30Z``."""
-    return f"{instant[:16].replace('T', ' ')}Z" if instant else "-"
+    """``2026-11-24 09:00 (02:00Z)``: WIB, and UTC beside it with its day where that is another."""
+    if not instant:
+        return "-"
+    local, utc = (parse_iso(instant).astimezone(zone) for zone in (WIB, UTC))
+    day = "" if utc.date() == local.date() else f"{utc:%m-%d} "
+    return f"{local:%Y-%m-%d %H:%M} ({day}{utc:%H:%M}Z)"
 
 
 _FORMS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.TEXT: str,
     Kind.TIME: _minute,
     Kind.SPAN: lambda instants: " … ".join(map(_minute, instants)),
-    Kind.CODE: str,
+    Kind.HASH: str,
     Kind.SHORT: lambda value: f"{value[:_SHORT]}…",
-    Kind.PAIRS: lambda values: "; ".join(f"{name} = {value}" for name, value in values.items()),
 }

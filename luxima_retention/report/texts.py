@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
+
+from luxima_retention.core.clock import parse_iso
+
+#: the zone of every time that people read
+WIB = ZoneInfo("Asia/Jakarta")
 
 TEXTS = {
     "title": {"id": "Laporan kepatuhan retensi", "en": "Retention compliance report"},
@@ -31,8 +37,8 @@ TEXTS = {
         "en": "No record is known to be overdue, but {count} matters need attention.",
     },
     "why not compliant": {
-        "id": "{failed} dari {count} pengecualian melanggar kebijakan.",
-        "en": "{failed} of {count} exceptions break the policy.",
+        "id": "{failed} dari {count} pengecualian melanggar kebijakan. Yang pertama: {first}",
+        "en": "{failed} of {count} exceptions break the policy. The first: {first}",
     },
     "why broken": {
         "id": "Buku besar tidak dapat dipercaya; angka di bawah ini tidak terbukti.",
@@ -49,7 +55,9 @@ TEXTS = {
     "surveyed": {"id": "Disurvei dan dibuat", "en": "Surveyed and written"},
     "summary": {"id": "Ringkasan", "en": "Summary"},
     "destroyed": {"id": "Dimusnahkan", "en": "Destroyed"},
-    "destroyed note": {"id": "catatan, dalam {runs} eksekusi", "en": "records, in {runs} runs"},
+    "destroyed note": {"id": "catatan musnah, {runs} eksekusi", "en": "records, gone in {runs} runs"},
+    "archived note": {"id": "; {count} ke arsip sampai {day}", "en": "; {count} to the archive until {day}"},
+    "removed": {"id": "Dikeluarkan", "en": "Removed"},
     "overdue": {"id": "Lewat tenggat", "en": "Overdue"},
     "overdue note": {
         "id": "sasaran 0; {expired} kedaluwarsa menurut survei",
@@ -87,20 +95,20 @@ TEXTS = {
     "limit days": {"id": "batas {limit} hari", "en": "limit {limit} days"},
     "activity": {"id": "Kegiatan mingguan", "en": "Weekly activity"},
     "activity note": {
-        "id": "Catatan yang dimusnahkan per minggu ISO (UTC); setiap baris memakai skalanya sendiri."
-        " Di bawah garis: kotak putus-putus = eksekusi terlewat, kotak penuh = ditolak pengaman.",
-        "en": "Records destroyed per ISO week (UTC); each row has a scale of its own."
-        " Below the line: dashed box = runs missed, full box = refused by a guard.",
+        "id": "Catatan yang keluar, musnah atau ke arsip, per minggu ISO (WIB); skala tiap baris sendiri."
+        " Kotak putus-putus: terlewat; penuh: ditolak.",
+        "en": "Records that left, destroyed or archived, by ISO week (WIB); each row has its own scale."
+        " Dashed box: missed; full box: refused.",
     },
     "activity image": {
-        "id": "{policy}: {destroyed} catatan dimusnahkan dalam {weeks} minggu, paling banyak {most} seminggu;"
+        "id": "{policy}: {destroyed} catatan dikeluarkan dalam {weeks} minggu, paling banyak {most} seminggu;"
         " {runs} eksekusi, {missed} terlewat, {refused} ditolak",
-        "en": "{policy}: {destroyed} records destroyed in {weeks} weeks, at most {most} a week;"
+        "en": "{policy}: {destroyed} records removed in {weeks} weeks, at most {most} a week;"
         " {runs} runs, {missed} missed, {refused} refused",
     },
     "activity sum": {
-        "id": "{destroyed} dimusnahkan, {runs} eksekusi, {missed} terlewat, {refused} ditolak",
-        "en": "{destroyed} destroyed, {runs} runs, {missed} missed, {refused} refused",
+        "id": "{destroyed} dikeluarkan, {runs} eksekusi, {missed} terlewat, {refused} ditolak",
+        "en": "{destroyed} removed, {runs} runs, {missed} missed, {refused} refused",
     },
     "no activity": {
         "id": "Tidak ada eksekusi dalam periode ini.",
@@ -142,6 +150,7 @@ TEXTS = {
     "state unknown": {"id": "kedaluwarsa, tenggat tidak diketahui", "en": "expired, due date unknown"},
     "state kept": {"id": "melebihi batas, ada alasannya", "en": "older, with a reason"},
     "state empty": {"id": "tanpa catatan bertanggal", "en": "no dated record"},
+    "state drift": {"id": "menyimpang dari kebijakan", "en": "not as the policy says"},
     "state failed": {"id": "survei gagal", "en": "survey failed"},
     "state not_configured": {"id": "belum dikonfigurasi", "en": "not configured"},
     "state not_applicable": {"id": "tidak berlaku", "en": "not applicable"},
@@ -208,8 +217,24 @@ TEXTS = {
     "clash": {"id": "✗ berbenturan", "en": "✗ clashes"},
     "no clash": {"id": "✓ terpenuhi", "en": "✓ met"},
     "no number": {"id": "tanpa angka", "en": "no number"},
+    "query": {"id": "SHA-256 kueri", "en": "SHA-256 of the query"},
+    "method destroyed": {"id": "dimusnahkan", "en": "destroyed"},
+    "method archived": {"id": "dipindahkan ke arsip", "en": "moved to the archive"},
+    "method rotation": {"id": "menurut aturan rotasi", "en": "by the rule of rotation"},
+    # --- what a balance is made of --------------------------------------------------------------------
+    "balance planned": {"id": "direncanakan", "en": "planned"},
+    "balance bytes": {"id": "bita", "en": "bytes"},
+    "balance held": {"id": "ditahan", "en": "held"},
+    "balance locked": {"id": "terkunci", "en": "locked"},
+    "balance failures": {"id": "kegagalan", "en": "failures"},
+    "balance left": {"id": "tersisa", "en": "left"},
+    "balance unexplained": {"id": "tanpa penjelasan", "en": "unexplained"},
+    "balance oldest_left": {"id": "tertua yang tersisa", "en": "oldest left"},
+    "balance gone_by": {"id": "musnah paling lambat", "en": "gone by"},
+    "balance plan": {"id": "rencana", "en": "plan"},
     # --- kinds of runs --------------------------------------------------------------------------------
     "kind run.completed": {"id": "selesai", "en": "completed"},
+    "kind run.failed": {"id": "gagal tanpa rencana", "en": "failed without a plan"},
     "kind run.refused": {"id": "ditolak pengaman", "en": "refused by a guard"},
     "kind run.checked": {"id": "diperiksa", "en": "checked"},
     "kind run.reconciled": {"id": "terhenti, lalu ditutup", "en": "killed, then closed"},
@@ -242,16 +267,16 @@ TEXTS = {
         "en": "no store is configured, so this policy is not proved.",
     },
     "exception survey": {
-        "id": "survei tidak selesai: {detail}",
-        "en": "the survey did not complete: {detail}",
+        "id": "survei tidak selesai.",
+        "en": "the survey did not complete.",
     },
     "exception would-refuse": {
-        "id": "eksekusi berikutnya akan ditolak: {detail}",
-        "en": "the next run would be refused: {detail}",
+        "id": "eksekusi berikutnya akan ditolak.",
+        "en": "the next run would be refused.",
     },
     "exception not-yet-provable": {
-        "id": "belum dapat dibuktikan: {detail}",
-        "en": "it cannot be proved yet: {detail}",
+        "id": "belum dapat dibuktikan.",
+        "en": "it cannot be proved yet.",
     },
     "exception overdue": {
         "id": "{count} catatan melewati tenggat pemusnahan.",
@@ -286,7 +311,8 @@ TEXTS = {
         "en": "runs that were killed and then resumed: {count}.",
     },
     "exception unknown": {
-        "id": "hasil satu batch atau lebih tidak tercatat: hingga {count} catatan lagi mungkin telah"
+        "id": "hasil satu kelompok (batch) atau lebih tidak tercatat: hingga {count} catatan lagi"
+        " mungkin telah"
         " dimusnahkan.",
         "en": "the result of a batch or more was never recorded: up to {count} more records may be gone.",
     },
@@ -315,9 +341,51 @@ TEXTS = {
         "en": "this policy has never been run.",
     },
     "exception ended": {
-        "id": "{count} eksekusi berakhir dengan {detail}.",
+        "id": "{count} eksekusi berakhir dengan hasil: {detail}.",
         "en": "runs that ended as {detail}: {count}.",
     },
+    "exception failed": {
+        "id": "{count} eksekusi gagal sebelum rencananya ada; tidak ada yang dimusnahkan.",
+        "en": "runs that failed before they had a plan: {count}; nothing was destroyed.",
+    },
+    "exception drift": {
+        "id": "penyimpanan tidak memenuhi kebijakan pada {count} pemeriksaan.",
+        "en": "the store did not keep to the policy; checks that found it: {count}.",
+    },
+    "exception review": {
+        "id": "hari peninjauan kebijakan telah lewat: {detail}.",
+        "en": "the day of the policy's review has passed: {detail}.",
+    },
+    "message": {"id": "Pesan program", "en": "Message of the program"},
+    "since when": {"id": "sejak {since}", "en": "since {since}"},
+    "found when": {"id": "ditemukan {at}", "en": "found {at}"},
+    "from to when": {"id": "{since} sampai {at}", "en": "{since} to {at}"},
+    "settle": {"id": "Siapa menyelesaikan, dan bagaimana", "en": "Who settles it, and how"},
+    # --- outcomes -------------------------------------------------------------------------------------
+    "outcome done": {"id": "selesai", "en": "done"},
+    "outcome nothing_to_do": {"id": "tidak ada yang perlu dimusnahkan", "en": "nothing to do"},
+    "outcome pending": {"id": "menunggu pemusnahan", "en": "pending"},
+    "outcome compliant": {"id": "patuh", "en": "compliant"},
+    "outcome not_yet_provable": {"id": "belum dapat dibuktikan", "en": "not yet provable"},
+    "outcome checked": {"id": "diperiksa", "en": "checked"},
+    "outcome not_configured": {"id": "belum dikonfigurasi", "en": "not configured"},
+    "outcome not_applicable": {"id": "tidak berlaku", "en": "not applicable"},
+    "outcome declined": {"id": "tidak disetujui", "en": "declined"},
+    "outcome paused": {"id": "dijeda oleh penahanan", "en": "paused by a hold"},
+    "outcome refused": {"id": "ditolak pengaman", "en": "refused"},
+    "outcome failed": {"id": "gagal", "en": "failed"},
+    "outcome locked": {"id": "dikunci eksekusi lain", "en": "locked by another run"},
+    "outcome verification_failed": {"id": "pembuktian gagal", "en": "verification failed"},
+    "outcome stopped": {"id": "dihentikan", "en": "stopped"},
+    "outcome backlog": {"id": "masih ada sisa", "en": "backlog"},
+    "outcome drift": {"id": "menyimpang dari kebijakan", "en": "drift"},
+    "outcome fault": {"id": "kesalahan program", "en": "fault"},
+    "outcome not completed": {"id": "tidak selesai", "en": "not completed"},
+    "outcome reconciled": {"id": "ditutup", "en": "closed"},
+    "outcome rotated": {"id": "dirotasi", "en": "rotated"},
+    "outcome removed": {"id": "dihapus menurut aturan rotasi", "en": "removed by the rule of rotation"},
+    "outcome would_delete": {"id": "akan memusnahkan", "en": "would delete"},
+    "outcome would_refuse": {"id": "akan ditolak", "en": "would refuse"},
     "exception approval": {
         "id": "batas untuk satu eksekusi diberikan dengan {detail}: {count} kali.",
         "en": "a limit was named for the run with {detail}; times: {count}.",
@@ -371,16 +439,20 @@ TEXTS = {
     "h clocks": {"id": "H. Jam", "en": "H. Clocks"},
     "i queries": {"id": "I. Kueri, parameter, dan jumlah", "en": "I. Queries, parameters and counts"},
     "j rules": {"id": "J. Matriks dan aturan umum", "en": "J. The matrix and well-known rules"},
-    "k limits": {"id": "K. Batas pembuktian", "en": "K. Limits of what is proved"},
+    "k controls": {
+        "id": "K. Pemetaan ke kendali dan pasal",
+        "en": "K. Mapping to controls and articles",
+    },
+    "l limits": {"id": "L. Batas pembuktian", "en": "L. Limits of what is proved"},
     "runs note": {
-        "id": "Setiap eksekusi yang tercatat dalam buku besar, termasuk yang terlewat dan yang tidak selesai."
-        " Eksekusi yang gagal sebelum rencananya ada tidak meninggalkan entri dan tampak sebagai terlewat.",
-        "en": "Every run that the ledger records, those missed and those not completed included."
-        " A run that failed before it had a plan leaves no entry and shows as missed.",
+        "id": "Setiap eksekusi yang tercatat dalam buku besar, termasuk yang terlewat dan yang tidak"
+        " selesai.",
+        "en": "Every run that the ledger records, those missed and those not completed included.",
     },
     "records note": {
-        "id": "Jumlah adalah yang dimusnahkan dalam periode ini; neraca adalah milik eksekusi seutuhnya.",
-        "en": "Counts are what was destroyed in this period; the balance is that of the run as a whole.",
+        "id": "Jumlah adalah yang dikeluarkan dari penyimpanan dalam periode ini; neraca adalah milik"
+        " eksekusi seutuhnya.",
+        "en": "Counts are what left the store in this period; the balance is that of the run as a whole.",
     },
     "queries note": {
         "id": "Teks setiap kueri SQL, yang nilai hash SHA-256-nya tercantum di sini, ada dalam report.json"
@@ -397,18 +469,33 @@ TEXTS = {
         " diputuskan oleh penasihat hukumnya.",
         "en": "Computed from the days in force. Whether a rule binds this company is for its lawyers to say.",
     },
+    "controls note": {
+        "id": "Di mana bukti untuk setiap kendali tercantum dalam laporan ini. Terpenuhi atau tidaknya suatu"
+        " kendali diputuskan oleh auditor.",
+        "en": "Where this report has evidence for each control. Whether a control is met is for the auditor"
+        " to"
+        " say.",
+    },
+    "control asks": {"id": "Yang diminta", "en": "What it asks for"},
+    "control found": {"id": "Bukti dalam laporan ini", "en": "Evidence in this report"},
+    "attached rows": {
+        "id": "Tercetak {shown} dari {count} baris; seluruhnya ada dalam berkas {file} yang terlampir pada"
+        " PDF"
+        " ini, SHA-256 {sha256}",
+        "en": "{shown} of {count} rows are printed; all of them are in the file {file} attached to this PDF,"
+        " SHA-256 {sha256}",
+    },
     "none": {"id": "Tidak ada", "en": "None"},
     "not told": {"id": "tidak diketahui", "en": "not known"},
     "table": {"id": "Tabel: {name}", "en": "Table: {name}"},
     "shown": {"id": "ditunjukkan oleh program", "en": "shown by the program"},
     "by hand": {"id": "diisi penandatangan", "en": "for the signers to fill in"},
-    "conditions": {"id": "Lima syarat PP 87/1999 pasal 10(1)", "en": "Five conditions of PP 87/1999, 10(1)"},
     "signatures": {"id": "Tanda tangan", "en": "Signatures"},
     # --- the PDF only ---------------------------------------------------------------------------------
     "page": {"id": "Halaman", "en": "Page"},
     "zone": {
-        "id": "Waktu dalam tabel: UTC (Z); WIB = UTC + 7 jam.",
-        "en": "Times in tables: UTC (Z); WIB = UTC + 7 hours.",
+        "id": "Waktu dalam tabel: WIB, dan UTC (Z) dalam kurung; WIB = UTC + 7 jam.",
+        "en": "Times in tables: WIB, and UTC (Z) in brackets; WIB = UTC + 7 hours.",
     },
     "more stores": {
         "id": "{count} tempat penyimpanan lain ada di lampiran.",
@@ -468,16 +555,38 @@ def number(value: int | None, lang: str) -> str:
     return f"{value:,}".replace(",", ".") if lang == "id" else f"{value:,}"
 
 
+def valued(value: object, lang: str) -> str:
+    """A value of a balance or of evidence: integers in the form of the language."""
+    return number(value, lang) if isinstance(value, int) else str(value)
+
+
+def called(name: str, lang: str) -> str:
+    """The name of a value in words, where it is one of ours; else it is the store's own and stays."""
+    return text(f"balance {name}", lang) if f"balance {name}" in TEXTS else name
+
+
 def place(item: Mapping[str, Any]) -> str:
     """Policy and store that an exception is about."""
     return " ".join(filter(None, (item["policy"], item["target"])))
 
 
 def happened(item: Mapping[str, Any], lang: str, detail: str) -> str:
-    """What an exception says, with its detail as given."""
+    """What an exception says, with its detail as given and without the program's own sentence."""
     return text(f"exception {item['code']}", lang, count=number(item["count"], lang), detail=detail)
 
 
+def detailed(item: Mapping[str, Any], lang: str) -> str:
+    """The detail of an exception, in words where they are ours."""
+    detail = str(item["detail"])
+    return text(f"outcome {detail}", lang) if item["code"] == "ended" and detail else detail
+
+
 def sentence(item: Mapping[str, Any], lang: str) -> str:
-    """An exception as a sentence that begins with its policy and store."""
-    return f"{place(item)}: {happened(item, lang, item['detail'])}"
+    """An exception as sentences that begin with its policy and store and end with the program's own."""
+    said = f" {text('message', lang)}: {item['said']}" if item["said"] else ""
+    return f"{place(item)}: {happened(item, lang, detailed(item, lang))}{said}"
+
+
+def local_day(instant: str) -> str:
+    """The day in Jakarta of an instant, ISO 8601."""
+    return f"{parse_iso(instant).astimezone(WIB):%Y-%m-%d}"

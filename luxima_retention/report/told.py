@@ -22,7 +22,14 @@ from luxima_retention.evidence.ledger import Entry
 #: what tells that a run ended, or did not take place
 Slot = events.RunCompleted | events.RunRefused | events.RunChecked | events.RunReconciled | events.SlotMissed
 #: what tells about a run, or a gap, in a row of its own
-Telling = events.RunStarted | events.RunResumed | Slot | events.SweepCompleted | events.SweepMissed
+Telling = (
+    events.RunStarted
+    | events.RunResumed
+    | events.RunFailed
+    | Slot
+    | events.SweepCompleted
+    | events.SweepMissed
+)
 #: what tells the period in force
 _WITH_DAYS = (
     events.RunStarted,
@@ -47,6 +54,8 @@ _EMPTY: Row = {
     "bytes": 0,
     **dict.fromkeys(("first", "last", "held", "locked", "undated", "failures", "unknown_batch")),
     **dict.fromkeys(("left", "unexplained", "oldest_left", "gone_by", "missed", "since")),
+    **dict.fromkeys(("first_missed", "last_missed", "error", "kept_until")),
+    "archived": 0,
     "resumed": False,
 }
 
@@ -82,6 +91,7 @@ class _Open:
             self.earlier = (self.earlier[0] + batch.items, self.earlier[1] + batch.pending)
             return
         row["destroyed"] += batch.items
+        row["archived"] += batch.items if batch.part else 0
         row["condemned"] += batch.pending
         if batch.bytes is not None:
             row["bytes"] = (row["bytes"] or 0) + batch.bytes
@@ -95,7 +105,7 @@ class _Open:
         or of several periods, are the batches'.
         """
         row, (destroyed, condemned) = self.row, self.earlier
-        told = {name: row[name] for name in _OF_START}
+        told = {name: row[name] for name in (*_OF_START, "archived")}
         if row["resumed"] or destroyed or condemned or end["kind"] == "run.reconciled":
             told |= {name: row[name] for name in ("bytes", "first", "last")}
         return {
@@ -173,6 +183,9 @@ class Told:
                 **row,
                 "archive": manifest.get("manifest") or row["archive"],
                 "archive_sha256": manifest.get("sha256"),
+                # A manifest is written over all that the run has destroyed.
+                "archived": row["destroyed"] if manifest else row["archived"],
+                "kept_until": manifest.get("keep_until"),
             }
 
     def archives(self) -> tuple[Row, ...]:
@@ -207,6 +220,8 @@ class Told:
                 run.batch(event, within=within)
         elif isinstance(event, Slot):
             self._slot(entry, event, within=within)
+        elif isinstance(event, events.RunFailed):
+            self._fail(entry, event, within=within)
         elif isinstance(event, events.HoldPlaced | events.HoldReleased):
             self._hold(entry, event)
         elif isinstance(event, events.OfArchive):
@@ -222,12 +237,22 @@ class Told:
 
     def _begin(self, entry: Entry, event: events.RunStarted) -> None:
         self.begun = True
-        self._open[event.run_id] = _Open(row=_run(entry, event))
+        row = _run(entry, event)
+        self._served(entry, row["target"])
+        self._open[event.run_id] = _Open(row=row)
+
+    def _fail(self, entry: Entry, event: events.RunFailed, *, within: bool) -> None:
+        """A run without a plan: it took place, and so was not missed."""
+        self.begun = True
+        self._served(entry, event.target)
+        if within:
+            self._runs.append(_run(entry, event))
 
     def _resume(self, entry: Entry, event: events.RunResumed, *, within: bool) -> None:
         run = self._open.get(event.run_id)
         if run is not None:
             run.row["resumed"] = True
+        self._served(entry, event.target)
         if within:
             self.resumed.append(_run(entry, event))
 
@@ -313,7 +338,18 @@ def _said(event: Event) -> Row:
 
 @_said.register(events.SlotMissed | events.SweepMissed)
 def _(event: events.SlotMissed | events.SweepMissed) -> Row:
-    return {"missed": event.missed, "since": _instant(event.since)}
+    return {
+        "missed": event.missed,
+        "since": _instant(event.since),
+        "first_missed": _instant(event.first),
+        "last_missed": _instant(event.last),
+    }
+
+
+@_said.register
+def _(event: events.RunFailed) -> Row:
+    told = {"outcome": str(event.outcome), "exit_code": int(event.exit_code), "error": event.error}
+    return {"target": event.target, **told}
 
 
 @_said.register
@@ -328,7 +364,11 @@ def _(event: events.RunStarted) -> Row:
 
 @_said.register
 def _(event: events.RunRefused) -> Row:
-    ended = {"outcome": str(OUTCOMES[event.exit_code]), "exit_code": int(event.exit_code)}
+    ended = {
+        "outcome": str(OUTCOMES[event.exit_code]),
+        "exit_code": int(event.exit_code),
+        "error": event.error,
+    }
     return {**_judged_plan(event), **ended}
 
 
@@ -369,6 +409,7 @@ def _(event: events.RunChecked) -> Row:
         "fingerprint": event.fingerprint,
         "outcome": str(OUTCOMES.get(code, Outcome.CHECKED)),
         "exit_code": int(code),
+        "error": event.error,
         "retention_days": event.retention_days,
         "cutoff": _instant(event.cutoff),
     }
@@ -381,6 +422,7 @@ def _(event: events.RunCompleted) -> Row:
         "fingerprint": event.fingerprint,
         "outcome": str(event.outcome),
         "exit_code": int(event.exit_code),
+        "error": event.error,
         "retention_days": event.retention_days,
         "archive": event.archive,
         "bytes": event.bytes,
@@ -503,6 +545,7 @@ def _archived(entry: Entry, event: events.OfArchive) -> Row:
         "root": event.root,
         "keep_until": _instant(event.keep_until),
         "object_lock": event.object_lock,
+        "hash": entry.hash,
     }
 
 

@@ -23,7 +23,7 @@ from luxima_retention.core.errors import (
     worst,
 )
 from luxima_retention.core.history import OpenRun
-from luxima_retention.core.plan import Finding, Level, Plan
+from luxima_retention.core.plan import Finding, Level, Plan, Survey
 from luxima_retention.core.proof import Verdict, concluded, foretold, idle, prove, unreadable
 from luxima_retention.core.protocol import Archivable, Enter, Expirable, Surveyable, Work
 from luxima_retention.core.results import (
@@ -55,10 +55,12 @@ from luxima_retention.stores.kind import Target
 
 _Next = TypeVar("_Next")
 
-#: entries that tell that a run took place
+#: entries that tell that a run took place, however it ended, or that it is known to have been missed
 _SLOTS = frozenset(
     event.kind
     for event in (
+        events.RunStarted,
+        events.RunFailed,
         events.RunCompleted,
         events.RunRefused,
         events.RunChecked,
@@ -195,7 +197,7 @@ def _results(scope: Scope, targets: Iterable[Target], stack: ExitStack) -> list[
     prepared: list[tuple[Known, Guarded | TargetResult]] = []
     for name, opener in targets:
         known = Known(scope.policy.name, name, scope.environment.observer, scope.environment.clock)
-        prepared.append((known, _attempt(known, _prepare, scope, known, opener, stack)))
+        prepared.append((known, _attempt(known, _prepared, scope, known, name, opener, stack)))
     plans = tuple(item.plan for _, item in prepared if isinstance(item, Guarded))
     agreed = not any(plan.items for plan in plans) or scope.environment.confirm(plans)
     done = _carry_out if agreed else _declined
@@ -282,6 +284,31 @@ def _applied(policy: Policy, targets: tuple[str, ...]) -> events.PolicyApplied:
 # --- survey, decide, guard ------------------------------------------------------------------------------
 
 
+def _prepared(
+    scope: Scope, known: Known, name: str, opener: Callable[[], Surveyable], stack: ExitStack
+) -> Guarded | TargetResult:
+    with _failure_told(scope, name):
+        return _prepare(scope, known, opener, stack)
+
+
+@contextmanager
+def _failure_told(scope: Scope, target: str) -> Iterator[None]:
+    """That an error ends a run before it has begun stands in the ledger, if that still takes it."""
+    try:
+        yield
+    except RetentionError as error:
+        if scope.means is not None and error.exit_code is not ExitCode.LOCKED:
+            _write_failure(scope, said.failed(target, error, OUTCOMES[error.exit_code]))
+        raise
+
+
+def _write_failure(scope: Scope, event: events.RunFailed) -> None:
+    try:
+        scope.append(event)
+    except RetentionError as error:
+        scope.environment.observer.told("ledger.unwritten", policy=scope.policy.name, error=error.message)
+
+
 def _prepare(
     scope: Scope, known: Known, opener: Callable[[], Surveyable], stack: ExitStack
 ) -> Guarded | TargetResult:
@@ -344,24 +371,28 @@ def _refused(scope: Scope, known: Known, guarded: Guarded) -> TargetResult:
             Verdict(outcome=Outcome.WOULD_REFUSE, sentence=sentence, exit_code=asked, hint=first.hint)
         )
     if scope.means is not None and first.guard != "ledger":
-        scope.append(said.refused(guarded.plan, guarded.verdicts, code))
+        scope.append(said.refused(guarded.plan, guarded.verdicts, told, code))
     return known.ended(Verdict(outcome=OUTCOMES[code], sentence=told, exit_code=code, hint=first.hint))
 
 
 def _checked(scope: Scope, known: Known, surveyed: Surveyed) -> TargetResult:
     """The result of a store that is only asked: its worst finding, or its last."""
-    survey = surveyed.survey
+    verdict = _check_verdict(surveyed.survey)
     if scope.means is not None:
-        scope.append(_check_entry(scope.policy, surveyed))
+        scope.append(_check_entry(scope.policy, surveyed, verdict))
+    return known.ended(verdict)
+
+
+def _check_verdict(survey: Survey) -> Verdict:
     code = checked_code((item.level for item in survey.findings), survey.unknown)
     told = [item for item in survey.findings if item.level.exit_code is code]
     if survey.unknown and not told:
-        return known.ended(unreadable(survey))
+        return unreadable(survey)
     chosen = told[-1] if told else None
     outcome = OUTCOMES.get(code) or _CHECKED.get(chosen.code if chosen else "", Outcome.CHECKED)
     sentence = chosen.message if chosen else "asked, and nothing was found"
     hint = chosen.hint if chosen else None
-    return known.ended(Verdict(outcome=outcome, sentence=sentence, exit_code=code, hint=hint))
+    return Verdict(outcome=outcome, sentence=sentence, exit_code=code, hint=hint)
 
 
 _CHECKED = {
@@ -371,7 +402,7 @@ _CHECKED = {
 }
 
 
-def _check_entry(policy: Policy, surveyed: Surveyed) -> events.RunChecked:
+def _check_entry(policy: Policy, surveyed: Surveyed, verdict: Verdict) -> events.RunChecked:
     survey = surveyed.survey
     return events.RunChecked(
         target=survey.identity.target,
@@ -384,6 +415,7 @@ def _check_entry(policy: Policy, surveyed: Surveyed) -> events.RunChecked:
         unknown=survey.unknown,
         findings=tuple(events.Found(code=item.code, level=item.level) for item in survey.findings),
         evidence=dict(survey.evidence),
+        error=verdict.sentence if verdict.exit_code else None,
     )
 
 
@@ -402,7 +434,8 @@ def _first(findings: Iterable[Finding], level: Level) -> Finding | None:
 
 def _carry_out(scope: Scope, known: Known, guarded: Guarded) -> TargetResult:
     """The last two steps, between the entries that announce and report the run."""
-    begun = _begin(scope, known, guarded)
+    with _failure_told(scope, guarded.plan.identity.target):
+        begun = _begin(scope, known, guarded)
     if not guarded.plan.items and begun.resumes is None:
         return _idle(scope, known, begun)
     acted = _act(scope, known, begun)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from luxima_retention.core.errors import ExitCode
+from luxima_retention.core.errors import ExitCode, RetentionError
 from luxima_retention.core.guards import GuardResult
 from luxima_retention.core.history import OpenRun
 from luxima_retention.core.plan import Plan, Survey
 from luxima_retention.core.proof import Verdict
-from luxima_retention.core.results import Proof, Totals
+from luxima_retention.core.results import Outcome, Proof, Totals
 from luxima_retention.evidence import events
 
 
@@ -99,8 +99,8 @@ def approval(plan: Plan, option: str) -> events.Approval:
     )
 
 
-def refused(plan: Plan, verdicts: Iterable[GuardResult], code: ExitCode) -> events.RunRefused:
-    """What would have gone, and which guards kept it."""
+def refused(plan: Plan, verdicts: Iterable[GuardResult], told: str, code: ExitCode) -> events.RunRefused:
+    """What would have gone, which guards kept it, and that as a sentence."""
     return events.RunRefused(
         target=plan.identity.target,
         policy=plan.policy,
@@ -117,7 +117,13 @@ def refused(plan: Plan, verdicts: Iterable[GuardResult], code: ExitCode) -> even
         digest=plan.digest,
         guards=guards(verdicts),
         exit_code=code,
+        error=told,
     )
+
+
+def failed(target: str, error: RetentionError, outcome: Outcome) -> events.RunFailed:
+    """A run that an error ended before it had a plan."""
+    return events.RunFailed(target=target, outcome=outcome, exit_code=error.exit_code, error=error.message)
 
 
 def completed(
@@ -157,6 +163,7 @@ def completed(
         milliseconds=dict(milliseconds),
         proof=_proved(proof) if proof else None,
         archive=archive,
+        error=verdict.sentence if verdict.exit_code else None,
     )
 
 

@@ -46,7 +46,9 @@ _RETRY, _LONGEST_RETRY = 600.0, 6 * 3600.0
 _SAMPLED = 400
 #: entries that tell that a slot was served, or that it is known to have been missed
 _SERVED = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
-#: the same of a policy's further runs
+#: the same, and that a run began or failed: it did not take place as it should, but it was not missed
+_BEGUN = _SERVED | {"run.started", "run.failed"}
+#: what tells that a slot of a policy's further runs was served
 _SWEPT = frozenset({"sweep.completed", "sweep.missed"})
 #: the same of archives that went, of verifications and rehearsals, and of the monthly report
 _ENDED = frozenset({"archive.expired"})
@@ -96,6 +98,10 @@ class Due:
     run: bool = False
     missed: tuple[datetime, ...] = ()
     since: datetime | None = None
+
+    def since_run(self, begun: datetime) -> Due:
+        """Without the times up to a run that began, whether it has ended or not."""
+        return replace(self, missed=tuple(time for time in self.missed if time > begun), since=begun)
 
 
 def slots(settings: Settings) -> tuple[Slot, ...]:
@@ -395,8 +401,11 @@ class Daemon:
 
     def _due(self, state: State, slot: Slot) -> Due:
         """What the ledger says now."""
-        newest = state.ledger.newest(kinds=slot.served, policy=slot.policy)
-        return due(slot, newest.at if newest else None, self._hooks.clock())
+        ledger, policy = state.ledger, slot.policy
+        newest = ledger.newest(kinds=slot.served, policy=policy)
+        found = due(slot, newest.at if newest else None, self._hooks.clock())
+        begun = ledger.newest(kinds=_BEGUN, policy=policy) if slot.served is _SERVED else newest
+        return found.since_run(begun.at) if begun else found
 
     def _not_started(self, event: JobEvent) -> None:
         """APScheduler let a time go by: the machine slept."""

@@ -379,14 +379,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from luxima_retention.evidence.ledger import open_ledger
 from luxima_retention.run import schedule
-from tests.configured import settings_of
+from tests.ledgers import event
 
 attempts = Path(sys.argv[1])
 with attempts.open("a") as file:
     file.write("attempt\\n")
 if len(attempts.read_text().splitlines()) < 4:
     sys.exit(3)
-open_ledger("", sys.argv[2]).append("report.sent", {}, policy=None, at=datetime.now(UTC))
+open_ledger("", sys.argv[2]).append(event("report.sent"), policy=None, at=datetime.now(UTC))
 """
 
 
@@ -400,7 +400,7 @@ def test_a_report_that_failed_is_tried_again_until_it_is_sent_and_then_no_more(t
         {
             "ledger": {"path": path},
             "report": {"url": tmp_path.as_uri()},
-            "schedule": {"health_port": 0, "report": "0 0 1 * *"},
+            "schedule": {"health_port": 0, "report": "0 0 1 * *", "ledger_verify": ""},
         }
     )
     stop, said = threading.Event(), []

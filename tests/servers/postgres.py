@@ -93,18 +93,33 @@ class PostgresServer:
         return cls(dsn)
 
     @classmethod
-    def start(cls, *, version: int = 16, settings: Mapping[str, str] | None = None) -> PostgresServer:
-        """A fresh cluster of PostgreSQL ``version`` (15, 16 or 18); ``settings`` go to postgresql.conf."""
+    def start(
+        cls,
+        *,
+        version: int = 16,
+        settings: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> PostgresServer:
+        """A fresh cluster of PostgreSQL ``version`` (15, 16 or 18).
+
+        ``settings`` go to postgresql.conf; ``environment`` is the server's, such as that of libfaketime.
+        """
         home = _home("pg")
         data = home / "data"
         secret = home / "password"
         secret.write_text(PASSWORD)
         _run(home, version, "initdb", "-D", str(data), "-U", SUPERUSER, "--pwfile", str(secret), *_INITDB)
         (data / "pg_hba.conf").write_text(HBA)
-        return cls._launch(data, version, settings or {})
+        return cls._launch(data, version, settings or {}, environment)
 
     @classmethod
-    def _launch(cls, data: Path, version: int, settings: Mapping[str, str]) -> PostgresServer:
+    def _launch(
+        cls,
+        data: Path,
+        version: int,
+        settings: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
+    ) -> PostgresServer:
         (port,) = free_ports(1)
         values = SETTINGS | {"port": str(port), "unix_socket_directories": str(data.parent)} | dict(settings)
         if version < _ITERATIONS_SINCE:
@@ -113,8 +128,10 @@ class PostgresServer:
         with (data / "postgresql.conf").open("a") as config:
             config.writelines(lines)
         dsn = make_conninfo(host="127.0.0.1", port=port, user=SUPERUSER, password=PASSWORD, dbname="postgres")
+        variables = (f"{name}={value}" for name, value in (environment or {}).items())
         process = Process(
-            [str(binaries(version) / "postgres"), "-D", str(data)],
+            # Set behind the change of user: libfaketime cannot open what another user made.
+            ["/usr/bin/env", *variables, str(binaries(version) / "postgres"), "-D", str(data)],
             directory=data.parent,
             user=SERVER_USER,
             ready=lambda: _answers(dsn),

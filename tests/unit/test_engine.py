@@ -31,6 +31,7 @@ from luxima_retention.run.context import Environment, Policy
 from luxima_retention.run.engine import run_policy
 from luxima_retention.run.planfile import Approved
 from luxima_retention.stores.memory.store import MemoryStore, Record
+from tests.ledgers import event
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -321,6 +322,40 @@ def test_a_store_that_cannot_be_reached_is_no_empty_store():
     assert result.exit_code is ExitCode.INCOMPLETE
     assert [target.outcome for target in result.targets] == [Outcome.FAILED, Outcome.DONE]
     assert len(good.records) == 1
+
+
+def test_a_run_that_fails_before_its_plan_says_why_in_the_ledger():
+    def fails():
+        raise StoreError("no connection to PostgreSQL")
+
+    state = FakeState()
+    environment = Environment(now=NOW, state=state, clock=lambda: NOW)
+    run_policy(POLICY, (("core.audit_log", fails),), environment)
+    (failure,) = (entry.event for entry in state.ledger.all if entry.kind == "run.failed")
+    assert (failure.target, failure.error) == ("core.audit_log", "no connection to PostgreSQL")
+    assert failure.exit_code is ExitCode.INCOMPLETE
+
+
+def test_a_run_that_was_killed_or_failed_is_not_missed():
+    state = FakeState()
+    daily = replace(POLICY, schedule=f"{NOW.minute} {NOW.hour} * * *")
+    apply(store(400, 1), state, daily)
+    begun = event("run.started", run_id="killed", target="memory")
+    state.ledger.append(begun, policy=daily.name, at=NOW + DAY)
+    failure = event("run.failed", target="memory", outcome="failed", exit_code=3, error="refused")
+    state.ledger.append(failure, policy=daily.name, at=NOW + 2 * DAY)
+    later = NOW + 3 * DAY
+    environment = Environment(now=later, state=state, clock=lambda: later)
+    run_policy(daily, (("memory", lambda: store(400, 1)),), environment)
+    assert "slot.missed" not in kinds(state)
+
+
+def test_a_refusal_stands_in_the_ledger_as_a_sentence():
+    state = FakeState()
+    result = apply(store(400, 1), state, replace(POLICY, limits=replace(POLICY.limits, max_items=0)))
+    (refusal,) = (entry.event for entry in state.ledger.all if entry.kind == "run.refused")
+    assert refusal.error == only(result).sentence
+    assert "max-items" in refusal.error
 
 
 def test_an_obstacle_that_preflight_finds_ends_the_target_before_the_first_delete():
@@ -621,7 +656,7 @@ def test_nothing_is_begun_when_what_its_end_needs_is_not_there(error, code):
     result = apply(subject, state, ready=ready)
     assert (result.exit_code, only(result).sentence) == (code, error.message)
     assert len(subject.records) == 2
-    assert not kinds(state)
+    assert kinds(state) == ["run.failed"]
 
 
 def test_what_the_end_needs_is_not_asked_for_when_nothing_would_go():

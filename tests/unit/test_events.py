@@ -93,6 +93,14 @@ def test_a_body_of_an_older_version_is_read_as_the_newest(body):
     assert Kept(days=14, basis="unknown").body()["version"] == 3
 
 
+@pytest.mark.parametrize("kind", ["run.completed", "run.refused", "run.checked"])
+def test_an_end_that_an_older_program_wrote_has_no_error(kind):
+    newest = event(kind, error="connection refused").body()
+    older = {name: value for name, value in newest.items() if name != "error"} | {"version": 1}
+    assert events.parse(kind, newest).error == "connection refused"
+    assert events.parse(kind, older) == event(kind)
+
+
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(("kind", "version"), [("test.kept", 4), ("not.known", 1)])
 def test_what_a_newer_version_wrote_is_read_as_such(kind, version):

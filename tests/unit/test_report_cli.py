@@ -305,7 +305,13 @@ def test_a_bucket_that_cannot_be_reached_is_told_with_the_address_of_the_file(ho
 
 @pytest.mark.parametrize(
     ("name", "begins"),
-    [("r.html", b"<!doctype html>"), ("r.CSV", b"seq,at"), ("r.zip", b"PK"), ("r.txt", b"{"), ("r", b"{")],
+    [
+        ("r.html", b"<!doctype html>"),
+        ("r.CSV", b"\xef\xbb\xbfseq,at"),
+        ("r.zip", b"PK"),
+        ("r.txt", b"{"),
+        ("r", b"{"),
+    ],
 )
 def test_the_ending_of_the_file_names_the_form(home, name, begins):
     options = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06"]
@@ -316,4 +322,4 @@ def test_the_ending_of_the_file_names_the_form(home, name, begins):
 def test_a_format_that_is_named_wins_over_the_ending(home):
     options = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06", "--format", "csv"]
     CliRunner().invoke(cli, [*options, "-o", str(home / "out.html")], catch_exceptions=False)
-    assert (home / "out.html").read_text().startswith("seq,at")
+    assert (home / "out.html").read_text(encoding="utf-8-sig").startswith("seq,at")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import json
 import re
 import sys
@@ -10,10 +13,12 @@ from importlib.resources import files
 
 import pytest
 import typst
+from pypdf import PdfReader
 
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.report.appendix import appendix
 from luxima_retention.report.html import as_html
+from luxima_retention.report.minutes import minutes
 from luxima_retention.report.pdf import as_pdf, breakable, document, printable
 from luxima_retention.report.plain import as_json
 from tests.unit import report_states as states
@@ -128,7 +133,7 @@ def test_its_figures_are_those_of_html(state):
     cells = set(re.findall(r">([^<]*)", as_html(made, "id")))
     assert {tile[name] for tile in told["tiles"] for name in tile} <= cells
     for part, listed in zip(told["appendix"], appendix(made, "id"), strict=True):
-        assert len(part["rows"]) == len(listed.rows)
+        assert len(part["rows"]) == min(len(listed.rows), 250)
         assert {row[place] for row in part["rows"] for place in part["right"]} <= cells
 
 
@@ -137,3 +142,32 @@ def test_without_typst_the_extra_is_named(monkeypatch):
     with pytest.raises(ConfigurationError, match="Typst, which sets PDF") as raised:
         as_pdf(states.first_day(), "id")
     assert "luxima-retention[pdf]" in raised.value.hint
+
+
+def test_every_hash_of_the_minutes_is_found_in_the_text_and_nothing_else_stands_between_its_digits():
+    """As readers search and copy: no character of no width, and no hash that goes over two lines."""
+    made = states.all_good()
+    pages = PdfReader(io.BytesIO(as_pdf(made, "id"))).pages
+    text = "\n".join(page.extract_text() for page in pages)
+    assert "\u200b" not in text
+    hashes = {
+        *(row[-1].id for row in minutes(made).items.rows),
+        *(row["sha256"] for row in (*made.holds, *made.archives)),
+        *(row["evidence"]["query_sha256"] for row in made.stores),
+    }
+    assert len(hashes) > 60
+    assert {found for found in hashes if found not in text} == set()
+
+
+def test_a_table_of_more_rows_than_are_set_is_attached_whole_and_named_with_its_sum():
+    history = states.History()
+    states.ordinary(history, 84, states.END - 84 * states.DAY)
+    made = states.made(history, states.survey(), start=states.END - 84 * states.DAY)
+    attached_files = PdfReader(io.BytesIO(as_pdf(made, "en"))).attachments
+    (listed,) = attached_files["daftar-pertelaan.csv"]
+    rows = list(csv.reader(io.StringIO(listed.decode("utf-8-sig"))))
+    assert [row[-1] for row in rows[1:]] == [row[-1].id for row in minutes(made).items.rows]
+    told = document(made, "en")["minutes"]
+    assert len(told["items"]["rows"]) < len(rows) - 1
+    assert hashlib.sha256(listed).hexdigest() in told["items note"]["en"]
+    assert {"report.json", "annex-c.csv", "annex-d.csv"} <= attached_files.keys()

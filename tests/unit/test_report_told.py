@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -12,10 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luxima_retention.core.clock import iso
+from luxima_retention.core.errors import ExitCode
+from luxima_retention.core.results import Outcome
 from luxima_retention.evidence.ledger.memory import MemoryLedger
+from luxima_retention.report import page_one
 from luxima_retention.report.minutes import minutes
 from luxima_retention.report.model import Verdict
 from luxima_retention.report.plain import as_csv
+from luxima_retention.report.settle import CODES, settled
+from luxima_retention.report.texts import TEXTS
 from luxima_retention.report.told import Told
 from tests.ledgers import event
 from tests.unit import report_states as states
@@ -216,7 +222,7 @@ def test_files_that_go_by_the_rule_of_rotation_are_destroyed_and_told_as_such():
     assert (gone["outcome"], gone["target"], gone["destroyed"], gone["bytes"]) == ("removed", "app", 3, 15)
     said = minutes(made)
     (row,) = (row for row in said.summary.rows if row[1].id == "app")
-    assert (row[2].en, row[4].id) == ("Rule of log rotation (keep, max_age_days)", "3")
+    assert (row[2].en, row[4].id) == ("Rule of log rotation (keep, max_age_days)", "3 berkas")
     assert (said.conditions[0].shown, "3 rotated log files" in said.conditions[0].evidence.en) == (
         False,
         True,
@@ -365,3 +371,116 @@ def test_a_run_that_found_evidence_changed_makes_the_period_fail():
     (refused,) = [item for item in made.exceptions if item["code"] == "refused"]
     assert (refused["failed"], refused["detail"]) == (True, "holds")
     assert made.verdict is Verdict.NOT_COMPLIANT
+
+
+def only(made, code):
+    (item,) = (item for item in made.exceptions if item["code"] == code)
+    return item
+
+
+def test_drift_and_not_the_table_that_a_hold_keeps_old_is_what_the_verdict_names():
+    history = states.History()
+    states.ordinary(history)
+    told = "http://prometheus:9090: keeps samples for 15 days, and the policy asks for 60"
+    found = [{"code": "too-short", "level": "drift"}]
+    body = {"target": TARGETS["metrics"], "findings": found, "error": told}
+    history.say("run.checked", END - 2 * DAY, "metrics", **body)
+    held = states.store(AUDIT, age=400, held=312)
+    made = states.made(history, states.survey((AUDIT, held)))
+    assert made.verdict is Verdict.NOT_COMPLIANT
+    assert made.exceptions[0]["code"] == "drift"
+    reason = page_one.why(made, "en")
+    assert "The first: metrics http://prometheus:9090: the store did not keep to the policy" in reason
+    assert made.exceptions[0]["count"] == 1
+    assert AUDIT not in reason + page_one.oldest(made, "en")
+    assert told in made.exceptions[0]["sentence"]["id"]
+
+
+def test_a_store_that_the_survey_finds_adrift_was_surveyed_and_breaks_the_policy():
+    history = states.History()
+    states.ordinary(history)
+    found = states.store("metrics", outcome=Outcome.DRIFT, exit_code=ExitCode.DRIFT, sentence="keeps 15 days")
+    made = states.made(history, states.survey(("metrics", found)))
+    drift = only(made, "drift")
+    assert (drift["failed"], drift["said"]) == (True, "keeps 15 days")
+    assert [row["state"] for row in made.stores if row["policy"] == "metrics"] == ["drift"]
+
+
+def test_a_run_that_failed_carries_its_error_and_is_not_missed_as_well():
+    history = states.History()
+    states.ordinary(history, 29)
+    at = START + 29 * DAY + timedelta(hours=2, minutes=57)
+    why = {"outcome": "failed", "exit_code": 3, "error": "core.audit_log: connection refused"}
+    history.say("run.failed", at, AUDIT, target=TARGETS[AUDIT], **why)
+    made = states.made(history, states.survey())
+    failed = only(made, "failed")
+    assert (failed["count"], failed["since"], failed["said"]) == (1, iso(at), why["error"])
+    assert why["error"] in failed["sentence"]["en"]
+    assert failed["settle"]["en"].startswith("Operations: remove the cause")
+    assert not [item for item in made.exceptions if item["code"] == "missed" and item["policy"] == AUDIT]
+
+
+def test_a_killed_run_is_not_also_missed():
+    history = states.History()
+    states.ordinary(history, 29)
+    at = START + 29 * DAY + timedelta(hours=2, minutes=57)
+    history.killed(AUDIT, at, 9)
+    made = states.made(history, states.survey())
+    assert {item["code"] for item in made.exceptions if item["policy"] == AUDIT} == {"killed", "unknown"}
+    assert only(made, "killed")["since"] == iso(at)
+
+
+def test_missed_runs_are_told_with_their_dates():
+    history = states.History()
+    states.ordinary(history, 30, but=frozenset({10, 11, 12}))
+    times = [START + day * DAY + timedelta(hours=2, minutes=57) for day in (10, 12)]
+    body = {"missed": 3, "since": iso(START + 9 * DAY), "first": iso(times[0]), "last": iso(times[1])}
+    history.say("slot.missed", START + 13 * DAY, AUDIT, **body)
+    made = states.made(history, states.survey())
+    missed = only(made, "missed")
+    assert (missed["count"], missed["since"], missed["at"]) == (3, iso(times[0]), iso(times[1]))
+    assert page_one.when(missed, "id") == "2026-11-11 sampai 2026-11-13"
+
+
+def test_runs_that_are_missing_at_the_end_have_the_dates_of_their_schedule():
+    history = states.History()
+    states.ordinary(history, 27)
+    made = states.made(history, states.survey())
+    missed = [item for item in made.exceptions if item["code"] == "missed"]
+    assert len(missed) == len(TARGETS)
+    assert {page_one.when(item, "en") for item in missed} == {"2026-11-28 to 2026-11-30"}
+
+
+def test_every_exception_says_who_may_settle_it_and_how():
+    told_of = {name.removeprefix("exception ") for name in TEXTS if name.startswith("exception ")}
+    assert told_of <= CODES
+    for state in states.STATES.values():
+        for item in state().exceptions:
+            assert all(": " in item["settle"][lang] for lang in ("id", "en"))
+
+
+def test_the_owner_whom_the_settings_name_is_asked_about_their_policy():
+    assert settled("refused", "Sari", "en").startswith("Owner of the policy (Sari): check the figures")
+    assert settled("missed", "Sari", "en").startswith("Operations: check the schedule")
+
+
+def test_a_policy_whose_day_of_review_has_passed_is_an_exception():
+    about = replace(states.ABOUT[AUDIT], review_by="2026-11-01", owner="Sari")
+    found = states.survey()
+    policies = tuple(
+        replace(policy, about=about) if policy.policy == AUDIT else policy for policy in found.policies
+    )
+    history = states.History()
+    states.ordinary(history)
+    review = only(states.made(history, replace(found, policies=policies)), "review")
+    assert (review["detail"], review["failed"]) == ("2026-11-01", False)
+    assert "(Sari)" in review["settle"]["id"]
+
+
+@pytest.mark.parametrize(("dialect", "mark"), [("comma", ","), ("semicolon", ";")])
+def test_the_csv_opens_in_columns_with_times(dialect, mark):
+    text = as_csv(states.with_exceptions(), dialect)
+    assert text.startswith("\ufeff")
+    rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), delimiter=mark))
+    assert len(rows) == len(states.with_exceptions().runs)
+    assert (rows[0]["at_wib"], rows[0]["at_utc"]) == ("2026-11-01 02:17:42", "2026-10-31 19:17:42")

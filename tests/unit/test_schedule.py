@@ -319,6 +319,11 @@ def test_a_restart_after_the_grace_tells_what_was_missed_and_waits():
     assert found.missed == tuple(jakarta(day, 2, 17) for day in (2, 3, 4, 5))
 
 
+def test_a_time_at_which_a_run_began_is_not_missed_though_it_never_ended():
+    found = due(slot("17 2 * * *"), jakarta(1, 2, 18), jakarta(5, 12)).since_run(jakarta(3, 2, 18))
+    assert found.missed == tuple(jakarta(day, 2, 17) for day in (4, 5))
+
+
 def test_of_many_missed_times_one_is_made_up_for():
     found = due(slot("17 2 * * *"), jakarta(1, 2, 18), jakarta(5, 3))
     assert found.run

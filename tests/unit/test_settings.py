@@ -8,6 +8,7 @@ from luxima_retention.config.sources import load
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.core.redact import redacted
 from luxima_retention.stores.registry import options
+from tests.configured import settings_of
 
 
 @pytest.fixture
@@ -99,3 +100,9 @@ def test_every_secret_of_the_settings_is_known_to_the_redactor(of):
     )
     said = redacted("pass-1-word sb_secret_22 k3y-33-k3y t0ken-44 luxima a.b h")
     assert said == "*** *** *** *** luxima a.b h"
+
+
+@pytest.mark.parametrize("number", ["BA-{day}", "BA-{month", "{}", "{year.real}"])
+def test_a_number_of_the_minutes_names_nothing_but_year_and_month(number):
+    with pytest.raises(ConfigurationError, match=r"it may hold \{year\} and \{month\} only"):
+        settings_of({"report": {"number": number}})
