@@ -259,7 +259,7 @@ function compare(report, page, state) {
   for (const row of report.runs.filter((item) => item.seq === null)) need(!row.destroyed && !row.condemned && ["never", "slot.missed"].includes(row.kind), "a run without an entry");
   const found = page.lines();
   same(report.runs.filter((row) => row.seq !== null).map(told), found.map(told), "runs");
-  for (const name of FIGURES) need(report[name] === report.runs.reduce((sum, row) => sum + (row[name] ?? 0), 0), `${name} is not the sum`);
+  for (const name of FIGURES) need(report[name === "destroyed" ? "removed" : name] === report.runs.reduce((sum, row) => sum + (row[name] ?? 0), 0), `${name} is not the sum`); need(report.destroyed === report.removed - report.archived + report.archives_ended, "destroyed is not what is gone");
   const kinds = ["refused", "override", "approval"];
   same(report.guards.filter((row) => kinds.includes(row.kind)).map((row) => `${row.seq} ${row.kind}`), page.guards, "guards");
   const holds = [...page.holds].filter(([, hold]) => !hold.released || micros(hold.released) >= page.from);

@@ -225,6 +225,10 @@ def _check(settings: Settings, hold: Hold) -> None:
             raise ConfigurationError(f"{option} {value!r} names nobody", f"name one, or leave {option} out")
     if hold.start and hold.end and hold.start >= hold.end:
         raise ConfigurationError("the range of the hold is empty", "--from must be before --to")
+    if hold.review_by and hold.placed_at and hold.overdue(hold.placed_at):
+        raise ConfigurationError(
+            f"--review-by {hold.review_by:%Y-%m-%d} is not in the future", "name the day of the next review"
+        )
     for name, known in _covered(settings, hold):
         if unknown := sorted(hold.dimensions() - known):
             can = ", ".join(sorted(known)) or "nothing but the whole policy"

@@ -652,7 +652,7 @@ class StoreCounted(Event):
 
     Args:
         target: name of the store.
-        at: when it was read, by the program's clock.
+        read_at: when it was read, by the program's clock.
         cutoff: of the run.
         held: expired records that a hold keeps.
         population: all records, where they were counted exactly.
@@ -664,7 +664,7 @@ class StoreCounted(Event):
 
     kind: ClassVar[str] = "store.counted"
     target: str
-    at: datetime
+    read_at: datetime
     cutoff: datetime
     held: int = 0
     population: int | None = None

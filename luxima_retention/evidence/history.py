@@ -86,7 +86,7 @@ def since(ledger: Ledger, policy: str, target: str) -> Since | None:
         ours.add(known(entry))
     return Since(
         reading=Reading(
-            at=counted.at,
+            at=counted.read_at,
             cutoff=counted.cutoff,
             held=counted.held,
             population=counted.population,
@@ -97,7 +97,7 @@ def since(ledger: Ledger, policy: str, target: str) -> Since | None:
         interrupted=ours.interrupted or ours.open,
         condemned=ours.condemned,
         released=any(
-            entry.policy in {None, policy} and (entry.seq > seq or entry.at >= counted.at)
+            entry.policy in {None, policy} and (entry.seq > seq or entry.at >= counted.read_at)
             for entry in ledger.entries(kinds={HoldReleased.kind})
         ),
     )

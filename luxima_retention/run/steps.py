@@ -144,12 +144,14 @@ def _conserved(environment: Environment, surveyed: Surveyed) -> Surveyed:
         return surveyed
     target, population = facts.identity.target, facts.population
     since = histories.since(state.ledger, request.policy, target)
+    if facts.counters is None and not facts.held and since is None:
+        return surveyed
     found = conservation.estimate(since, facts) if since else conservation.Estimate()
     fell = conservation.held_fell(since, request.cutoff, facts.held) if since else None
     told = conservation.findings(found, since, target) if since else ()
     counted = events.StoreCounted(
         target=target,
-        at=facts.program_clock or environment.now,
+        read_at=facts.program_clock or environment.now,
         cutoff=request.cutoff,
         held=facts.held,
         population=population.value if population and population.exact else None,

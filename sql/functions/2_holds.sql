@@ -60,7 +60,10 @@ END $$;
 REVOKE ALL ON FUNCTION retention.release_hold(text, timestamptz, text, text) FROM PUBLIC;
 
 DROP TRIGGER IF EXISTS hold_is_history ON retention.hold;
-CREATE TRIGGER hold_is_history BEFORE UPDATE OR DELETE ON retention.hold
+CREATE TRIGGER hold_is_history BEFORE UPDATE ON retention.hold
+    FOR EACH ROW EXECUTE FUNCTION retention.hold_is_history();
+DROP TRIGGER IF EXISTS hold_stays ON retention.hold;
+CREATE TRIGGER hold_stays BEFORE DELETE ON retention.hold
     FOR EACH ROW EXECUTE FUNCTION retention.hold_is_history();
 DROP TRIGGER IF EXISTS hold_no_truncate ON retention.hold;
 CREATE TRIGGER hold_no_truncate BEFORE TRUNCATE ON retention.hold
@@ -74,5 +77,8 @@ CREATE CONSTRAINT TRIGGER entry_has_hold AFTER INSERT ON retention.ledger
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.kind IN ('hold.placed', 'hold.released'))
     EXECUTE FUNCTION retention.entry_has_hold();
 ALTER TABLE retention.ledger ENABLE ALWAYS TRIGGER entry_has_hold;
--- The triggers of retention.hold are not ALWAYS: replication and a superuser's session_replication_role pass them by.
--- A superuser could disable them anyway; what goes that way is noticed by the comparison with the ledger.
+-- ALWAYS: session_replication_role = replica does not switch them off. Only hold_stays it does: a superuser could disable
+-- it anyway, and a row that is gone is noticed by the comparison with the ledger.
+ALTER TABLE retention.hold ENABLE ALWAYS TRIGGER hold_is_history;
+ALTER TABLE retention.hold ENABLE ALWAYS TRIGGER hold_no_truncate;
+ALTER TABLE retention.hold ENABLE ALWAYS TRIGGER hold_has_entry;

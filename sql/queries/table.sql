@@ -20,11 +20,15 @@ FROM retention.target WHERE target = %(target)s
 -- name: counters
 -- What the server counts of deletions from the table and its partitions, rolled-back ones included, and in which file each
 -- lies. The epoch is another one after a reset of the counters and on a server that was promoted.
+WITH RECURSIVE family (member) AS (
+    SELECT to_regclass(%(table)s)::oid
+    UNION
+    SELECT i.inhrelid FROM family f JOIN pg_inherits i ON i.inhparent = f.member)
 SELECT concat_ws('/', CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
                  (SELECT extract(epoch FROM d.stats_reset) FROM pg_stat_database d WHERE d.datname = current_database())),
        jsonb_object_agg(c.oid, pg_stat_get_tuples_deleted(c.oid)),
        jsonb_object_agg(c.oid, c.relfilenode::text)
-FROM pg_partition_tree(to_regclass(%(table)s)) p JOIN pg_class c ON c.oid = p.relid
+FROM family f JOIN pg_class c ON c.oid = f.member
 WHERE c.relkind = 'r'
 
 -- name: journal

@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from tests.acceptance.test_evidence_bundle import SIGNER, change, python, resum
 from tests.ledgers import event
 from tests.servers.command import ROOT, ROWS, TABLE
 from tests.servers.postgres import Database, PostgresServer
+from tests.servers.process import wait_until
 
 EVIDENCE = ROOT / "docs/evidence.md"
 MARKS = ("<!-- attacks: made by `python -m tests.acceptance.test_attacks` -->\n", "<!-- end of attacks -->\n")
@@ -63,12 +65,13 @@ LEDGER_VERIFY = ("ledger", "verify")
 
 @dataclass(kw_only=True)
 class World:
-    """An installation with a database, a hold on tenant t1, a key, an anchor and an archive; one run is done."""
+    """An installation with a database, a hold on tenant t1, a key, an anchor, an archive; one run is done."""
 
     database: Database
     home: Path
     variables: dict[str, str] = field(default_factory=dict)
     job: str = ""
+    key: str = ""
 
     def build(self) -> World:
         with self.database.connect() as owner:
@@ -89,7 +92,7 @@ class World:
             "LUXIMA_ARCHIVE__RETENTION_DAYS": "365",
         }
         self.must("migrate", LUXIMA_DATABASE__OWNER_DSN=self.database.dsn)
-        self.must("ledger", "keygen")
+        self.key = self.must("ledger", "keygen").split()[-1]
         self.must(
             "hold", "add", "--policy", "audit-logs", "--tenant", "t1", "--reason", "case", "--id", "H-1"
         )
@@ -133,18 +136,23 @@ class World:
     def around(self, table: str, *statements: str) -> None:
         """As the owner, with the table's triggers off meanwhile, and put back as they were."""
         names = self.database.execute(
-            f"SELECT tgname FROM pg_trigger WHERE tgrelid = 'retention.{table}'::regclass AND NOT tgisinternal"
+            "SELECT tgname, CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END"
+            " FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal",
+            f"retention.{table}",
         )
-        back = ", ".join(f"ENABLE ALWAYS TRIGGER {name}" for (name,) in names)
+        back = ", ".join(f"{how} TRIGGER {name}" for name, how in names)
         off = f"ALTER TABLE retention.{table} DISABLE TRIGGER USER"
         self.owner(off, *statements, f"ALTER TABLE retention.{table} {back}")
 
-    @staticmethod
-    def _execute(dsn: str, statements: tuple[str, ...]) -> None:
+    def _execute(self, dsn: str, statements: tuple[str, ...]) -> None:
+        """In one transaction; its session has ended afterwards, and the server has counted what it did."""
         with contextlib.closing(psycopg.connect(dsn)) as connection:
+            pid = connection.info.backend_pid
             for statement in statements:
                 connection.execute(statement.encode())
             connection.commit()
+        there = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+        assert wait_until(lambda: not self.database.execute(there, pid))
 
 
 @dataclass(kw_only=True)
@@ -317,14 +325,14 @@ def forgotten(world: World) -> None:
 
 def part(change: Callable[[Path], None]) -> Callable[[World], None]:
     def do(world: World) -> None:
-        change(sorted(path for path in (world.home / "archive").rglob("*.zst"))[0])
+        change(min((world.home / "archive").rglob("*.zst")))
 
     return do
 
 
 def manifest(change: Callable[[Path], None]) -> Callable[[World], None]:
     def do(world: World) -> None:
-        change(sorted(path for path in (world.home / "archive/manifests").rglob("*") if path.is_file())[0])
+        change(min(path for path in (world.home / "archive/manifests").rglob("*") if path.is_file()))
 
     return do
 
@@ -390,6 +398,23 @@ def shortened(bundle: Path) -> None:
     resum(bundle)
 
 
+def edit(name: str, changed: Callable[[str], str]) -> Callable[[Path], None]:
+    """Change one file of a report's bundle, and the sums."""
+
+    def do(bundle: Path) -> None:
+        (path,) = bundle.rglob(name)
+        before = path.read_text()
+        path.write_text(changed(before))
+        assert path.read_text() != before
+        resum(bundle)
+
+    return do
+
+
+def without_holds(text: str) -> str:
+    return json.dumps({**json.loads(text), "holds": []})
+
+
 STRANGER = Signer(SIGNER.key.name, Ed25519PrivateKey.from_private_bytes(b"\2" * 32))
 PRUNE = "SELECT count(*) FROM retention.prune_core_audit_log(gen_random_uuid(), {}, {}, 100, '[]')"
 #: the cutoff of a run of today
@@ -426,14 +451,16 @@ def forged(what: str, *said: Event) -> Attack:
     )
 
 
-def by_holds(what: str, says: str, *statements: str, role: str = OWNER) -> Attack:
+def by_holds(
+    what: str, says: str, *statements: str, role: str = OWNER, do: Callable[[World], None] | None = None
+) -> Attack:
     """Changes of the register that go past its triggers."""
     return Attack(
         role=role,
         what=what,
         notices="guard `holds`: the ledger says otherwise",
         when=f"{NEXT_RUN}, `doctor`, {VERIFY}",
-        do=around("hold", *statements),
+        do=do or around("hold", *statements),
         call=RUN,
         code=6,
         says=says,
@@ -481,6 +508,19 @@ def bundled(
 ) -> Attack:
     return Attack(
         role=BUNDLE, what=what, notices=notices, when=VERIFIER, do=do, code=6, says=says, world="bundle"
+    )
+
+
+def reported(what: str, notices: str, do: Callable[[Path], None]) -> Attack:
+    return Attack(
+        role=BUNDLE,
+        what=what,
+        notices=notices,
+        when=VERIFIER,
+        do=do,
+        code=6,
+        says="NOT VERIFIED",
+        world="report",
     )
 
 
@@ -539,8 +579,8 @@ ATTACKS = (
     ),
     gap(
         JOB,
-        "writes a true-looking entry about a run that never was",
-        "whoever may write the ledger may write untrue things there; entries are final, not true by themselves",
+        "writes a valid entry about a run that never was",
+        "whoever may write the ledger may write untrue things; entries are final, not true by themselves",
         lambda world: world.append(event("run.completed", run_id="none", target="core.audit_log")),
         LEDGER_VERIFY,
     ),
@@ -666,11 +706,17 @@ ATTACKS = (
         sql(OWNER, "UPDATE core.audit_log SET detail = '{}' WHERE id <= 40"),
         RUN,
     ),
+    by_holds(
+        "deletes a hold with `session_replication_role = replica`",
+        "it lacks hold H-1",
+        do=sql(SUPERUSER, "SET session_replication_role = replica", "DELETE FROM retention.hold"),
+        role=SUPERUSER,
+    ),
     refused(
-        "deletes holds with `session_replication_role = replica`",
-        "otherwise never changed",
+        "releases a hold with `session_replication_role = replica`",
+        "has no entry hold.released",
         "SET session_replication_role = replica",
-        "DELETE FROM retention.hold",
+        "UPDATE retention.hold SET released_at = now(), released_by = 'x'",
         role=SUPERUSER,
     ),
     refused(
@@ -699,7 +745,7 @@ ATTACKS = (
     seen(
         SUPERUSER,
         "deletes rows and resets the server's counters",
-        "the reset itself: report exception `deletions_unknown`; the number of records tells how many at least",
+        "the reset itself: `deletions_unknown`; the number of records tells how many at least",
         lambda world: world.superuser("DELETE FROM core.audit_log WHERE id <= 40", "SELECT pg_stat_reset()"),
         "counters were reset",
         0,
@@ -715,12 +761,13 @@ ATTACKS = (
         "about 40 records",
         0,
     ),
-    gap(
+    seen(
         SUPERUSER,
         "writes the ledger anew, and empties checkpoints and anchors",
-        "without an anchor that is out of his reach, or a witness, nobody remembers what was there",
+        "a run with a key never signs the first checkpoint itself",
         forgotten,
-        LEDGER_VERIFY,
+        "checkpoint",
+        6,
     ),
     verified(
         KEY,
@@ -755,7 +802,7 @@ ATTACKS = (
         world="files",
     ),
     verified(
-        OWNER,
+        SUPERUSER,
         "edits the hold's words in the file of holds",
         "the hold's digest in the ledger",
         lambda files: files.register(lambda values: values["holds"][0]["hold"].update(policy="metrics")),
@@ -763,7 +810,7 @@ ATTACKS = (
         world="files",
     ),
     verified(
-        OWNER,
+        SUPERUSER,
         "removes the hold from the file of holds",
         "the ledger",
         lambda files: files.register(lambda values: values["holds"].clear()),
@@ -771,7 +818,7 @@ ATTACKS = (
         world="files",
     ),
     verified(
-        OWNER,
+        SUPERUSER,
         "calls the hold released in the file of holds",
         "the ledger",
         lambda files: files.register(
@@ -783,7 +830,7 @@ ATTACKS = (
         world="files",
     ),
     verified(
-        OWNER,
+        SUPERUSER,
         "writes `hold.released` into the file ledger and leaves the file of holds",
         "the file of holds: the release has to be repeated",
         lambda files: files.ledger.append(HoldReleased(hold_id="H-1"), policy="log-files", at=NOW),
@@ -793,21 +840,14 @@ ATTACKS = (
     archived("changes a byte of a part", "the part's SHA-256 in the manifest", part(flip), ""),
     archived("removes a part", "the manifest", part(lambda path: path.unlink()), ""),
     archived("changes the figures of a manifest", "its digest in the ledger", manifest(fewer), ""),
-    gap(
-        ARCHIVE,
+    archived(
         "removes the manifest of a run",
-        "`archive verify` begins with the manifests that are there",
+        "the ledger names it",
         manifest(lambda path: path.unlink()),
-        ("archive", "verify"),
-        world="archive",
+        "is missing from",
     ),
-    gap(
-        ARCHIVE,
-        "empties the whole archive",
-        "`archive verify` begins with the manifests that are there",
-        emptied,
-        ("archive", "verify"),
-        world="archive",
+    archived(
+        "empties the whole archive", "the ledger names what was archived", emptied, "archived runs are not"
     ),
     bundled("changes an entry", "does not follow", edited("flipped")),
     bundled("leaves an entry out", "stands where entry 7 should be", edited("dropped")),
@@ -824,14 +864,23 @@ ATTACKS = (
         (),
         world="bundle",
     ),
-    gap(
-        BUNDLE,
+    bundled(
         "writes entries after the last checkpoint",
-        "they are told as not signed, and the bundle verifies",
+        "nobody vouches for them",
         lengthened,
-        (),
-        world="bundle",
+        "the last signature",
     ),
+    reported(
+        "changes how many records the report says were destroyed",
+        "the entries, from which page one is computed again",
+        edit("report.json", lambda text: re.sub(r'"destroyed": ?[1-9]\d*', '"destroyed": 7', text)),
+    ),
+    reported(
+        "changes the page that people read",
+        "the signature over `SHA256SUMS`",
+        edit("report.html", lambda text: text.replace("core.audit_log", "core.other_log")),
+    ),
+    reported("leaves the holds out of the report", "the entries", edit("report.json", without_holds)),
 )
 
 
@@ -851,11 +900,6 @@ def shared(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
         yield world
 
 
-def noticed(attack: Attack, code: int, said: str) -> None:
-    assert code == attack.code, said
-    assert attack.says in said
-
-
 @of("shared")
 def test_what_is_refused_as_it_is_done(shared, attack):
     with pytest.raises(Exception, match=attack.says):
@@ -870,7 +914,11 @@ def test_what_changes_the_database(database, tmp_path, attack):
     attack.do(world)
     again(world)
     kept = database.execute(f"SELECT count(*) FROM core.audit_log WHERE {HELD}")
-    noticed(attack, *world.call(*attack.call))
+    code, said = world.call(*attack.call)
+    assert (code, attack.says in said) == (attack.code, True), said
+    for call in (("doctor",), LEDGER_VERIFY) if "doctor" in attack.when else ():
+        code, said = world.call(*call)
+        assert (code, attack.says in said) == (6, True), said
     assert database.execute(f"SELECT count(*) FROM core.audit_log WHERE {HELD}") == kept
 
 
@@ -885,7 +933,8 @@ def test_what_changes_the_archive(shared, tmp_path, attack):
     )
     world.must("archive", "verify")
     attack.do(world)
-    noticed(attack, *world.call(*attack.call))
+    code, said = world.call(*attack.call)
+    assert (code, attack.says in said) == (attack.code, True), said
 
 
 @of("files")
@@ -894,7 +943,8 @@ def test_what_changes_a_ledger_in_a_file(tmp_path, attack):
     code, said = files.call(*LEDGER_VERIFY)
     assert code == 0, said
     attack.do(files)
-    noticed(attack, *files.call(*attack.call))
+    code, said = files.call(*attack.call)
+    assert (code, attack.says in said) == (attack.code, True), said
 
 
 @of("bundle")
@@ -911,7 +961,30 @@ def test_what_changes_a_bundle(tmp_path, attack):
     attack.do(bundle)
     given = () if attack.do is other_key else ("--key", str(SIGNER.key))
     done = python(bundle, *given)
-    noticed(attack, done.returncode, done.stdout + done.stderr)
+    said = done.stdout + done.stderr
+    assert (done.returncode, attack.says in said) == (attack.code, True), said
+
+
+@pytest.fixture(scope="module")
+def report(shared: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a report, as it is given to an auditor."""
+    home = tmp_path_factory.mktemp("report")
+    shared.must("report", "--from", "2026-01-01", "--to", "2999-01-01", "-o", str(home / "report.zip"))
+    shutil.unpack_archive(home / "report.zip", home / "bundle")
+    (sums,) = (home / "bundle").rglob("SHA256SUMS")
+    return sums.parent
+
+
+@of("report")
+def test_what_changes_the_bundle_of_a_report(shared, report, tmp_path, attack):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(report, bundle)
+    done = python(bundle, "--key", shared.key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    attack.do(bundle)
+    done = python(bundle, "--key", shared.key)
+    said = done.stdout + done.stderr
+    assert (done.returncode, attack.says in said) == (attack.code, True), said
 
 
 def table() -> str:

@@ -7,9 +7,13 @@ import resource
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
+from luxima_retention.core.plan import Hold
+from luxima_retention.evidence.holds import PostgresRegister
+from luxima_retention.evidence.ledger.postgres import PostgresLedger
 from tests.acceptance.test_audit_logs import expired, left, target
 from tests.servers.command import audit_log
 from tests.servers.process import free_ports
@@ -117,6 +121,26 @@ def test_a_ledger_that_was_touched_is_found(database, tmp_path):
     verified = run("ledger", "verify")
     assert verified.returncode == 6
     assert "was changed" in verified.stderr or "not what was written" in verified.stderr
+
+
+def test_the_review_of_a_hold_is_asked_for_by_doctor(database):
+    run = audit_log(database)
+    add = ("hold", "add", "--policy", "audit-logs", "--reason", "case", "--id", "H-1")
+    typo = run(*add, "--review-by", "2016-01-01")
+    assert (typo.returncode, "is not in the future" in typo.stderr) == (2, True)
+    assert run(*add, "--review-by", "2999-01-01").returncode == 0
+    assert "review by 2999-01-01" in run("hold", "list").stdout
+    assert "review" not in run("doctor").stdout
+    ledger = PostgresLedger(run.variables["LUXIMA_DATABASE__DSN"])
+    register = PostgresRegister(run.variables["LUXIMA_DATABASE__DSN"])
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    overdue = Hold(hold_id="H-2", tenant="t1", reason="x", placed_by="x", placed_at=at, review_by=at)
+    register.place(overdue, ledger)
+    register.close()
+    ledger.close()
+    told = run("doctor")
+    assert "the review of hold H-2 is overdue since 2026-01-01" in told.stdout
+    assert "H-1" not in told.stdout
 
 
 def test_the_owner_cannot_change_the_ledger_by_accident(database):

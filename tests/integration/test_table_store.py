@@ -22,6 +22,7 @@ from luxima_retention.stores.table.sql import function_name
 from luxima_retention.stores.table.store import TableStore
 from tests.integration import conformance
 from tests.integration.conformance import PROMISES, Item
+from tests.ledgers import event
 from tests.servers.postgres import PASSWORD, Database
 
 GENTLE = PaceSettings(duty_cycle=1, max_batch_rows=37)
@@ -76,7 +77,8 @@ class LedgeredStore(TableStore):
         items = self.journal()[0]
         if items:
             body = {"run_id": work.run_id, "target": self.name, "items": items, "token": work.token}
-            _append(self.connection, "batch", body, policy=plan.policy, at=datetime.now(UTC), durable=False)
+            said = event("batch", **body)
+            _append(self.connection, said, policy=plan.policy, at=datetime.now(UTC), durable=False)
         return commit()
 
 

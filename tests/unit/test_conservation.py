@@ -91,7 +91,7 @@ def test_fewer_held_records_without_a_release_are_tampering():
 
 
 def counted(**fields) -> events.StoreCounted:
-    return events.StoreCounted(target="t", at=AT, cutoff=CUTOFF, **fields)
+    return events.StoreCounted(target="t", read_at=AT, cutoff=CUTOFF, **fields)
 
 
 def batch(**fields) -> events.Batch:

@@ -17,6 +17,7 @@ from luxima_retention.core.errors import (
     LeaseHeld,
     LeaseLost,
     StoreError,
+    TamperingFound,
 )
 from luxima_retention.core.guards import Limits
 from luxima_retention.core.observer import Silent
@@ -96,6 +97,18 @@ def apply(subject, state=None, policy=POLICY, **options):
         options["observer"] = Watch(options.pop("progress"))
     environment = Environment(now=NOW, state=state, clock=lambda: NOW, **options)
     return run_policy(policy, (("memory", lambda: subject),), environment)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_register_that_is_not_what_the_ledger_says_is_written_down_and_nothing_goes(dry_run):
+    state, subject = FakeState(), store(200, 199, 10)
+    state.register.error = TamperingFound("the hold register does not agree with the ledger")
+    target = only(apply(subject, state, dry_run=dry_run))
+    assert target.exit_code is ExitCode.VERIFICATION_FAILED
+    assert "does not agree" in target.sentence
+    assert len(subject.records) == 3
+    assert kinds(state) == ([] if dry_run else ["run.refused"])
+    assert dry_run or said(state, "run.refused")[0].exit_code == ExitCode.VERIFICATION_FAILED
 
 
 def only(result):

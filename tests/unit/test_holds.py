@@ -9,7 +9,8 @@ import pytest
 
 from luxima_retention.core.errors import ConfigurationError, LeaseHeld, StoreError, TamperingFound
 from luxima_retention.core.plan import Hold
-from luxima_retention.evidence.holds import FileRegister, Release, in_force
+from luxima_retention.evidence.events import HoldReleased
+from luxima_retention.evidence.holds import FileRegister, Release, in_force, placed
 from luxima_retention.evidence.ledger.file import FileLedger
 from luxima_retention.run.lease import take_file
 from luxima_retention.run.state import State
@@ -71,6 +72,68 @@ def test_a_register_that_is_not_what_the_ledger_says_cannot_be_read(state, tmp_p
         in_force(state.register)
 
 
+def release(state, name="H-1"):
+    state.register.release(name, Release(at=AT, by="somebody", reason="over"), state.ledger)
+
+
+def test_a_release_that_was_written_and_not_done_is_refused_until_it_is_repeated(state):
+    """As a kill leaves it, and whoever writes the entry alone."""
+    state.register.place(hold(1), state.ledger)
+    state.ledger.append(HoldReleased(hold_id="H-1"), policy=None, at=AT)
+    with pytest.raises(TamperingFound, match="H-1 as in force, and the ledger tells its release"):
+        in_force(state.register)
+    release(state)
+    assert in_force(state.register) == ()
+
+
+def test_a_release_without_its_entry_is_refused(state, tmp_path):
+    state.register.place(hold(1), state.ledger)
+    path = tmp_path / "ledger.jsonl.holds.json"
+    values = json.loads(path.read_text())
+    values["holds"][0]["released"] = {"at": "2026-11-23T08:30:00Z", "by": "x", "reason": "y"}
+    path.write_text(json.dumps(values))
+    with pytest.raises(TamperingFound, match="as released, and the ledger has no release of it"):
+        in_force(state.register)
+
+
+def test_a_release_before_its_placing_counts_for_nothing_and_is_refused(state):
+    state.ledger.append(HoldReleased(hold_id="H-1"), policy=None, at=AT)
+    with pytest.raises(TamperingFound, match="releases hold H-1, which was not placed before"):
+        in_force(state.register)
+    state.register.place(hold(1), state.ledger)
+    assert in_force(state.register) == (hold(1),)
+    release(state)
+    assert in_force(state.register) == ()
+
+
+def test_what_the_ledger_places_twice_is_refused(state):
+    state.register.place(hold(1), state.ledger)
+    state.ledger.append(placed(hold(1)), policy=None, at=AT)
+    with pytest.raises(TamperingFound, match="places hold H-1 twice"):
+        in_force(state.register)
+
+
+def test_a_hold_that_was_changed_cannot_be_released(state, tmp_path):
+    state.register.place(hold(1, tenant="acme"), state.ledger)
+    path = tmp_path / "ledger.jsonl.holds.json"
+    path.write_text(path.read_text().replace("acme", "globex"))
+    with pytest.raises(TamperingFound, match="otherwise of its placing"):
+        release(state)
+
+
+def test_the_review_of_a_hold_is_part_of_what_is_pinned(state, tmp_path):
+    item = hold(1, review_by=AT)
+    state.register.place(item, state.ledger)
+    assert in_force(state.register) == (item,)
+    assert item.overdue(AT)
+    assert not item.overdue(AT - timedelta(seconds=1))
+    assert not hold(2).overdue(AT)
+    path = tmp_path / "ledger.jsonl.holds.json"
+    path.write_text(path.read_text().replace('"review_by": "2026', '"review_by": "2036'))
+    with pytest.raises(TamperingFound, match="otherwise than it was placed"):
+        in_force(state.register)
+
+
 def test_killed_before_the_ledgers_entry_the_hold_is_in_force(state, tmp_path):
     class KilledError(Exception):
         pass
@@ -82,6 +145,10 @@ def test_killed_before_the_ledgers_entry_the_hold_is_in_force(state, tmp_path):
     with pytest.raises(KilledError):
         state.register.place(hold(), Dying(tmp_path / "ledger.jsonl"))
     assert in_force(state.register) == (hold(),)
+    with pytest.raises(TamperingFound, match="otherwise of its placing"):
+        release(state)
+    state.register.place(hold(tenant="acme"), state.ledger)
+    assert in_force(state.register) == (hold(tenant="acme"),)
 
 
 def test_a_name_is_taken_once(state):

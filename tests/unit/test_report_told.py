@@ -336,6 +336,43 @@ def test_what_a_policy_says_anew_is_a_change_that_names_both():
     ]
 
 
+def test_what_somebody_else_deleted_is_an_exception_with_number_and_window():
+    history = states.History()
+    since, at = START - DAY, START + DAY
+    body = {"target": TARGETS[AUDIT], "read_at": iso(at), "cutoff": iso(START), "since": iso(since)}
+    history.say("store.counted", at, AUDIT, **body, deleted_externally=475)
+    history.say("store.counted", at, AUDIT, **body, unknown="it has crashed")
+    history.say("store.counted", at, AUDIT, **body)
+    made = states.made(history, states.survey())
+    found = {item["code"]: item for item in made.exceptions}
+    missing, unknown = found["deleted_externally"], found["deletions_unknown"]
+    assert (missing["count"], missing["detail"]) == (475, f"{iso(since)} to {iso(at)}")
+    assert "it has crashed" in unknown["detail"]
+    assert not missing["failed"]
+    assert not unknown["failed"]
+
+
+def test_an_overdue_review_is_an_exception_until_the_hold_is_released():
+    history = states.History()
+    for name, review in (("A", START + DAY), ("B", END + DAY), ("C", START + DAY)):
+        history.say("hold.placed", START, None, hold_id=name, review_by=iso(review), sha256=name)
+    history.say("hold.released", START + DAY, None, hold_id="C")
+    made = states.made(history, states.survey())
+    reviews = [item["detail"] for item in made.exceptions if item["code"] == "hold_review"]
+    assert reviews == ["A"]
+
+
+def test_a_run_that_found_evidence_changed_makes_the_period_fail():
+    history = states.History()
+    guard = {"guard": "holds", "passed": False, "observed": "changed", "limit": "as the ledger says"}
+    guard["override"] = None
+    history.say("run.refused", START, AUDIT, target=TARGETS[AUDIT], guards=[guard], exit_code=6)
+    made = states.made(history, states.survey())
+    (refused,) = [item for item in made.exceptions if item["code"] == "refused"]
+    assert (refused["failed"], refused["detail"]) == (True, "holds")
+    assert made.verdict is Verdict.NOT_COMPLIANT
+
+
 def only(made, code):
     (item,) = (item for item in made.exceptions if item["code"] == code)
     return item

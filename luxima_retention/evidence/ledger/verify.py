@@ -762,8 +762,10 @@ def compare(report: Mapping[str, Any], page: PageOne, verdict: Verification) -> 
     _same_figure("entries of the ledger", ledger["size"], verdict.entries)
     _same_figure("the ledger's root", ledger["root"], verdict.root)
     _compare_lines(report["runs"], page.lines())
-    for name in _FIGURES:
-        _same_figure(name, report[name], sum(row[name] or 0 for row in report["runs"]))
+    for name, column in (("removed", "destroyed"), ("condemned", "condemned"), ("missed", "missed")):
+        _same_figure(name, report[name], sum(row[column] or 0 for row in report["runs"]))
+    gone = report["removed"] - report["archived"] + report["archives_ended"]
+    _same_figure("destroyed", report["destroyed"], gone)
     told = Counter((row["seq"], row["kind"]) for row in report["guards"] if row["kind"] in _GUARDS)
     for seq, kind in sorted({*told, *page.guards}):
         _same_figure(f"guards with {kind!r} in entry {seq}", told[seq, kind], page.guards[seq, kind])
