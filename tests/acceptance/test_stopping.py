@@ -52,7 +52,7 @@ def test_a_request_s_own_limit_ends_it_and_is_no_verdict():
     assert seconds < 1 + SLACK
 
 
-def test_receivers_of_telemetry_that_drip_get_ten_seconds_together(database):
+def test_receivers_of_telemetry_that_drip_get_their_budget_together(database):
     run = audit_log(database, rows=100)
     with run_hostile(hostile.DRIPPING_BODY) as url:
         variables = {"LUXIMA_TELEMETRY__PUSHGATEWAY_URL": url, "LUXIMA_TELEMETRY__OTLP_URL": url}
@@ -60,14 +60,16 @@ def test_receivers_of_telemetry_that_drip_get_ten_seconds_together(database):
         done = run.json("run", "audit-logs", **variables)
         seconds = time.monotonic() - began
     assert done["exit_code"] == 0
-    assert len(done["warnings"]) == 2
-    assert 10 <= seconds < 10 + SLACK
+    assert done["warnings"]
+    assert all("was left behind" in warning for warning in done["warnings"])
+    assert seconds < 2 + SLACK
 
 
 def test_a_time_budget_counts_for_postgrest_and_its_retries():
     with run_hostile(hostile.DRIPPING_HEAD) as url:
         run = Command(
             variables={
+                "LUXIMA_POLICIES__SECURITY_EVENTS__KIND": "supabase",
                 "LUXIMA_POLICIES__SECURITY_EVENTS__URL": url,
                 "LUXIMA_POLICIES__SECURITY_EVENTS__KEY": "sb_secret_of_a_test",
                 "LUXIMA_POLICIES__SECURITY_EVENTS__TABLES": "app.security_events",
