@@ -29,7 +29,14 @@ basis = "Contract with payment partners, clause 7"   # and owner, review_by: sho
 SEED = {"application-logs", "security-events", "audit-logs", "metrics", "log-files"}
 #: a Prometheus that is not there
 NOBODY = {"LUXIMA_PROMETHEUS__URLS": "http://127.0.0.1:1"}
-OTHERS = {"application-logs-sweep", "archive-expire", "report"}
+OTHERS = {
+    "application-logs-sweep",
+    "archive-drill",
+    "archive-expire",
+    "archive-verify",
+    "ledger-verify",
+    "report",
+}
 
 
 def prepared(directory):

@@ -37,7 +37,7 @@ def test_each_limit_has_its_verdict(prometheus_factory, tmp_path, flags, code, o
     (target,) = document["policies"][0]["targets"]
     assert target["outcome"] == outcome
     assert target["sentence"]
-    entry = json.loads(run("ledger", "list", "--output", "json").stdout)
+    entry = json.loads(run("ledger", "list", "--output", "json").stdout.splitlines()[-1])
     assert (entry["kind"], entry["body"]["target"]) == ("run.checked", server.url)
     assert run("doctor").returncode == code
 

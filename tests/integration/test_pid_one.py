@@ -83,7 +83,8 @@ class Container:
     def __init__(self, installed, directory, variables):
         self.bin = installed / "venv" / "bin"
         self.directory = directory
-        self.variables = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
+        archive = {"LUXIMA_POLICIES__AUDIT_LOGS__ARCHIVE": "off"}
+        self.variables = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **archive, **variables}
 
     def start(self, *command):
         return subprocess.Popen(
@@ -140,6 +141,7 @@ def test_sigterm_to_pid_one_ends_the_run_within_one_batch(database, installed, r
 
         assert wait_until(lambda: batches() > 0 or process.poll() is not None)
         before = batches()
+        assert process.poll() is None, process.communicate(timeout=30)
         os.kill(inner_of(process), signal.SIGTERM)
         out, err = process.communicate(timeout=30)
         assert process.returncode == 7, out + err
