@@ -239,11 +239,15 @@ def test_an_index_whose_chunks_are_nowhere_is_told(loki):
 
 
 def test_an_offline_sweep_leaves_young_objects_alone(loki):
-    loki.add(OLD)
+    orphan = chunk(CUT - 9)
+    loki.add(YOUNG, orphan)
+    loki.table(CUT, "acme", [YOUNG])
+    before = loki.present()
     swept = loki.offline("--sweep", LUXIMA_POLICIES__APPLICATION_LOGS__MIN_OBJECT_AGE="24h")
     assert (swept["outcome"], swept["survey"]["locked"]) == ("nothing_to_do", 1)
-    assert loki.present() == {OLD.key}
+    assert loki.present() == before
     assert loki.offline("--sweep")["done"]["destroyed"] == 1
+    assert loki.present() == before - {orphan.key}
 
 
 def test_what_a_delete_marker_hides_is_destroyed_with_the_rest(loki):
