@@ -22,6 +22,7 @@ from luxima_retention.evidence.ledger.checkpoint import Anchor, Signer
 from luxima_retention.evidence.ledger.checkpoint import verify as verify_ledger
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.io.objects import DirectoryPlace
+from tests.ledgers import Raw
 
 ENTRIES, EVERY = 100_000, 9
 BEGIN, YEARS = datetime(2023, 11, 1, tzinfo=UTC), timedelta(days=1096)
@@ -57,7 +58,9 @@ def filled(anchor: Path) -> MemoryLedger:
     for number in range(1, ENTRIES + 1):
         seq, previous = entry.after(head)
         at = BEGIN + YEARS * number / ENTRIES
-        head = entry.make("batch", body(number), policy="audit-logs", at=at, seq=seq, previous=previous)
+        head = entry.make(
+            Raw("batch", **body(number)), policy="audit-logs", at=at, seq=seq, previous=previous
+        )
         ledger.all.append(head)
         tree.add(bytes.fromhex(head.hash))
         if number % EVERY == 0 or number == ENTRIES:
