@@ -13,7 +13,7 @@ from luxima_retention.evidence.ledger.bundle import export
 from luxima_retention.evidence.ledger.checkpoint import Anchor, Signer, seal
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.io.objects import DirectoryPlace
-from tests.ledgers import event
+from tests.ledgers import Raw, event
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 SIGNER = Signer("luxima.example/retention", Ed25519PrivateKey.from_private_bytes(b"\1" * 32))
@@ -24,7 +24,7 @@ BARE = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 def ledger_of(count):
     ledger = MemoryLedger()
     for number in range(count):
-        ledger.append(event("batch", number=number, note='a "b" \\ é\n%s'), policy="audit-logs", at=AT)
+        ledger.append(Raw("batch", number=number, note='a "b" \\ é\n%s'), policy="audit-logs", at=AT)
     return ledger
 
 

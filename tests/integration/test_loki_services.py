@@ -156,13 +156,16 @@ def test_a_storm_does_not_hold_a_run_that_is_told_to_stop(loki, s3):
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"ACCESS_KEY_ID": "", "SECRET_ACCESS_KEY": ""}, "no AWS credentials found"),
-        ({"BUCKETS": "no-such-bucket"}, "bucket no-such-bucket"),
-        ({"ENDPOINT_URL": "http://127.0.0.1:9"}, "no usable answer"),
+        (
+            {"S3__DEFAULT__ACCESS_KEY_ID": "", "S3__DEFAULT__SECRET_ACCESS_KEY": ""},
+            "no AWS credentials found",
+        ),
+        ({"POLICIES__APPLICATION_LOGS__BUCKETS": "no-such-bucket"}, "bucket no-such-bucket"),
+        ({"S3__DEFAULT__ENDPOINT_URL": "http://127.0.0.1:9"}, "no usable answer"),
     ],
 )
 def test_doctor_says_in_a_sentence_why_a_bucket_cannot_be_read(loki, variables, words):
-    named = {f"LUXIMA_POLICIES__APPLICATION_LOGS__{name}": value for name, value in variables.items()}
+    named = {f"LUXIMA_{name}": value for name, value in variables.items()}
     told = loki.command("doctor", **named)
     assert told.returncode == 3, told.stdout
     assert words in " ".join(told.stdout.split())
