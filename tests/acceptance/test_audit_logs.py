@@ -444,11 +444,12 @@ def test_doctor_reaches_everything_and_changes_nothing(database):
     assert left(database) == 8760
 
 
-def test_without_a_database_everything_is_not_configured():
+def test_without_anything_configured_nothing_begins():
     from tests.servers.command import Command
 
-    document = Command().json("run")
-    assert {policy["outcome"] for policy in document["policies"]} == {"not_configured"}
+    done = Command()("run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no policy is configured" in done.stderr
 
 
 def test_placing_a_hold_tells_how_many_records_it_keeps_and_warns_at_none(database):
