@@ -317,7 +317,7 @@ def test_migrate_changes_nothing_the_second_time_and_the_floor_only_rises_by_its
     assert run("migrate", "--lower-floor", **shorter).returncode == 0
     assert database.execute("SELECT floor_days FROM retention.target") == [(90,)]
     changed = [entry["body"] for entry in entries(run) if entry["kind"] == "floor.changed"]
-    assert changed == [{"from": 180, "target": "core.audit_log", "to": 90}]
+    assert changed == [{"before": 180, "after": 90, "target": "core.audit_log", "version": 1}]
 
 
 def test_explain_names_the_rule_and_the_date(database):
