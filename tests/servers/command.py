@@ -89,8 +89,11 @@ class Command:
         return json.loads(done.stdout)
 
 
-def audit_log(database: Database, *, rows: int = 8760, table: str = TABLE) -> Command:
-    """A database with ``core.audit_log`` and so many rows, migrated; the command as the job's role."""
+def audit_log(database: Database, *, rows: int = 8760, table: str = TABLE, **migrating: str) -> Command:
+    """A database with ``core.audit_log`` and so many rows, migrated; the command as the job's role.
+
+    ``migrating`` are variables of ``migrate`` alone, such as those of libfaketime.
+    """
     with database.connect() as connection:
         connection.execute(table.encode())
         connection.execute(ROWS.encode(), [rows])
@@ -104,6 +107,6 @@ def audit_log(database: Database, *, rows: int = 8760, table: str = TABLE) -> Co
             "LUXIMA_POLICIES__AUDIT_LOGS__MAX_FRACTION": "0.9",
         }
     )
-    done = command("migrate", LUXIMA_DATABASE__OWNER_DSN=database.dsn)
+    done = command("migrate", LUXIMA_DATABASE__OWNER_DSN=database.dsn, **migrating)
     assert done.returncode == 0, done.stderr
     return command
