@@ -115,12 +115,14 @@ def _register(state: State, now: datetime) -> Iterator[Check]:
 
 def _checkpoints(settings: Settings, state: State | None) -> Iterator[Check]:
     from luxima_retention.evidence.ledger import trust
-    from luxima_retention.evidence.ledger.session import compare, open_places
+    from luxima_retention.evidence.ledger.session import compare, compare_unsigned, open_places
 
     for gap in trust.set_up(settings.ledger):
         level = Level.INFO if gap.code == "no-witness" else Level.WARNING
         yield Check(subject="checkpoints", level=level, message=gap.sentence, hint=gap.hint)
     places = open_places(settings)
+    if places is None and state is not None:
+        compare_unsigned(settings, state.ledger)
     if places is None or state is None:
         return
     yield _good("checkpoints", f"signed with {places.signer.key}")

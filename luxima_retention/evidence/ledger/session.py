@@ -173,11 +173,29 @@ def begin(settings: Settings, ledger: Ledger, now: datetime) -> Session | None:
     """
     places = open_places(settings)
     if places is None:
+        compare_unsigned(settings, ledger)
         return None
     size = compare(ledger, places)
     session = Session(ledger, places, size)
     session.sign_start(now)
     return session
+
+
+def compare_unsigned(settings: Settings, ledger: Ledger) -> None:
+    """Without a key nothing is signed; an anchor that the settings name must not know more than the ledger.
+
+    Raises:
+        TamperingFound: it does.
+        StoreError: an anchor cannot be read.
+    """
+    head, (_, lost) = ledger.head(), _given_up(ledger)
+    size = head.seq if head else 0
+    for anchor in open_anchors(settings):
+        _, covered = anchor.reach()
+        if covered > max(size, lost):
+            raise TamperingFound(
+                f"a checkpoint in {anchor.url} covers {covered} entries, and the ledger has {size}", _RECOVER
+            )
 
 
 def compare(ledger: Ledger, places: Places) -> int:
