@@ -83,7 +83,7 @@ def test_a_sixth_policy_is_migrated_shown_run_explained_held_scheduled_and_repor
     assert command.json("run")["exit_code"] == 0
 
     period = ("--from", f"{datetime.now(UTC).year}-01-01", "--to", f"{datetime.now(UTC).year + 1}-01-01")
-    coming = command.json("schedule", "--print-next", "1")["runs"]
+    coming = command.json("schedule", "--print-next", "3")["runs"]
     assert [run["local"][11:16] for run in coming if run["slot"] == "billing-webhooks"] == ["02:41"]
     file = tmp_path / "report.json"
     told = command("report", *period, "-o", str(file))
