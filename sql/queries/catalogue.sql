@@ -1,6 +1,10 @@
 -- What the catalogue says of everything that a batch of one table relies on: asked by migrate, which writes it down, and
 -- by each run, before it begins and inside each batch's transaction.
 
+-- name: plain_names
+-- For this transaction: the digest is of names as text, and a role may have them all quoted.
+SELECT pg_catalog.set_config('quote_all_identifiers', 'off', true);
+
 -- name: catalogue
 -- Every function of our schemas but those of other tables, with text, owner, settings and rights; triggers and rules of
 -- our tables; who owns the tables and schemas, and who may do what. The second column grows with every replacement,

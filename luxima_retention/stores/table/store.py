@@ -282,6 +282,7 @@ class TableStore:
         return versions
 
     def _catalogue(self) -> tuple[str, str]:
+        self._row_of("plain_names")
         digest, versions = self._row_of("catalogue", function=function_name(self.name))
         return str(digest), str(versions)
 
