@@ -162,7 +162,7 @@ def test_killed_between_any_two_steps_the_end_is_the_same(command, s3_client, bu
     name, _, count = place.partition("@")
     killed = command("run", "application-logs", "--as-of", AS_OF, LUXIMA_FAILPOINTS=f"{name}=kill@{count}")
     assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
-    # What a chunk of two tables adds twice to the killed run's sums may be left to the run after it.
+    # A known fault: the resumed run may leave a few chunks to the one after it, and ends with 7. The cause is not known.
     resumed, *after = [command("run", "application-logs", "--as-of", AS_OF).returncode for _ in range(3)]
     assert resumed in {0, 7}
     assert after == [0, 0]
