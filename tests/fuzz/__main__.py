@@ -64,7 +64,8 @@ def _guide(name: str, seconds: float) -> NoReturn:
         for number, seed in enumerate(target.seeds()):  # reading once imports what is to be instrumented
             (corpus / str(number)).write_bytes(seed)
             refuses(target, seed)
-    limits = [f"-max_total_time={seconds:.0f}", "-max_len=20000", "-verbosity=0", "-print_final_stats=1"]
+    limits = [f"-max_total_time={seconds:.0f}", "-max_len=20000", "-verbosity=0"]
+    limits += ["-print_final_stats=1", f"-artifact_prefix={corpus}/"]
     atheris.Setup(["fuzz", *limits, str(corpus)], lambda data: refuses(target, data))
     print(f"{name}, guided:", flush=True)
     atheris.Fuzz()
