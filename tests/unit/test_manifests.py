@@ -518,6 +518,7 @@ def test_the_owner_is_mounted_only_where_partitions_are_dropped(tmp_path):
     ("text", "variables", "sentence"),
     [
         ('[database]\ndsn = "postgresql://r:s@h/d"', {}, "database.dsn is a secret"),
+        ('[notify.webhook_http]\nheaders = { Authorization = "Bearer x" }', {}, "headers is a secret"),
         (
             "",
             {"LUXIMA_POLICIES__AUDIT_LOGS__RETENTION_DAYS": "200"},
@@ -540,6 +541,16 @@ def test_what_the_pods_would_not_have_or_a_cluster_not_take_is_refused(
     secrets = {} if "dsn" in text else {"database__dsn": DSN}
     with pytest.raises(ConfigurationError, match=sentence):
         manifests(with_settings(tmp_path, text, secrets))
+
+
+def test_headers_may_name_a_tenant_in_the_file_and_are_a_secret_in_a_secret_file(tmp_path):
+    secrets = {"database__dsn": DSN, "notify__webhook_http__headers": '{"X-Api-Key": "of-this-test"}'}
+    made = manifests(with_settings(tmp_path, "", secrets))
+    assert "path: notify__webhook_http__headers" in made["base/jobs/audit-logs.yaml"]
+    (tmp_path / "secrets" / "notify__webhook_http__headers").unlink()
+    text = '[notify.webhook_http]\nheaders = { X-Scope-OrgID = "luxima" }\n'
+    made = manifests(with_settings(tmp_path, text, SECRETS))
+    assert "headers" not in made["base/jobs/audit-logs.yaml"]
 
 
 def test_without_a_database_there_is_only_a_crontab(tmp_path):

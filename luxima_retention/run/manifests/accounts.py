@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: of what is of no single policy: what surveys every store, and so has its secrets and its ports
 _OF_EVERY_STORE = frozenset({"report", "doctor", "hold", "schedule"})
+#: headers that hold a secret; others, such as X-Scope-OrgID, name a tenant
+_LETS_IN = re.compile("authorization|cookie|token|secret|key", re.IGNORECASE)
 #: an owner's connection string may pass a pooler by, even where the job's does not
 _POSTGRESQL = frozenset({5432})
 
@@ -98,8 +101,12 @@ def secret_settings(configuration: Configuration) -> tuple[str, ...]:
         ConfigurationError: a secret stands in the settings file, or something else in the environment.
     """
     file = str(configuration.file)
-    secret = {name for name in configuration.origins if _is_secret(configuration.settings, name)}
     written = {name for name, origin in configuration.origins.items() if origin == file}
+    secret = {
+        name
+        for name in configuration.origins
+        if _is_secret(configuration.settings, name, written=name in written)
+    }
     for name in sorted(secret & written):
         raise ConfigurationError(
             f"{name} is a secret, and the settings file becomes a ConfigMap that many may read",
@@ -121,10 +128,13 @@ def asks_the_cloud(settings: Settings) -> bool:
     return any(item.access_key_id is None for item in used)
 
 
-def _is_secret(settings: Settings, name: str) -> bool:
+def _is_secret(settings: Settings, name: str, *, written: bool) -> bool:
+    """Whether a setting is a secret; of headers in the settings file those that let somebody in."""
     value: Any = settings
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
+    if isinstance(value, Mapping) and any(isinstance(item, SecretStr) for item in value.values()):
+        return not written or any(_LETS_IN.search(header) for header in value)
     return isinstance(value, SecretStr)
 
 

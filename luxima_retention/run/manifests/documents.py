@@ -75,8 +75,8 @@ def defaults(settings: Settings) -> str:
     """What every CronJob has, as the text of a patch."""
     import jinja2
 
-    # YAML for a cluster, and nothing in it comes from outside of the settings.
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # noqa: S701
+    forms = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
+    environment = jinja2.Environment(**forms)  # type: ignore[arg-type]  # noqa: S701 - YAML of settings, no page
     deadline = settings.schedule.max_runtime * _ATTEMPTS + _SPARE
     return environment.from_string(template("defaults.yaml")).render(
         key=_key(settings.ledger.key_file), deadline=int(deadline.total_seconds())
