@@ -518,7 +518,11 @@ def test_the_owner_is_mounted_only_where_partitions_are_dropped(tmp_path):
     ("text", "variables", "sentence"),
     [
         ('[database]\ndsn = "postgresql://r:s@h/d"', {}, "database.dsn is a secret"),
-        ('[notify.webhook_http]\nheaders = { Authorization = "Bearer x" }', {}, "headers is a secret"),
+        (
+            '[notify.webhook_http]\nheaders = { Authorization = "Bearer x" }',
+            {},
+            "headers.Authorization is a secret",
+        ),
         (
             "",
             {"LUXIMA_POLICIES__AUDIT_LOGS__RETENTION_DAYS": "200"},

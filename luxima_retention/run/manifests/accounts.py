@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: of what is of no single policy: what surveys every store, and so has its secrets and its ports
 _OF_EVERY_STORE = frozenset({"report", "doctor", "hold", "schedule"})
+#: below it stand headers by their names, which have one secret file together
+_HEADERS = ".headers."
 #: headers that hold a secret; others, such as X-Scope-OrgID, name a tenant
 _LETS_IN = re.compile("authorization|cookie|token|secret|key", re.IGNORECASE)
 #: an owner's connection string may pass a pooler by, even where the job's does not
@@ -110,7 +112,7 @@ def secret_settings(configuration: Configuration) -> tuple[str, ...]:
     for name in sorted(secret & written):
         raise ConfigurationError(
             f"{name} is a secret, and the settings file becomes a ConfigMap that many may read",
-            f"put it into a secret file named {file_name(name)}",
+            f"put it into a secret file named {_own_file(name)}",
         )
     for name in sorted(configuration.origins.keys() - secret - written):
         setting, origin = name.replace("<short>", "tables"), configuration.origin(name)
@@ -128,14 +130,20 @@ def asks_the_cloud(settings: Settings) -> bool:
     return any(item.access_key_id is None for item in used)
 
 
+def _own_file(name: str) -> str:
+    section, found, _ = name.partition(_HEADERS)
+    return f"{file_name(section)}__headers, as JSON" if found else file_name(name)
+
+
 def _is_secret(settings: Settings, name: str, *, written: bool) -> bool:
     """Whether a setting is a secret; of headers in the settings file those that let somebody in."""
+    _, found, header = name.partition(_HEADERS)
+    if found:
+        return not written or bool(_LETS_IN.search(header))
     value: Any = settings
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
-    if isinstance(value, Mapping) and any(isinstance(item, SecretStr) for item in value.values()):
-        return not written or any(_LETS_IN.search(header) for header in value)
-    return isinstance(value, SecretStr)
+    return isinstance(value, SecretStr) or f"{name}.".endswith(_HEADERS)
 
 
 def _needs(settings: Settings, account: str, is_policy: bool, secret: str) -> bool:
