@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tests.fuzz.mutate import mutants
-from tests.fuzz.targets import refuses, targets
+from tests.fuzz.targets import check_answer, targets
 
 #: input that once ended with a traceback; `<DEEP>` is nested beyond any reader
 FOUND = json.loads((Path(__file__).parents[1] / "fuzz" / "found.json").read_text())
@@ -25,17 +25,17 @@ def _home(monkeypatch, tmp_path):
 def test_good_input_is_taken(name):
     """Else every change of it would be refused at its first byte, and nothing would be tried."""
     target = targets()[name]
-    taken = [seed for seed in target.seeds() if not refuses(target, seed)]
+    taken = [seed for seed in target.seeds() if not check_answer(target, seed)]
     assert taken
 
 
 @pytest.mark.parametrize("name", targets())
 def test_changed_input_is_taken_or_refused(name):
     target, random = targets()[name], Random(name)  # noqa: S311 - repeatable, not secret
-    answers = [refuses(target, mutants(target.seeds(), random)) for _ in range(CHANGES)]
-    assert len(answers) == CHANGES  # any other error than a refusal leaves the reader
+    for _ in range(CHANGES):
+        check_answer(target, mutants(target.seeds(), random))
 
 
 @pytest.mark.parametrize(("name", "text"), FOUND)
 def test_what_was_found_stays_mended(name, text):
-    assert refuses(targets()[name], text.replace("<DEEP>", "[" * 20_000).encode()) in {True, False}
+    check_answer(targets()[name], text.replace("<DEEP>", "[" * 20_000).encode())
