@@ -247,6 +247,12 @@ class LedgerSettings(Section):
     witness_quorum: int | None = Field(
         None, ge=1, description="How many of the witnesses must cosign; empty means all of them."
     )
+    approvers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (), description="Verifier keys of the persons who may approve, as `ledger approver` prints them."
+    )
+    approver_key_file: str = Field(
+        "", description="Key of the person who runs `approve`, PEM; on his own machine, never where jobs run."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -258,6 +264,10 @@ class LedgerSettings(Section):
             raise ValueError(
                 f"ledger.witness_quorum is {self.witness_quorum}: so many witnesses are not named"
             )
+        if self.public_key and self.public_key.split("+", 2)[2:] in [
+            key.split("+", 2)[2:] for key in self.approvers
+        ]:
+            raise ValueError("ledger.approvers names the key of the ledger: who runs jobs approves nothing")
         if wrong := [url for url in self.anchors if not url.startswith(("s3://", "file:///"))]:
             raise ValueError(f"ledger.anchors names {wrong[0]!r}: it must begin with s3:// or file:///")
         return self

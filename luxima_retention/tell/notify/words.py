@@ -125,6 +125,15 @@ WORDS: Mapping[str, Words] = {
         "id": "Pengaman {guard} melihat {observed}; batas {limit}.",
         "en": "The guard {guard} saw {observed}; its limit is {limit}.",
     },
+    "plan": {
+        "id": "📄 Rencana {digest}…: {items}{of} catatan dari sebelum {day} akan dihapus.",
+        "en": "📄 Plan {digest}…: {items}{of} records from before {day} would be destroyed.",
+    },
+    "of_all": {"id": " dari {count}", "en": " of {count}"},
+    "approve": {
+        "id": "✍️ Jika itu benar, setujui dengan {command}\nTanpa persetujuan tidak ada yang dihapus.",
+        "en": "✍️ If that is right, approve it with {command}\nWithout an approval nothing is destroyed.",
+    },
     "limit": {"id": "Batas {days} hari", "en": "Limit {days} days"},
     "oldest": {"id": "tertua {day}", "en": "oldest {day}"},
     "expired": {"id": "kedaluwarsa {count}", "en": "expired {count}"},
