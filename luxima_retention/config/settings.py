@@ -404,6 +404,30 @@ class TelemetrySettings(Section):
     )
 
 
+class ComputeSettings(Section):
+    """``compute``: a hosted Supabase database whose size is proposed, and changed once a person approved."""
+
+    project_ref: str = Field("", pattern=r"^[a-z0-9]*$", description="Reference of the project.")
+    largest: Literal[
+        "",
+        "ci_micro",
+        "ci_small",
+        "ci_medium",
+        "ci_large",
+        "ci_xlarge",
+        "ci_2xlarge",
+        "ci_4xlarge",
+        "ci_8xlarge",
+        "ci_12xlarge",
+        "ci_16xlarge",
+    ] = Field("", description="The largest compute that is ever proposed; empty proposes none.")
+    url: Url = Field("https://api.supabase.com", description="Supabase's Management API.")
+    http: HttpSettings = http_options(
+        "How compute.url is reached; its bearer_token may read the add-ons, and change them only where"
+        " `compute apply` runs."
+    )
+
+
 class NotifySettings(Section):
     """``notify``: who is told of trouble, and how; it never decides how a run ends."""
 
@@ -523,6 +547,9 @@ class Settings(Section):
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Metrics and traces.")
     notify: NotifySettings = Field(default_factory=NotifySettings, description="Who is told of trouble.")
+    compute: ComputeSettings = Field(
+        default_factory=ComputeSettings, description="Size of a hosted database."
+    )
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="The ledger.")
     report: ReportSettings = Field(default_factory=ReportSettings, description="Reports.")
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings, description="Times.")
