@@ -192,21 +192,25 @@ def decide(policy: Policy, environment: Environment, surveyed: Surveyed) -> Plan
     mandate, told = mandate_of(policy, environment, target)
     if mandate is None:
         return replace(_decided(policy, environment, surveyed, history), approval=told)
-    before = _as_of_approval(surveyed, mandate)
+    before = _surveyed_by(surveyed, mandate.approved.cutoff)
     made = _decided(policy, environment, before, history, mandate)
     if differs := differences(mandate, made.plan, before.survey.expired):
-        usual = _decided(policy, environment, surveyed, history)
+        # A store works from what it was asked last.
+        now = surveyed if before is surveyed else _asked(surveyed, surveyed.request)
+        usual = _decided(policy, environment, now, history)
         return replace(usual, approval=(changed(mandate, differs),))
     return replace(made, mandate=mandate, approval=(accepted(mandate, made.plan),))
 
 
-def _as_of_approval(surveyed: Surveyed, mandate: Mandate) -> Surveyed:
-    """The same store by the cutoff that was approved: what has expired since waits for the next run."""
-    cutoff = mandate.approved.cutoff
+def _surveyed_by(surveyed: Surveyed, cutoff: datetime) -> Surveyed:
+    """The same store by an earlier cutoff: what has expired since waits for the next run."""
     if cutoff >= surveyed.request.cutoff:
         return surveyed
-    request, facts = replace(surveyed.request, cutoff=cutoff), surveyed.survey
-    again = surveyed.store.survey(request)
+    return _asked(surveyed, replace(surveyed.request, cutoff=cutoff))
+
+
+def _asked(surveyed: Surveyed, request: Request) -> Surveyed:
+    facts, again = surveyed.survey, surveyed.store.survey(request)
     found = replace(
         again,
         store_clock=facts.store_clock,

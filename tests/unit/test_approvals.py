@@ -218,6 +218,25 @@ def test_another_world_is_refused(house, change, word):
     assert said(house.state, "run.refused")[-1].guards[0].guard == "approved-plan"
 
 
+def test_a_store_works_from_what_it_was_asked_last(house):
+    """Where the approved plan does not hold any more, the usual one is made of a survey of its own."""
+    house.approve()
+    house.now += DAY - timedelta(hours=2)
+    grow(house)
+    asked = []
+
+    class Noting(type(house.store)):
+        __slots__ = ()
+
+        def survey(self, request):
+            asked.append(request.cutoff)
+            return super().survey(request)
+
+    house.store.__class__ = Noting
+    assert refused(house.run(), "61 records would go")
+    assert asked == [asked[0], asked[0] - DAY, asked[0]]
+
+
 def test_the_new_refusal_is_of_the_new_plan_and_can_be_approved(house):
     house.approve()
     grow(house)
