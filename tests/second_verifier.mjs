@@ -1,5 +1,5 @@
 // A second verifier of bundles, written from docs/evidence.md ("What a verifier of a bundle does") alone.
-//   node second_verifier.mjs --key KEY [--witness KEY]... BUNDLE
+//   node second_verifier.mjs --key KEY [--witness KEY]... [--approver KEY]... BUNDLE
 // Exit status: 0 verified, 2 usage, 3 no key was given, 6 something is not what was written.
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync } from "node:fs";
@@ -160,7 +160,7 @@ function followed(folder, names, key, told) {
     [state.hash, state.at] = [leaf.toString("hex"), entry.at];
     if (entry.kind === "key.rotated" && entry.body.old === state.key?.written) state.next = keyOf(entry.body.new);
     if (entry.kind === "ledger.recovered") lost.push([number - 1, entry.body.lost]);
-    told(entry);
+    told(entry, state.hash);
     while (waiting.length && waiting.at(-1).size <= number) hold(state, waiting.pop(), isLost);
   }
   for (const point of waiting) need(isLost(point), `entries up to ${point.size} are missing`);
@@ -236,7 +236,7 @@ class PageOne {
     if (kind === "hold.released" && this.holds.has(body.hold_id)) this.holds.get(body.hold_id).released = at;
     if (!within) return;
     for (const item of body.guards ?? []) if (!item.passed || item.override) this.guards.push(`${seq} ${item.passed ? "override" : "refused"}`);
-    if (kind === "approval") this.guards.push(`${seq} approval`);
+    if (["approval", "plan.approved"].includes(kind)) this.guards.push(`${seq} approval`);
   }
   lines() {
     for (const { row } of this.open.values()) this.rows.set(row.seq, row);
@@ -269,8 +269,40 @@ function compare(report, page, state) {
   need(report.verdict !== "compliant" || !bad, "the report says compliant");
 }
 
+// --- 9. Approvals
+class Approvals {
+  constructor(keys) { Object.assign(this, { keys, offers: new Map(), given: new Map(), left: new Map(), runs: new Map(), signed: 0, unknown: 0 }); }
+  add({ seq, kind, policy, body }, hash) {
+    if (["run.refused", "action.proposed"].includes(kind)) this.offers.set(seq, { hash, policy, body });
+    if (kind === "plan.approved") this.given.set(seq, { policy, body });
+    const named = ["run.started", "action.done"].includes(kind) && (body.approval ?? null) !== null;
+    if (named) this.use(seq, policy, body);
+    if (named && kind === "run.started") this.runs.set(body.run_id, body.approval);
+    if (!["run.completed", "run.reconciled"].includes(kind) || !this.runs.has(body.run_id)) return;
+    const number = this.runs.get(body.run_id);
+    this.runs.delete(body.run_id);
+    this.left.set(number, this.left.get(number) - (body.destroyed ?? 0) - (body.condemned ?? 0));
+    need(this.left.get(number) >= 0, `entry ${seq}: more went than entry ${number} approves`);
+  }
+  use(seq, policy, body) {
+    const given = this.given.get(body.approval);
+    need(given, `entry ${seq} carries out entry ${body.approval}, which is no approval`);
+    const [said, offer] = [given.body, this.offers.get(given.body.entry)];
+    const fits = offer && offer.hash === said.entry_hash && offer.policy === given.policy && offer.body.digest === said.digest;
+    need(fits && offer.body.target === said.target, `entry ${body.approval} approves something else than what stands there`);
+    need(policy === given.policy && body.target === said.target, `entry ${seq} carries out what was not approved`);
+    if (this.left.has(body.approval)) return;
+    this.left.set(body.approval, offer.body.items ?? 0);
+    const note = noteOf(said.note, `the approval of entry ${body.approval}`);
+    const lines = ["luxima-retention approval", `entry ${said.entry} ${said.entry_hash}`, `digest ${said.digest}`, `from ${said.start}`, `until ${said.end}`];
+    need(note.text === `${lines.join("\n")}\n`, `${note.place} is not about what its entry says`);
+    const key = this.keys.find((one) => lineOf(note, one));
+    if (key && isSigned(note, key)) this.signed += 1; else this.unknown += 1;
+  }
+}
+
 function main(words) {
-  const options = { key: [], witness: [], rest: [] };
+  const options = { key: [], witness: [], approver: [], rest: [] };
   while (words.length) (options[words[0].slice(2)] ? options[words.shift().slice(2)] : options.rest).push(words.shift());
   const [folder] = options.rest;
   if (!folder || options.key.length > 1) return 2;
@@ -279,7 +311,9 @@ function main(words) {
   const page = report && new PageOne(report.from, report.to);
   const key = options.key.length ? keyOf(options.key[0]) : null;
   need((key?.kind ?? 1) === 1 && options.witness.map(keyOf).every((one) => one.kind === 4), "a key of the wrong sort");
-  const state = followed(folder, names, key, (entry) => page?.add(entry));
+  const approvals = new Approvals(options.approver.map(keyOf));
+  need(approvals.keys.every((one) => one.kind === 1), "a key of the wrong sort");
+  const state = followed(folder, names, key, (entry, hash) => { page?.add(entry); approvals.add(entry, hash); });
   if (report) compare(report, page, state);
   if (!key) return 3;
   need(state.signed > 0 && state.signed === state.tree.size, `${state.signed} of ${state.tree.size} entries are signed by the key`);
@@ -288,6 +322,7 @@ function main(words) {
     need(newest.some((point) => isSigned(point, witness)), `${witness.name} did not cosign the newest checkpoint`);
   }
   checkBinding(folder, names, state.key);
+  if (approvals.left.size) console.log(`approved: ${approvals.signed} by the keys given, ${approvals.unknown} by others`);
   return 0;
 }
 

@@ -34,6 +34,8 @@ COMMANDS = {
     "run": "Apply the matrix: survey, decide, guard, act, prove.",
     "explain": "Why one record will go or stay, by which rule, on which date.",
     "doctor": "Reach everything; check rights, clocks, versions and what is missing.",
+    "approve": "Approve a plan that a guard refused, or a proposal: a person, once, by its digest.",
+    "compute": "Propose a larger hosted database, and change it once a person approved.",
     "hold": "Place, list and release legal holds.",
     "archive": "List, verify, restore and expire the archives of what was destroyed.",
     "ledger": "Read, verify, sign and hand over the chain of entries.",

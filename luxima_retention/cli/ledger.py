@@ -58,6 +58,7 @@ def verify_ledger(
     import json
 
     from luxima_retention.core.clock import system_clock
+    from luxima_retention.evidence.approvals import approver_keys
     from luxima_retention.evidence.ledger import trust
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key, verify
     from luxima_retention.evidence.ledger.session import begin
@@ -66,7 +67,8 @@ def verify_ledger(
     with _verdict_told(context), _opened(context) as ledger:
         key = trusted_key(settings, pinned, ledger)
         witnesses = trust.witness_keys(settings)
-        verdict = verify(ledger, open_anchors(context.obj.settings), key, kept, witnesses)
+        people = approver_keys(settings)
+        verdict = verify(ledger, open_anchors(context.obj.settings), key, kept, witnesses, approvers=people)
         _compare_holds(context.obj.settings)
         if record:
             session = begin(context.obj.settings, ledger, now)
@@ -116,6 +118,28 @@ def make_key(context: click.Context, rotate: Path | None) -> None:
         else:
             rotate_key(ledger, old, signer, anchors, system_clock())
     click.echo(str(signer.key))
+
+
+@command.command("approver")
+@click.argument("name")
+@click.option(
+    "--key",
+    "path",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for the key; on the person's own machine.",
+)
+def make_approver(name: str, path: Path) -> None:
+    """Make the key of a person who may approve what was refused; print what ledger.approvers takes.
+
+    NAME is how the ledger and the report name the person, without spaces and plus signs. Needs no settings.
+    """
+    from luxima_retention.core.errors import ConfigurationError
+    from luxima_retention.evidence.ledger.checkpoint import generate
+
+    if not name or not name.isprintable() or any(char.isspace() or char in "+," for char in name):
+        raise ConfigurationError(f"{name!r} has spaces, a plus sign or a comma", "write it as rina.wijaya")
+    click.echo(str(generate(path, name).key))
 
 
 @command.command("recover")
@@ -217,6 +241,10 @@ def _facts(body: Any) -> Iterator[str]:
 
 def _sentence(result: dict[str, Any]) -> str:
     word = "whole" if result["pinned"] and result["key"] else "in agreement with itself, and not verified"
+    approved = "".join(
+        f"\napproved   {count} plans or proposals that were carried out, signed by {name}"
+        for name, count in result["approved"].items()
+    )
     witnessed = "".join(
         f"\nwitnessed  {item['entries']} entries by {item['witness']} at {item['at']}"
         for item in result["witnessed"]
@@ -226,5 +254,5 @@ def _sentence(result: dict[str, Any]) -> str:
         f"the ledger is {word}: {result['entries']} entries up to {result['until'] or '-'},"
         f" {result['signed']} of them signed, {result['checkpoints']} checkpoints"
         f" and {len(result['anchors'])} anchors agree"
-        f"\nkey  {result['key']}\nroot {result['root']}\nhead {result['head']}{witnessed}{gaps}"
+        f"\nkey  {result['key']}\nroot {result['root']}\nhead {result['head']}{approved}{witnessed}{gaps}"
     )

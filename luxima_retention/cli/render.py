@@ -140,6 +140,8 @@ def _operation_lines(policy: str, operation: Operation) -> Iterator[Text]:
 def _target_lines(target: TargetResult) -> Iterator[Text]:
     if target.hint:
         yield _hint(target.hint)
+    if target.approve:
+        yield _hint(f"a person may approve this plan: luxima-retention approve {target.approve}")
     for verdict in target.verdicts:
         if not verdict.passed:
             yield Text(

@@ -247,6 +247,12 @@ class LedgerSettings(Section):
     witness_quorum: int | None = Field(
         None, ge=1, description="How many of the witnesses must cosign; empty means all of them."
     )
+    approvers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (), description="Verifier keys of the persons who may approve, as `ledger approver` prints them."
+    )
+    approver_key_file: str = Field(
+        "", description="Key of the person who runs `approve`, PEM; on his own machine, never where jobs run."
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -258,6 +264,10 @@ class LedgerSettings(Section):
             raise ValueError(
                 f"ledger.witness_quorum is {self.witness_quorum}: so many witnesses are not named"
             )
+        if self.public_key and self.public_key.split("+", 2)[2:] in [
+            key.split("+", 2)[2:] for key in self.approvers
+        ]:
+            raise ValueError("ledger.approvers names the key of the ledger: who runs jobs approves nothing")
         if wrong := [url for url in self.anchors if not url.startswith(("s3://", "file:///"))]:
             raise ValueError(f"ledger.anchors names {wrong[0]!r}: it must begin with s3:// or file:///")
         return self
@@ -394,6 +404,30 @@ class TelemetrySettings(Section):
     )
 
 
+class ComputeSettings(Section):
+    """``compute``: a hosted Supabase database whose size is proposed, and changed once a person approved."""
+
+    project_ref: str = Field("", pattern=r"^[a-z0-9]*$", description="Reference of the project.")
+    largest: Literal[
+        "",
+        "ci_micro",
+        "ci_small",
+        "ci_medium",
+        "ci_large",
+        "ci_xlarge",
+        "ci_2xlarge",
+        "ci_4xlarge",
+        "ci_8xlarge",
+        "ci_12xlarge",
+        "ci_16xlarge",
+    ] = Field("", description="The largest compute that is ever proposed; empty proposes none.")
+    url: Url = Field("https://api.supabase.com", description="Supabase's Management API.")
+    http: HttpSettings = http_options(
+        "How compute.url is reached; its bearer_token may read the add-ons, and change them only where"
+        " `compute apply` runs."
+    )
+
+
 class NotifySettings(Section):
     """``notify``: who is told of trouble, and how; it never decides how a run ends."""
 
@@ -513,6 +547,9 @@ class Settings(Section):
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Metrics and traces.")
     notify: NotifySettings = Field(default_factory=NotifySettings, description="Who is told of trouble.")
+    compute: ComputeSettings = Field(
+        default_factory=ComputeSettings, description="Size of a hosted database."
+    )
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="The ledger.")
     report: ReportSettings = Field(default_factory=ReportSettings, description="Reports.")
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings, description="Times.")

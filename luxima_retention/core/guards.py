@@ -179,7 +179,7 @@ def _share(case: Case) -> Iterator[GuardResult]:
         message=f"{case.plan.items} of {population.value} records of {case.plan.identity.target} would go",
         hint=None
         if passed
-        else f"if that is right, name the value once: --max-fraction {_rounded_up(share)}",
+        else f"if that is right, name the value once: --max-fraction {named_share(share)}",
         override=limits.override("share"),
     )
 
@@ -272,9 +272,9 @@ def _percent(share: Decimal) -> str:
     return f"{share * 100:.1f} %"
 
 
-def _rounded_up(share: Decimal) -> str:
-    """``0.83`` for 0.8213…: two digits, never below."""
-    return str((min(share, Decimal(1)) * 100).to_integral_value(rounding="ROUND_CEILING") / 100)
+def named_share(share: Decimal) -> Decimal:
+    """The value that lets a share pass: 0.83 for 0.8213…, two digits, never below."""
+    return (min(share, Decimal(1)) * 100).to_integral_value(rounding="ROUND_CEILING") / 100
 
 
 def _age(age: timedelta) -> str:

@@ -164,6 +164,7 @@ class TargetResult:
         resumed: whether a killed run was finished.
         archive: the manifest's name, where one was written.
         steps: those that took place, in their order.
+        approve: digest of the refused plan, where a person may approve it.
     """
 
     target: str
@@ -180,6 +181,7 @@ class TargetResult:
     proof: Proof | None = None
     archive: str | None = None
     steps: tuple[Step, ...] = ()
+    approve: str | None = None
 
     @property
     def milliseconds(self) -> dict[str, int]:
@@ -365,6 +367,7 @@ def _target(target: TargetResult) -> dict[str, Any]:
         "exit_code": int(target.exit_code),
         "sentence": target.sentence,
         "hint": target.hint,
+        "approve": target.approve,
         "run_id": target.run_id,
         "resumed": target.resumed,
         "plan": None if target.plan is None else plan_json(target.plan),

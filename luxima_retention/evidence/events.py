@@ -172,6 +172,13 @@ class ArchiveState(StrEnum):
     RESULT = "result"
 
 
+class ActionState(StrEnum):
+    """How far an action was when its entry was written."""
+
+    INTENT = "intent"
+    RESULT = "result"
+
+
 # --- runs -----------------------------------------------------------------------------------------------
 
 
@@ -183,6 +190,16 @@ def _without_error(body: dict[str, Any]) -> dict[str, Any]:
 def _refused_by_a_guard(body: dict[str, Any]) -> dict[str, Any]:
     """Version 1 did not tell why; a guard was the only reason that there was."""
     return {"exit_code": int(ExitCode.REFUSED), **body, "error": None}
+
+
+def _without_settings(body: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 did not say under which settings it was refused, so nobody can approve it."""
+    return {**body, "population": None, "newest": None, "settings": None}
+
+
+def _without_approval(body: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew no approvals."""
+    return {**body, "approval": None}
 
 
 @register
@@ -214,9 +231,11 @@ class RunStarted(Event):
         program_clock: the program's clock as the store's was read.
         store_clock: the store's clock.
         guards: what each guard said; a guard that was switched off or widened names what did so.
+        approval: number of the entry ``plan.approved`` that it carries out; null for none.
     """
 
     kind: ClassVar[str] = "run.started"
+    upgrades: ClassVar[tuple[Upgrade, ...]] = (_without_approval,)
     run_id: str
     target: str
     cutoff: datetime
@@ -240,6 +259,7 @@ class RunStarted(Event):
     program_clock: datetime | None = None
     store_clock: datetime | None = None
     guards: tuple[Guard, ...] = ()
+    approval: int | None = None
 
 
 @register
@@ -382,10 +402,13 @@ class RunRefused(Event):
         guards: what each guard said.
         exit_code: 4, or 6 where evidence was changed.
         error: the refusal as a sentence.
+        population: all records, where the store knows.
+        newest: the newest record that is not in the future.
+        settings: SHA-256 over the policy's period and limits, which must be the same when it is applied.
     """
 
     kind: ClassVar[str] = "run.refused"
-    upgrades: ClassVar[tuple[Upgrade, ...]] = (_refused_by_a_guard,)
+    upgrades: ClassVar[tuple[Upgrade, ...]] = (_refused_by_a_guard, _without_settings)
     target: str
     policy: str = ""
     fingerprint: str | None = None
@@ -402,6 +425,9 @@ class RunRefused(Event):
     guards: tuple[Guard, ...] = ()
     exit_code: ExitCode = ExitCode.REFUSED
     error: str | None = None
+    population: int | None = None
+    newest: datetime | None = None
+    settings: str | None = None
 
 
 @register
@@ -515,6 +541,92 @@ class Approval(Event):
     cutoff: datetime | None = None
     population: int | None = None
     option: str = ""
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanApproved(Event):
+    """A named person approves what was refused or proposed: once, for a while, and nothing beyond it.
+
+    Args:
+        target: name of the store, or of what an action changes.
+        entry: number of the entry that is approved: ``run.refused`` or ``action.proposed``.
+        entry_hash: its hash, hex, which pins all that it says and all entries before it.
+        digest: of the plan or proposal.
+        start: valid from.
+        end: valid until, outside of it.
+        by: name of the person's key.
+        note: what the person signed, a C2SP signed note.
+    """
+
+    kind: ClassVar[str] = "plan.approved"
+    target: str
+    entry: int
+    entry_hash: str
+    digest: str
+    start: datetime
+    end: datetime
+    by: str
+    note: str
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanWithdrawn(Event):
+    """An approval is taken back before it was carried out.
+
+    Args:
+        target: as in the approval.
+        approval: number of the entry ``plan.approved``.
+        digest: of the plan or proposal.
+    """
+
+    kind: ClassVar[str] = "plan.withdrawn"
+    target: str
+    approval: int
+    digest: str
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionProposed(Event):
+    """A change outside of the suite that nobody makes before a person has approved it.
+
+    Args:
+        action: what kind of change: ``supabase-compute``.
+        target: what it changes.
+        before: as it is.
+        after: as it would be.
+        reason: why, such as the alert that asked for it.
+        digest: over action, target, before and after.
+    """
+
+    kind: ClassVar[str] = "action.proposed"
+    action: str
+    target: str
+    before: str
+    after: str
+    reason: str
+    digest: str
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionDone(Event):
+    """A change that was approved was asked for.
+
+    Args:
+        target: what it changes.
+        proposal: number of the entry ``action.proposed``.
+        approval: number of the entry ``plan.approved``.
+        state: ``intent`` before it is asked for, ``result`` once it was answered.
+    """
+
+    kind: ClassVar[str] = "action.done"
+    target: str
+    proposal: int
+    approval: int
+    state: ActionState
 
 
 @register

@@ -69,7 +69,7 @@ def _type(name: str) -> str:
     """A type as JSON has it."""
     words = {"str": "text", "int": "number", "bool": "truth", "datetime": "instant", "None": "null"}
     words |= {"ExitCode": "number", "Outcome": "text", "Level": "text", "BatchState": "text"}
-    words["ArchiveState"] = "text"
+    words |= {"ArchiveState": "text", "ActionState": "text"}
     plain = re.sub(r"tuple\[(.*), \.\.\.\]", r"list of \1", name).replace("Mapping", "object")
     plain = re.sub(r"[A-Za-z]+", lambda match: words.get(match[0], match[0]), plain)
     return plain.replace(" | ", " or ")

@@ -58,6 +58,7 @@ def gather(
 
 def _verified(settings: Settings, ledger: Ledger) -> tuple[LedgerState, RetentionError | None]:
     """What verification showed, or why it failed."""
+    from luxima_retention.evidence.approvals import approver_keys
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key, verify
     from luxima_retention.evidence.ledger.session import compare, open_places
     from luxima_retention.evidence.ledger.trust import witness_keys
@@ -67,7 +68,8 @@ def _verified(settings: Settings, ledger: Ledger) -> tuple[LedgerState, Retentio
     pinned = bool(settings.ledger.public_key)
     try:
         key = trusted_key(settings.ledger, None, ledger)
-        verdict = verify(ledger, anchors, key, (), witness_keys(settings.ledger))
+        people = approver_keys(settings.ledger)
+        verdict = verify(ledger, anchors, key, (), witness_keys(settings.ledger), approvers=people)
         if places := open_places(settings):
             compare(ledger, places)
     except (TamperingFound, StoreError) as error:

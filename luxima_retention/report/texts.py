@@ -387,8 +387,8 @@ TEXTS = {
     "outcome would_delete": {"id": "akan memusnahkan", "en": "would delete"},
     "outcome would_refuse": {"id": "akan ditolak", "en": "would refuse"},
     "exception approval": {
-        "id": "batas untuk satu eksekusi diberikan dengan {detail}: {count} kali.",
-        "en": "a limit was named for the run with {detail}; times: {count}.",
+        "id": "batas untuk satu eksekusi diberikan atau disetujui: {detail}; {count} kali.",
+        "en": "a limit was named or approved for the run: {detail}; times: {count}.",
     },
     "exception floor": {
         "id": "batas bawah umur catatan dalam basis data diubah: {detail} hari.",

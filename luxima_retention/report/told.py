@@ -561,6 +561,9 @@ def _guards(entry: Entry, event: Event) -> Iterator[Row]:
         of = f" / {event.population}" if event.population is not None else ""
         named = {"guard": "share", "observed": f"{event.items}{of}", "limit": None}
         yield {**common, "target": event.target, **named, "override": event.option, "kind": "approval"}
+    elif isinstance(event, events.PlanApproved):
+        named = {"guard": "approved-plan", "observed": f"plan {event.digest[:12]}", "limit": iso(event.end)}
+        yield {**common, "target": event.target, **named, "override": event.by, "kind": "approval"}
     elif isinstance(event, events.FloorChanged):
         yield _change(entry, "floor", str(event.before), str(event.after), event.target)
     elif isinstance(event, events.KeyRotated):

@@ -15,6 +15,7 @@ from luxima_retention.core.plan import Plan
 
 if TYPE_CHECKING:
     from luxima_retention.evidence.archive import Archive
+    from luxima_retention.evidence.ledger.verify import Key
     from luxima_retention.run.planfile import Approved
     from luxima_retention.run.state import State
 
@@ -63,6 +64,7 @@ class Environment:
         ready: tries everything that the end of the run needs, given whether it archives; called before the
             first deletion, raises what would keep the run from being ended.
         approved: policy → the terms of a saved plan; ``None`` without one.
+        approvers: keys of the persons who may approve what was refused.
         confirm: asked once for each policy before anything is deleted.
         stopping: true once the run should end in good order.
         deadline: of :func:`time.monotonic`; ``None`` is no limit.
@@ -79,6 +81,7 @@ class Environment:
     archive: Archive | None = None
     ready: Callable[[bool], None] = lambda _archives: None
     approved: Mapping[str, Approved] | None = None
+    approvers: tuple[Key, ...] = ()
     confirm: Callable[[tuple[Plan, ...]], bool] = lambda _plans: True
     stopping: Callable[[], bool] = lambda: False
     deadline: float | None = None

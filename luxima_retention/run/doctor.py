@@ -17,6 +17,7 @@ from luxima_retention.core.errors import ExitCode, RetentionError
 from luxima_retention.core.guards import OF_WHAT_GOES, GuardResult
 from luxima_retention.core.plan import Finding, Level
 from luxima_retention.core.protocol import Expirable, Surveyable
+from luxima_retention.evidence.approvals import approver_keys
 from luxima_retention.evidence.archive import Archive, open_archive
 from luxima_retention.evidence.holds import in_force
 from luxima_retention.run import steps
@@ -59,7 +60,10 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Check]:
         yield from _memory(state, now)
         yield from _guarded("checkpoints", lambda: _checkpoints(settings, state))
         yield from _guarded("archive", lambda: _archive(archive))
-        environment = Environment(now=now, dry_run=True, state=state, archive=archive, clock=clock)
+        keys = approver_keys(settings.ledger)
+        environment = Environment(
+            now=now, dry_run=True, state=state, archive=archive, clock=clock, approvers=keys
+        )
         for name in settings.policies:
             yield from _guarded(name, partial(_policy, settings.policy(name), environment))
     finally:
@@ -186,7 +190,7 @@ def _verdict(subject: str, verdict: GuardResult) -> Check:
     """A guard of what goes can be answered by naming a value; any other refusal keeps every run away."""
     if verdict.passed:
         return _good(subject, f"{verdict.guard}: {verdict.message}")
-    named = verdict.guard in OF_WHAT_GOES
+    named = verdict.guard in {*OF_WHAT_GOES, "approved-plan"}
     return Check(
         subject=subject,
         level=Level.WARNING if named else Level.REFUSE,

@@ -44,7 +44,7 @@ from luxima_retention.evidence.archive import Run as ArchivedRun
 from luxima_retention.evidence.events import Event
 from luxima_retention.evidence.holds import in_force
 from luxima_retention.io.failpoints import failpoint
-from luxima_retention.run import said, steps
+from luxima_retention.run import approvals, said, steps
 from luxima_retention.run.act import Action
 from luxima_retention.run.context import Environment, Policy
 from luxima_retention.run.known import Known
@@ -326,7 +326,7 @@ def _prepare(
         return _checked(scope, known, surveyed)
     with known.step("decide"):
         planned = steps.decide(policy, environment, surveyed)
-    known.learn(plan=planned.plan)
+    known.learn(plan=planned.plan, survey=planned.surveyed.survey)
     with known.step("guard"):
         guarded = steps.guard(policy, environment, planned)
     known.learn(verdicts=guarded.verdicts)
@@ -371,8 +371,17 @@ def _refused(scope: Scope, known: Known, guarded: Guarded) -> TargetResult:
             Verdict(outcome=Outcome.WOULD_REFUSE, sentence=sentence, exit_code=asked, hint=first.hint)
         )
     if scope.means is not None and first.guard != "ledger":
-        scope.append(said.refused(guarded.plan, guarded.verdicts, told, code))
+        settings = approvals.settings_of(scope.policy)
+        scope.append(said.refused(guarded.plan, guarded.verdicts, told, code, settings))
+    if _may_be_approved(scope, guarded):
+        known.learn(approve=guarded.plan.digest)
     return known.ended(Verdict(outcome=OUTCOMES[code], sentence=told, exit_code=code, hint=first.hint))
+
+
+def _may_be_approved(scope: Scope, guarded: Guarded) -> bool:
+    """Whether a person may let this plan pass: it is in the ledger, and somebody may."""
+    able = scope.means is not None and bool(scope.environment.approvers)
+    return able and approvals.approvable(scope.policy, guarded.verdicts)
 
 
 def _checked(scope: Scope, known: Known, surveyed: Surveyed) -> TargetResult:
@@ -487,7 +496,9 @@ def _announcement(policy: Policy, begun: Begun) -> Iterator[Event]:
             yield said.approval(plan, option)
         archive = guarded.planned.archive
         url = archive.url if archive else None
-        yield said.started(plan, guarded.survey, begun.run_id, guarded.verdicts, url)
+        mandate = guarded.planned.mandate
+        seq = mandate.seq if mandate else None
+        yield said.started(plan, guarded.survey, begun.run_id, guarded.verdicts, archive=url, approved=seq)
 
 
 def _reconcile(scope: Scope, begun: Begun, run: OpenRun) -> None:

@@ -10,6 +10,7 @@ from luxima_retention.core.clock import Clock, system_clock
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.core.plan import Explanation
 from luxima_retention.core.protocol import Expirable
+from luxima_retention.evidence.approvals import approver_keys
 from luxima_retention.evidence.archive import open_archive
 from luxima_retention.run import steps
 from luxima_retention.run.context import Environment, Policy
@@ -49,7 +50,10 @@ def explain(settings: Settings, name: str, item: str, clock: Clock = system_cloc
     state = open_state(settings)
     try:
         archive = open_archive(settings)
-        environment = Environment(now=clock(), dry_run=True, state=state, archive=archive, clock=clock)
+        keys = approver_keys(settings.ledger)
+        environment = Environment(
+            now=clock(), dry_run=True, state=state, archive=archive, clock=clock, approvers=keys
+        )
         targets = kind.targets(config, opening_of(config, options, environment))
         return _first_found(policy, environment, targets, item)
     finally:

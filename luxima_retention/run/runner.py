@@ -21,6 +21,7 @@ from luxima_retention.core.errors import ConfigurationError, ExitCode, Retention
 from luxima_retention.core.guards import DEFAULT_SHARE, DEFAULT_SKEW, Limits, refusals
 from luxima_retention.core.observer import Observer, Silent
 from luxima_retention.core.results import About, Outcome, PolicyResult, RunResult, preceded
+from luxima_retention.evidence.approvals import approver_keys
 from luxima_retention.evidence.archive import open_archive
 from luxima_retention.evidence.events import SweepCompleted, rotation
 from luxima_retention.evidence.holds import readable_holds
@@ -103,6 +104,7 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
             archive=archive,
             ready=partial(ends.try_out, state) if ends and state else lambda _archives: None,
             approved=approved,
+            approvers=approver_keys(settings.ledger),
             deadline=time.monotonic() + options.max_runtime.total_seconds() if options.max_runtime else None,
             confirm=hooks.confirm,
             stopping=hooks.stopping,

@@ -28,7 +28,13 @@ def guards(verdicts: Iterable[GuardResult]) -> tuple[events.Guard, ...]:
 
 
 def started(
-    plan: Plan, survey: Survey, run_id: str, verdicts: Iterable[GuardResult], archive: str | None
+    plan: Plan,
+    survey: Survey,
+    run_id: str,
+    verdicts: Iterable[GuardResult],
+    *,
+    archive: str | None,
+    approved: int | None,
 ) -> events.RunStarted:
     """A run begins: the intent, written before anything is destroyed."""
     population = plan.population
@@ -56,6 +62,7 @@ def started(
         program_clock=survey.program_clock,
         store_clock=survey.store_clock,
         guards=guards(verdicts),
+        approval=approved,
     )
 
 
@@ -99,8 +106,10 @@ def approval(plan: Plan, option: str) -> events.Approval:
     )
 
 
-def refused(plan: Plan, verdicts: Iterable[GuardResult], told: str, code: ExitCode) -> events.RunRefused:
-    """What would have gone, which guards kept it, and that as a sentence."""
+def refused(
+    plan: Plan, verdicts: Iterable[GuardResult], told: str, code: ExitCode, settings: str
+) -> events.RunRefused:
+    """What would have gone, which guards kept it, and that as a sentence; under which settings."""
     return events.RunRefused(
         target=plan.identity.target,
         policy=plan.policy,
@@ -118,6 +127,9 @@ def refused(plan: Plan, verdicts: Iterable[GuardResult], told: str, code: ExitCo
         guards=guards(verdicts),
         exit_code=code,
         error=told,
+        population=plan.population.value if plan.population else None,
+        newest=plan.newest,
+        settings=settings,
     )
 
 

@@ -28,6 +28,7 @@ from luxima_retention.core.protocol import Archivable, Surveyable
 from luxima_retention.evidence import events
 from luxima_retention.evidence import history as histories
 from luxima_retention.evidence.holds import in_force
+from luxima_retention.run.approvals import Mandate, accepted, changed, differences, mandate_of
 from luxima_retention.run.functions import changed_functions
 from luxima_retention.run.planfile import Approved, beyond
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from luxima_retention.run.state import State
 
 #: guards that refuse even when nothing would go: they tell that the wrong store may have been asked
-ALWAYS_REFUSE = frozenset({"ledger", "holds", "held-records", "identity", "clock-skew"})
+ALWAYS_REFUSE = frozenset({"approval", "ledger", "holds", "held-records", "identity", "clock-skew"})
 #: kinds of stores where a held record stays one record until somebody removes it; Loki's are made anew
 _LASTING = frozenset({"postgresql", "directory"})
 
@@ -74,6 +75,8 @@ class Planned:
         archive: where records go before they are destroyed; ``None`` where they go nowhere.
         unarchived: the refusal of a policy that should archive and cannot.
         plan: what may go.
+        mandate: the approval that it carries out; ``None`` for none.
+        approval: the verdict on an approval, carried out or not.
     """
 
     surveyed: Surveyed
@@ -82,6 +85,8 @@ class Planned:
     archive: Archive | None
     unarchived: tuple[GuardResult, ...]
     plan: Plan
+    mandate: Mandate | None = None
+    approval: tuple[GuardResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,25 +180,64 @@ def _functions(environment: Environment, facts: Survey) -> tuple[Finding, ...]:
 
 
 def decide(policy: Policy, environment: Environment, surveyed: Surveyed) -> Planned:
-    """Make the plan: bounded by what is left of a killed run, and by what was approved.
+    """Make the plan: what a person approved where that still is the plan, else what has expired.
 
     Raises:
-        StoreError: the ledger was written by a newer version.
+        StoreError: the store cannot be asked again, or the ledger was written by a newer version.
     """
-    target, request = surveyed.survey.identity.target, surveyed.request
-    history, state = History(), environment.state
-    if state is not None and readable(state):
-        history = histories.read(state.ledger, policy.name, target)
-    run = history.open_run
+    state, target = environment.state, surveyed.survey.identity.target
+    if state is None or not readable(state):
+        return _decided(policy, environment, surveyed, History())
+    history = histories.read(state.ledger, policy.name, target)
+    mandate, told = mandate_of(policy, environment, target)
+    if mandate is None:
+        return replace(_decided(policy, environment, surveyed, history), approval=told)
+    before = _surveyed_by(surveyed, mandate.approved.cutoff)
+    made = _decided(policy, environment, before, history, mandate)
+    if differs := differences(mandate, made.plan, before.survey.expired):
+        # A store works from what it was asked last.
+        now = surveyed if before is surveyed else _asked(surveyed, surveyed.request)
+        usual = _decided(policy, environment, now, history)
+        return replace(usual, approval=(changed(mandate, differs),))
+    return replace(made, mandate=mandate, approval=(accepted(mandate, made.plan),))
+
+
+def _surveyed_by(surveyed: Surveyed, cutoff: datetime) -> Surveyed:
+    """The same store by an earlier cutoff: what has expired since waits for the next run."""
+    if cutoff >= surveyed.request.cutoff:
+        return surveyed
+    return _asked(surveyed, replace(surveyed.request, cutoff=cutoff))
+
+
+def _asked(surveyed: Surveyed, request: Request) -> Surveyed:
+    facts, again = surveyed.survey, surveyed.store.survey(request)
+    found = replace(
+        again,
+        store_clock=facts.store_clock,
+        program_clock=facts.program_clock,
+        findings=tuple(dict.fromkeys((*facts.findings, *again.findings))),
+    )
+    return replace(surveyed, request=request, survey=found)
+
+
+def _decided(
+    policy: Policy,
+    environment: Environment,
+    surveyed: Surveyed,
+    history: History,
+    mandate: Mandate | None = None,
+) -> Planned:
+    """The plan of one survey: bounded by what is left of a killed run, and by what was approved."""
+    request, run = surveyed.request, history.open_run
     resumes = run if run is not None and run.cutoff == request.cutoff else None
-    approved = (environment.approved or {}).get(policy.name)
+    saved = (environment.approved or {}).get(policy.name)
     archive, unarchived = _archive_of(policy, surveyed.store, environment.archive, history)
     plan = planned(
         request,
         surveyed.survey,
         cutoff_basis=surveyed.basis,
         disposition="archive, then destroy" if archive else "destroy",
-        approved=approved.items if approved else None,
+        approved=mandate.left if mandate else saved.items if saved else None,
         resumed=max(0, resumes.planned - resumes.destroyed - resumes.condemned) if resumes else None,
     )
     return Planned(
@@ -207,14 +251,14 @@ def decide(policy: Policy, environment: Environment, surveyed: Surveyed) -> Plan
 
 
 def guard(policy: Policy, environment: Environment, planned: Planned) -> Guarded:
-    """Ask every guard."""
-    surveyed = planned.surveyed
+    """Ask every guard. That an approval is worth nothing is told first, where it would have helped."""
+    surveyed, mandate = planned.surveyed, planned.mandate
     case = Case(
         plan=planned.plan,
         survey=surveyed.survey,
         request=surveyed.request,
         history=planned.history,
-        limits=policy.limits,
+        limits=mandate.limits(policy.limits, environment.now) if mandate else policy.limits,
         now=environment.now,
         as_of=environment.as_of,
     )
@@ -224,7 +268,10 @@ def guard(policy: Policy, environment: Environment, planned: Planned) -> Guarded
         *judge(case),
         *_approval(environment.approved, planned.plan),
     )
-    return Guarded(planned=planned, verdicts=verdicts)
+    told = planned.approval
+    if told and not told[0].passed and told[0].guard not in ALWAYS_REFUSE and not refusals(verdicts):
+        told = ()
+    return Guarded(planned=planned, verdicts=(*told, *verdicts))
 
 
 def examined(policy: Policy, environment: Environment, store: Surveyable) -> Guarded:

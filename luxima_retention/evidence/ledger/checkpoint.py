@@ -21,6 +21,7 @@ from luxima_retention.config.connections import s3_access
 from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
 from luxima_retention.evidence.events import KeyCreated, KeyRotated
 from luxima_retention.evidence.ledger.verify import (
+    Approvals,
     Checkpoint,
     Key,
     TamperedError,
@@ -373,6 +374,8 @@ def verify(
     key: Key | None,
     kept: Iterable[Path] = (),
     witnesses: Iterable[Key] = (),
+    *,
+    approvers: Iterable[Key] = (),
 ) -> Verification:
     """Follow the whole ledger once, against its own checkpoints and those of the anchors.
 
@@ -384,6 +387,7 @@ def verify(
         key: the pinned key; without one, only the tree is compared.
         kept: files with checkpoints that somebody kept.
         witnesses: whose newest cosignatures are looked for; see :attr:`.Verification.witnessed`.
+        approvers: whose approvals are recognised; see :attr:`.Verification.approvals`.
 
     Raises:
         TamperingFound: the first thing that is not what was written, by its place.
@@ -392,9 +396,13 @@ def verify(
     try:
         known = distinct(ledger, anchors)
         known = sorted((*known, *kept_checkpoints(kept)), key=lambda checkpoint: checkpoint.size)
-        return Verifier(known, key, tuple(witnesses), library_verifies).run(ledger.lines())
-    except TamperedError as error:
+        approvals = Approvals(approvers, library_verifies)
+        verifier = Verifier(known, key, tuple(witnesses), library_verifies, told=approvals.add)
+        verdict = verifier.run(ledger.lines())
+    except (TamperedError, KeyError, TypeError, ValueError) as error:
         raise TamperingFound(f"the ledger is not what was written: {error}") from error
+    verdict.approvals = approvals
+    return verdict
 
 
 def distinct(ledger: Ledger, anchors: Iterable[Anchor]) -> list[Checkpoint]:

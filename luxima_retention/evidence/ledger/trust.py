@@ -22,7 +22,7 @@ class Gap:
 
     Args:
         code: ``no-key``, ``no-pin``, ``no-anchor``, ``no-witness``, ``quorum-missing``, ``unsigned-tail``,
-            ``recovered``. All but ``no-witness`` are exceptions of the report.
+            ``approver-unknown``, ``recovered``. All but ``no-witness`` are exceptions of the report.
         sentence: for people.
         hint: the setting or command that changes it.
     """
@@ -97,6 +97,13 @@ def _found(settings: LedgerSettings, verdict: Verification) -> Iterator[Gap]:
             sentence=f"entries {first} to {verdict.entries} are not signed yet",
             hint="the next run signs them, if they continue what was signed",
         )
+    if verdict.approvals and verdict.approvals.unknown:
+        count = verdict.approvals.unknown
+        yield Gap(
+            code="approver-unknown",
+            sentence=f"{count} approvals were carried out that no key of the settings signed",
+            hint="name the keys of those who approved in ledger.approvers",
+        )
     if verdict.abandoned:
         yield Gap(
             code="recovered",
@@ -128,6 +135,7 @@ def told(settings: LedgerSettings, verdict: Verification, found: tuple[Gap, ...]
         "key": str(verdict.key) if verdict.key else None,
         "pinned": not any(gap.code in {"no-key", "no-pin"} for gap in found),
         "anchors": list(settings.anchors),
+        "approved": dict(verdict.approvals.signed) if verdict.approvals else {},
         "witnessed": [
             {"witness": name, "entries": size, "at": iso(datetime.fromtimestamp(seconds, UTC))}
             for name, (size, seconds) in verdict.witnessed.items()

@@ -444,6 +444,7 @@ class Verification:
         key: the key that signs now, as far as it is trusted; ``None`` when no key was given.
         witnessed: name of a witness → entries that its newest cosignature covers, and its time in seconds
             since 1970.
+        approvals: what was carried out by approvals of persons.
     """
 
     entries: int = 0
@@ -457,6 +458,7 @@ class Verification:
     abandoned: int = 0
     key: Key | None = None
     witnessed: dict[str, tuple[int, int]] = field(default_factory=dict)
+    approvals: Approvals | None = None
 
 
 @dataclass
@@ -711,7 +713,7 @@ class PageOne:
                 self.guards[seq, "refused"] += 1
             elif item["override"]:
                 self.guards[seq, "override"] += 1
-        if members["kind"] == "approval":
+        if members["kind"] in {"approval", "plan.approved"}:
             self.guards[seq, "approval"] += 1
 
     def _cut(self, line: Line) -> bool:
@@ -800,6 +802,98 @@ def _compare_lines(rows: list[Line], lines: Mapping[int, Line]) -> None:
 def _same_figure(name: str, told: Any, found: Any) -> None:
     if told != found:
         raise TamperedError(f"{name}: report.json says {told!r}, the entries say {found!r}")
+
+
+# --- Approvals: a person signs what was refused or proposed, before a run carries it out
+
+#: the first line of what a person signs; no checkpoint and no bundle begins with it
+APPROVAL = "luxima-retention approval"
+_OFFERS = frozenset({"run.refused", "action.proposed"})
+
+
+def approval_text(body: Mapping[str, Any]) -> str:
+    """What the person signs, from the members of an entry ``plan.approved``."""
+    return (
+        f"{APPROVAL}\nentry {body['entry']} {body['entry_hash']}\ndigest {body['digest']}\n"
+        f"from {body['start']}\nuntil {body['end']}\n"
+    )
+
+
+class Approvals:
+    """Whether each run or action that names an approval had one, entry by entry.
+
+    Args:
+        keys: of the persons who may approve, as the reader knows them.
+        verifies: checks one Ed25519 signature.
+
+    Attributes:
+        signed: name of a person → approvals of theirs that were carried out and whose signature was verified.
+        unknown: approvals that were carried out and that none of the keys signed.
+    """
+
+    def __init__(self, keys: Iterable[Key] = (), verifies: Verifies = ed25519_verifies) -> None:
+        self._keys, self._verifies = tuple(keys), verifies
+        self._offers: dict[int, tuple[str, Mapping[str, Any]]] = {}
+        self._given: dict[int, Mapping[str, Any]] = {}
+        self._left: dict[int, int] = {}
+        self._runs: dict[str, int] = {}
+        self.signed: Counter[str] = Counter()
+        self.unknown = 0
+
+    def add(self, members: Mapping[str, Any]) -> None:
+        """The next entry.
+
+        Raises:
+            TamperedError: a run or an action carries out what was not approved, or more than that.
+        """
+        kind, body, seq = members["kind"], members["body"], members["seq"]
+        if kind in _OFFERS:
+            self._offers[seq] = (leaf_hash(canonical(members)).hex(), members)
+        elif kind == "plan.approved":
+            self._given[seq] = members
+        elif kind in {"run.started", "action.done"} and body.get("approval") is not None:
+            self._use(members)
+        elif kind in _ENDS and str(body.get("run_id")) in self._runs:
+            self._spend(seq, self._runs.pop(str(body["run_id"])), body)
+
+    def _use(self, members: Mapping[str, Any]) -> None:
+        number, place = members["body"]["approval"], f"entry {members['seq']}"
+        given = self._given.get(number)
+        if given is None:
+            raise TamperedError(f"{place} carries out entry {number}, which is no approval")
+        body = given["body"]
+        found, offer = self._offers.get(body["entry"], ("", given))
+        same = (found, offer["policy"], offer["body"].get("digest"), offer["body"].get("target"))
+        if same != (body["entry_hash"], given["policy"], body["digest"], body["target"]):
+            raise TamperedError(f"entry {number} approves something else than what stands as {body['entry']}")
+        if (members["policy"], members["body"]["target"]) != (given["policy"], body["target"]):
+            raise TamperedError(f"{place} carries out entry {number}, which approves something else")
+        if number not in self._left:
+            self._check(number, body)
+            self._left[number] = _whole(offer["body"], "items")
+        if members["kind"] == "run.started":
+            self._runs[str(members["body"]["run_id"])] = number
+
+    def _check(self, number: int, body: Mapping[str, Any]) -> None:
+        """The signature, by a key that the reader knows."""
+        place = f"the approval of entry {number}"
+        try:
+            text, signatures = open_note(str(body["note"]))
+        except ValueError as error:
+            raise TamperedError(f"{place} is not a signed note: {error}") from None
+        if text != approval_text(body):
+            raise TamperedError(f"{place} is not about what its entry says")
+        note = Note(text.encode(), signatures, place)
+        signer = next((key for key in self._keys if note.names(key)), None)
+        if signer is None:
+            self.unknown += 1
+        elif note.signed_at(signer, self._verifies) is not None:
+            self.signed[signer.name] += 1
+
+    def _spend(self, seq: int, number: int, body: Mapping[str, Any]) -> None:
+        self._left[number] -= _whole(body, "destroyed") + _whole(body, "condemned")
+        if self._left[number] < 0:
+            raise TamperedError(f"entry {seq}: more went than entry {number} approves")
 
 
 # --- A bundle on disk. Whoever made it may want this program to read what it should not
@@ -959,7 +1053,11 @@ class Findings:
 
 
 def verify_bundle(
-    directory: Path, pinned: Key | None, kept: Iterable[Path] = (), witnesses: tuple[Key, ...] = ()
+    directory: Path,
+    pinned: Key | None,
+    kept: Iterable[Path] = (),
+    witnesses: tuple[Key, ...] = (),
+    approvers: tuple[Key, ...] = (),
 ) -> Findings:
     """Verify an exported bundle.
 
@@ -968,6 +1066,7 @@ def verify_bundle(
         pinned: the key that its reader trusts; without it the bundle's own, which proves nothing.
         kept: checkpoints that its reader kept.
         witnesses: who must have cosigned the newest checkpoint.
+        approvers: who may approve what was refused.
 
     Raises:
         TamperedError: the first thing that is not what was written, by its place.
@@ -980,9 +1079,16 @@ def verify_bundle(
     notes = heapq.merge(
         bundle_checkpoints(directory, names), kept_checkpoints(kept), key=lambda checkpoint: checkpoint.size
     )
-    told = page.add if page else (lambda _members: None)
+    approvals = Approvals(approvers)
+
+    def told(members: Mapping[str, Any]) -> None:
+        approvals.add(members)
+        if page:
+            page.add(members)
+
     verifier = Verifier(notes, key, witnesses, every_signature=False, told=told)
     verdict = verifier.run(bundle_entries(directory))
+    verdict.approvals = approvals
     if key and verdict.covered < verdict.entries:
         raise TamperedError(
             f"entries {verdict.covered + 1} to {verdict.entries} stand after the last signed checkpoint: "
@@ -1044,6 +1150,8 @@ def say(found: Findings) -> Iterator[str]:
     if found.page and found.period:
         yield f"report     page one agrees with the entries from {found.period[0]} to {found.period[1]}:"
         yield "           " + ", ".join(f"{count} {name}" for name, count in found.page.figures().items())
+    for name, count in sorted(verdict.approvals.signed.items() if verdict.approvals else ()):
+        yield f"approved   {count} plans or proposals that were carried out, signed by {name}"
     if found.bound:
         yield f"bound      by a signature of the same key: {', '.join(found.bound)}"
     yield f"root       {verdict.root}"
@@ -1060,6 +1168,9 @@ def _not_proved(found: Findings) -> Iterator[str]:
         yield "who signed: a key that comes with the bundle may be anybody's"
     if not verdict.witnessed:
         yield "that the key's holder did not rewrite all of it: no witness was asked for (--witness)"
+    if verdict.approvals and verdict.approvals.unknown:
+        count = verdict.approvals.unknown
+        yield f"who gave {count} approvals that were carried out: name the keys (--approver)"
     if verdict.abandoned:
         yield f"{verdict.abandoned} checkpoints of entries that a recovery from a backup gave up"
     if found.bound:
@@ -1095,9 +1206,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--witness", type=_witness_key, action="append", default=[], help="a witness that must have cosigned"
     )
+    parser.add_argument(
+        "--approver",
+        type=_ledger_key,
+        action="append",
+        default=[],
+        help="the key of a person who may approve",
+    )
     options = parser.parse_args(arguments)
+    named = tuple(options.witness), tuple(options.approver)
     try:
-        found = verify_bundle(options.directory, options.key, options.checkpoint, tuple(options.witness))
+        found = verify_bundle(options.directory, options.key, options.checkpoint, *named)
     except (TamperedError, OSError) as error:
         print(f"NOT VERIFIED: {error}", file=sys.stderr)
         return 6

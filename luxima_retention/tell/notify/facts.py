@@ -96,6 +96,7 @@ def _facts(settings: Settings, policy: PolicyResult, target: TargetResult, now: 
         "hint": redacted(target.hint or ""),
         "run_id": target.run_id or "",
         "guards": guards,
+        "approve": _to_approve(target),
         "expired": survey.expired if survey else None,
         "held": survey.held if survey else None,
         "destroyed": totals.destroyed if totals else None,
@@ -108,6 +109,19 @@ def _facts(settings: Settings, policy: PolicyResult, target: TargetResult, now: 
     }
     told: dict[str, Any] = redacted_tree(facts)
     return told
+
+
+def _to_approve(target: TargetResult) -> dict[str, Any] | None:
+    """The plan that a person may approve, with the figures that he approves."""
+    plan = target.plan
+    if target.approve is None or plan is None:
+        return None
+    return {
+        "digest": target.approve,
+        "items": plan.items,
+        "population": plan.population.value if plan.population else None,
+        "cutoff": iso(plan.cutoff),
+    }
 
 
 def _breach(settings: Settings, policy: PolicyResult, target: TargetResult) -> str:

@@ -50,10 +50,12 @@ class Alert:
     Args:
         incident: for Plane.
         text: HTML of Telegram's few elements.
+        action: what a firing alert asks for, by its label ``action``; empty for nothing.
     """
 
     incident: Incident
     text: str
+    action: str = ""
 
 
 def check_signature(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> None:
@@ -162,7 +164,7 @@ def _alert(item: Mapping[str, Any], version: str) -> Alert:
     shown = [f'<a href="{html.escape(url)}">{html.escape(label)}</a>' for label, url in links.items()]
     head = f"{sign} <b>{html.escape(title)}</b>"
     text = "\n".join([head, *(html.escape(line) for line in lines), *([" · ".join(shown)] if shown else [])])
-    return Alert(incident=incident, text=text)
+    return Alert(incident=incident, text=text, action="" if resolved else labels.get("action", ""))
 
 
 def _lines(item: Mapping[str, Any], labels: Mapping[str, str], notes: Mapping[str, str]) -> Iterator[str]:

@@ -16,8 +16,12 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from luxima_retention.core.clock import system_clock
 from luxima_retention.core.deadline import UNLIMITED
-from luxima_retention.core.errors import ConfigurationError, RetentionError
+from luxima_retention.core.errors import ConfigurationError, GuardRefused, RetentionError
+from luxima_retention.run import compute
+from luxima_retention.run.state import open_state
+from luxima_retention.tell.notify import proposals
 from luxima_retention.tell.notify.channel import Refused
 from luxima_retention.tell.notify.grafana import (
     LARGEST,
@@ -34,6 +38,8 @@ from luxima_retention.tell.notify.telegram import Telegram
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
 
+#: label ``action`` of alerts about a slow database
+_SCALE = "scale-database"
 #: seconds that a sender may be silent, and that a request may take to arrive
 _READ_SECONDS = 10.0
 #: seconds of one connection in all: whoever sends its headers byte by byte is cut off, too
@@ -93,7 +99,26 @@ class Receiver:
             self._told[event] = None
             while len(self._told) > _REMEMBERED:
                 self._told.popitem(last=False)
-        return {"external_id": incident.external_id, "item": item, "resolved": incident.resolved}
+        told = {"external_id": incident.external_id, "item": item, "resolved": incident.resolved}
+        return {**told, **self._proposed(alert)}
+
+    def _proposed(self, alert: Alert) -> dict[str, Any]:
+        """The proposal of a larger hosted database, where the alert asks for it and one is configured."""
+        settings = self._settings
+        if alert.action != _SCALE or not settings.compute.project_ref:
+            return {}
+        state = open_state(settings)
+        if state is None:
+            return {"proposal": "no ledger is configured"}
+        try:
+            reason = f"alert {alert.incident.name}"
+            made = compute.propose(settings, state.ledger, reason, system_clock())
+        except GuardRefused as refused:
+            return {"proposal": refused.message}
+        finally:
+            state.close()
+        warnings = list(proposals.tell(settings, made.event)) if made.new else []
+        return {"proposal": made.event.digest, "new": made.new, "warnings": warnings}
 
 
 def answer(receiver: Receiver, secret: str, headers: Any, body: bytes, now: float) -> tuple[int, Any]:

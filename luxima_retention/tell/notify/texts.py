@@ -122,7 +122,8 @@ def _headline(message: Message, style: Style) -> str:
 def _short(note: Note, at: float, style: Style) -> str:
     sign = _SIGNS[Severity.CRITICAL if note.critical else Severity.WARNING]
     since = style.word("since", span=style.span(at - note.since))
-    return f"{sign} {_name(note)}: {_title(note, style)}, {since}"
+    line = f"{sign} {_name(note)}: {_title(note, style)}, {since}"
+    return "\n".join((line, *_approvable(note.facts, style)))
 
 
 def _name(note: Note) -> str:
@@ -163,8 +164,25 @@ def _details(note: Note, at: float, style: Style) -> Iterator[str]:
     yield _figures(facts, style)
     yield _breach(facts, at, style)
     yield f"➡️ {ACTIONS[note.code][style.language]}" if note.code else ""
+    yield from _approvable(facts, style)
     if facts.get("hint"):
         yield f"<i>{_escaped(_cut(facts['hint']))}</i>"
+
+
+def _approvable(facts: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """The plan that a person may approve, and the command; nothing where nobody may."""
+    plan = facts.get("approve")
+    if not plan:
+        return
+    of = style.word("of_all", count=style.number(plan["population"])) if plan["population"] else ""
+    yield style.word(
+        "plan",
+        digest=_escaped(plan["digest"][:12]),
+        items=style.number(plan["items"]),
+        of=of,
+        day=style.time(parse_iso(plan["cutoff"])),
+    )
+    yield style.word("approve", command=f"<code>luxima-retention approve {_escaped(plan['digest'])}</code>")
 
 
 def _figures(facts: Mapping[str, Any], style: Style) -> str:

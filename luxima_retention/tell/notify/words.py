@@ -125,6 +125,34 @@ WORDS: Mapping[str, Words] = {
         "id": "Pengaman {guard} melihat {observed}; batas {limit}.",
         "en": "The guard {guard} saw {observed}; its limit is {limit}.",
     },
+    "plan": {
+        "id": "📄 Rencana {digest}…: {items}{of} catatan dari sebelum {day} akan dihapus.",
+        "en": "📄 Plan {digest}…: {items}{of} records from before {day} would be destroyed.",
+    },
+    "of_all": {"id": " dari {count}", "en": " of {count}"},
+    "approve": {
+        "id": "✍️ Jika itu benar, setujui dengan {command}\nTanpa persetujuan tidak ada yang dihapus.",
+        "en": "✍️ If that is right, approve it with {command}\nWithout an approval nothing is destroyed.",
+    },
+    "proposal_subject": {
+        "id": "[USULAN] {target} ({environment}): basis data lebih besar",
+        "en": "[PROPOSAL] {target} ({environment}): a larger database",
+    },
+    "proposal": {
+        "id": "🟠 <b>Usulan: basis data lebih besar</b> — {target} · {environment}\n"
+        "Dari {before} ke {after}. Alasan: {reason}\n"
+        "Perubahan memulai ulang basis data dan menambah biaya. Periksa dulu kueri dan pooler.",
+        "en": "🟠 <b>Proposal: a larger database</b> — {target} · {environment}\n"
+        "From {before} to {after}. Reason: {reason}\n"
+        "The change restarts the database and costs more. Look at queries and the pooler first.",
+    },
+    "proposal_approve": {
+        "id": "✍️ Jika itu benar, setujui dengan {command}, lalu <code>luxima-retention compute apply</code>\n"
+        "Tanpa persetujuan tidak ada yang diubah.",
+        "en": "✍️ If that is right, approve it with {command},"
+        " then <code>luxima-retention compute apply</code>\n"
+        "Without an approval nothing is changed.",
+    },
     "limit": {"id": "Batas {days} hari", "en": "Limit {days} days"},
     "oldest": {"id": "tertua {day}", "en": "oldest {day}"},
     "expired": {"id": "kedaluwarsa {count}", "en": "expired {count}"},

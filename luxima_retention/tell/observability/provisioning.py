@@ -82,7 +82,9 @@ def contact_points(language: str = "id") -> dict[str, Any]:
     actions = {
         "url": "$LUXIMA_ACTIONS_URL",
         "httpMethod": "POST",
-        "hmacConfig": {"secret": _SIGNED_WITH, "timestampHeader": "X-Grafana-Alerting-Timestamp"},
+        # Argo Events compares a bearer token; it knows no HMAC (its webhook's authSecret).
+        "authorization_scheme": "Bearer",
+        "authorization_credentials": "$LUXIMA_ACTIONS_SECRET",
     }
     watchdog = {"url": "$LUXIMA_WATCHDOG_URL", "httpMethod": "POST"}
     points = (
