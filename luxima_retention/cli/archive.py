@@ -221,7 +221,7 @@ def expire(context: click.Context, dry_run: bool, output: str) -> None:
     told = (
         nullcontext()
         if dry_run
-        else telling(settings, "archive-expire", settings.schedule.archive_expire, warn)
+        else telling(settings, "archive-expire", settings.schedule.jobs["archive-expire"], warn)
     )
     with told:
         _expire(context, dry_run=dry_run, output=output)

@@ -9,8 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -58,19 +57,11 @@ def command() -> None:
 @click.pass_context
 def add(
     context: click.Context,
+    /,
     *,
-    policy: str | None,
-    tenant: str | None,
-    subject: str | None,
-    start: datetime | None,
-    end: datetime | None,
-    path: str | None,
-    reason: str,
-    case_ref: str,
-    placed_by: str,
-    review_by: datetime | None,
     hold_id: str | None,
     output: str,
+    **named: Any,
 ) -> None:
     """Put a hold in force, from the next batch of a running job on.
 
@@ -79,28 +70,20 @@ def add(
     """
     from luxima_retention.core.clock import system_clock
     from luxima_retention.core.plan import Hold
-    from luxima_retention.evidence.holds import to_json
     from luxima_retention.run.state import mirror_holds
 
-    hold = Hold(
-        hold_id=hold_id or f"H-{uuid.uuid4().hex[:8]}",
-        policy=policy,
-        tenant=tenant,
-        subject=subject,
-        start=start,
-        end=end,
-        path=path,
-        reason=reason,
-        case_ref=case_ref,
-        placed_by=placed_by,
-        placed_at=system_clock(),
-        review_by=review_by,
-    )
+    hold = Hold(hold_id=hold_id or f"H-{uuid.uuid4().hex[:8]}", placed_at=system_clock(), **named)
     _check(context.obj.settings, hold)
     with _state(context) as state:
         state.register.place(hold, state.ledger)
         mirror_holds(context.obj.settings, state)
-    kept = tuple(_kept(context.obj.settings, hold))
+    _tell(hold, tuple(_kept(context.obj.settings, hold)), output)
+
+
+def _tell(hold: Hold, kept: tuple[_Kept, ...], output: str) -> None:
+    """The hold, what it keeps now, and a warning where that is nothing."""
+    from luxima_retention.evidence.holds import to_json
+
     if output == "json":
         document = {"version": 1, "hold": to_json(hold), "keeps": [asdict(item) for item in kept]}
         click.echo(json.dumps(document, indent=2))
@@ -110,8 +93,8 @@ def add(
             click.echo(item.sentence())
     if kept and not any(item.records or item.error for item in kept):
         click.echo(
-            f"warning: {hold.hold_id} keeps no record now; look whether tenant, subject and times are spelled"
-            " as the records have them",
+            f"warning: {hold.hold_id} keeps no record now; check that tenant, subject and times are written"
+            " as in the records",
             err=True,
         )
 

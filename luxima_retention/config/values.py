@@ -136,6 +136,29 @@ def expression(value: str) -> str:
 
 CronExpression = Annotated[str, AfterValidator(expression)]
 
+
+_LAST_PORT = 65535
+
+
+def host_and_port(value: str) -> tuple[str, int]:
+    """``127.0.0.1:8086`` or ``host:0``, as sockets take it.
+
+    Raises:
+        ValueError: it has no host or no port.
+    """
+    host, _, port = value.rpartition(":")
+    if not host or not port.isascii() or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise ValueError(f"{value!r} is not HOST:PORT: write 127.0.0.1:8086")
+    return host.strip("[]"), int(port)
+
+
+def _listening(value: str) -> str:
+    host_and_port(value)
+    return value
+
+
+#: where a server of ours listens
+Listen = Annotated[str, AfterValidator(_listening)]
 #: the name of a section ``s3.<name>``
 S3Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]*$")]
 #: one mailbox, without a name

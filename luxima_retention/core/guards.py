@@ -39,7 +39,6 @@ class Limits:
         widened: guard → the setting that switches it off, or lets it pass more than by default.
     """
 
-    share: Decimal = DEFAULT_SHARE
     max_fraction: Decimal | None = None
     max_items: int | None = None
     min_remaining: int = 1
@@ -142,7 +141,7 @@ def _clock_skew(case: Case) -> Iterator[GuardResult]:
         observed=f"{skew.total_seconds():.0f} s",
         limit=f"{case.limits.max_skew.total_seconds():.0f} s",
         message=f"this machine says {iso(program)}, {case.survey.identity.target} says {iso(store)}",
-        hint=None if passed else "correct the clock that is wrong; guards.max_clock_skew is the limit",
+        hint=None if passed else "correct the clock that is wrong; max_clock_skew of the policy is the limit",
         override=case.limits.override("clock-skew"),
     )
 
@@ -188,9 +187,9 @@ def _usual_share(case: Case) -> Decimal:
     """The share that needs no word: of a steady stream, d days of R + d expire in d days."""
     last = case.history.proved_at
     if last is None:
-        return case.limits.share
+        return DEFAULT_SHARE
     days = max(1, (case.now - last).days + 1)
-    return max(case.limits.share, min(Decimal(1), Decimal(2 * days) / (case.plan.retention_days + days)))
+    return max(DEFAULT_SHARE, min(Decimal(1), Decimal(2 * days) / (case.plan.retention_days + days)))
 
 
 def _max_items(case: Case) -> Iterator[GuardResult]:

@@ -222,7 +222,7 @@ def _hints() -> dict[str, str]:
         NOT_MIGRATED: migrate,
         "53100": "the server's disk is full: deleting writes WAL before it gives anything back",
         "55P03": "another session holds a lock on the table; the next run tries again",
-        "57014": "raise pace.statement_timeout, or the statement_timeout that the role or the database sets",
+        "57014": "raise the statement_timeout of the role or the database; a batch is given a minute",
     }
 
 

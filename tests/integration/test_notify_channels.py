@@ -54,9 +54,7 @@ def of_bot(chats, **more):
 
 def of_plane(project, **more):
     return {
-        "plane_url": project.url,
-        "plane_workspace": plane.WORKSPACE,
-        "plane_project": plane.PROJECT,
+        "plane_url": project.address,
         "plane_key": project.key,
         **more,
     }
@@ -175,9 +173,7 @@ def test_dead_receivers_cost_ten_seconds_at_most_and_nothing_is_lost(sender, tmp
             **of_bot(bot, telegram_url=url),
             "webhook_url": url,
             "heartbeat_url": url + "/secret-slug-0123",
-            "plane_url": url,
-            "plane_workspace": "luxima",
-            "plane_project": plane.PROJECT,
+            "plane_url": f"{url}/luxima/projects/{plane.PROJECT}",
             "plane_key": "plane_api_0123456789",
             "smtp_url": url.replace("http", "smtp"),
             "mail_from": "retention@luxima.example",

@@ -94,7 +94,7 @@ def test_every_secret_of_the_settings_is_known_to_the_redactor(of):
         retention_days = 14
         [policies.traces.http]
         headers = {X-Scope-OrgID = "luxima", ApiKey = "k3y-33-k3y"}
-        [telemetry.otlp_http]
+        [telemetry.http.otlp]
         bearer_token = "t0ken-44"
         """
     )
@@ -105,4 +105,4 @@ def test_every_secret_of_the_settings_is_known_to_the_redactor(of):
 @pytest.mark.parametrize("number", ["BA-{day}", "BA-{month", "{}", "{year.real}"])
 def test_a_number_of_the_minutes_names_nothing_but_year_and_month(number):
     with pytest.raises(ConfigurationError, match=r"it may hold \{year\} and \{month\} only"):
-        settings_of({"report": {"number": number}})
+        settings_of({"report": {"minutes": {"number": number}}})

@@ -228,7 +228,7 @@ def test_settings_that_make_no_sense_are_refused_without_a_secret(wrong):
 
 def test_unconfigured_is_no_store_and_a_missing_file_is_said_at_once(tmp_path):
     assert open_tempo(TempoPolicy(**TRACES)) is None
-    there = {"bearer_token_file": str(tmp_path / "none")}
+    there = {"ca_file": str(tmp_path / "none")}
     with pytest.raises(ConfigurationError, match="cannot be read"):
         open_tempo(TempoPolicy(**TRACES, url="http://127.0.0.1:9", http=there))
 

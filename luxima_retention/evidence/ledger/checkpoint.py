@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from luxima_retention.config.connections import s3_access
+from luxima_retention.config.connections import open_place
 from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
 from luxima_retention.evidence.events import KeyCreated, KeyRotated
 from luxima_retention.evidence.ledger.verify import (
@@ -31,7 +31,7 @@ from luxima_retention.evidence.ledger.verify import (
     leaf_hash,
 )
 from luxima_retention.io.failpoints import failpoint
-from luxima_retention.io.objects import Lock, ObjectStore, open_objects, put
+from luxima_retention.io.objects import Lock, ObjectStore, put
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -336,9 +336,8 @@ class Anchor:
 def open_anchors(settings: Settings) -> tuple[Anchor, ...]:
     """The anchors of these settings."""
     ledger = settings.ledger
-    access = s3_access(settings.s3_named(ledger.s3))
     return tuple(
-        Anchor(open_objects(url, access), ledger.origin, ledger.anchor_lock_days) for url in ledger.anchors
+        Anchor(open_place(settings, url), ledger.origin, ledger.anchor_lock_days) for url in ledger.anchors
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from luxima_retention.config.places import address
 from luxima_retention.core.clock import iso
 from luxima_retention.evidence.events import LedgerVerified
 from luxima_retention.evidence.ledger.session import witness_key
@@ -113,7 +114,7 @@ def verified(settings: LedgerSettings, verdict: Verification) -> LedgerVerified:
         signed=verdict.covered,
         checkpoints=verdict.checkpoints,
         pinned=bool(settings.public_key),
-        anchors=tuple(settings.anchors),
+        anchors=tuple(map(address, settings.anchors)),
         gaps=tuple(gap.code for gap in gaps(settings, verdict)),
     )
 
@@ -127,7 +128,7 @@ def told(settings: LedgerSettings, verdict: Verification, found: tuple[Gap, ...]
         "signed": verdict.covered,
         "key": str(verdict.key) if verdict.key else None,
         "pinned": not any(gap.code in {"no-key", "no-pin"} for gap in found),
-        "anchors": list(settings.anchors),
+        "anchors": [address(url) for url in settings.anchors],
         "witnessed": [
             {"witness": name, "entries": size, "at": iso(datetime.fromtimestamp(seconds, UTC))}
             for name, (size, seconds) in verdict.witnessed.items()

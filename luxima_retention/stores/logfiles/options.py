@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
@@ -20,9 +20,6 @@ from luxima_retention.config.values import (
     listed,
     zone_or_local,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 class RotationHookSettings(Section):

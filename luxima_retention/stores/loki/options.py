@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
@@ -23,9 +23,6 @@ from luxima_retention.config.values import (
     listed,
 )
 from luxima_retention.core.durations import parse_duration
-
-if TYPE_CHECKING:
-    pass
 
 
 class LokiPeriodSettings(Section):
@@ -64,7 +61,7 @@ class LokiPolicy(PolicySettings):
         {}, description="Tenants that keep their logs longer than the policy: days by tenant."
     )
     url: Url = Field("", description="Address of Loki, best of its compactor, to read its configuration.")
-    http: HttpSettings = http_options("How url is reached.")
+    http: HttpSettings = http_options()
     offline: bool = Field(
         False,
         description="No Loki reads these buckets: both phases run at once. Refused when url answers.",
@@ -77,11 +74,6 @@ class LokiPolicy(PolicySettings):
     min_object_age: Duration = Field(
         timedelta(hours=24), description="Chunks that were uploaded more recently are left alone."
     )
-    state_url: str = Field(
-        "",
-        description="Where condemned chunks are listed; default: luxima-retention/loki in the first bucket.",
-    )
-
     sweep_schedule: CronExpression = Field(
         "23 8 * * sun", description="When the policy also runs with --sweep; empty never starts it."
     )

@@ -20,7 +20,7 @@ Policy = PolicyConfig[SupabasePolicy]
 
 
 def _missing(policy: Policy) -> str | None:
-    return None if policy.options.url or policy.options.project_ref else f"{policy.setting}.url"
+    return None if policy.options.url else f"{policy.setting}.url"
 
 
 def _storage(policy: Policy) -> str:
@@ -43,8 +43,8 @@ def _tables(policy: Policy) -> tuple[TableTarget, ...]:
 def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
     tables = policy.options.tables if policy.options.url else ()
     found: list[Target] = [(table.table, partial(_over_https, policy, opening, table)) for table in tables]
-    if policy.options.project_ref:
-        found.append((f"supabase:{policy.options.project_ref}", partial(_platform, policy, opening)))
+    if policy.options.project:
+        found.append((f"supabase:{policy.options.project}", partial(_platform, policy, opening)))
     return tuple(found)
 
 
@@ -69,7 +69,7 @@ def _platform(policy: Policy, opening: Opening) -> Surveyable:
     name = f"{policy.setting}.management_http"
     there = endpoint(API, policy.options.management_http, setting=name, options=name, proxied=True)
     names = tuple(table.table for table in policy.options.tables)
-    return SupabasePlatform(policy.options.project_ref, Http(there, opening.deadline), tables=names)
+    return SupabasePlatform(policy.options.project, Http(there, opening.deadline), tables=names)
 
 
 def _dimensions(policy: Policy) -> frozenset[str]:
@@ -94,7 +94,7 @@ KIND = Kind(
     archives=True,
     database=lambda policy: policy.options.database if policy.options.tables else None,
     tables=_tables,
-    ports=lambda policy: url_ports(policy.options.url, _MANAGEMENT if policy.options.project_ref else ""),
+    ports=lambda policy: url_ports(policy.options.url, _MANAGEMENT if policy.options.project else ""),
     method={
         "id": "Penghapusan baris basis data, bertahap",
         "en": "Deletion of database rows, in batches",

@@ -227,7 +227,7 @@ def style_of(settings: Settings) -> Style:
     return Style(
         language=settings.notify.language,
         zone=ZoneInfo(settings.schedule.time_zone),
-        environment=settings.notify.environment,
+        environment=settings.telemetry.environment,
         links={str(name): url for name, url in settings.notify.links.items()},
     )
 

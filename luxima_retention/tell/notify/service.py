@@ -112,8 +112,8 @@ def answer(receiver: Receiver, secret: str, headers: Any, body: bytes, now: floa
 
 
 @contextmanager
-def serving(settings: Settings, say: Callable[..., None]) -> Iterator[str]:
-    """Serve until the block ends; gives the address.
+def serving(settings: Settings, address: tuple[str, int], say: Callable[..., None]) -> Iterator[str]:
+    """Serve at host and port until the block ends, port 0 takes a free one; gives the URL.
 
     Raises:
         ConfigurationError: there is no secret, nobody to tell, or the address cannot be used.
@@ -123,16 +123,16 @@ def serving(settings: Settings, say: Callable[..., None]) -> Iterator[str]:
         raise ConfigurationError("anybody could send alerts", "set notify.grafana_secret")
     receiver, secret = Receiver(settings), notify.grafana_secret.get_secret_value()
     try:
-        server = _Server((notify.grafana_host, notify.grafana_port), receiver, secret, say)
+        server = _Server(address, receiver, secret, say)
     except (OSError, OverflowError) as error:
         raise ConfigurationError(
-            f"{notify.grafana_host}:{notify.grafana_port} cannot be used: {error}",
-            "set notify.grafana_host and notify.grafana_port",
+            f"{address[0]}:{address[1]} cannot be used: {error}",
+            "name another with --listen",
         ) from error
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
     try:
-        yield f"http://{notify.grafana_host}:{server.server_address[1]}{_PATH}"
+        yield f"http://{address[0]}:{server.server_address[1]}{_PATH}"
     finally:
         server.shutdown()
         server.server_close()
