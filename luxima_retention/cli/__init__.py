@@ -32,7 +32,7 @@ _STDERR = 2
 COMMANDS = {
     "matrix": "The matrix in force, and where each value came from.",
     "run": "Apply the matrix: survey, decide, guard, act, prove.",
-    "explain": "Why one record will go or stay, by which rule, on which date.",
+    "explain": "Why a record will be deleted or kept, by which rule, on which date.",
     "doctor": "Reach everything; check rights, clocks, versions and what is missing.",
     "hold": "Place, list and release legal holds.",
     "archive": "List, verify, restore and expire the archives of what was destroyed.",

@@ -50,7 +50,7 @@ def command() -> None:
     "--review-by",
     type=Instant(),
     metavar="DATE",
-    help="Remind of it from then on: doctor and the report tell that its review is overdue.",
+    help="Reminder: from then on doctor and the report say that its review is overdue.",
 )
 @click.option("--id", "hold_id", help="Its name; default: H- and eight characters.")
 @output_option
@@ -136,7 +136,7 @@ def release(context: click.Context, hold_id: str, reason: str, released_by: str)
         end = Release(at=system_clock(), by=released_by, reason=reason)
         state.register.release(hold_id, end, state.ledger)
         mirror_holds(context.obj.settings, state)
-    click.echo(f"{hold_id} is released; what it kept goes with the next run of its policy")
+    click.echo(f"{hold_id} is released; the next run of its policy may delete what it kept")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +205,7 @@ def _check(settings: Settings, hold: Hold) -> None:
 
     for option, value in (("--tenant", hold.tenant), ("--subject", hold.subject)):
         if value is not None and not value.strip():
-            raise ConfigurationError(f"{option} {value!r} names nobody", f"name one, or leave {option} out")
+            raise ConfigurationError(f"{option} {value!r} is empty", f"name one, or leave {option} out")
     if hold.start and hold.end and hold.start >= hold.end:
         raise ConfigurationError("the range of the hold is empty", "--from must be before --to")
     if hold.review_by and hold.placed_at and hold.overdue(hold.placed_at):

@@ -33,7 +33,7 @@ def flush(context: click.Context) -> int:
     try:
         told = flushed(context.obj.settings)
     except LeaseHeld:
-        click.echo("another run is telling at this moment; it tells this, too")
+        click.echo("another run is sending messages now, and sends these, too")
         return ExitCode.DONE
     return _said(told)
 

@@ -72,7 +72,7 @@ def command(
     target = out or settings.report.url
     if not target:
         raise ConfigurationError(
-            "nobody said where the report goes", "name a file with -o, or set report.url"
+            "no destination of the report is given", "name a file with -o, or set report.url"
         )
     form = form or form_of(target)
     state = open_state(settings)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @click.argument("policies", nargs=-1, type=policy_type, metavar="[POLICY]...")
-@click.option("--dry-run", is_flag=True, help="Show what would go; change nothing anywhere.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted; change nothing anywhere.")
 @click.option("--as-of", type=Instant(), help="Count from this past instant instead of now.")
 @click.option(
     "--save-plan", type=click.Path(dir_okay=False, path_type=Path), help="With --dry-run: file for the plan."
@@ -46,9 +46,15 @@ if TYPE_CHECKING:
     help="Apply a saved plan, on its terms.",
 )
 @click.option("--max-items", type=click.IntRange(min=0), help="Refuse to destroy more records than this.")
-@click.option("--max-fraction", type=Part(), help="Part of all records, 0 to 1, that may go (guard share).")
+@click.option(
+    "--max-fraction", type=Part(), help="Part of all records, 0 to 1, that may be deleted (guard share)."
+)
 @click.option("--min-remaining", type=click.IntRange(min=0), help="Records that must be left.")
-@click.option("--max-silence", type=Duration(off=True), help="Age of the newest record that is no alarm.")
+@click.option(
+    "--max-silence",
+    type=Duration(off=True),
+    help="Age of the newest record up to which its source is not stale.",
+)
 @click.option("--max-runtime", type=Duration(), help="Time budget; stops in good order, exit 7.")
 @click.option("--shard", type=Shard(), help="This process does part I of N (application-logs, --sweep).")
 @click.option("--sweep", is_flag=True, help="Also walk all chunks of Loki's bucket (application-logs).")

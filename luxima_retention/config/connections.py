@@ -35,7 +35,7 @@ def open_place(settings: Settings, url: str) -> ObjectStore:
     name = connection(url)
     if name not in {None, "default", *settings.s3}:
         raise ConfigurationError(
-            f"{url} names the connection {name!r}, which is not written", f"write a section s3.{name}"
+            f"{url} names the connection {name!r}, which does not exist", f"write a section s3.{name}"
         )
     return open_objects(address(url), s3_access(settings.s3_named(name or "")))
 

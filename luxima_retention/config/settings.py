@@ -84,7 +84,7 @@ class TableSettings(Section):
     table: Table = Field(description="The table, with its schema: core.audit_log.")
     time_column: Column = Field("created_at", description="Column with the record's own time.")
     time_zone: Annotated[str, AfterValidator(lambda value: zone(value) if value else value)] = Field(
-        "", description="Zone of a time column that has none, such as UTC; such a column is refused without."
+        "", description="Zone of a time column without one, such as UTC; such a column needs it."
     )
     key_columns: Annotated[tuple[Column, ...], NoDecode, BeforeValidator(listed)] = Field(
         ("id",), min_length=1, description="Columns that tell rows apart: a primary or unique key."
@@ -351,7 +351,7 @@ class ReportSettings(Section):
     copies: dict[Literal["replicas", "wal", "backups", "drains", "object_versions"], Days] = Field(
         {},
         description="Days after which a kind of copy of what was destroyed is gone: replicas, wal, backups,"
-        " drains, object_versions. What is not named is told as not examined.",
+        " drains, object_versions. What is not named is reported as not examined.",
     )
 
 
@@ -381,14 +381,14 @@ class TelemetrySettings(Section):
 
 
 class NotifySettings(Section):
-    """``notify``: who is told of trouble, and how; it never decides how a run ends."""
+    """``notify``: who is told of problems, and how; it never decides how a run ends."""
 
     language: Literal["id", "en"] = Field("id", description="Language of messages.")
     quiet_hours: str = Field(
         "22-6",
         pattern=r"^(([01]?\d|2[0-3])-([01]?\d|2[0-3]))?$",
         description="Hours in schedule.time_zone in which warnings make no sound and send no e-mail; critical"
-        " messages always do. Empty knows none.",
+        " messages always do. Empty means none.",
     )
     links: Annotated[
         dict[Literal["dashboard", "logs", "trace", "runbook", "report"], str],
@@ -422,7 +422,7 @@ class NotifySettings(Section):
         10,
         ge=1,
         le=100,
-        description="MiB of a report that is attached; of a larger one only the place is told.",
+        description="MiB of a report that is attached; of a larger one only the place is named.",
     )
     plane_url: Url = Field(
         "",
@@ -446,7 +446,8 @@ class NotifySettings(Section):
         None, description="Secret of the signature on what Grafana sends to notify grafana-webhook."
     )
     grafana_telegram: bool = Field(
-        False, description="Whether notify grafana-webhook also tells Telegram; not where Grafana does."
+        False,
+        description="Whether notify grafana-webhook also sends to Telegram; leave it off where Grafana does.",
     )
 
     @property
@@ -497,7 +498,7 @@ class Settings(Section):
     pace: PaceSettings = Field(default_factory=PaceSettings, description="How gently tables are emptied.")
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Metrics and traces.")
-    notify: NotifySettings = Field(default_factory=NotifySettings, description="Who is told of trouble.")
+    notify: NotifySettings = Field(default_factory=NotifySettings, description="Who is told of problems.")
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="The ledger.")
     report: ReportSettings = Field(default_factory=ReportSettings, description="Reports.")
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings, description="Times.")

@@ -121,7 +121,7 @@ def _with_names(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
     policies: dict[str, Any] = {}
     for key, value in _table(values.get("policies", {}), "policies").items():
         if policy_name(key) in policies:
-            raise ConfigurationError(f"policies.{key} stands twice in {origin}: - and _ are equal in names")
+            raise ConfigurationError(f"policies.{key} is set twice in {origin}: - and _ are equal in names")
         policies[policy_name(key)] = _table(value, f"policies.{key}")
     for section in SHORT_FORMS.keys() & values.keys():
         policy, *rest = SHORT_FORMS[section]
@@ -141,7 +141,9 @@ def _table(value: Any, name: str) -> Mapping[str, Any]:
 
 def _fill(place: dict[str, Any], values: Mapping[str, Any], section: str) -> None:
     if doubled := sorted(place.keys() & values.keys()):
-        raise ConfigurationError(f"{doubled[0]} stands in section {section} and in its policy: write it once")
+        raise ConfigurationError(
+            f"{doubled[0]} is set in section {section} and in its policy: keep one of them"
+        )
     place.update(values)
 
 

@@ -22,7 +22,7 @@ class Section(BaseModel):
 
 
 def whole(value: object) -> object:
-    """A whole number, or its text; ``true`` and ``1.5`` are no period."""
+    """A whole number, or its text; ``true`` and ``1.5`` are refused."""
     if isinstance(value, (bool, float)) or (isinstance(value, str) and not value.strip().isdecimal()):
         raise ValueError(f"{value!r} is not a whole number of days")
     return value

@@ -175,10 +175,9 @@ def _share(case: Case) -> Iterator[GuardResult]:
         passed=passed,
         observed=f"{_percent(share)} ({case.plan.items} of {population.value})",
         limit=_percent(limit) + (f" besides {backlog} that were approved" if backlog else ""),
-        message=f"{case.plan.items} of {population.value} records of {case.plan.identity.target} would go",
-        hint=None
-        if passed
-        else f"if that is right, name the value once: --max-fraction {_rounded_up(share)}",
+        message=f"{case.plan.items} of {population.value} records of {case.plan.identity.target}"
+        " would be deleted",
+        hint=None if passed else f"if intended, rerun with --max-fraction {_rounded_up(share)}",
         override=limits.override("share"),
     )
 
@@ -201,8 +200,8 @@ def _max_items(case: Case) -> Iterator[GuardResult]:
         passed=items <= limit,
         observed=str(items),
         limit=str(limit),
-        message=f"{items} records of {case.plan.identity.target} would go",
-        hint=None if items <= limit else f"if that is right, name the value: --max-items {items}",
+        message=f"{items} records of {case.plan.identity.target} would be deleted",
+        hint=None if items <= limit else f"if intended, rerun with --max-items {items}",
         override=case.limits.override("max-items"),
     )
 
@@ -225,7 +224,7 @@ def _silence(case: Case) -> Iterator[GuardResult]:
         + ("unknown" if newest is None else f"of {iso(newest)}"),
         hint=None
         if passed
-        else "look whether its producer has stopped; if that is known, name the value: --max-silence"
+        else "check whether its producer has stopped; if that is expected, rerun with --max-silence"
         + (f" {silence.days + 1}d" if silence is not None else " off"),
         override=override,
     )
@@ -244,7 +243,7 @@ def _min_remaining(case: Case) -> Iterator[GuardResult]:
         observed=str(left),
         limit=str(limit),
         message=f"{left} records of {case.plan.identity.target} would be left",
-        hint=None if left >= limit else f"if that is right, name the value: --min-remaining {left}",
+        hint=None if left >= limit else f"if intended, rerun with --min-remaining {left}",
         override=case.limits.override("min-remaining"),
     )
 

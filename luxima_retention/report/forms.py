@@ -38,7 +38,7 @@ def write(report: Report, form: str, lang: str, evidence: Evidence, path: Path) 
         form: one of :data:`FORMS`.
         lang: ``id`` or ``en``; JSON and CSV have none.
         evidence: for the bundle; its dialect is that of the CSV too.
-        path: replaced if it is there, once the new one is whole; what is no file, such as a pipe, is
+        path: replaced if it is there, once the new one is whole; what is not a file, such as a pipe, is
             written to as it is.
 
     Raises:

@@ -169,7 +169,7 @@ def check_named(settings: Settings, options: Options) -> None:
     for flag, given in (("sweep", options.sweep), ("rotate_now", options.rotate_now)):
         if given and named and not any(flag in kind_of(policy).run_options for policy in named):
             raise ConfigurationError(
-                f"--{flag.replace('_', '-')} means nothing to {', '.join(policy.name for policy in named)}",
+                f"--{flag.replace('_', '-')} does not apply to {', '.join(policy.name for policy in named)}",
                 "leave it out, or name a policy that knows it",
             )
 
@@ -418,5 +418,5 @@ def _sealed(result: RunResult, settings: Settings, state: State, session: Sessio
         return result
     told = {"size": made.size, "root": made.root, "anchors": list(made.anchors)}
     code = ExitCode.INCOMPLETE if made.failures else ExitCode.DONE
-    # A quorum that is missing does not stop a run; it is told here, and the report has it as an exception.
+    # A quorum that is missing does not stop a run; it is a warning here and an exception in the report.
     return replace(result, checkpoint=told, warnings=(*made.failures, *made.unwitnessed), own_code=code)

@@ -490,7 +490,7 @@ def _state(settings: Settings) -> State:
     state = open_state(settings)
     if state is None:
         raise ConfigurationError(
-            "no ledger is configured, and without one nobody knows what is due",
+            "no ledger is configured, and what is due is read from the ledger",
             "set database.dsn, or ledger.path to a file on a persistent volume",
         )
     return state

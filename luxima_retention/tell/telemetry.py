@@ -87,7 +87,7 @@ class Telemetry:
         yield from self._tell(code, policies=lambda: self._policies(result))
 
     def command(self, name: str, began: datetime, code: ExitCode, schedule: str = "") -> Iterator[str]:
-        """Tell how a command ended that is no policy's run; ``schedule`` is its cron expression."""
+        """Tell how a command ended that is not a policy's run; ``schedule`` is its cron expression."""
         ran = samples.Ran(
             target=name,
             began=began,

@@ -245,7 +245,7 @@ class _Noted:
 
         result = self._exporter.export(spans)
         if result is not SpanExportResult.SUCCESS:
-            self.said = f"{self._exporter._endpoint} did not take spans"  # noqa: SLF001 - it has no other name
+            self.said = f"{self._exporter._endpoint} did not accept spans"  # noqa: SLF001 - it has no other name
         return result
 
     def force_flush(self, timeout_millis: int = 0) -> bool:

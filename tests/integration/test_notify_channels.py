@@ -406,7 +406,7 @@ def test_messages_read_well_in_both_languages(tmp_path):
         "🔴 Retention not proven — audit-logs core.audit_log · production\n"
         "1,204 expired records are still there and nothing explains them.\n"
         "Limit 180 days · oldest 12 May 2026 · destroyed 48,110 · on hold 12\n"
-        "⏳ The limit will be exceeded in 14 h 0 min (27 November 2026 02:00 WIB) unless this is mended.\n"
+        "⏳ The limit will be exceeded in 14 h 0 min (27 November 2026 02:00 WIB) unless this is fixed.\n"
         "➡️ Do not run again. Follow the runbook.\n"
         "Run 6f1c2d33… · code 6 · since 26 November 2026 12:00 WIB\n"
         "Runbook: https://wiki.luxima.example/audit-logs?run=6f1c2d33-0000-4000-8000-000000000000"

@@ -285,7 +285,7 @@ def test_an_expired_archive_goes_between_two_entries(home, monkeypatch):
     home.held = (Hold(hold_id="H-1", policy="audit-logs"),)
     assert invoke(home, archive_cli, "expire") == ""
     home.held = ()
-    assert "would go" in invoke(home, archive_cli, "expire", "--dry-run")
+    assert "would be deleted" in invoke(home, archive_cli, "expire", "--dry-run")
     assert list(home.archive.manifests())
     result = json.loads(invoke(home, archive_cli, "expire", "--output", "json"))
     assert len(result["destroyed"]) == 2

@@ -47,7 +47,7 @@ def set_up(settings: LedgerSettings, *, pinned: str | None = None) -> Iterator[G
     if not settings.key_file and not settings.public_key and not pinned:
         yield Gap(
             code="no-key",
-            sentence="nobody signs the ledger: whoever owns the database can rewrite it",
+            sentence="the ledger is not signed: the owner of the database can rewrite it",
             hint="set ledger.key_file, then `luxima-retention ledger keygen`",
         )
     elif not settings.public_key and not pinned:
@@ -65,7 +65,7 @@ def set_up(settings: LedgerSettings, *, pinned: str | None = None) -> Iterator[G
     if not settings.witnesses:
         yield Gap(
             code="no-witness",
-            sentence="nobody else cosigns: whoever holds the key and every anchor can rewrite all of it",
+            sentence="no second party cosigns: the holder of the key and every anchor can rewrite all of it",
             hint="set ledger.witnesses",
         )
 

@@ -36,8 +36,8 @@ class RotationHookSettings(Section):
     timeout: Duration = Field(timedelta(seconds=60), description="How long the hook may take.")
     tolerate: Literal["nothing", "missing", "failure"] = Field(
         "nothing",
-        description="What is no failure of the rotation: missing, a pid_file that is not there; failure,"
-        " anything, which is told.",
+        description="What does not fail the rotation: missing, a pid_file that does not exist; failure,"
+        " anything, which is reported.",
     )
 
     @model_validator(mode="after")
@@ -56,7 +56,7 @@ def _date_format(value: str) -> str:
         found for found in re.findall(r"%(.?)", value) if found not in "YmdHMSGVUWuwygjsz" or not found
     ]
     if unknown or "/" in value or "%" not in value:
-        raise ValueError(f"{value!r} is no format of dates in names: use %Y %m %d %H %M %S %s")
+        raise ValueError(f"{value!r} is not a valid format of dates in names: use %Y %m %d %H %M %S %s")
     return value
 
 
@@ -94,7 +94,7 @@ class RotationSetSettings(Section):
         " go by it go before their period.",
     )
     max_age_days: int | None = Field(
-        None, ge=0, description="Rotated files whose last write is older go at any run; none is off."
+        None, ge=0, description="Rotated files whose last write is older are deleted at any run; none is off."
     )
     method: Literal["rename", "copy", "copytruncate", "renamecopy"] = Field(
         "rename",
@@ -148,28 +148,28 @@ class RotationSetSettings(Section):
     )
     group: str = Field("", description="Group of user; empty takes the user's.")
     hooks_as_user: bool = Field(
-        False, description="Whether programs of hooks run as user, too, and not as whoever runs."
+        False, description="Whether programs of hooks run as user, too, instead of whoever runs the rotation."
     )
     shared_hooks: bool = Field(False, description="Run before and after once for the whole set.")
     first: Hooks = Field((), description="Hooks before the first log of the set, if any rotates.")
     before: Hooks = Field((), description="Hooks before a log rotates.")
     after: Hooks = Field((), description="Hooks after a log was rotated: the writer reopens its log.")
-    before_removal: Hooks = Field((), description="Hooks before rotated files go by keep or max_age_days.")
+    before_removal: Hooks = Field((), description="Hooks before keep or max_age_days deletes rotated files.")
     last: Hooks = Field((), description="Hooks after the last log of the set, if any rotated.")
     mail: str = Field(
         "",
         pattern=r"^[^-\s][^\s]*$|^$",
-        description="Address that files by keep or max_age_days go to first.",
+        description="Address that gets the files which keep or max_age_days deletes.",
     )
-    mail_newest: bool = Field(False, description="Whether mail takes each file just rotated instead.")
+    mail_newest: bool = Field(False, description="Whether mail sends each file just rotated instead.")
     shred: bool = Field(
-        False, description="Whether files that go by keep or max_age_days are overwritten with shred first."
+        False, description="Whether files that keep or max_age_days deletes are overwritten with shred first."
     )
     shred_cycles: int = Field(3, ge=1, description="How often shred overwrites.")
     expire: bool = Field(
         True,
-        description="Whether rotated files also go after the policy's period, which needs a ledger; else by"
-        " keep and max_age_days alone.",
+        description="Whether rotated files are also deleted after the policy's period, which needs a ledger;"
+        " else by keep and max_age_days alone.",
     )
 
     @model_validator(mode="after")

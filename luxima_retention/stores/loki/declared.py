@@ -43,7 +43,7 @@ def duration(text: str) -> timedelta:
     if text == "0":
         return timedelta()
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise StoreError(f"Loki prints a duration as {text!r}, which is none")
+        raise StoreError(f"Loki prints a duration as {text!r}, which is not a duration")
     return sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
 
 
@@ -116,7 +116,7 @@ def storage_of(config: Mapping[str, Any]) -> Declared:
         )
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise StoreError(
-            f"Loki's /config does not tell its schema in a form that is known here: {error!r}",
+            f"Loki's /config does not show its schema in a form that this program knows: {error!r}",
             "check that url is Loki's own address",
         ) from error
 

@@ -121,7 +121,7 @@ class TableStore:
 
     def clock(self) -> datetime:
         """The server's clock."""
-        with errors("the server does not tell its time"):
+        with errors("the server does not report its time"):
             now: datetime = self._one("clock")[0]
             self.connection.rollback()
         return now
@@ -184,7 +184,7 @@ class TableStore:
         """The digest of what the catalogue says of our functions, to be compared with the ledger's."""
         if self._known is None:
             return {}
-        with errors(f"the functions of {self.name} cannot be looked at"):
+        with errors(f"the functions of {self.name} cannot be examined"):
             digest = self._catalogue()[0]
             self.connection.rollback()
         return {"functions_sha256": digest}
@@ -235,7 +235,7 @@ class TableStore:
         """Why one row goes or stays; ``item`` is its key, several columns as a line of CSV.
 
         Raises:
-            ConfigurationError: ``item`` is no key of this table.
+            ConfigurationError: ``item`` is not a key of this table.
         """
         values = {
             "p_key": key_values(self.name, self._target.table.key_columns, item),
@@ -484,7 +484,7 @@ class TableStore:
 def copy_rows(
     connection: psycopg.Connection[Any], statement: Any, values: Mapping[str, Any], sink: Sink
 ) -> None:
-    """Stream a COPY; its header is held back until the first row, so no rows are no bytes."""
+    """Stream a COPY; its header is held back until the first row, so that no rows give no bytes."""
     header = b""
     with connection.cursor() as cursor, cursor.copy(statement, values or None) as copy:
         for number, block in enumerate(copy):

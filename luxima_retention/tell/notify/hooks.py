@@ -107,11 +107,11 @@ def ping(
         yield f"the heartbeat of {policy.policy} was not sent: {reason_of(error)}"
         return
     if not answer.ok:
-        yield f"the heartbeat of {policy.policy} was not taken: status {answer.status}"
+        yield f"the heartbeat of {policy.policy} was not accepted: status {answer.status}"
 
 
 def _state(code: ExitCode) -> str:
-    """What the check learns: a run that another one blocked, or that goes on later, is no failure."""
+    """What the check learns: a run that another one blocked, or that goes on later, is not a failure."""
     return "log" if code in {ExitCode.LOCKED, ExitCode.STOPPED} else str(int(code))
 
 

@@ -113,7 +113,9 @@ class Mail:
         except smtplib.SMTPResponseException as error:
             raise _refused(server, error.smtp_code, error.smtp_error) from None
         except smtplib.SMTPNotSupportedError:
-            raise Refused(f"the mail server {server} offers no STARTTLS or no login that we know") from None
+            raise Refused(
+                f"the mail server {server} offers no STARTTLS, or no login method that we know"
+            ) from None
         except ssl.SSLError:
             raise Refused(
                 f"the mail server {server} has a certificate that is not trusted; set notify.smtp_ca_file"

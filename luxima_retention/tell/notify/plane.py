@@ -172,7 +172,7 @@ class Plane:
             self._all(external), key=lambda item: (str(item.get("created_at", "")), str(item["id"]))
         )
         if not found:
-            raise Later("Plane answers 500, and no twins of the item are to be found")
+            raise Later("Plane answers 500, and no duplicate of the item was found")
         first, *twins = found
         for twin in twins:
             self._close_twin(twin, first, external)

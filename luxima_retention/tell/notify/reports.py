@@ -51,7 +51,7 @@ def send_report(settings: Settings, report: Written) -> Iterator[str]:
                 _line(settings, report)
             )
         except RetentionError as error:
-            yield f"the report was not told in Telegram: {reason_of(error)}"
+            yield f"the report was not sent to Telegram: {reason_of(error)}"
 
 
 def _by_mail(settings: Settings, report: Written, file: Path) -> None:

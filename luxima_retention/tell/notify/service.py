@@ -59,7 +59,8 @@ class Receiver:
         notify = settings.notify
         if not notify.plane_url and not (notify.grafana_telegram and notify.telegram_token):
             raise ConfigurationError(
-                "alerts have nowhere to go", "set notify.plane_url, or notify.grafana_telegram with a bot"
+                "no receiver of alerts is configured",
+                "set notify.plane_url, or notify.grafana_telegram with a bot",
             )
         self._settings = settings
         self._lock = threading.Lock()
@@ -72,7 +73,7 @@ class Receiver:
             For each alert its stable id and the work item.
 
         Raises:
-            NotUnderstood: it is no body of alerts.
+            NotUnderstood: it is not a body of alerts.
             RetentionError: a receiver does not take it now.
         """
         alerts = alerts_of(body)
@@ -120,7 +121,7 @@ def serving(settings: Settings, address: tuple[str, int], say: Callable[..., Non
     """
     notify = settings.notify
     if notify.grafana_secret is None:
-        raise ConfigurationError("anybody could send alerts", "set notify.grafana_secret")
+        raise ConfigurationError("without a secret anybody could send alerts", "set notify.grafana_secret")
     receiver, secret = Receiver(settings), notify.grafana_secret.get_secret_value()
     try:
         server = _Server(address, receiver, secret, say)

@@ -111,7 +111,7 @@ class Telegram:
                 result = said.get("result")
                 return result if isinstance(result, dict) else {}
             body = self._next(answer, said, body)
-        raise Later(f"Telegram did not take the message after {_ATTEMPTS} attempts")
+        raise Later(f"Telegram did not accept the message after {_ATTEMPTS} attempts")
 
     def _ask(self, method: str, body: Mapping[str, Any]) -> Answer:
         try:
