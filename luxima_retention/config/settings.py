@@ -35,21 +35,29 @@ from luxima_retention.config.values import (
     Listen,
     MailAddress,
     Section,
+    Sender,
     Table,
     as_json,
     listed,
+    shaped,
     zone,
 )
 
 #: server, workspace and project of an address that the browser shows
 _PLANE = re.compile(r"(https?://.+?)/([A-Za-z0-9_-]+)/projects/([0-9a-fA-F-]{36})(?:/issues)?/?")
+#: of an installation
+_NAMES = r"[A-Za-z0-9._-]+"
+_HOURS = r"(([01]?\d|2[0-3])-([01]?\d|2[0-3]))?"
+_SMTP = "it must be smtp://host:port or smtps://host:port, without user and password"
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class HttpSettings(Section):
     """``<section>.http``: how an HTTP endpoint is reached; every endpoint has these options."""
 
-    username: str = Field("", pattern=r"^[^:\r\n]*$", description="User name for basic authentication.")
+    username: Annotated[str, shaped(r"[^:\r\n]*", "it must not contain a colon")] = Field(
+        "", description="User name for basic authentication."
+    )
     password: SecretStr | None = Field(None, description="Password of username.")
     bearer_token: SecretStr | None = Field(None, description="Bearer token, where no username is set.")
     headers: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(as_json)] = Field(
@@ -179,9 +187,9 @@ class ArchiveSettings(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.url and self.retention_days is None:
-            raise ValueError("archive.retention_days is required once archive.url is set")
+            raise ValueError("retention_days is required with url")
         if self.object_lock != "off" and connection(self.url) is None:
-            raise ValueError("archive.object_lock needs an archive.url in a bucket")
+            raise ValueError("object_lock needs a url that is a bucket")
         return self
 
 
@@ -196,7 +204,7 @@ class WitnessSettings(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if not self.url.startswith(("https://", "http://")):
-            raise ValueError(f"ledger.witnesses.url is {self.url!r}: it must begin with https:// or http://")
+            raise ValueError(f"url is {self.url!r}: it must begin with https:// or http://")
         return self
 
 
@@ -234,12 +242,12 @@ class LedgerSettings(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if not self.origin or any(char.isspace() or char == "+" for char in self.origin):
-            raise ValueError(f"ledger.origin is {self.origin!r}: it must have neither white space nor a plus")
+            raise ValueError(f"origin is {self.origin!r}: it must have neither white space nor a plus")
         if self.timestamp_url and not self.timestamp_url.startswith(("https://", "http://")):
-            raise ValueError(f"ledger.timestamp_url is {self.timestamp_url!r}: it must begin with https://")
+            raise ValueError(f"timestamp_url is {self.timestamp_url!r}: it must begin with https://")
         if self.witness_quorum is not None and self.witness_quorum > len(self.witnesses):
             raise ValueError(
-                f"ledger.witness_quorum is {self.witness_quorum}: so many witnesses are not named"
+                f"witness_quorum is {self.witness_quorum}, but witnesses names {len(self.witnesses)}"
             )
         return self
 
@@ -358,7 +366,7 @@ class ReportSettings(Section):
 class TelemetrySettings(Section):
     """``telemetry``: what a run tells the stack that watches; it never decides how a run ends."""
 
-    environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(
+    environment: Annotated[str, shaped(_NAMES, "it must be letters, digits, dots, - and _")] = Field(
         "production",
         description="Name of this installation in metrics, traces, alerts, messages and ids of work items.",
     )
@@ -384,9 +392,8 @@ class NotifySettings(Section):
     """``notify``: who is told of problems, and how; it never decides how a run ends."""
 
     language: Literal["id", "en"] = Field("id", description="Language of messages.")
-    quiet_hours: str = Field(
+    quiet_hours: Annotated[str, shaped(_HOURS, "it must be two hours of the day, such as 22-6")] = Field(
         "22-6",
-        pattern=r"^(([01]?\d|2[0-3])-([01]?\d|2[0-3]))?$",
         description="Hours in schedule.time_zone in which warnings make no sound and send no e-mail; critical"
         " messages always do. Empty means none.",
     )
@@ -402,15 +409,14 @@ class NotifySettings(Section):
     telegram_url: Url = Field("https://api.telegram.org", description="Server of Telegram's Bot API.")
     telegram_token: SecretStr | None = Field(None, description="Token of the bot; empty sends nothing.")
     telegram_chat: str = Field("", description="Chat that gets the messages: its number, or @channel.")
-    smtp_url: str = Field(
+    smtp_url: Annotated[str, shaped(r"(smtps?://[^\s/@?#]+)?", _SMTP)] = Field(
         "",
-        pattern=r"^(smtps?://[^\s/@?#]+)?$",
         description="Mail server: smtp://host:587 (STARTTLS is required) or smtps://host:465.",
     )
     smtp_username: str = Field("", description="User name there; empty does not log in.")
     smtp_password: SecretStr | None = Field(None, description="Password of smtp_username.")
     smtp_ca_file: str = Field("", description="PEM file of the CA that signed the mail server's certificate.")
-    mail_from: MailAddress | Literal[""] = Field("", description="Sender of e-mails.")
+    mail_from: Sender = Field("", description="Sender of e-mails.")
     mail_to: Annotated[tuple[MailAddress, ...], NoDecode, BeforeValidator(listed)] = Field(
         (), description="Who gets the messages by e-mail."
     )

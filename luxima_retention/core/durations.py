@@ -6,6 +6,8 @@ import re
 from datetime import timedelta
 
 _DURATION = re.compile(r"(\d+)\s*([smhd])")
+#: added to an instant, more has no date
+_LONGEST = timedelta(days=36_500)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -22,7 +24,13 @@ def parse_duration(value: object) -> timedelta | None:
     match = _DURATION.fullmatch(str(value).strip())
     if match is None:
         raise ValueError(f"{value!r} is not a duration: write 90s, 30m, 2h, 7d or off")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        duration = timedelta(**{_UNITS[match[2]]: int(match[1][:12])})
+    except OverflowError:
+        duration = timedelta.max
+    if duration > _LONGEST:
+        raise ValueError(f"{value!r} is longer than a century")
+    return duration
 
 
 def spelled(value: object) -> str:

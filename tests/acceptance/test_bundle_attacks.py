@@ -71,7 +71,7 @@ def test_figures_that_the_entries_do_not_tell_are_refused_whoever_signed(bundle,
 
 def test_whoever_signs_is_no_witness_of_it(good):
     done = check(good, "--witness", str(bundles.SIGNER.key))
-    assert (done.returncode, "whoever signs is no witness" in done.stderr) == (2, True)
+    assert (done.returncode, "who signs it is not its witness" in done.stderr) == (2, True)
     assert check(good, key=bundles.WITNESS).returncode == 2
     done = check(good, "--witness", bundles.WITNESS)
     assert (done.returncode, "cosigned 0 entries, not the" in done.stderr) == (6, True)

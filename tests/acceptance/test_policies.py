@@ -140,9 +140,9 @@ def test_a_second_loki_at_another_endpoint(s3, s3_client, bucket, tmp_path):
             "no section databases.other",
         ),
         ('[policies.x]\nkind = "loki"\nretention_days = 1\ns3 = "other"', "no section s3.other"),
-        ('[policies.audit_logs]\n[policies."audit-logs"]', "stands twice"),
+        ('[policies.audit_logs]\n[policies."audit-logs"]', "is set twice"),
         ('[policies.x]\nkind = "loki"\nretention_days = 1\nurls = ["http://x"]', "policies.x.urls"),
-        ("[prometheus]\nurls = []\n[policies.metrics]\nurls = []", "write it once"),
+        ("[prometheus]\nurls = []\n[policies.metrics]\nurls = []", "keep one of them"),
     ],
 )
 def test_a_policy_that_is_not_whole_is_refused_with_its_name(tmp_path, text, said):

@@ -556,7 +556,7 @@ def test_a_pid_file_that_names_no_process_is_told(log, text):
     pid.write_text(text)
     assert len(turned(log, after=[{"pid_file": str(pid)}]).failures) == 1
     missing = turned(log, now=NOW + WEEK, rotate_empty=True, after=[{"pid_file": "/no/such/pid"}])
-    assert any("names no process" in sentence for sentence in missing.failures)
+    assert any("does not hold the number of a process" in sentence for sentence in missing.failures)
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):

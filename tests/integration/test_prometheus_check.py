@@ -315,8 +315,8 @@ def test_what_is_not_an_answer_is_never_a_verdict(what, given, sentence):
         ({"runtimeinfo": Answer(body=b"OK")}, "does not answer with JSON"),
         ({"runtimeinfo": {"storageRetention": "for a while"}}, "no duration"),
         ({"runtimeinfo": {"storageRetention": "60d", "startTime": "yesterday"}}, "cannot be read"),
-        ({"metrics": "up 1\n"}, "names no server that is known"),
-        ({"metrics": "prometheus_build_info 1\n", "runtimeinfo": {}}, "names no retention"),
+        ({"metrics": "up 1\n"}, "does not say which server it is"),
+        ({"metrics": "prometheus_build_info 1\n", "runtimeinfo": {}}, "has no retention"),
         ({"buildinfo": {}}, "no version"),
     ],
 )

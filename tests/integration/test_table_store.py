@@ -599,7 +599,7 @@ def test_a_view_and_a_missing_table_are_refused(database):
         owner.execute("CREATE SCHEMA core")
         owner.execute("CREATE VIEW core.events AS SELECT 1::bigint AS id, now() AS created_at")
     database.login("job")
-    for name, said in (("core.events", "is no table"), ("core.missing", "there is no table")):
+    for name, said in (("core.events", "is not a table"), ("core.missing", "there is no table")):
         target = TableTarget(
             policy="audit-logs", table=TableSettings(table=name), floor_days=90, register=True
         )

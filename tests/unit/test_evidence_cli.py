@@ -89,7 +89,7 @@ def test_a_ledger_without_a_key_is_whole_but_unsigned(home):
     said = unverified(home)
     assert "in agreement with itself, and not verified: 3 entries" in said
     assert "0 of them signed, 0 checkpoints" in said
-    assert "not proved nobody signs the ledger" not in said, "a key file is configured"
+    assert "not proved the ledger is not signed" not in said, "a key file is configured"
 
 
 def unverified(home):
@@ -300,7 +300,7 @@ def test_nothing_configured_is_a_sentence(home):
     assert "no archive is configured" in str(raised(home, archive_cli, "list"))
     home.settings = home.settings.model_copy(update={"ledger": LedgerSettings()})
     assert "no ledger is configured" in str(raised(home, ledger_cli, "list"))
-    assert "names no file" in str(raised(home, ledger_cli, "keygen"))
+    assert "ledger.key_file is empty" in str(raised(home, ledger_cli, "keygen"))
 
 
 def test_anchors_are_read_at_verification(home):

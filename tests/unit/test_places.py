@@ -68,5 +68,5 @@ def test_anchors_may_lie_with_somebody_else_than_the_archive():
     assert theirs._place._access.endpoint_url == "http://there:9000"
     assert ours._place._access.endpoint_url == "http://here:9000"
     assert open_archive(settings).place._access.endpoint_url == "http://here:9000"
-    with pytest.raises(ConfigurationError, match="names the connection 'x', which is not written"):
+    with pytest.raises(ConfigurationError, match="names the connection 'x', which does not exist"):
         open_place(settings, "s3+x://b")

@@ -184,7 +184,7 @@ def test_what_is_not_tempos_answer_is_an_error_and_never_a_verdict(page, given):
         ("config", ("block_retention: 720h0m0s", "block_retention: 720"), "'720' is not a duration"),
         ("runtime_config", ("block_retention: 1w", "block_retention: -1w"), "'-1w' is not a duration"),
         ("runtime_config", ("overrides:\n", "overrides: all\nx:\n"), "overrides is not a table"),
-        ("version", ("tempo, version", "loki, version"), "names no version of Tempo"),
+        ("version", ("tempo, version", "loki, version"), "does not contain a version of Tempo"),
     ],
 )
 def test_an_answer_that_cannot_be_read_is_an_error_with_its_reason(page, change, said):

@@ -18,15 +18,20 @@ from luxima_retention.config.values import (
     Section,
     as_json,
     listed,
+    shaped,
     zone_or_local,
 )
+
+_ENDING = shaped(r"[^/]*", "it must not contain /")
 
 
 class RotationHookSettings(Section):
     """Something to do around a rotation: a signal, a request or a program; one of them."""
 
     pid_file: str = Field("", description="File with the number of the process that gets the signal.")
-    signal: str = Field("HUP", pattern=r"^[A-Z0-9]+$", description="The signal for pid_file: HUP, USR1.")
+    signal: Annotated[str, shaped(r"[A-Z0-9]+", "it must be a name such as HUP or USR1")] = Field(
+        "HUP", description="The signal for pid_file: HUP, USR1."
+    )
     url: Url = Field("", description="Address that gets a POST with the paths as JSON.")
     run: Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_json)] = Field(
         (),
@@ -108,8 +113,8 @@ class RotationSetSettings(Section):
     date_ago: Literal["now", "hour", "day"] = Field(
         "now", description="What the date in names is counted back by."
     )
-    extension: str = Field("", pattern=r"^[^/]*$", description="Kept at the end of rotated names: .log.")
-    add_extension: str = Field("", pattern=r"^[^/]*$", description="Put at the end of rotated names.")
+    extension: Annotated[str, _ENDING] = Field("", description="Kept at the end of rotated names: .log.")
+    add_extension: Annotated[str, _ENDING] = Field("", description="Put at the end of rotated names.")
     start: int = Field(1, ge=0, description="The first number of files without a date.")
     create: bool = Field(True, description="Whether an empty log is made in place of the one renamed.")
     create_mode: Mode = Field("", description="Its mode, in octal; empty takes the old log's.")
@@ -124,8 +129,8 @@ class RotationSetSettings(Section):
         "zstd", description="How rotated files are compressed; gzip for zcat."
     )
     compress_level: int | None = Field(None, ge=1, le=19, description="Its level; none takes the usual.")
-    compress_extension: str = Field(
-        "", pattern=r"^(\.[^/]+)?$", description="Extension of compressed files; empty takes the usual."
+    compress_extension: Annotated[str, shaped(r"(\.[^/]+)?", "it must begin with a dot: .gz")] = Field(
+        "", description="Extension of compressed files; empty takes the usual."
     )
     compress_program: Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_json)] = Field(
         (), description="The program of compress = program, from stdin to stdout, with its arguments."
@@ -156,9 +161,8 @@ class RotationSetSettings(Section):
     after: Hooks = Field((), description="Hooks after a log was rotated: the writer reopens its log.")
     before_removal: Hooks = Field((), description="Hooks before keep or max_age_days deletes rotated files.")
     last: Hooks = Field((), description="Hooks after the last log of the set, if any rotated.")
-    mail: str = Field(
+    mail: Annotated[str, shaped(r"([^-\s][^\s]*)?", "it must be an address without spaces")] = Field(
         "",
-        pattern=r"^[^-\s][^\s]*$|^$",
         description="Address that gets the files which keep or max_age_days deletes.",
     )
     mail_newest: bool = Field(False, description="Whether mail sends each file just rotated instead.")
