@@ -4,7 +4,6 @@ import ast
 import hashlib
 import re
 import resource
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,16 +16,6 @@ from tests import bundles
 
 SOURCE = Path(verify.__file__)
 BARE = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    return bundles.build(tmp_path_factory.mktemp("good"))
-
-
-@pytest.fixture
-def bundle(good, tmp_path):
-    return Path(shutil.copytree(good, tmp_path / "bundle"))
 
 
 def check(bundle, *arguments, key=bundles.SIGNER.key):

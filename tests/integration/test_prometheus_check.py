@@ -313,7 +313,7 @@ def test_what_is_not_an_answer_is_never_a_verdict(what, given, sentence):
         ({"runtimeinfo": Answer(body=b"null")}, "does not answer as Prometheus"),
         ({"runtimeinfo": Answer(body=b'{"status": "success"}')}, "without data"),
         ({"runtimeinfo": Answer(body=b"OK")}, "does not answer with JSON"),
-        ({"runtimeinfo": {"storageRetention": "for a while"}}, "no duration"),
+        ({"runtimeinfo": {"storageRetention": "for a while"}}, "is not a duration"),
         ({"runtimeinfo": {"storageRetention": "60d", "startTime": "yesterday"}}, "cannot be read"),
         ({"metrics": "up 1\n"}, "does not say which server it is"),
         ({"metrics": "prometheus_build_info 1\n", "runtimeinfo": {}}, "has no retention"),

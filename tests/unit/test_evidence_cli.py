@@ -277,7 +277,7 @@ def test_an_archive_is_restored_to_a_file_and_the_ledger_says_so(home):
 
 @pytest.mark.parametrize("arguments", [(), ("--into", "a.b", "--to", "x")])
 def test_a_restore_needs_one_place(home, arguments):
-    assert "one place to go" in str(raised(home, archive_cli, "restore", RUN, *arguments))
+    assert "needs one destination" in str(raised(home, archive_cli, "restore", RUN, *arguments))
 
 
 def test_an_expired_archive_goes_between_two_entries(home, monkeypatch):
