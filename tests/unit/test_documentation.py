@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
+from textwrap import dedent
 
 import click
 import pytest
@@ -16,6 +18,7 @@ from luxima_retention.core import guards, results
 from luxima_retention.core.errors import ExitCode
 from luxima_retention.stores.logfiles.options import RotationSetSettings
 from luxima_retention.stores.registry import options
+from tests.configured import settings_of
 
 ROOT = Path(__file__).parents[2]
 DOCS = {path.name: path.read_text() for path in [*ROOT.glob("docs/*.md"), ROOT / "README.md"]}
@@ -151,3 +154,20 @@ def is_a_setting(name):
         )
         for known in (path.split(".") for path in KNOWN)
     )
+
+
+def blocks():
+    """Each indented block of a document that begins with a section of settings."""
+    for name, text in DOCS.items():
+        for number, block in enumerate(re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE)):
+            if block.lstrip("\n").startswith("    [") and "]\n" in block:
+                settings = dedent(block).partition("\nluxima-retention ")[0]
+                yield pytest.param(settings, id=f"{name}-{number}")
+
+
+@pytest.mark.parametrize("block", list(blocks()))
+def test_settings_that_the_docs_show_are_settings(block):
+    values = tomllib.loads(block)
+    for policy in values.get("policies", {}).values():
+        policy.update({"key": "a secret file"} if policy.get("kind") == "supabase" else {})
+    assert settings_of(values)

@@ -302,7 +302,7 @@ def differences(declared: Declared, stated: Mapping[str, Any]) -> Iterator[str]:
     }
     for name, value in told.items():
         if name in stated and stated[name] != value and not (name == "buckets" and declared.elsewhere):
-            yield f"loki.{name} is {_words(stated[name])}, but Loki says {_words(value)}"
+            yield f"{name} is {_words(stated[name])}, but Loki says {_words(value)}"
 
 
 def _words(value: object) -> str:
