@@ -38,9 +38,7 @@ def project():
 
 
 def told_by(path, **notify):
-    return settings_of(
-        {"ledger": {"path": str(path / "ledger.jsonl")}, "notify": {"environment": "production", **notify}}
-    )
+    return settings_of({"ledger": {"path": str(path / "ledger.jsonl")}, "notify": notify})
 
 
 def of_bot(chats, **more):

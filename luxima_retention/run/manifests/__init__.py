@@ -37,13 +37,10 @@ _APP = {"app.kubernetes.io/name": "luxima-retention"}
 #: what may start at any hour is six days late at most
 _ANY_HOUR = timedelta(days=6)
 _ATTEMPTS, _SPARE = 3, timedelta(minutes=30)
-#: a CronJob's name at most: its Jobs have eleven characters more
-_LONGEST = 52
 #: what else is mounted; see defaults.yaml
 _MOUNTS = ("/etc/luxima-retention", "/run/secrets/luxima-retention", "/tmp")  # noqa: S108 - of the pods
 #: slots whose commands have one form of output
 _PLAIN = frozenset({"report", "notify-flush"})
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,18 +75,11 @@ def manifests(configuration: Configuration) -> dict[str, str]:
         Texts by path. Without ``database.dsn`` the crontab only: no pod keeps a ledger in a file.
 
     Raises:
-        ConfigurationError: nothing is scheduled, a cluster would not take a name, or the pods would not have
-            these settings.
+        ConfigurationError: nothing is scheduled, or the pods would not have these settings.
     """
     settings, chosen = configuration.settings, slots(configuration.settings)
     if not chosen:
         raise ConfigurationError("nothing is scheduled", "configure a policy, and give it a schedule")
-    for slot in chosen:
-        if not _NAME.fullmatch(slot.name) or len(slot.name) > _LONGEST:
-            raise ConfigurationError(
-                f"{slot.name!r} cannot be the name of a CronJob",
-                f"name the policy with at most {_LONGEST} small letters, digits and hyphens",
-            )
     accounts = _accounts(settings, chosen, _secrets(configuration))
     if settings.database.dsn is None:
         # A ledger in a file is for machines: each pod would begin one anew.
