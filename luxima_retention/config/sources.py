@@ -31,7 +31,7 @@ PLACES = (Path(FILE), Path("/etc/luxima-retention") / FILE)
 #: one file for each secret, named ``database__dsn``; LUXIMA_SECRETS_DIR names another directory
 SECRETS = Path("/run/secrets/luxima-retention")
 _LARGEST_SECRET = 64 * 1024
-#: what a policy may be called: a CronJob of its further runs has 52 letters at most (its Jobs have eleven more)
+#: what a policy may be called; CronJobs take 52 letters, with the suffix of further runs
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]|[a-z]")
 #: taken by metrics, accounts and slots
 RESERVED = ("archive", "ledger", "notify", "report")
