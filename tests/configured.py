@@ -25,6 +25,11 @@ def s3_section(server, **more):
     }
 
 
+def s3_variables(server, name="default"):
+    """The same in the environment."""
+    return {f"LUXIMA_S3__{name.upper()}__{key.upper()}": value for key, value in s3_section(server).items()}
+
+
 def loki_settings(server, bucket, **more):
     """Settings with one Loki bucket of a test server."""
     loki = {"buckets": [bucket], **more}

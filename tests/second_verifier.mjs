@@ -198,7 +198,7 @@ function parsedOnce(written) {
     else if (token === "}") open.pop();
     else if (colon) {
       const name = JSON.parse(token.slice(0, -colon.length));
-      need(!open.at(-1).has(name), `report.json: ${name} stands there twice`);
+      need(!open.at(-1).has(name), `report.json: ${name} appears twice`);
       open.at(-1).add(name);
     }
   }

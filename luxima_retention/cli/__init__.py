@@ -32,7 +32,7 @@ _STDERR = 2
 COMMANDS = {
     "matrix": "The matrix in force, and where each value came from.",
     "run": "Apply the matrix: survey, decide, guard, act, prove.",
-    "explain": "Why one record will go or stay, by which rule, on which date.",
+    "explain": "Why a record will be deleted or kept, by which rule, on which date.",
     "doctor": "Reach everything; check rights, clocks, versions and what is missing.",
     "approve": "Approve a plan that a guard refused, or a proposal: a person, once, by its digest.",
     "compute": "Propose a larger hosted database, and change it once a person approved.",

@@ -70,7 +70,7 @@ def verify_archives(context: click.Context, *, runs: tuple[str, ...], record: bo
     from luxima_retention.evidence.archive.audit import audit, checked
 
     if record and runs:
-        raise ConfigurationError("--record tells of the whole archive", "leave out RUN")
+        raise ConfigurationError("--record is about the whole archive", "leave out RUN")
     with closing(_needed_ledger(context)) as ledger:
         found = []
         for item in audit(_archive(context), ledger, runs):
@@ -94,7 +94,7 @@ def _judge(found: Sequence[Found]) -> None:
     if broken:
         raise TamperingFound(f"{broken} of {len(found)} archived runs are not what the ledger says", hint)
     if unknown:
-        raise ArchiveError(f"{unknown} of {len(found)} archived runs could not be looked at in full")
+        raise ArchiveError(f"{unknown} of {len(found)} archived runs could not be examined in full")
 
 
 def _verdict(item: Found) -> Iterator[str]:
@@ -192,7 +192,7 @@ def restore(context: click.Context, run: str, into: str | None, path: Path | Non
     from luxima_retention.core.errors import ConfigurationError
 
     if (into is None) == (path is None):
-        raise ConfigurationError("a restore needs one place to go", "give either --into or --to")
+        raise ConfigurationError("a restore needs one destination", "give either --into or --to")
     archive = _archive(context)
     manifest = archive.find(run)
     recorded = _recorded(context)
@@ -210,7 +210,7 @@ def restore(context: click.Context, run: str, into: str | None, path: Path | Non
 
 
 @command.command("expire")
-@click.option("--dry-run", is_flag=True, help="Only print what would go.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be deleted.")
 @_OUTPUT
 @click.pass_context
 def expire(context: click.Context, dry_run: bool, output: str) -> None:
@@ -221,7 +221,7 @@ def expire(context: click.Context, dry_run: bool, output: str) -> None:
     told = (
         nullcontext()
         if dry_run
-        else telling(settings, "archive-expire", settings.schedule.archive_expire, warn)
+        else telling(settings, "archive-expire", settings.schedule.jobs["archive-expire"], warn)
     )
     with told:
         _expire(context, dry_run=dry_run, output=output)
@@ -239,7 +239,7 @@ def _expire(context: click.Context, *, dry_run: bool, output: str) -> None:
         if ledger is not None:
             _destroy(archive, expired, ledger)
         if output == "text":
-            verb = "would go" if dry_run else "destroyed"
+            verb = "would be deleted" if dry_run else "destroyed"
             click.echo(f"{verb}  {expired.names[-1]}  {len(expired.names)} objects  {expired.size} bytes")
     if output == "json":
         names = [name for expired in going for name in expired.names]

@@ -8,11 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.core.observer import Silent
 
 if TYPE_CHECKING:
@@ -92,6 +94,22 @@ class Duration(click.ParamType[timedelta]):
         if duration is None:
             self.fail("a duration is needed: write 90s, 30m, 2h or 7d", param, ctx)
         return duration
+
+
+class Part(click.ParamType[Decimal]):
+    """``0.25``: a part of all, from 0 to 1."""
+
+    name = "F"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        """See :class:`click.ParamType`."""
+        try:
+            part = Decimal(str(value))
+        except InvalidOperation:
+            part = Decimal(-1)
+        if not 0 <= part <= 1:
+            self.fail(f"{value!r} is not a part from 0 to 1", param, ctx)
+        return part
 
 
 class Shard(click.ParamType[tuple[int, int]]):
@@ -235,3 +253,19 @@ def _without_traceback(_logger: Any, _name: str, event: Any) -> Any:
     if isinstance(error, BaseException):
         event["error"] = type(error).__name__
     return event
+
+
+def listening(_context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    """Host and port of an option ``--listen``.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    from luxima_retention.config.values import host_and_port
+
+    if value is None:
+        return None
+    try:
+        return host_and_port(value)
+    except ValueError:
+        raise ConfigurationError(f"--{option.name} is {value!r}", "write HOST:PORT: 127.0.0.1:8043") from None

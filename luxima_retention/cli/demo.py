@@ -60,7 +60,6 @@ anchors = ["file://{directory}/anchor"]
 
 _NOTIFY = """\
 [notify]
-environment = "demo"
 language = "en"
 quiet_hours = ""
 smtp_url = "{url}"
@@ -89,7 +88,7 @@ _STEPS = (
             "H-demo",
         ),
     ),
-    ("What would go? Nothing is written anywhere.", ("run", "audit-logs", "--dry-run")),
+    ("What would be deleted? Nothing is written anywhere.", ("run", "audit-logs", "--dry-run")),
     (
         "A first run would take half of the table: a guard refuses until the value is named.",
         ("run", "audit-logs"),
@@ -126,7 +125,7 @@ _REPORTS = (
     ("What an auditor reads: one page of verdict, figures and exceptions, and everything behind it.", "html"),
     ("The same on paper, with the minutes of destruction to sign.", "pdf"),
     (
-        "And what a stranger verifies without us: the report, the ledger, and a program that checks them.",
+        "And what a third party verifies without us: the report, the ledger, and a program that checks them.",
         "bundle",
     ),
 )
@@ -139,7 +138,7 @@ _WITHOUT_LOKI = {"LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS": "[]"}
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("demo-output"),
-    help="Where archive, key and settings are left; made anew.",
+    help="Where archive, key and settings are left; a new directory.",
 )
 def command(directory: Path) -> None:
     """Fill an embedded PostgreSQL with a year of audit rows, and apply the policy to it.
@@ -200,7 +199,7 @@ def _prepare(owner: str, directory: Path, prometheus: str, loki: str, mailbox: M
 
 def _metrics(directory: Path) -> None:
     """What Prometheus would know of the last run on the audit log."""
-    click.secho("\nWhat the last run told to whoever watches, a part of it:", bold=True)
+    click.secho("\nSome of the metrics that the last run wrote:", bold=True)
     chosen = ("last_run_outcome", "last_success", "oldest_eligible", "limit_seconds", "held_records")
     for line in (directory / "luxima_retention_audit-logs.prom").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#") and any(name in line for name in chosen) and not line.endswith(" 0.0"):

@@ -54,6 +54,6 @@ def _print(told: Explained) -> None:
     if found.dated:
         click.echo(f"dated {both_zones(found.dated)}")
     if found.due:
-        click.echo(f"due   {both_zones(found.due)}: the first instant at which a run would take it")
+        click.echo(f"due   {both_zones(found.due)}: the first instant at which a run would delete it")
     for sentence in told.refused:
         click.echo(f"a run would refuse now: {sentence}")

@@ -9,8 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -51,26 +50,18 @@ def command() -> None:
     "--review-by",
     type=Instant(),
     metavar="DATE",
-    help="Remind of it from then on: doctor and the report tell that its review is overdue.",
+    help="Reminder: from then on doctor and the report say that its review is overdue.",
 )
 @click.option("--id", "hold_id", help="Its name; default: H- and eight characters.")
 @output_option
 @click.pass_context
 def add(
     context: click.Context,
+    /,
     *,
-    policy: str | None,
-    tenant: str | None,
-    subject: str | None,
-    start: datetime | None,
-    end: datetime | None,
-    path: str | None,
-    reason: str,
-    case_ref: str,
-    placed_by: str,
-    review_by: datetime | None,
     hold_id: str | None,
     output: str,
+    **named: Any,
 ) -> None:
     """Put a hold in force, from the next batch of a running job on.
 
@@ -79,28 +70,20 @@ def add(
     """
     from luxima_retention.core.clock import system_clock
     from luxima_retention.core.plan import Hold
-    from luxima_retention.evidence.holds import to_json
     from luxima_retention.run.state import mirror_holds
 
-    hold = Hold(
-        hold_id=hold_id or f"H-{uuid.uuid4().hex[:8]}",
-        policy=policy,
-        tenant=tenant,
-        subject=subject,
-        start=start,
-        end=end,
-        path=path,
-        reason=reason,
-        case_ref=case_ref,
-        placed_by=placed_by,
-        placed_at=system_clock(),
-        review_by=review_by,
-    )
+    hold = Hold(hold_id=hold_id or f"H-{uuid.uuid4().hex[:8]}", placed_at=system_clock(), **named)
     _check(context.obj.settings, hold)
     with _state(context) as state:
         state.register.place(hold, state.ledger)
         mirror_holds(context.obj.settings, state)
-    kept = tuple(_kept(context.obj.settings, hold))
+    _tell(hold, tuple(_kept(context.obj.settings, hold)), output)
+
+
+def _tell(hold: Hold, kept: tuple[_Kept, ...], output: str) -> None:
+    """The hold, what it keeps now, and a warning where that is nothing."""
+    from luxima_retention.evidence.holds import to_json
+
     if output == "json":
         document = {"version": 1, "hold": to_json(hold), "keeps": [asdict(item) for item in kept]}
         click.echo(json.dumps(document, indent=2))
@@ -110,8 +93,8 @@ def add(
             click.echo(item.sentence())
     if kept and not any(item.records or item.error for item in kept):
         click.echo(
-            f"warning: {hold.hold_id} keeps no record now; look whether tenant, subject and times are spelled"
-            " as the records have them",
+            f"warning: {hold.hold_id} keeps no record now; check that tenant, subject and times are written"
+            " as in the records",
             err=True,
         )
 
@@ -153,7 +136,7 @@ def release(context: click.Context, hold_id: str, reason: str, released_by: str)
         end = Release(at=system_clock(), by=released_by, reason=reason)
         state.register.release(hold_id, end, state.ledger)
         mirror_holds(context.obj.settings, state)
-    click.echo(f"{hold_id} is released; what it kept goes with the next run of its policy")
+    click.echo(f"{hold_id} is released; the next run of its policy may delete what it kept")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +205,7 @@ def _check(settings: Settings, hold: Hold) -> None:
 
     for option, value in (("--tenant", hold.tenant), ("--subject", hold.subject)):
         if value is not None and not value.strip():
-            raise ConfigurationError(f"{option} {value!r} names nobody", f"name one, or leave {option} out")
+            raise ConfigurationError(f"{option} {value!r} is empty", f"name one, or leave {option} out")
     if hold.start and hold.end and hold.start >= hold.end:
         raise ConfigurationError("the range of the hold is empty", "--from must be before --to")
     if hold.review_by and hold.placed_at and hold.overdue(hold.placed_at):

@@ -105,7 +105,7 @@ def make_key(context: click.Context, rotate: Path | None) -> None:
 
     settings = context.obj.settings.ledger
     if not settings.key_file:
-        raise ConfigurationError("ledger.key_file names no file", "set it to where the key shall be")
+        raise ConfigurationError("ledger.key_file is empty", "set it to the path of the key")
     with _opened(context) as ledger:
         anchors = open_anchors(context.obj.settings)
         old = open_signer(settings) if rotate else None
@@ -164,7 +164,7 @@ def recover_ledger(context: click.Context, reason: str) -> None:
 @click.option("--key", "pinned", metavar="KEY", help="Verifier key to include; default: ledger.public_key.")
 @click.pass_context
 def export_bundle(context: click.Context, directory: Path, pinned: str | None) -> None:
-    """Write a bundle that a stranger can verify with Python alone, or with sha256sum and openssl."""
+    """Write a bundle that a third party can verify with Python alone, or with sha256sum and openssl."""
     from luxima_retention.core.clock import system_clock
     from luxima_retention.evidence.ledger.bundle import export
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, open_signer, trusted_key

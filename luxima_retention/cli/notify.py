@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.cli.common import Stopper, sayer
+from luxima_retention.cli.common import Stopper, listening, sayer
 from luxima_retention.core.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def flush(context: click.Context) -> int:
     try:
         told = flushed(context.obj.settings)
     except LeaseHeld:
-        click.echo("another run is telling at this moment; it tells this, too")
+        click.echo("another run is sending messages now, and sends these, too")
         return ExitCode.DONE
     return _said(told)
 
@@ -65,10 +65,10 @@ def test(context: click.Context) -> int:
 
 
 @command.command("grafana-webhook")
-@click.option("--serve", is_flag=True, help="Listen on notify.grafana_host and notify.grafana_port.")
+@click.option("--listen", metavar="HOST:PORT", callback=listening, help="Take alerts over HTTP there.")
 @click.pass_context
-def grafana_webhook(context: click.Context, *, serve: bool) -> None:
-    """Make or update work items from alerts of Grafana or Alertmanager: a body on stdin, or with --serve.
+def grafana_webhook(context: click.Context, *, listen: tuple[str, int] | None) -> None:
+    """Make or update work items from alerts of Grafana or Alertmanager: a body on stdin, or --listen.
 
     Requests go to /grafana and carry Grafana's signature by notify.grafana_secret, or it as a bearer token.
     A body on stdin needs none. The same alert twice is one work item. Ends with 3 where a receiver fails.
@@ -77,12 +77,12 @@ def grafana_webhook(context: click.Context, *, serve: bool) -> None:
     from luxima_retention.tell.notify.service import Receiver, serving
 
     settings = context.obj.settings
-    if not serve:
+    if listen is None:
         taken = Receiver(settings).take(sys.stdin.buffer.read(LARGEST + 1))
         click.echo(json.dumps({"version": 1, "items": taken}, indent=2))
         return
     stopper, say = Stopper(), sayer(context.obj)
-    with stopper.listening(), serving(settings, say) as address:
+    with stopper.listening(), serving(settings, listen, say) as address:
         say("grafana.listening", address=address)
         while not stopper():
             stopper.wait(1.0)

@@ -1,8 +1,14 @@
-"""Writes ``docs/settings.md`` from the settings: ``python -m luxima_retention.cli.reference``."""
+"""Writes ``docs/settings.md`` and the options in ``docs/rotation.md`` from the settings.
+
+``python -m luxima_retention.cli.reference > docs/settings.md``; a test compares both.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -13,7 +19,17 @@ from luxima_retention.config.policies import DEFAULTS, SHORT_FORMS, PolicySettin
 from luxima_retention.config.settings import HttpSettings, Settings, TableSettings
 from luxima_retention.config.variables import PREFIX
 from luxima_retention.core.durations import spelled
+from luxima_retention.stores.kind import Kind
+from luxima_retention.stores.logfiles.importer_directives import DIRECTIVES
+from luxima_retention.stores.logfiles.options import (
+    LogFilesPolicy,
+    RotationHookSettings,
+    RotationSetSettings,
+)
 from luxima_retention.stores.registry import kinds
+
+#: the marks in ``docs/rotation.md`` between which the options of log files stand
+BEGIN, END = "<!-- options: begin -->\n", "<!-- options: end -->\n"
 
 _HEAD = """\
 # Settings
@@ -32,7 +48,8 @@ letters of a variable of ours, such as `LUXIMA_DATABASE_DSN` or `LUXMIA_DATABASE
 A duration is written `90s`, `30m`, `2h`, `7d`; a list in the environment is separated by commas.
 
 This page is made from the settings themselves.
-`python -m luxima_retention.cli.reference > docs/settings.md` writes it again.
+`python -m luxima_retention.cli.reference > docs/settings.md` writes it again, and the options of log files in
+[rotation](rotation.md#options).
 """
 
 
@@ -42,12 +59,14 @@ def page() -> str:
 
 
 def _sections() -> Iterator[str]:
+    seen: set[type[BaseModel]] = set()
     for name, field in Settings.model_fields.items():
         model = model_of(field)
         if name == "policies":
             yield from _policies()
-        elif model is not None:
+        elif model is not None and model not in seen:
             yield from _section(f"{name}.<name>" if get_origin(field.annotation) is dict else name, model)
+            seen.add(model)
     yield from _endpoints()
 
 
@@ -67,14 +86,14 @@ def _policies() -> Iterator[str]:
         " equal. Environment and secret files change policies, they do not make any.\n"
     )
     yield from _table("<name>", PolicySettings)
+    options = {kind.name: _own(kind.settings) for kind in kinds().values()}
+    shared = _shared(options.values())
     for kind in kinds().values():
         yield f"### kind = {kind.name}\n"
-        yield f"{_first_line(kind.settings)}\n"
-        own = {name: field for name, field in kind.settings.model_fields.items() if _is_own(name)}
-        yield from _rows("", own)
-        yield ""
-        yield from _listed(own)
-    yield "### A table of `tables`\n"
+        yield from _kind(kind, options[kind.name], shared)
+    yield "### Options of several kinds\n"
+    yield from _rows("", shared)
+    yield "\n### A table of `tables`\n"
     yield from _table("<name>", TableSettings)
     yield "### Short forms\n"
     for section, (policy, *rest) in SHORT_FORMS.items():
@@ -83,38 +102,69 @@ def _policies() -> Iterator[str]:
     yield "\nIn the environment: `LUXIMA_POLICIES__AUDIT_LOGS__RETENTION_DAYS` and so on.\n"
 
 
-def _is_own(name: str) -> bool:
-    """Whether an option is not one of every policy."""
-    return name not in PolicySettings.model_fields
+def _own(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The options that not every policy has."""
+    return {
+        name: field for name, field in model.model_fields.items() if name not in PolicySettings.model_fields
+    }
+
+
+def _shared(kinds_options: Iterable[Mapping[str, FieldInfo]]) -> dict[str, FieldInfo]:
+    """The options that mean the same in several kinds."""
+    told = [(name, field, field.description) for own in kinds_options for name, field in own.items()]
+    counted = Counter((name, meaning) for name, _, meaning in told)
+    return {name: field for name, field, meaning in told if counted[name, meaning] > 1}
+
+
+def _kind(kind: Kind[Any], own: Mapping[str, FieldInfo], shared: Mapping[str, FieldInfo]) -> Iterator[str]:
+    """What a kind takes: its own options, and the names of those that it has in common with others."""
+    if kind.settings is LogFilesPolicy:
+        yield f"{_first_line(kind.settings)} See [log files](rotation.md#options).\n"
+        return
+    common = [name for name in own if name in shared]
+    besides = f" Besides, {', '.join(f'`{name}`' for name in common)}: see below." if common else ""
+    yield f"{_first_line(kind.settings)}{besides}\n"
+    if rest := {name: field for name, field in own.items() if name not in shared}:
+        yield from _rows("", rest)
+        yield ""
+
+
+def rotation() -> str:
+    """The options of log files, as ``docs/rotation.md`` has them: each beside logrotate's word for it."""
+    sets, hooks = RotationSetSettings.model_fields, RotationHookSettings.model_fields
+    lines = [
+        "### rotation, or policies.<name> of kind = logfiles\n",
+        *_rows("", _own(LogFilesPolicy)),
+        "\n### rotation.sets.<name>\n",
+        "| setting | default | logrotate says | meaning |",
+        "|---|---|---|---|",
+        *(
+            f"| `{name}` | {_default(field)} | {_words(name)} | {_meaning(field)} |"
+            for name, field in sets.items()
+        ),
+        "\n### A hook: an entry of first, before, after, before_removal, last\n",
+        f"{_first_line(RotationHookSettings)}\n",
+        *_rows("", hooks),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _words(name: str) -> str:
+    """The directives of logrotate that become an option."""
+    said = [
+        word for word, meaning in DIRECTIVES.items() if re.search(rf"`{name}( = [^`]*)?`", meaning.becomes)
+    ]
+    return ", ".join(f"`{word}`" for word in said) or "none"
 
 
 def _first_line(model: type[BaseModel]) -> str:
     return (model.__doc__ or "").strip().splitlines()[0].replace("``", "`")
 
 
-def _listed(fields: Mapping[str, FieldInfo]) -> Iterator[str]:
-    """What tables and lists of tables of a kind hold; the tables of records have a place of their own."""
-    for name, field in fields.items():
-        entry = model_of(field)
-        if entry is None or entry in {TableSettings, HttpSettings}:
-            continue
-        yield from _named(f"{name}.<name>" if get_origin(field.annotation) is dict else name, entry)
-
-
 def _section(name: str, model: type[BaseModel]) -> Iterator[str]:
     yield f"## {name}\n"
     yield f"{_first_line(model)}\n"
     yield from _table(name, model)
-
-
-def _named(title: str, model: type[BaseModel]) -> Iterator[str]:
-    """One entry of a table of tables or of a list of tables, and the lists of tables in it."""
-    yield f"#### {title}\n"
-    yield f"{_first_line(model)}\n"
-    yield from _table("<name>", model)
-    inner = (entry for field in model.model_fields.values() if (entry := model_of(field)) is not None)
-    for entry in dict.fromkeys(inner):
-        yield from _named(f"Entries of such lists in {title}", entry)
 
 
 def _table(prefix: str, model: type[BaseModel]) -> Iterator[str]:
@@ -139,6 +189,10 @@ def _default(field: FieldInfo) -> str:
         return "required" if field.default_factory is None else "see below"
     if value is None or value in ("", (), {}):
         return "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"`{name} = {item}`" for name, item in value.items())
+    if isinstance(value, tuple) and isinstance(value[0], BaseModel):
+        return f"`{', '.join(f'{name} = {item}' for name, item in value[0])}`"
     if isinstance(value, tuple):
         return f"`{','.join(map(str, value))}`"
     return f"`{spelled(value)}`"
@@ -160,5 +214,14 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(inner)
 
 
+def within(document: str) -> str:
+    """``docs/rotation.md`` with its options written again, between the two marks."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{begin}\n{rotation()}{end}{after}"
+
+
 if __name__ == "__main__":
+    _ROTATION = Path("docs/rotation.md")
+    _ROTATION.write_text(within(_ROTATION.read_text(encoding="utf-8")), encoding="utf-8")
     print(page())  # noqa: T201 - the page is its output

@@ -78,9 +78,9 @@ def render_run(result: RunResult) -> None:
 
 
 def _table(policies: Iterable[PolicyResult]) -> Table:
+    """Fits 80 columns: only names are folded, a figure never is."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in (("policy", "left"), ("keeps", "right"), ("target", "left"), ("cutoff", "left")):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("policy, target", overflow="fold")
     for name in ("expired", "held", "destroyed"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
@@ -91,16 +91,12 @@ def _table(policies: Iterable[PolicyResult]) -> Table:
 
 
 def _rows(policy: PolicyResult) -> Iterator[tuple[Any, ...]]:
-    keeps = f"{policy.retention_days} d"
-    if not policy.targets:
-        yield policy.policy, keeps, "-", "-", "-", "-", "-", _label(policy.outcome)
+    name = f"{policy.policy}, {policy.retention_days} d"
+    yield (name, "", "", "", "") if policy.targets else (name, "-", "-", "-", _label(policy.outcome))
     for target in policy.targets:
         plan, survey, totals = target.plan, target.survey, target.totals
         yield (
-            policy.policy,
-            keeps,
-            target.target,
-            both_zones(plan.cutoff) if plan else "-",
+            Text(f"  {target.target}"),
             str(survey.expired) if plan and survey else "-",
             str(survey.held) if plan and survey else "-",
             str(totals.items) if totals else "-",
@@ -150,6 +146,7 @@ def _target_lines(target: TargetResult) -> Iterator[Text]:
             if verdict.hint and verdict.hint != target.hint:
                 yield _hint(verdict.hint)
     if target.plan is not None:
+        yield Text(f"  cutoff: {both_zones(target.plan.cutoff)}", "dim")
         for reason in target.plan.reasons:
             yield Text(f"  {reason.items:>12,} {reason.verdict}: {reason.sentence}")
     yield from _survey_lines(target)
@@ -174,7 +171,7 @@ def _survey_lines(target: TargetResult) -> Iterator[Text]:
 
 
 def _parts(survey: Survey) -> Iterator[Text]:
-    """What would go, sliced, the largest slices of many."""
+    """What would be deleted, sliced, the largest slices of many."""
     shown = sorted(survey.parts, key=lambda part: part.items, reverse=True)[:_PARTS]
     for part in survey.parts:
         if part in shown:

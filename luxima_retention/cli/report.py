@@ -72,13 +72,13 @@ def command(
     target = out or settings.report.url
     if not target:
         raise ConfigurationError(
-            "nobody said where the report goes", "name a file with -o, or set report.url"
+            "no destination of the report is given", "name a file with -o, or set report.url"
         )
     form = form or form_of(target)
     state = open_state(settings)
     if state is None:
         raise ConfigurationError("no ledger is configured", "set database.dsn or ledger.path")
-    with telling(settings, "report", settings.schedule.report, warn), closing(state):
+    with telling(settings, "report", settings.schedule.jobs["report"], warn), closing(state):
         if form == "bundle":
             _signed(settings, state)
         made, code = gather(settings, state.ledger, *period)
@@ -130,14 +130,12 @@ def _written(
     settings: Settings, state: State, made: Report, target: str, *, form: str, lang: str, dialect: str
 ) -> Sent:
     """Write it where it goes."""
-    from luxima_retention.config.connections import s3_access
+    from luxima_retention.config.connections import open_place
     from luxima_retention.report.forms import Sent, send, write
 
     evidence = _evidence(settings, state, form, dialect)
-    if target.startswith(("s3://", "file:")):
-        return send(
-            made, form, lang, evidence, url=target, access=s3_access(settings.s3_named(settings.report.s3))
-        )
+    if target.startswith(("s3:", "s3+", "file:")):
+        return send(made, form, lang, evidence, open_place(settings, target))
     write(made, form, lang, evidence, Path(target))
     return Sent(where=target)
 

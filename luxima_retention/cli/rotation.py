@@ -39,7 +39,7 @@ def command() -> None:
 @click.option(
     "--expire",
     is_flag=True,
-    help="Rotated files also go after the policy's period, which needs a ledger.",
+    help="Rotated files are also deleted after the policy's period, which needs a ledger.",
 )
 @click.option("--check", is_flag=True, help="Write nothing; list what the sets will run, and as whom.")
 @click.pass_context
@@ -127,7 +127,7 @@ def _write(path: Path, text: str) -> None:
         os.link(new, path)
     except FileExistsError as error:
         raise ConfigurationError(
-            f"{path} is there already and is not overwritten", "name a new file with -o, or remove it first"
+            f"{path} already exists and is not overwritten", "name a new file with -o, or remove it first"
         ) from error
     except OSError as error:
         raise ConfigurationError(
@@ -180,7 +180,7 @@ def _check_directory(path: str, status: os.stat_result) -> None:
 
 def _check(path: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise ConfigurationError(f"{path} is no regular file")
+        raise ConfigurationError(f"{path} is not a regular file")
     if status.st_size > _LARGEST:
         raise ConfigurationError(f"{path} is larger than {_LARGEST} bytes")
     if os.geteuid() == 0 and (status.st_uid != 0 or status.st_mode & _OTHERS):

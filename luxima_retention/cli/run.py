@@ -7,10 +7,8 @@ import os
 import sys
 import uuid
 from dataclasses import replace
-from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +16,7 @@ from luxima_retention.cli.common import (
     Duration,
     Instant,
     Log,
+    Part,
     Shard,
     Stopper,
     output_option,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @click.argument("policies", nargs=-1, type=policy_type, metavar="[POLICY]...")
-@click.option("--dry-run", is_flag=True, help="Show what would go; change nothing anywhere.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted; change nothing anywhere.")
 @click.option("--as-of", type=Instant(), help="Count from this past instant instead of now.")
 @click.option(
     "--save-plan", type=click.Path(dir_okay=False, path_type=Path), help="With --dry-run: file for the plan."
@@ -47,9 +46,15 @@ if TYPE_CHECKING:
     help="Apply a saved plan, on its terms.",
 )
 @click.option("--max-items", type=click.IntRange(min=0), help="Refuse to destroy more records than this.")
-@click.option("--max-fraction", metavar="F", help="Part of all records, 0 to 1, that may go (guard share).")
+@click.option(
+    "--max-fraction", type=Part(), help="Part of all records, 0 to 1, that may be deleted (guard share)."
+)
 @click.option("--min-remaining", type=click.IntRange(min=0), help="Records that must be left.")
-@click.option("--max-silence", type=Duration(off=True), help="Age of the newest record that is no alarm.")
+@click.option(
+    "--max-silence",
+    type=Duration(off=True),
+    help="Age of the newest record up to which its source is not stale.",
+)
 @click.option("--max-runtime", type=Duration(), help="Time budget; stops in good order, exit 7.")
 @click.option("--shard", type=Shard(), help="This process does part I of N (application-logs, --sweep).")
 @click.option("--sweep", is_flag=True, help="Also walk all chunks of Loki's bucket (application-logs).")
@@ -65,23 +70,12 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     *,
-    policies: tuple[str, ...],
-    dry_run: bool,
-    as_of: datetime | None,
-    save_plan: Path | None,
-    plan: Path | None,
-    max_items: int | None,
-    max_fraction: str | None,
-    min_remaining: int | None,
-    max_silence: timedelta | str | None,
-    max_runtime: timedelta | None,
-    shard: tuple[int, int] | None,
-    sweep: bool,
-    rotate_now: bool,
     if_locked: str,
     yes: bool,
     output: str,
+    **named: Any,
 ) -> int:
     """Apply the matrix to the named policies; to all of them when none is named.
 
@@ -94,21 +88,7 @@ def command(
 
     settings = context.obj.settings
     stopper, live = Stopper(), Live()
-    options = runner.Options(
-        policies=policies,
-        dry_run=dry_run,
-        as_of=as_of,
-        save_plan=save_plan,
-        plan=plan,
-        max_items=max_items,
-        max_fraction=_fraction(max_fraction),
-        min_remaining=min_remaining,
-        max_silence=max_silence,
-        max_runtime=max_runtime,
-        shard=shard,
-        sweep=sweep,
-        rotate_now=rotate_now,
-    )
+    options = runner.Options(**named)
     hooks = runner.Hooks(
         confirm=(lambda _plans: True) if yes or not _interactive() else _asked,
         stopping=stopper,
@@ -159,18 +139,6 @@ def _watched(context: Context, options: Options, hooks: Hooks) -> RunResult:
         raise
     say("run.finished", **finished(result))
     return result
-
-
-def _fraction(text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not 0 <= value <= 1:
-        raise click.BadParameter(f"{text!r} is not a part of 0 to 1", param_hint="--max-fraction")
-    return value
 
 
 def _interactive() -> bool:

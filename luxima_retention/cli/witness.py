@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from luxima_retention.cli.common import listening
+
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
@@ -58,8 +60,15 @@ def make_key(path: Path, name: str) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory that keeps the last head of each ledger; must outlive the process.",
 )
-@click.option("--listen", default="127.0.0.1:8043", show_default=True, metavar="HOST:PORT", help="Address.")
-def serve(path: Path, name: str, *, logs: tuple[str, ...], state: Path, listen: str) -> None:
+@click.option(
+    "--listen",
+    default="127.0.0.1:8043",
+    show_default=True,
+    metavar="HOST:PORT",
+    callback=listening,
+    help="Address.",
+)
+def serve(path: Path, name: str, *, logs: tuple[str, ...], state: Path, listen: tuple[str, int]) -> None:
     """Answer add-checkpoint and checkpoint of C2SP tlog-witness, until SIGTERM.
 
     Put a TLS proxy before it. To accept a ledger again whose owner recovered it from a backup, move its file
@@ -70,7 +79,7 @@ def serve(path: Path, name: str, *, logs: tuple[str, ...], state: Path, listen: 
     from luxima_retention.evidence.witness.service import Witness, bound
 
     _check_name(name)
-    host, port = _address(listen)
+    host, port = listen
     known: dict[str, tuple[Key, ...]] = {}
     for key in map(_log, logs):
         known[key.name] = (*known.get(key.name, ()), key)
@@ -118,12 +127,3 @@ def _check_name(name: str) -> None:
 
     if not name or any(char.isspace() or char == "+" for char in name):
         raise ConfigurationError(f"--name is {name!r}", "it must have neither white space nor a plus")
-
-
-def _address(listen: str) -> tuple[str, int]:
-    from luxima_retention.core.errors import ConfigurationError
-
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - the largest port
-        raise ConfigurationError(f"--listen is {listen!r}", "write HOST:PORT, as 127.0.0.1:8043")
-    return host.strip("[]"), int(port)

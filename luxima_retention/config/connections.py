@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from luxima_retention.io.objects import Access
+from luxima_retention.config.places import address, connection
+from luxima_retention.core.errors import ConfigurationError
+from luxima_retention.io.objects import Access, ObjectStore, open_objects
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import DatabaseSettings, S3Settings
+    from luxima_retention.config.settings import DatabaseSettings, S3Settings, Settings
 
 
 def s3_access(settings: S3Settings) -> Access:
@@ -22,6 +24,20 @@ def s3_access(settings: S3Settings) -> Access:
         addressing_style=settings.addressing_style,
         ca_file=settings.ca_file,
     )
+
+
+def open_place(settings: Settings, url: str) -> ObjectStore:
+    """The place that ``url`` names, through the connection that it names.
+
+    Raises:
+        ConfigurationError: it names no place, or a connection that is not written.
+    """
+    name = connection(url)
+    if name not in {None, "default", *settings.s3}:
+        raise ConfigurationError(
+            f"{url} names the connection {name!r}, which does not exist", f"write a section s3.{name}"
+        )
+    return open_objects(address(url), s3_access(settings.s3_named(name or "")))
 
 
 def url_ports(*urls: str) -> frozenset[int]:

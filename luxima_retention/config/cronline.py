@@ -41,7 +41,7 @@ def parse(expression: str) -> str:
     except CronSimError as error:
         raise ValueError(f"{expression!r} is not valid: {str(error).lower()}") from None
     except StopIteration:
-        raise ValueError(f"{expression!r} never comes: none of its months has such a day") from None
+        raise ValueError(f"{expression!r} never takes place: none of its months has such a day") from None
     return " ".join(fields)
 
 

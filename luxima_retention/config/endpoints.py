@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 
-from luxima_retention.core.errors import ConfigurationError
-from luxima_retention.core.redact import is_distinctive, learn
 from luxima_retention.io.http import Endpoint, check_ca_file
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from luxima_retention.config.settings import HttpSettings
 
-_LARGEST_SECRET = 64 * 1024
+Named = TypeVar("Named", bound=str)
 
 
 def endpoint(
     url: str, settings: HttpSettings, *, setting: str, options: str, proxied: bool = False
 ) -> Endpoint:
-    """One address with the options of its section; each file that they name is read once, as a trial.
+    """One address with the options of its section; what they send and the CA file are tried once.
 
     Args:
         url: the address.
@@ -31,18 +26,16 @@ def endpoint(
         proxied: whether the environment's proxies count.
 
     Raises:
-        ConfigurationError: a file cannot be read, or holds something else.
+        ConfigurationError: a secret cannot be sent, or the CA file cannot be read.
     """
     made = Endpoint(
         url=url,
         setting=setting,
         options=options,
         username=settings.username,
-        password=_secret(settings.password, settings.password_file, f"{options}.password_file"),
-        bearer_token=_secret(
-            settings.bearer_token, settings.bearer_token_file, f"{options}.bearer_token_file"
-        ),
-        headers=_headers(settings, f"{options}.headers_file"),
+        password=settings.password.get_secret_value if settings.password else None,
+        bearer_token=settings.bearer_token.get_secret_value if settings.bearer_token else None,
+        headers=lambda: {name: value.get_secret_value() for name, value in settings.headers.items()},
         ca_file=settings.ca_file,
         timeout=settings.timeout,
         proxied=proxied,
@@ -52,61 +45,8 @@ def endpoint(
     return made
 
 
-def read_secret(path: str, setting: str) -> str:
-    """The text of a secret's file, without white space around it.
+def reached_by(named: Mapping[Named, HttpSettings], name: Named) -> HttpSettings:
+    """The options of one of several endpoints; the default ones where none are written."""
+    from luxima_retention.config.settings import HttpSettings
 
-    Raises:
-        ConfigurationError: it cannot be read, is too large, or is not text in UTF-8.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(_LARGEST_SECRET + 1)
-        if len(data) > _LARGEST_SECRET:
-            raise ConfigurationError(f"{path} is larger than {_LARGEST_SECRET} bytes", f"correct {setting}")
-        text = data.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise ConfigurationError(
-            f"{path} is not text in UTF-8", f"write the file of {setting} in UTF-8"
-        ) from None
-    except (OSError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is not a valid path"
-        raise ConfigurationError(
-            f"{path} cannot be read: {said}", f"mount the secret, or correct {setting}"
-        ) from error
-    learn(text)
-    return text
-
-
-def _secret(value: SecretStr | None, path: str, setting: str) -> Callable[[], str] | None:
-    """What reads a secret: from its file, which may be rotated, or from the settings."""
-    if path:
-        return lambda: read_secret(path, setting)
-    return value.get_secret_value if value is not None else None
-
-
-def _headers(settings: HttpSettings, setting: str) -> Callable[[], Mapping[str, str]]:
-    given = {name: value.get_secret_value() for name, value in settings.headers.items()}
-    if not settings.headers_file:
-        return lambda: given
-    return lambda: given | parsed_headers(read_secret(settings.headers_file, setting), setting)
-
-
-def parsed_headers(text: str, setting: str) -> dict[str, str]:
-    """``Name: value``, one a line.
-
-    Raises:
-        ConfigurationError: a line has no name; it is not shown, it may be a secret.
-    """
-    headers = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        name, colon, value = line.partition(":")
-        if line.strip():
-            if not colon or not name.strip():
-                raise ConfigurationError(
-                    f"line {number} of the file that {setting} names is not a header",
-                    "write one header a line, as Name: value",
-                )
-            headers[name.strip()] = value.strip()
-            if is_distinctive(value.strip()):
-                learn(value.strip())
-    return headers
+    return named.get(name) or HttpSettings()

@@ -51,7 +51,13 @@ class PolicySettings(Section):
         None, ge=0, description="Records that one run may destroy at most (guard max-items)."
     )
     max_fraction: Fraction | None = Field(
-        None, description="Part of all records, 0 to 1, that one run may destroy (guard share)."
+        None,
+        description="Part of all records, 0 to 1, that one run may destroy (guard share); by default 0.25,"
+        " or more where the days since the last proved run explain it.",
+    )
+    max_clock_skew: Annotated[timedelta, BeforeValidator(parse_duration)] = Field(
+        timedelta(minutes=1),
+        description="Difference between this machine's clock and the store's at most (guard clock-skew).",
     )
     identity: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
         (), description="Fingerprints of the stores that may be touched, as doctor prints them; pins them."

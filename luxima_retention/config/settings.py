@@ -8,9 +8,9 @@ policy stand in its ``kind.py``. ``docs/settings.md`` is generated from all of t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, Self
 
 from pydantic import (
@@ -24,75 +24,66 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from luxima_retention.config.addresses import Dsn, Url
+from luxima_retention.config.places import Place, connection
 from luxima_retention.config.policies import DEFAULTS, Options, PolicySettings
 from luxima_retention.config.values import (
     Column,
     CronExpression,
     Days,
     Duration,
-    Fraction,
     HoldColumn,
+    Listen,
     MailAddress,
-    S3Name,
     Section,
+    Sender,
     Table,
     as_json,
     listed,
+    shaped,
     zone,
 )
 
+#: server, workspace and project of an address that the browser shows
+_PLANE = re.compile(r"(https?://.+?)/([A-Za-z0-9_-]+)/projects/([0-9a-fA-F-]{36})(?:/issues)?/?")
+#: of an installation
+_NAMES = r"[A-Za-z0-9._-]+"
+_HOURS = r"(([01]?\d|2[0-3])-([01]?\d|2[0-3]))?"
+_SMTP = "it must be smtp://host:port or smtps://host:port, without user and password"
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class HttpSettings(Section):
     """``<section>.http``: how an HTTP endpoint is reached; every endpoint has these options."""
 
-    username: str = Field("", pattern=r"^[^:\r\n]*$", description="User name for basic authentication.")
-    password: SecretStr | None = Field(None, description="Password of username.")
-    password_file: str = Field("", description="File with the password, read for each request.")
-    bearer_token: SecretStr | None = Field(None, description="Bearer token, where no username is set.")
-    bearer_token_file: str = Field(
-        "", description="File with the bearer token, read for each request; it may be rotated."
+    username: Annotated[str, shaped(r"[^:\r\n]*", "it must not contain a colon")] = Field(
+        "", description="User name for basic authentication."
     )
+    password: SecretStr | None = Field(None, description="Password of username.")
+    bearer_token: SecretStr | None = Field(None, description="Bearer token, where no username is set.")
     headers: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(as_json)] = Field(
         {}, description="More headers, such as X-Scope-OrgID; JSON in the environment."
-    )
-    headers_file: str = Field(
-        "", description="File with more headers, one a line as Name: value; read for each request."
     )
     ca_file: str = Field("", description="PEM file of the CA that signed the server's certificate.")
     timeout: float = Field(30.0, gt=0, le=300, description="Seconds that one request may take in all.")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        given = (self.password, self.password_file, self.bearer_token, self.bearer_token_file)
-        if sum(map(bool, given)) > 1:
-            raise ValueError("takes one of password, password_file, bearer_token and bearer_token_file")
-        if bool(self.username) != bool(self.password or self.password_file):
-            raise ValueError("username and password (or password_file) go together")
+        if self.password and self.bearer_token:
+            raise ValueError("takes either password or bearer_token")
+        if bool(self.username) != bool(self.password):
+            raise ValueError("username and password go together")
         if wrong := [name for name in self.headers if not _HEADER.fullmatch(name)]:
             raise ValueError(f"{wrong[0]!r} is not a valid name of a header")
-        if any(map(bool, given)) and "authorization" in {name.lower() for name in self.headers}:
+        if (self.password or self.bearer_token) and "authorization" in {
+            name.lower() for name in self.headers
+        }:
             raise ValueError("takes either a header Authorization or a password or token")
         return self
 
 
-def http_options(description: str) -> Any:
+def http_options(description: str = "How url or urls are reached.") -> Any:
     """The field of a section that reaches an HTTP endpoint."""
     return Field(default_factory=HttpSettings, description=description)
-
-
-class GuardsSettings(Section):
-    """``guards``: limits that hold for every policy."""
-
-    max_fraction: Fraction = Field(
-        Decimal("0.25"),
-        description="Part of all records that a run may destroy without an approval; more where the days"
-        " since the last proved run explain it.",
-    )
-    max_clock_skew: Duration = Field(
-        timedelta(seconds=60), description="Difference between this machine's clock and a store's."
-    )
 
 
 class TableSettings(Section):
@@ -101,7 +92,7 @@ class TableSettings(Section):
     table: Table = Field(description="The table, with its schema: core.audit_log.")
     time_column: Column = Field("created_at", description="Column with the record's own time.")
     time_zone: Annotated[str, AfterValidator(lambda value: zone(value) if value else value)] = Field(
-        "", description="Zone of a time column that has none, such as UTC; such a column is refused without."
+        "", description="Zone of a time column without one, such as UTC; such a column needs it."
     )
     key_columns: Annotated[tuple[Column, ...], NoDecode, BeforeValidator(listed)] = Field(
         ("id",), min_length=1, description="Columns that tell rows apart: a primary or unique key."
@@ -161,7 +152,7 @@ class DatabaseSettings(Section):
 
 
 class S3Settings(Section):
-    """``s3.<name>``: an S3 service and who asks it; ``s3.default`` is that of whatever names none."""
+    """``s3.<name>``: an S3 service and who asks it; ``s3.default`` is the one of places that name none."""
 
     endpoint_url: Url = Field("", description="Address of an S3 service other than AWS.")
     region: str = Field("", description="Region of the buckets; empty leaves it to the AWS defaults.")
@@ -178,11 +169,14 @@ class S3Settings(Section):
 class ArchiveSettings(Section):
     """``archive``: where records go before they are destroyed."""
 
-    url: str = Field("", description="Where archives are written: s3://bucket/prefix or file:///directory.")
+    url: Place = Field(
+        "",
+        description="Where archives are written: s3://bucket/prefix, s3+NAME://bucket/prefix through the"
+        " connection s3.NAME, or file:///directory.",
+    )
     retention_days: Days | None = Field(
         None, description="Days that an archive is kept after it was written; required with archive.url."
     )
-    s3: S3Name = Field("", description="Name of the connection to an s3:// URL; empty is s3.default.")
     object_lock: Literal["off", "governance", "compliance"] = Field(
         "off", description="S3 Object Lock that each archived object gets until its retention ends."
     )
@@ -192,12 +186,10 @@ class ArchiveSettings(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.url and not self.url.startswith(("s3://", "file:///")):
-            raise ValueError(f"archive.url is {self.url!r}: it must begin with s3:// or file:///")
         if self.url and self.retention_days is None:
-            raise ValueError("archive.retention_days is required once archive.url is set")
-        if self.object_lock != "off" and not self.url.startswith("s3://"):
-            raise ValueError("archive.object_lock needs an archive.url that begins with s3://")
+            raise ValueError("retention_days is required with url")
+        if self.object_lock != "off" and connection(self.url) is None:
+            raise ValueError("object_lock needs a url that is a bucket")
         return self
 
 
@@ -212,7 +204,7 @@ class WitnessSettings(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if not self.url.startswith(("https://", "http://")):
-            raise ValueError(f"ledger.witnesses.url is {self.url!r}: it must begin with https:// or http://")
+            raise ValueError(f"url is {self.url!r}: it must begin with https:// or http://")
         return self
 
 
@@ -231,10 +223,9 @@ class LedgerSettings(Section):
     public_key: str = Field(
         "", description="The verifier key (origin+id+key) that checkpoints must be signed with; pins it."
     )
-    anchors: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
-        (), description="Places that keep each checkpoint: file:///directory or s3://bucket/prefix."
+    anchors: Annotated[tuple[Place, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (), description="Places that keep each checkpoint, written like archive.url."
     )
-    s3: S3Name = Field("", description="Name of the connection to s3:// anchors; empty is s3.default.")
     anchor_lock_days: int = Field(
         0, ge=0, description="Days of S3 Object Lock (compliance) on an anchored checkpoint; 0 is none."
     )
@@ -257,41 +248,31 @@ class LedgerSettings(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if not self.origin or any(char.isspace() or char == "+" for char in self.origin):
-            raise ValueError(f"ledger.origin is {self.origin!r}: it must have neither white space nor a plus")
+            raise ValueError(f"origin is {self.origin!r}: it must have neither white space nor a plus")
         if self.timestamp_url and not self.timestamp_url.startswith(("https://", "http://")):
-            raise ValueError(f"ledger.timestamp_url is {self.timestamp_url!r}: it must begin with https://")
+            raise ValueError(f"timestamp_url is {self.timestamp_url!r}: it must begin with https://")
         if self.witness_quorum is not None and self.witness_quorum > len(self.witnesses):
             raise ValueError(
-                f"ledger.witness_quorum is {self.witness_quorum}: so many witnesses are not named"
+                f"witness_quorum is {self.witness_quorum}, but witnesses names {len(self.witnesses)}"
             )
         if self.public_key and self.public_key.split("+", 2)[2:] in [
             key.split("+", 2)[2:] for key in self.approvers
         ]:
-            raise ValueError("ledger.approvers names the key of the ledger: who runs jobs approves nothing")
-        if wrong := [url for url in self.anchors if not url.startswith(("s3://", "file:///"))]:
-            raise ValueError(f"ledger.anchors names {wrong[0]!r}: it must begin with s3:// or file:///")
+            raise ValueError("approvers names the key of the ledger: who runs jobs approves nothing")
         return self
 
 
 class PaceSettings(Section):
     """``pace``: how gently tables are emptied."""
 
-    batch_seconds: float = Field(
-        0.5, gt=0, le=60, description="Seconds that one batch aims for; its number of rows follows."
-    )
     max_batch_rows: int = Field(
         2000, ge=1, description="Rows of one batch at most: more are faster, fewer are felt less by others."
     )
     duty_cycle: float = Field(
         0.25, gt=0, le=1, description="Part of the time that is spent deleting, 0 to 1; 1 never pauses."
     )
-    lock_timeout: Duration = Field(timedelta(seconds=2), description="How long a batch waits for a lock.")
-    statement_timeout: Duration = Field(timedelta(seconds=60), description="How long one batch may take.")
     max_replica_lag: Duration = Field(
         timedelta(seconds=30), description="Replay lag of a standby beyond which batches wait."
-    )
-    min_slot_headroom_mib: int = Field(
-        256, ge=0, description="MiB of WAL that each replication slot must have left before it is lost."
     )
     max_slot_lag_mib: int = Field(
         4096,
@@ -304,26 +285,38 @@ class PaceSettings(Section):
     )
 
 
+Job = Literal["ledger-verify", "archive-expire", "archive-verify", "archive-drill", "report", "notify-flush"]
+#: when the suite's own jobs run, by default
+_JOBS: dict[Any, str] = {
+    "ledger-verify": "13 8 * * *",
+    "archive-expire": "43 8 * * sun",
+    "archive-verify": "3 9 * * sat",
+    "archive-drill": "53 9 2 * *",
+    "report": "37 8 1 * *",
+    "notify-flush": "*/5 * * * *",
+}
+
+
+def _jobs(value: object) -> object:
+    """The times that are given, by name with ``-`` or ``_``, over the default ones."""
+    value = as_json(value)
+    if not isinstance(value, Mapping):
+        raise ValueError("it must be a table of cron expressions by job")  # noqa: TRY004 - pydantic tells it
+    times = dict(_JOBS)
+    return times | {str(name).replace("_", "-"): given for name, given in value.items()}
+
+
 class ScheduleSettings(Section):
     """``schedule``: what holds for all times; each policy has its own."""
 
     time_zone: Annotated[str, AfterValidator(zone)] = Field(
         "Asia/Jakarta", description="Zone of all cron expressions."
     )
-    archive_expire: CronExpression = Field(
-        "43 8 * * sun",
-        description="When archives go whose own retention is over; never while archive.url is empty.",
-    )
-    archive_verify: CronExpression = Field(
-        "3 9 * * sat", description="When all archives are verified; never while archive.url is empty."
-    )
-    archive_drill: CronExpression = Field(
-        "53 9 2 * *", description="When a restore is rehearsed; never while archive.url is empty."
-    )
-    ledger_verify: CronExpression = Field("13 8 * * *", description="When the whole ledger is verified.")
-    report: CronExpression = Field(
-        "37 8 1 * *",
-        description="When the report about the month before goes to report.url; never while that is empty.",
+    jobs: Annotated[dict[Job, CronExpression], NoDecode, BeforeValidator(_jobs)] = Field(
+        _JOBS,
+        description="When the suite's own jobs run: ledger-verify, archive-expire, archive-verify,"
+        " archive-drill (these three only with archive.url), report (last month's, to report.url) and"
+        " notify-flush (what waited, and the daily digest). What is not named stays; empty never starts it.",
     )
     max_runtime: Duration = Field(timedelta(minutes=50), description="Time budget of each run.")
     grace: Duration = Field(
@@ -335,60 +328,59 @@ class ScheduleSettings(Section):
         timedelta(seconds=80),
         description="How long the daemon waits for its runs after SIGTERM before it kills them.",
     )
-    notify_flush: CronExpression = Field(
-        "*/5 * * * *",
-        description="When messages are sent that waited, and the daily digest; never while nobody is told.",
+    listen: Listen = Field(
+        "127.0.0.1:8086",
+        description="Host and port that answer /healthz and /metrics of the daemon; port 0 takes a free one.",
     )
-    health_host: str = Field("127.0.0.1", description="Address that answers /healthz of the daemon.")
-    health_port: int = Field(8086, ge=0, le=65535, description="Its port; 0 takes a free one.")
+
+
+class MinutesSettings(Section):
+    """``report.minutes``: what the minutes of destruction say that no ledger knows."""
+
+    company: str = ""
+    controller: str = ""
+    place: str = ""
+    number: str = ""
+    schedule: str = ""
+    officials: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = ()
+    public_body: bool = False
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        try:
+            self.number.format(year="2026", month="01")
+        except (KeyError, IndexError, ValueError, AttributeError):
+            raise ValueError(f"number is {self.number!r}: it may hold {{year}} and {{month}} only") from None
+        return self
 
 
 class ReportSettings(Section):
     """``report``: where reports go that nobody waits for."""
 
-    url: str = Field(
-        "",
-        description="Place of reports written without -o: s3://bucket/prefix or file:///directory.",
-    )
-    s3: S3Name = Field("", description="Name of the connection to an s3:// URL; empty is s3.default.")
-    company: str = Field("", description="Company or body in the minutes; what is empty is left to the pen.")
-    controller: str = Field("", description="Controller of personal data in the minutes.")
-    place: str = Field("", description="Place of destruction in the minutes: where the systems stand.")
-    number: str = Field("", description="Number of the minutes; {year} and {month} are those of the period.")
-    schedule: str = Field("", description="Number and date of the retention schedule (jadwal retensi arsip).")
-    officials: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
-        (), description="Who signs, in the order of the blocks: a list of `Name (position)`."
-    )
-    public_body: bool = Field(
-        False, description="Minutes by the law on public archives, and not on company documents."
+    url: Place = Field("", description="Place of reports written without -o, written like archive.url.")
+    minutes: MinutesSettings = Field(
+        default_factory=MinutesSettings,
+        description="What the minutes of destruction say, a table: company, or body; controller of personal"
+        " data; place, where the systems stand; number, with {year} and {month} of the period; schedule,"
+        " number and date of the retention schedule (jadwal retensi arsip); officials who sign, in the order"
+        " of the blocks, a list of `Name (position)`; public_body, true for the law on public archives"
+        " instead of that on company documents. What is not named is left to the pen.",
     )
     copies: dict[Literal["replicas", "wal", "backups", "drains", "object_versions"], Days] = Field(
         {},
         description="Days after which a kind of copy of what was destroyed is gone: replicas, wal, backups,"
-        " drains, object_versions. What is not named is told as not examined.",
+        " drains, object_versions. What is not named is reported as not examined.",
     )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.url and not self.url.startswith(("s3://", "file:///")):
-            raise ValueError(f"report.url is {self.url!r}: it must begin with s3:// or file:///")
-        try:
-            self.number.format(year="2026", month="01")
-        except (KeyError, IndexError, ValueError, AttributeError):
-            raise ValueError(
-                f"report.number is {self.number!r}: it may hold {{year}} and {{month}} only"
-            ) from None
-        return self
 
 
 class TelemetrySettings(Section):
     """``telemetry``: what a run tells the stack that watches; it never decides how a run ends."""
 
-    environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(
-        "production", description="Name of this installation in metrics, traces and alerts."
+    environment: Annotated[str, shaped(_NAMES, "it must be letters, digits, dots, - and _")] = Field(
+        "production",
+        description="Name of this installation in metrics, traces, alerts, messages and ids of work items.",
     )
     pushgateway_url: Url = Field("", description="Pushgateway that takes the metrics of each real run.")
-    pushgateway_http: HttpSettings = http_options("How telemetry.pushgateway_url is reached.")
     textfile_directory: str = Field(
         "",
         description="Directory of a node exporter's textfile collector that gets a file for each policy.",
@@ -397,7 +389,9 @@ class TelemetrySettings(Section):
         "",
         description="OTLP/HTTP collector, such as Tempo on port 4318, that takes a trace of each real run.",
     )
-    otlp_http: HttpSettings = http_options("How telemetry.otlp_url is reached.")
+    http: dict[Literal["pushgateway", "otlp"], HttpSettings] = Field(
+        {}, description="How they are reached: tables http.pushgateway and http.otlp."
+    )
     budget: Duration = Field(
         timedelta(seconds=2),
         description="What all of this may cost a run, whatever the receivers do; then they are left behind.",
@@ -429,19 +423,13 @@ class ComputeSettings(Section):
 
 
 class NotifySettings(Section):
-    """``notify``: who is told of trouble, and how; it never decides how a run ends."""
+    """``notify``: who is told of problems, and how; it never decides how a run ends."""
 
-    environment: str = Field(
-        "production",
-        pattern=r"^[a-z0-9-]+$",
-        description="Name of this installation in messages and in ids of work items.",
-    )
     language: Literal["id", "en"] = Field("id", description="Language of messages.")
-    quiet_hours: str = Field(
+    quiet_hours: Annotated[str, shaped(_HOURS, "it must be two hours of the day, such as 22-6")] = Field(
         "22-6",
-        pattern=r"^(([01]?\d|2[0-3])-([01]?\d|2[0-3]))?$",
         description="Hours in schedule.time_zone in which warnings make no sound and send no e-mail; critical"
-        " messages always do. Empty knows none.",
+        " messages always do. Empty means none.",
     )
     links: Annotated[
         dict[Literal["dashboard", "logs", "trace", "runbook", "report"], str],
@@ -455,17 +443,14 @@ class NotifySettings(Section):
     telegram_url: Url = Field("https://api.telegram.org", description="Server of Telegram's Bot API.")
     telegram_token: SecretStr | None = Field(None, description="Token of the bot; empty sends nothing.")
     telegram_chat: str = Field("", description="Chat that gets the messages: its number, or @channel.")
-    telegram_http: HttpSettings = http_options("How notify.telegram_url is reached.")
-    smtp_url: str = Field(
+    smtp_url: Annotated[str, shaped(r"(smtps?://[^\s/@?#]+)?", _SMTP)] = Field(
         "",
-        pattern=r"^(smtps?://[^\s/@?#]+)?$",
         description="Mail server: smtp://host:587 (STARTTLS is required) or smtps://host:465.",
     )
     smtp_username: str = Field("", description="User name there; empty does not log in.")
     smtp_password: SecretStr | None = Field(None, description="Password of smtp_username.")
     smtp_ca_file: str = Field("", description="PEM file of the CA that signed the mail server's certificate.")
-    smtp_timeout: float = Field(8.0, gt=0, le=60, description="Seconds that one e-mail may take in all.")
-    mail_from: MailAddress | Literal[""] = Field("", description="Sender of e-mails.")
+    mail_from: Sender = Field("", description="Sender of e-mails.")
     mail_to: Annotated[tuple[MailAddress, ...], NoDecode, BeforeValidator(listed)] = Field(
         (), description="Who gets the messages by e-mail."
     )
@@ -477,37 +462,45 @@ class NotifySettings(Section):
         10,
         ge=1,
         le=100,
-        description="MiB of a report that is attached; of a larger one only the place is told.",
+        description="MiB of a report that is attached; of a larger one only the place is named.",
     )
-    plane_url: Url = Field("", description="Server of Plane, for work items about critical trouble.")
-    plane_workspace: str = Field("", pattern=r"^[A-Za-z0-9_-]*$", description="Slug of the workspace.")
-    plane_project: str = Field("", pattern=r"^[0-9a-fA-F-]*$", description="UUID of the project.")
+    plane_url: Url = Field(
+        "",
+        description="Address of a project in Plane, as the browser shows it, for work items about critical"
+        " trouble: https://plane.example/WORKSPACE/projects/UUID.",
+    )
     plane_key: SecretStr | None = Field(None, description="API key of Plane.")
-    plane_http: HttpSettings = http_options("How notify.plane_url is reached.")
     heartbeat_url: SecretStr | None = Field(
         None,
         description="Address of a healthchecks check that each run pings; {policy} in it makes one a policy.",
     )
-    heartbeat_http: HttpSettings = http_options("How notify.heartbeat_url is reached.")
     webhook_url: Url = Field("", description="Receiver of messages as JSON.")
     webhook_secret: SecretStr | None = Field(
         None, description="Secret of the signature (HMAC-SHA-256) on them."
     )
-    webhook_http: HttpSettings = http_options("How notify.webhook_url is reached.")
+    http: dict[Literal["telegram", "plane", "heartbeat", "webhook"], HttpSettings] = Field(
+        {},
+        description="How they are reached: tables http.telegram, http.plane, http.heartbeat, http.webhook.",
+    )
     grafana_secret: SecretStr | None = Field(
         None, description="Secret of the signature on what Grafana sends to notify grafana-webhook."
     )
     grafana_telegram: bool = Field(
-        False, description="Whether notify grafana-webhook also tells Telegram; not where Grafana does."
+        False,
+        description="Whether notify grafana-webhook also sends to Telegram; leave it off where Grafana does.",
     )
-    grafana_host: str = Field("127.0.0.1", description="Address on which notify grafana-webhook listens.")
-    grafana_port: int = Field(8087, ge=0, le=65535, description="Its port; 0 takes a free one.")
 
     @property
     def quiet(self) -> tuple[int, int] | None:
         """First and last hour without sound."""
         first, dash, last = self.quiet_hours.partition("-")
         return (int(first), int(last)) if dash and int(first) != int(last) else None
+
+    @property
+    def plane(self) -> tuple[str, str] | None:
+        """Server of Plane, and the path of the project in its API."""
+        found = _PLANE.fullmatch(self.plane_url)
+        return (found[1], f"/api/v1/workspaces/{found[2]}/projects/{found[3]}") if found else None
 
     @property
     def on(self) -> bool:
@@ -523,13 +516,13 @@ class NotifySettings(Section):
             ("mail_to", self.mail_to or self.report_to, "smtp_url", self.smtp_url),
             ("smtp_url", self.smtp_url, "mail_from", self.mail_from),
             ("smtp_username", self.smtp_username, "smtp_password", self.smtp_password),
-            ("plane_url", self.plane_url, "plane_workspace", self.plane_workspace),
-            ("plane_url", self.plane_url, "plane_project", self.plane_project),
             ("plane_url", self.plane_url, "plane_key", self.plane_key),
         )
         for name, value, other, needed in pairs:
             if value and not needed:
                 raise ValueError(f"{name} needs {other}")
+        if self.plane_url and self.plane is None:
+            raise ValueError("plane_url must look like https://plane.example/WORKSPACE/projects/UUID")
         if wrong := [name for name, url in self.links.items() if not url.startswith(("https://", "http://"))]:
             raise ValueError(f"links.{wrong[0]} must begin with https:// or http://")
         return self
@@ -539,14 +532,13 @@ class Settings(Section):
     """Every section. :func:`luxima_retention.config.sources.load` fills it."""
 
     policies: dict[str, SerializeAsAny[PolicySettings]] = Field(description="The retention matrix.")
-    guards: GuardsSettings = Field(default_factory=GuardsSettings, description="Limits of the guards.")
     database: DatabaseSettings = Field(default_factory=DatabaseSettings, description="PostgreSQL.")
     databases: dict[str, DatabaseSettings] = Field({}, description="Further databases, by name.")
     s3: dict[str, S3Settings] = Field({}, description="S3 services, by name.")
     pace: PaceSettings = Field(default_factory=PaceSettings, description="How gently tables are emptied.")
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Metrics and traces.")
-    notify: NotifySettings = Field(default_factory=NotifySettings, description="Who is told of trouble.")
+    notify: NotifySettings = Field(default_factory=NotifySettings, description="Who is told of problems.")
     compute: ComputeSettings = Field(
         default_factory=ComputeSettings, description="Size of a hosted database."
     )
@@ -557,18 +549,25 @@ class Settings(Section):
     @model_validator(mode="after")
     def _connections_are_there(self) -> Self:
         """A connection that is named must be written; without the seed's own its policy is not configured."""
-        users = [("archive", self.archive), ("ledger", self.ledger), ("report", self.report)]
-        users += [(f"policies.{name}", policy) for name, policy in self.policies.items()]
-        for user, section in users:
-            s3, database = getattr(section, "s3", ""), getattr(section, "database", "")
-            if s3 and s3 not in self.s3:
-                raise ValueError(f"{user}.s3 names {s3!r}, and there is no section s3.{s3}")
+        for setting, s3 in self._s3_named():
+            if s3 not in {"", "default", *self.s3}:
+                raise ValueError(f"{setting} names {s3!r}, and there is no section s3.{s3}")
+        for name, policy in self.policies.items():
+            database = getattr(policy, "database", "")
             unwritten = database and database not in self.databases
-            if unwritten and DEFAULTS.get(user.removeprefix("policies."), {}).get("database") != database:
+            if unwritten and DEFAULTS.get(name, {}).get("database") != database:
                 raise ValueError(
-                    f"{user}.database names {database!r}, and there is no section databases.{database}"
+                    f"policies.{name}.database names {database!r}, and there is no section"
+                    f" databases.{database}"
                 )
         return self
+
+    def _s3_named(self) -> Iterator[tuple[str, str]]:
+        """Setting and the connection that it names."""
+        places = [("archive.url", self.archive.url), ("report.url", self.report.url)]
+        places += [("ledger.anchors", url) for url in self.ledger.anchors]
+        yield from ((setting, connection(url) or "") for setting, url in places)
+        yield from ((f"policies.{name}.s3", getattr(item, "s3", "")) for name, item in self.policies.items())
 
     def policy(self, name: str) -> PolicyConfig[PolicySettings]:
         """One policy with its options; ``name`` is one of ``policies``."""

@@ -7,6 +7,7 @@ a misspelt option must not silently leave a default in force.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,10 @@ PLACES = (Path(FILE), Path("/etc/luxima-retention") / FILE)
 #: one file for each secret, named ``database__dsn``; LUXIMA_SECRETS_DIR names another directory
 SECRETS = Path("/run/secrets/luxima-retention")
 _LARGEST_SECRET = 64 * 1024
+#: what a policy may be called; CronJobs take 52 letters, with the suffix of further runs
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]|[a-z]")
+#: taken by metrics, accounts and slots
+RESERVED = ("archive", "ledger", "notify", "report")
 #: where a short form waits for the table that it speaks of
 _SHORT = "<short>"
 
@@ -120,8 +125,9 @@ def _with_names(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
     found = {key: value for key, value in values.items() if key not in {"policies", *SHORT_FORMS}}
     policies: dict[str, Any] = {}
     for key, value in _table(values.get("policies", {}), "policies").items():
+        _check_name(policy_name(key))
         if policy_name(key) in policies:
-            raise ConfigurationError(f"policies.{key} stands twice in {origin}: - and _ are equal in names")
+            raise ConfigurationError(f"policies.{key} is set twice in {origin}: - and _ are equal in names")
         policies[policy_name(key)] = _table(value, f"policies.{key}")
     for section in SHORT_FORMS.keys() & values.keys():
         policy, *rest = SHORT_FORMS[section]
@@ -133,6 +139,18 @@ def _with_names(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
     return {**found, **({"policies": policies} if policies else {})}
 
 
+def _check_name(name: str) -> None:
+    """A policy names CronJobs, accounts, leases, files of metrics and slots."""
+    if name in RESERVED or not _NAME.fullmatch(name):
+        said = (
+            "stands for a job of the suite's own" if name in RESERVED else "is not a valid name of a policy"
+        )
+        raise ConfigurationError(
+            f"policies.{name}: {name!r} {said}",
+            "use letters, digits and hyphens, 40 at most, a letter first, and none of " + ", ".join(RESERVED),
+        )
+
+
 def _table(value: Any, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{name} must be a table of settings")
@@ -141,7 +159,9 @@ def _table(value: Any, name: str) -> Mapping[str, Any]:
 
 def _fill(place: dict[str, Any], values: Mapping[str, Any], section: str) -> None:
     if doubled := sorted(place.keys() & values.keys()):
-        raise ConfigurationError(f"{doubled[0]} stands in section {section} and in its policy: write it once")
+        raise ConfigurationError(
+            f"{doubled[0]} is set in section {section} and in its policy: keep one of them"
+        )
     place.update(values)
 
 
@@ -350,10 +370,10 @@ def _policy(
         ValidationError: an option is not valid.
     """
     kind = values.get("kind")
-    if kind not in options:
+    if not isinstance(kind, str) or kind not in options:
         said = f"{kind!r} is not a kind" if kind else "it has no kind"
         raise ConfigurationError(f"policies.{name}: {said}", f"kinds are {', '.join(options)}")
-    model = options[str(kind)]
+    model = options[kind]
     kept = {
         key: value for key, value in values.items() if key != _SHORT and not _of_another(name, key, model)
     }
@@ -384,17 +404,35 @@ def _details(error: ValidationError, *place: str) -> list[ErrorDetails]:
 
 
 #: kinds of problems, where the library speaks of Python
-_PLAIN = {"dict_type": "a table", "model_type": "a table", "tuple_type": "a list", "string_type": "a text"}
+_PLAIN = {
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "tuple_type": "must be a list",
+    "string_type": "must be a text",
+    "decimal_parsing": "must be a number",
+    "float_parsing": "must be a number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_type": "must be a whole number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "date_type": "must be a day, such as 2026-11-03",
+    "time_delta_type": "must be a duration, and not off",
+    "too_short": "must not be empty",
+    "missing": "is required",
+}
 
 
 def _sentence(problem: ErrorDetails, origins: Mapping[str, str]) -> str:
     """``policies.audit_logs.retention_days (environment): …``; the value itself may be a secret."""
-    name = ".".join(part for part in problem["loc"] if isinstance(part, str))
+    *place, last = (part for part in ("", *problem["loc"]) if isinstance(part, str))
+    if last == "[key]":
+        wanted = problem["msg"].removeprefix("Input should be ")
+        return f"{'.'.join(place[1:])} is not a setting: write {wanted}"
+    name = ".".join([*place[1:], last])
     origin = f" ({origins[name]})" if name in origins else ""
     if problem["type"] == "extra_forbidden":
         return f"{name}{origin} is not a setting"
-    said = problem["msg"].removeprefix("Value error, ")
-    if said.startswith("Input should be "):
-        wanted = said.removeprefix("Input should be ")
-        said = f"must be {_PLAIN.get(problem['type'], wanted)}"
-    return f"{name}{origin}: {said}"
+    said = _PLAIN.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    said = said.replace("Input should be ", "must be ", 1)
+    return f"{name}{origin}: {said}" if name else said

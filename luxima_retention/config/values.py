@@ -22,15 +22,28 @@ class Section(BaseModel):
 
 
 def whole(value: object) -> object:
-    """A whole number, or its text; ``true`` and ``1.5`` are no period."""
+    """A whole number, or its text; ``true`` and ``1.5`` are refused."""
     if isinstance(value, (bool, float)) or (isinstance(value, str) and not value.strip().isdecimal()):
         raise ValueError(f"{value!r} is not a whole number of days")
     return value
 
 
-Days = Annotated[int, BeforeValidator(whole), Field(ge=1)]
+#: a century: beyond it, instants have no date
+Days = Annotated[int, BeforeValidator(whole), Field(ge=1, le=36_500)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Fraction = Annotated[Decimal, Field(ge=0, le=1)]
+
+
+def shaped(pattern: str, wanted: str) -> AfterValidator:
+    """A check of a whole text; what is wrong is told by what is wanted, for the value may be a secret."""
+    known = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not known.fullmatch(value):
+            raise ValueError(wanted)
+        return value
+
+    return AfterValidator(check)
 
 
 def listed(value: object) -> object:
@@ -54,7 +67,12 @@ Bucket = Annotated[str, AfterValidator(bucket)]
 
 def as_day(value: object) -> object:
     """``2026-11-03`` as TOML or the environment gives it."""
-    return date.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a day: write 2026-11-03") from None
 
 
 def as_json(value: object) -> object:
@@ -124,7 +142,7 @@ def as_bytes(value: object) -> object:
 
 
 Bytes = Annotated[int, BeforeValidator(as_bytes), Field(ge=0)]
-Mode = Annotated[str, Field(pattern=r"^([0-7]{3,4})?$")]
+Mode = Annotated[str, shaped(r"([0-7]{3,4})?", "it must be three or four octal digits: 0640")]
 
 
 def expression(value: str) -> str:
@@ -136,7 +154,33 @@ def expression(value: str) -> str:
 
 CronExpression = Annotated[str, AfterValidator(expression)]
 
+
+_LAST_PORT = 65535
+
+
+def host_and_port(value: str) -> tuple[str, int]:
+    """``127.0.0.1:8086`` or ``host:0``, as sockets take it.
+
+    Raises:
+        ValueError: it has no host or no port.
+    """
+    host, _, port = value.rpartition(":")
+    if not host or not port.isascii() or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise ValueError(f"{value!r} is not HOST:PORT: write 127.0.0.1:8086")
+    return host.strip("[]"), int(port)
+
+
+def _listening(value: str) -> str:
+    host_and_port(value)
+    return value
+
+
+#: where a server of ours listens
+Listen = Annotated[str, AfterValidator(_listening)]
 #: the name of a section ``s3.<name>``
-S3Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]*$")]
+S3Name = Annotated[str, shaped(r"[a-z0-9_-]*", "it must be lower-case letters, digits, - and _")]
+_MAILBOX = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"
 #: one mailbox, without a name
-MailAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")]
+MailAddress = Annotated[str, shaped(_MAILBOX, "it must be an e-mail address: name@example.org")]
+#: the same, or nothing
+Sender = Annotated[str, shaped(f"({_MAILBOX})?", "it must be an e-mail address: name@example.org")]

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -50,13 +50,14 @@ def paths(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
 
 def _of(kind: Any, here: Path) -> Iterator[Path]:
     """The settings of one field: itself, those of its section, or those of its table of named entries."""
-    named = next((arguments for arguments in _tables(kind)), None)
+    table = next(_tables(kind), None)
     section = next(
         (part for part in _parts(kind) if isinstance(part, type) and issubclass(part, BaseModel)), None
     )
-    if named is not None:
+    if table is not None:
         yield here
-        yield from _of(named, (*here, ANY))
+        for name in _names(table[0]):
+            yield from _of(table[1], (*here, name))
     elif section is not None:
         yield from paths(section, here)
     else:
@@ -68,9 +69,15 @@ def _parts(kind: Any) -> tuple[Any, ...]:
     return (kind, *(() if get_origin(kind) in {tuple, dict, list} else get_args(kind)))
 
 
-def _tables(kind: Any) -> Iterator[Any]:
-    """The type of the entries, where the type is a table of them."""
-    return (get_args(part)[1] for part in _parts(kind) if get_origin(part) is dict)
+def _tables(kind: Any) -> Iterator[tuple[Any, Any]]:
+    """The types of names and entries, where the type is a table of them."""
+    return (get_args(part) for part in _parts(kind) if get_origin(part) is dict)
+
+
+def _names(kind: Any) -> Iterator[str]:
+    """The names that entries may have, as variables spell them; ``ANY`` where they are free."""
+    fixed = get_args(kind) if get_origin(kind) is Literal else ()
+    yield from (name.replace("-", "_") for name in fixed or (ANY,))
 
 
 def problems(names: Iterable[str], known: Collection[Path]) -> Iterator[Problem]:

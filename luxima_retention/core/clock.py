@@ -57,7 +57,8 @@ def zone_of(name: str) -> tzinfo:
             return ZoneInfo(local)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ConfigurationError(
-                f"the machine's time zone is {local!r} by TZ, which is no name", "set rotation.time_zone"
+                f"the machine's time zone is {local!r} by TZ, which is not the name of a time zone",
+                "set rotation.time_zone",
             ) from None
     if not _LOCAL.is_file():
         return UTC

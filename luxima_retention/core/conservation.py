@@ -78,7 +78,7 @@ def estimate(since: Since, now: Survey) -> Estimate:
         return Estimate(records=shrunk, unknown=reason)
     counted = _grown(before.deleted, counters.deleted) - since.destroyed - since.rolled_back
     if since.interrupted and counted > shrunk:
-        told = f"{counted} more deletions than ours were counted, and a run of ours was interrupted"
+        told = f"{counted} more deletions than ours were counted, and a run of this program was interrupted"
         return Estimate(records=shrunk, unknown=told)
     return Estimate(records=max(0, counted, shrunk), unknown=_replaced(since, before, counters))
 

@@ -62,7 +62,9 @@ class Deadline:
         """
         if self.over():
             why = "the run was told to stop" if self.stopping() else "the time budget is used up"
-            raise RunStopped(f"{unfinished}: {why}", "the next run goes on; --max-runtime gives it more time")
+            raise RunStopped(
+                f"{unfinished}: {why}", "the next run continues; --max-runtime gives it more time"
+            )
 
 
 #: of commands that nobody limits

@@ -6,6 +6,8 @@ import re
 from datetime import timedelta
 
 _DURATION = re.compile(r"([0-9]+)\s*([smhd])")
+#: added to an instant, more has no date
+_LONGEST = timedelta(days=36_500)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -23,9 +25,12 @@ def parse_duration(value: object) -> timedelta | None:
     if match is None:
         raise ValueError(f"{value!r} is not a duration: write 90s, 30m, 2h, 7d or off")
     try:
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+        duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
     except (OverflowError, ValueError):
-        raise ValueError(f"{value!r} is longer than any calendar") from None
+        duration = timedelta.max
+    if duration > _LONGEST:
+        raise ValueError(f"{value!r} is longer than a century")
+    return duration
 
 
 # --- durations of programs in Go ------------------------------------------------------------------------
@@ -51,7 +56,7 @@ def go_seconds(text: str) -> float:
     """Seconds of ``720h0m0s``, ``30d``, ``22.5s``, ``0``, as Loki and Tempo print them; a year has 365 days.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a duration.
     """
     if text == "0":
         return 0.0

@@ -39,7 +39,6 @@ class Limits:
         widened: guard → the setting that switches it off, or lets it pass more than by default.
     """
 
-    share: Decimal = DEFAULT_SHARE
     max_fraction: Decimal | None = None
     max_items: int | None = None
     min_remaining: int = 1
@@ -142,7 +141,7 @@ def _clock_skew(case: Case) -> Iterator[GuardResult]:
         observed=f"{skew.total_seconds():.0f} s",
         limit=f"{case.limits.max_skew.total_seconds():.0f} s",
         message=f"this machine says {iso(program)}, {case.survey.identity.target} says {iso(store)}",
-        hint=None if passed else "correct the clock that is wrong; guards.max_clock_skew is the limit",
+        hint=None if passed else "correct the clock that is wrong; max_clock_skew of the policy is the limit",
         override=case.limits.override("clock-skew"),
     )
 
@@ -176,10 +175,9 @@ def _share(case: Case) -> Iterator[GuardResult]:
         passed=passed,
         observed=f"{_percent(share)} ({case.plan.items} of {population.value})",
         limit=_percent(limit) + (f" besides {backlog} that were approved" if backlog else ""),
-        message=f"{case.plan.items} of {population.value} records of {case.plan.identity.target} would go",
-        hint=None
-        if passed
-        else f"if that is right, name the value once: --max-fraction {named_share(share)}",
+        message=f"{case.plan.items} of {population.value} records of {case.plan.identity.target}"
+        " would be deleted",
+        hint=None if passed else f"if intended, rerun with --max-fraction {named_share(share)}",
         override=limits.override("share"),
     )
 
@@ -188,9 +186,9 @@ def _usual_share(case: Case) -> Decimal:
     """The share that needs no word: of a steady stream, d days of R + d expire in d days."""
     last = case.history.proved_at
     if last is None:
-        return case.limits.share
+        return DEFAULT_SHARE
     days = max(1, (case.now - last).days + 1)
-    return max(case.limits.share, min(Decimal(1), Decimal(2 * days) / (case.plan.retention_days + days)))
+    return max(DEFAULT_SHARE, min(Decimal(1), Decimal(2 * days) / (case.plan.retention_days + days)))
 
 
 def _max_items(case: Case) -> Iterator[GuardResult]:
@@ -202,8 +200,8 @@ def _max_items(case: Case) -> Iterator[GuardResult]:
         passed=items <= limit,
         observed=str(items),
         limit=str(limit),
-        message=f"{items} records of {case.plan.identity.target} would go",
-        hint=None if items <= limit else f"if that is right, name the value: --max-items {items}",
+        message=f"{items} records of {case.plan.identity.target} would be deleted",
+        hint=None if items <= limit else f"if intended, rerun with --max-items {items}",
         override=case.limits.override("max-items"),
     )
 
@@ -226,7 +224,7 @@ def _silence(case: Case) -> Iterator[GuardResult]:
         + ("unknown" if newest is None else f"of {iso(newest)}"),
         hint=None
         if passed
-        else "look whether its producer has stopped; if that is known, name the value: --max-silence"
+        else "check whether its producer has stopped; if that is expected, rerun with --max-silence"
         + (f" {silence.days + 1}d" if silence is not None else " off"),
         override=override,
     )
@@ -245,7 +243,7 @@ def _min_remaining(case: Case) -> Iterator[GuardResult]:
         observed=str(left),
         limit=str(limit),
         message=f"{left} records of {case.plan.identity.target} would be left",
-        hint=None if left >= limit else f"if that is right, name the value: --min-remaining {left}",
+        hint=None if left >= limit else f"if intended, rerun with --min-remaining {left}",
         override=case.limits.override("min-remaining"),
     )
 

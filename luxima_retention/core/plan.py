@@ -50,7 +50,7 @@ class Hold:
 
     A field that is ``None`` does not restrict: a hold that names nothing but its policy pauses the
     policy. ``policy`` ``None`` means every policy. The range is ``[start, end)`` on the record's own time.
-    ``review_by`` ends nothing: it is when somebody is to look whether the hold is still needed.
+    ``review_by`` ends nothing: it is when somebody is to check whether the hold is still needed.
     """
 
     hold_id: str
@@ -390,7 +390,7 @@ def _reasons(
     groups = (
         ("go", "expired", items, f"dated before {cutoff}: {disposition}"),
         ("stay", "beyond-plan", beyond, "expired, but beyond the plan that was approved"),
-        ("stay", "arrived-late", late, "expired, but arrived since the run that goes on made its plan"),
+        ("stay", "arrived-late", late, "expired, but arrived after the continued run had made its plan"),
         ("stay", "unknown", survey.unknown, "could not be read or recognised: never touched"),
         ("stay", "hold", survey.held, "expired, but kept by " + _hold_names(request.holds)),
         ("stay", "locked", survey.locked, "expired, but kept by the store itself"),
@@ -484,7 +484,7 @@ class Explanation:
         rule: ``expired``, ``younger``, ``hold``, ``locked``, ``undated``, ``future``, …
         sentence: for people.
         dated: the record's own time.
-        due: the first instant at which a run would take it, if any run would.
+        due: the first instant at which a run would delete it, if any run would.
     """
 
     item: str

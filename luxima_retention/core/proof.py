@@ -156,7 +156,7 @@ def _outcome(proof: Proof, totals: Totals) -> tuple[Outcome, ExitCode]:
 
 _HINTS = {
     Outcome.VERIFICATION_FAILED: "see `luxima-retention explain` for a record that is left",
-    Outcome.STOPPED: "the next run goes on; --max-runtime gives it more time",
+    Outcome.STOPPED: "the next run continues; --max-runtime gives it more time",
     Outcome.BACKLOG: "the next run takes them",
 }
 
@@ -203,9 +203,9 @@ def unreadable(survey: Survey, also: str = "") -> Verdict:
     """What a survey comes to that could not read or recognise everything."""
     return Verdict(
         outcome=Outcome.FAILED,
-        sentence=f"{survey.unknown} {_UNKNOWN}, so nobody knows whether they have expired{also}",
+        sentence=f"{survey.unknown} {_UNKNOWN}, so it is not known whether they have expired{also}",
         exit_code=ExitCode.INCOMPLETE,
-        hint="see the findings of this target; `luxima-retention doctor` tells them too",
+        hint="see the findings of this target; `luxima-retention doctor` lists them too",
     )
 
 

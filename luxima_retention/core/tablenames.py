@@ -34,7 +34,7 @@ def key_values(table: str, columns: tuple[str, ...], item: str) -> list[str]:
     values = [item] if len(columns) == 1 else next(csv.reader([item]), [])
     if len(values) != len(columns):
         raise ConfigurationError(
-            f"{item!r} is no key of {table}: it has the columns {', '.join(columns)}",
+            f"{item!r} is not a key of {table}: its columns are {', '.join(columns)}",
             "give one value for each, separated by commas; quote one that holds a comma",
         )
     return values

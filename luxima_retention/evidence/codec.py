@@ -46,7 +46,7 @@ def decode(kind: type, members: Any) -> Any:
     if missing := sorted(known.keys() - members.keys()):
         raise ValueError(f"it lacks {', '.join(missing)}")
     if unknown := sorted(members.keys() - known.keys()):
-        raise ValueError(f"it holds {', '.join(unknown)}, which nobody knows")
+        raise ValueError(f"it holds {', '.join(unknown)}, which this program does not know")
     return kind(**{name: _member(name, known[name], members[name]) for name in known})
 
 
@@ -110,7 +110,7 @@ def _either(kinds: tuple[Any, ...]) -> _Decode:
         if one is not None:
             return one(value)
         if type(value) not in plain:
-            raise ValueError(f"{value!r} is of no type that stands here")
+            raise ValueError(f"{value!r} has a type that is not allowed here")
         return value
 
     return read

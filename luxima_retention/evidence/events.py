@@ -799,7 +799,7 @@ class HoldPlaced(Event):
         dimensions: what it names: ``tenant``, ``subject``, ``range``, ``path``.
         start: begin of its range.
         end: end of its range, outside of it.
-        review_by: when somebody is to look whether it is still needed.
+        review_by: when somebody is to check whether it is still needed.
         sha256: of the hold as it stands in the register.
     """
 
@@ -1043,7 +1043,7 @@ class LedgerVerified(Event):
         checkpoints: how many.
         pinned: whether the key is pinned in the settings.
         anchors: places that were compared.
-        gaps: codes of what nobody vouches for.
+        gaps: codes of what is not proved.
     """
 
     kind: ClassVar[str] = "ledger.verified"

@@ -148,7 +148,8 @@ class Told:
             (self._released if event.hold_id in self._placed else self._strays).add(event.hold_id)
         else:
             raise StoreError(
-                f"entry {entry.seq} tells of a hold as a newer version does", "upgrade the installation"
+                f"entry {entry.seq} is about a hold, and was written by a newer version",
+                "upgrade the installation",
             )
         self.seq = entry.seq
 
@@ -204,7 +205,7 @@ def _difference(event: HoldPlaced, row: Registered | None, *, released: bool) ->
     if row.released is not None and not released:
         return f"it shows hold {event.hold_id} as released, and the ledger has no release of it"
     if row.released is None and released:
-        return f"it shows hold {event.hold_id} as in force, and the ledger tells its release"
+        return f"it shows hold {event.hold_id} as in force, but it was released by an entry of the ledger"
     return None
 
 

@@ -307,7 +307,7 @@ class Http:
         if answer.status in {401, 403}:
             raise StoreError(
                 f"{answer.url} answers {answer.status}: it wants other credentials",
-                f"set username and password_file, or bearer_token_file, in {options}",
+                f"set username and password, or bearer_token, in {options}",
             )
         if answer.redirects:
             raise StoreError(

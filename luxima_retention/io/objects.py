@@ -113,7 +113,7 @@ def open_objects(url: str, access: Access | None = None) -> ObjectStore:
         return DirectoryPlace(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
         return BucketPlace(parts.netloc, parts.path.strip("/"), access or Access())
-    raise ConfigurationError(f"{url!r} names no place", "write file:///directory or s3://bucket/prefix")
+    raise ConfigurationError(f"{url!r} is not a valid place", "write file:///directory or s3://bucket/prefix")
 
 
 def put(place: ObjectStore, name: str, data: bytes, lock: Lock | None = None) -> str | None:

@@ -60,7 +60,7 @@ def connect(
         setting: the option that the hint names.
 
     Raises:
-        ConfigurationError: the text is no connection string; it is not repeated, it may hold a password.
+        ConfigurationError: the text is not a connection string; it is not repeated, it may hold a password.
         StoreError: the server does not answer, or refuses.
     """
     import psycopg
@@ -136,7 +136,7 @@ def _parsed(dsn: str, setting: str) -> dict[str, Any]:
     except psycopg.ProgrammingError:
         # libpq quotes the text, and so the password, in its message.
         raise ConfigurationError(
-            f"{setting} is no connection string of PostgreSQL",
+            f"{setting} is not a PostgreSQL connection string",
             f"write {setting} as postgresql://role@host:5432/database or as host=… dbname=…",
         ) from None
 
@@ -147,7 +147,7 @@ _NO_FILES = frozenset({"", "system"})
 
 
 def _check_files(values: dict[str, Any], setting: str) -> None:
-    """A certificate or key that is named has to be there: its absence is no fault of the server."""
+    """A certificate or key that is named has to be there: its absence is not a fault of the server."""
     for name in _FILES:
         path = str(values.get(name, ""))
         if path not in _NO_FILES and not os.access(path, os.R_OK):
@@ -175,7 +175,7 @@ def errors(sentence: str) -> Iterator[None]:
         LeaseLost: a batch function found another fencing token.
         GuardRefused: a batch function refused: floor, cap, missing holds.
         ProofFailed: more happened than was asked; it was rolled back.
-        ConfigurationError: a value that was given is no text.
+        ConfigurationError: a value that was given is not a text.
         StoreError: anything else.
     """
     import psycopg
@@ -186,7 +186,7 @@ def errors(sentence: str) -> Iterator[None]:
         raise translated(sentence, error) from error
     except UnicodeEncodeError as error:
         raise ConfigurationError(
-            f"{error.object!a} is no text in UTF-8", "correct the bytes of it"
+            f"{error.object!a} is not text in UTF-8", "correct the bytes of it"
         ) from error
 
 
@@ -198,9 +198,7 @@ def translated(sentence: str, error: psycopg.Error) -> RetentionError:
     return kind(f"{sentence}: {_first_line(error)}", error.diag.message_hint or _hints().get(state))
 
 
-_ODD_HOLD = (
-    "a hold may name what is no value of the column that it is mapped to: `luxima-retention hold list`"
-)
+_ODD_HOLD = "a hold may name a value that its column cannot hold: `luxima-retention hold list`"
 
 
 @cache
@@ -222,7 +220,7 @@ def _hints() -> dict[str, str]:
         NOT_MIGRATED: migrate,
         "53100": "the server's disk is full: deleting writes WAL before it gives anything back",
         "55P03": "another session holds a lock on the table; the next run tries again",
-        "57014": "raise pace.statement_timeout, or the statement_timeout that the role or the database sets",
+        "57014": "raise the statement_timeout of the role or the database; a batch is given a minute",
     }
 
 

@@ -60,8 +60,7 @@ def write_bundle(report: Report, lang: str, evidence: Evidence, path: Path) -> N
     """
     if evidence.signer and report.ledger.size and report.ledger.signed < report.ledger.size:
         raise StoreError(
-            f"nobody has signed entries {report.ledger.signed + 1} to {report.ledger.size}, which the report"
-            " tells of",
+            f"entries {report.ledger.signed + 1} to {report.ledger.size} of the report are not signed",
             "run it again; `luxima-retention doctor` says what keeps the ledger from being signed",
         )
     try:

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from luxima_retention.core.errors import StoreError
 from luxima_retention.evidence.events import ReportSent
-from luxima_retention.io.objects import Access, open_objects
 from luxima_retention.report.bundle import Evidence, stem, write_bundle
 from luxima_retention.report.html import as_html
 from luxima_retention.report.model import Report
 from luxima_retention.report.plain import as_csv, as_json
+
+if TYPE_CHECKING:
+    from luxima_retention.io.objects import ObjectStore
 
 #: each form, and how the name of its file ends
 FORMS = {"json": ".json", "csv": ".csv", "html": ".html", "pdf": ".pdf", "bundle": ".zip"}
@@ -35,7 +38,7 @@ def write(report: Report, form: str, lang: str, evidence: Evidence, path: Path) 
         form: one of :data:`FORMS`.
         lang: ``id`` or ``en``; JSON and CSV have none.
         evidence: for the bundle; its dialect is that of the CSV too.
-        path: replaced if it is there, once the new one is whole; what is no file, such as a pipe, is
+        path: replaced if it is there, once the new one is whole; what is not a file, such as a pipe, is
             written to as it is.
 
     Raises:
@@ -86,16 +89,16 @@ class Sent:
     sha256: str | None = None
 
 
-def send(report: Report, form: str, lang: str, evidence: Evidence, *, url: str, access: Access) -> Sent:
-    """Write the report to the place ``url``.
+def send(report: Report, form: str, lang: str, evidence: Evidence, place: ObjectStore) -> Sent:
+    """Write the report to a place.
 
     The name tells the period, so that the report of another month replaces nothing.
 
     Raises:
-        ConfigurationError: ``url`` names no place, or the extra ``pdf`` is not installed.
+        ConfigurationError: the extra ``pdf`` is not installed.
         StoreError: the place does not take it.
     """
-    place, digest = open_objects(url, access), sha256()
+    digest = sha256()
     name = stem(report) + FORMS[form]
     with TemporaryDirectory(prefix="luxima-report-") as home:
         path = Path(home) / name

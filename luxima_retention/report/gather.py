@@ -167,15 +167,16 @@ def _terms(settings: Settings, start: datetime) -> Terms:
 
 def _letterhead(settings: Settings, start: datetime) -> Letterhead:
     """What the settings say for the minutes of the period that begins then."""
-    report, local = settings.report, start.astimezone(ZoneInfo(settings.schedule.time_zone))
+    report, said = settings.report, settings.report.minutes
+    local = start.astimezone(ZoneInfo(settings.schedule.time_zone))
     return Letterhead(
-        company=report.company,
-        controller=report.controller,
-        place=report.place,
-        number=report.number.format(year=str(local.year), month=f"{local.month:02}"),
-        schedule=report.schedule,
-        officials=report.officials,
-        public_body=report.public_body,
+        company=said.company,
+        controller=said.controller,
+        place=said.place,
+        number=said.number.format(year=str(local.year), month=f"{local.month:02}"),
+        schedule=said.schedule,
+        officials=said.officials,
+        public_body=said.public_body,
         copies={str(name): days for name, days in report.copies.items()},
     )
 

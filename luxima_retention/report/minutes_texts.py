@@ -112,7 +112,7 @@ TEXTS = {
         "Batas: tanda tangan buku besar membuktikan keutuhan data dan bukan tanda tangan elektronik"
         " tersertifikasi. Berita acara ini bukan nasihat hukum.",
         "Limits: the ledger's signature proves integrity; it is not a certified electronic signature."
-        " These minutes are no legal advice.",
+        " These minutes are not legal advice.",
     ),
     "name": Text("Nama jelas", "Clear name"),
     "position": Text("Jabatan", "Position"),

@@ -281,8 +281,6 @@ def build(
     until = min(end, survey.now)
     population = (*told.runs(), *_silent(stores, told, terms, until))
     runs = tuple(filter(None, (_within(row, start) for row in population)))
-    order = tuple(policy.policy for policy in survey.policies)
-    owners = {policy.policy: policy.about.owner for policy in survey.policies}
     return Report(
         start=start,
         end=end,
@@ -291,19 +289,7 @@ def build(
         entries=told.count,
         stores=stores,
         runs=runs,
-        exceptions=tuple(
-            _sentenced(item, owners.get(item["policy"] or "", ""), begun=told.begun)
-            for item in found(
-                stores,
-                runs,
-                told.resumed,
-                told.guards,
-                told.archives(),
-                missing=told.missing,
-                holds=told.unreviewed(until),
-                order=order,
-            )
-        ),
+        exceptions=tuple(_exceptions(survey, stores, runs, told, until)),
         begun=told.begun,
         ledger=ledger,
         weeks=tuple(_weeks(runs, start, until)),
@@ -315,6 +301,25 @@ def build(
         about={policy.policy: policy.about for policy in survey.policies},
         letterhead=terms.letterhead,
     )
+
+
+def _exceptions(
+    survey: RunResult, stores: tuple[Row, ...], runs: tuple[Row, ...], told: Told, until: datetime
+) -> Iterator[Row]:
+    """What somebody has to look at, worst first, with its sentences."""
+    owners = {policy.policy: policy.about.owner for policy in survey.policies}
+    rows = found(
+        stores,
+        runs,
+        told.resumed,
+        told.guards,
+        told.archives(),
+        missing=told.missing,
+        holds=told.unreviewed(until),
+        order=tuple(owners),
+    )
+    for item in rows:
+        yield _sentenced(item, owners.get(item["policy"] or "", ""), begun=told.begun)
 
 
 def _concerned(survey: RunResult) -> dict[str, tuple[int, tuple[str, ...]]]:

@@ -18,7 +18,7 @@ def month_of(name: str, now: datetime, zone: str) -> tuple[datetime, datetime]:
         zone: in which days begin.
 
     Raises:
-        ConfigurationError: ``name`` is no month.
+        ConfigurationError: ``name`` is not a month.
     """
     here = ZoneInfo(zone)
     if name == "last":
@@ -27,7 +27,7 @@ def month_of(name: str, now: datetime, zone: str) -> tuple[datetime, datetime]:
     elif found := re.fullmatch(r"(20[0-9]{2})-(0[1-9]|1[0-2])", name):
         year, month = int(found[1]), int(found[2])
     else:
-        raise ConfigurationError(f"{name!r} is no month", "write --month 2026-10, or --month last")
+        raise ConfigurationError(f"{name!r} is not a month", "write --month 2026-10, or --month last")
     following = (year, month + 1) if month < 12 else (year + 1, 1)  # noqa: PLR2004 - December
     start, end = datetime(year, month, 1, tzinfo=here), datetime(*following, 1, tzinfo=here)
     return start.astimezone(UTC), end.astimezone(UTC)

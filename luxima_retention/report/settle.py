@@ -107,7 +107,7 @@ _SETTLED: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
         _OPERATIONS,
         {
             "id": "jalankan lagi pemusnahan arsip: yang tersisa dimusnahkan dan hasilnya dicatat.",
-            "en": "destroy expired archives again: what is left goes, and the result is recorded.",
+            "en": "destroy expired archives again: what is left is destroyed, and the result is recorded.",
         },
     ),
     "deleted_externally": (_OWNER, _OTHERS),

@@ -76,7 +76,7 @@ def settings_of(policy: Policy) -> str:
     """SHA-256, hex, over what an approval takes for granted: period, archive and limits of a policy."""
     limits = policy.limits
     seconds = [_seconds(limits.max_silence), _seconds(limits.max_skew)]
-    texts = [str(value) for value in (limits.share, limits.max_fraction, limits.max_items)]
+    texts = [str(value) for value in (limits.max_fraction, limits.max_items)]
     return digest(
         {
             "policy": [policy.name, policy.retention_days, policy.disposition, policy.archive, policy.lease],

@@ -54,7 +54,7 @@ class Definer:
         """The role that this table's functions are to belong to; it has its rights afterwards.
 
         Raises:
-            ConfigurationError: no role that is no superuser could delete there.
+            ConfigurationError: no role that is not a superuser could delete there.
         """
         quoted = identifier(table).as_string(None)
         owner = _TableOwner(*self._row("table_owner", table=quoted))

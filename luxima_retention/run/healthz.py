@@ -33,7 +33,7 @@ def answering(host: str, port: int, health: Health, metrics: Metrics) -> Iterato
     except OSError as error:
         raise ConfigurationError(
             f"the health address {host}:{port} cannot be used: {error.strerror}",
-            "name another in schedule.health_host and schedule.health_port",
+            "set schedule.listen to another host:port",
         ) from error
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -114,7 +114,7 @@ class _PostgresLease:
         except psycopg.Error as error:
             raise LeaseLost(
                 f"the connection that holds the lease of {self._policy} is gone",
-                "the next run goes on where this one stopped",
+                "the next run continues where this one stopped",
             ) from error
         if token != self.token:
             raise LeaseLost(f"the lease of {self._policy} went to another run (token {token})")
@@ -185,8 +185,8 @@ def _held(policy: str, connection: psycopg.Connection[Any]) -> LeaseHeld | Store
     session = f"process {pid}, role {role}, application {application or '(unnamed)'}"
     if not ours:
         return StoreError(
-            f"the lease of {policy} is locked by a session that is no run of luxima-retention: {session}",
-            f"ask whoever it is to end it, or as a superuser: SELECT pg_terminate_backend({pid})",
+            f"the lease of {policy} is locked by a session that is not a run of luxima-retention: {session}",
+            f"ask its owner to end it, or as a superuser: SELECT pg_terminate_backend({pid})",
         )
     said = f"{holder}, since {since:%Y-%m-%d %H:%M:%S %Z}; " if holder else ""
     return LeaseHeld(f"another run holds the lease of {policy} ({said}{session})", "wait until it has ended")

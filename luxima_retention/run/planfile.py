@@ -87,7 +87,7 @@ def save(path: Path, proposed: Sequence[Proposed], now: datetime) -> PlanFile:
     """Write plans to a new file, to be applied within :data:`VALID_FOR`.
 
     Raises:
-        ConfigurationError: the file is there already, or cannot be written.
+        ConfigurationError: the file already exists, or cannot be written.
     """
     members = {
         "form": _FORM,
@@ -106,7 +106,7 @@ def save(path: Path, proposed: Sequence[Proposed], now: datetime) -> PlanFile:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        hint = "name a file that is not there yet, in a directory that may be written"
+        hint = "name a file that does not exist yet, in a directory that may be written"
         raise ConfigurationError(f"the plan {path} cannot be written: {error.strerror}", hint) from error
     return _parsed(members)
 
@@ -115,7 +115,7 @@ def load(path: Path, now: datetime) -> PlanFile:
     """Read a file of plans that may still be applied.
 
     Raises:
-        ConfigurationError: it cannot be read, is no file of plans, or was changed since it was saved.
+        ConfigurationError: it cannot be read, is not a file of plans, or was changed since it was saved.
         GuardRefused: it has expired, or was made in the future.
     """
     again = "save a new one with `luxima-retention run --dry-run --save-plan FILE`"
@@ -169,7 +169,7 @@ def beyond(approved: Approved, plan: Plan) -> tuple[str, ...]:
     if plan.retention_days < terms["retention_days"]:
         found.append(f"the period is {plan.retention_days} days, approved were {terms['retention_days']}")
     if plan.items > approved.items:
-        found.append(f"{plan.items} records would go, approved were {approved.items}")
+        found.append(f"{plan.items} records would be deleted, and the approved plan has {approved.items}")
     if lifted := sorted(set(terms["holds"]) - set(plan.holds)):
         found.append(f"hold {', '.join(lifted)} was released since the plan was approved")
     return tuple(found)

@@ -18,7 +18,7 @@ from luxima_retention.core.clock import Clock, system_clock
 from luxima_retention.core.deadline import Deadline
 from luxima_retention.core.durations import parse_duration, spelled
 from luxima_retention.core.errors import ConfigurationError, ExitCode, RetentionError
-from luxima_retention.core.guards import DEFAULT_SHARE, DEFAULT_SKEW, Limits, refusals
+from luxima_retention.core.guards import DEFAULT_SKEW, Limits, refusals
 from luxima_retention.core.observer import Observer, Silent
 from luxima_retention.core.results import About, Outcome, PolicyResult, RunResult, preceded
 from luxima_retention.evidence.approvals import approver_keys
@@ -171,7 +171,7 @@ def check_named(settings: Settings, options: Options) -> None:
     for flag, given in (("sweep", options.sweep), ("rotate_now", options.rotate_now)):
         if given and named and not any(flag in kind_of(policy).run_options for policy in named):
             raise ConfigurationError(
-                f"--{flag.replace('_', '-')} means nothing to {', '.join(policy.name for policy in named)}",
+                f"--{flag.replace('_', '-')} does not apply to {', '.join(policy.name for policy in named)}",
                 "leave it out, or name a policy that knows it",
             )
 
@@ -338,17 +338,15 @@ def not_configured(policy: Policy, missing: str) -> PolicyResult:
 def policy_of(config: PolicyConfig[Any], options: Options) -> Policy:
     """The policy in force: settings, with the values that the command line names on top."""
     chosen, kind = config.options, kind_of(config)
-    guards = config.settings.guards
     silence = chosen.max_silence
     if options.max_silence is not None:
         silence = options.max_silence if isinstance(options.max_silence, timedelta) else None
     limits = Limits(
-        share=guards.max_fraction,
         max_fraction=_first(options.max_fraction, chosen.max_fraction),
         max_items=_first(options.max_items, chosen.max_items),
         min_remaining=_first(options.min_remaining, chosen.min_remaining),
         max_silence=silence,
-        max_skew=guards.max_clock_skew,
+        max_skew=chosen.max_clock_skew,
         fingerprints=chosen.identity,
         dimensions=kind.dimensions(config),
         named=_named(options),
@@ -383,17 +381,16 @@ def _named(options: Options) -> dict[str, str]:
 
 def _widened(config: PolicyConfig[Any]) -> dict[str, str]:
     """Guard → the setting that switches it off or lets it pass more than by default."""
-    chosen, guards, usual = config.options, config.settings.guards, DEFAULTS.get(config.name, {})
+    chosen, usual = config.options, DEFAULTS.get(config.name, {})
     silence = parse_duration(usual.get("max_silence"))
     silent = silence is not None and (chosen.max_silence is None or chosen.max_silence > silence)
     remaining = usual.get("min_remaining", PolicySettings.model_fields["min_remaining"].default)
-    share, skew, key = guards.max_fraction, guards.max_clock_skew, config.setting
+    skew, key = chosen.max_clock_skew, config.setting
     found = (
-        ("share", share > DEFAULT_SHARE, f"guards.max_fraction = {share}"),
         ("share", chosen.max_fraction is not None, f"{key}.max_fraction = {chosen.max_fraction}"),
         ("stale-source", silent, f"{key}.max_silence = {spelled(chosen.max_silence)}"),
         ("min-remaining", chosen.min_remaining < remaining, f"{key}.min_remaining = {chosen.min_remaining}"),
-        ("clock-skew", skew > DEFAULT_SKEW, f"guards.max_clock_skew = {spelled(skew)}"),
+        ("clock-skew", skew > DEFAULT_SKEW, f"{key}.max_clock_skew = {spelled(skew)}"),
     )
     return {guard: setting for guard, wide, setting in found if wide}
 
@@ -423,5 +420,5 @@ def _sealed(result: RunResult, settings: Settings, state: State, session: Sessio
         return result
     told = {"size": made.size, "root": made.root, "anchors": list(made.anchors)}
     code = ExitCode.INCOMPLETE if made.failures else ExitCode.DONE
-    # A quorum that is missing does not stop a run; it is told here, and the report has it as an exception.
+    # A quorum that is missing does not stop a run; it is a warning here and an exception in the report.
     return replace(result, checkpoint=told, warnings=(*made.failures, *made.unwitnessed), own_code=code)

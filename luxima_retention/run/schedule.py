@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
 from apscheduler.events import EVENT_JOB_MISSED, JobEvent
@@ -24,6 +24,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from luxima_retention.config.cronline import passed, times
+from luxima_retention.config.values import host_and_port
 from luxima_retention.core.clock import Clock, iso, system_clock
 from luxima_retention.core.durations import spelled
 from luxima_retention.core.errors import ConfigurationError, ExitCode, LeaseHeld, LeaseLost, RetentionError
@@ -33,7 +34,7 @@ from luxima_retention.run.state import State, open_state
 from luxima_retention.stores.registry import kind_of
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import PolicyConfig, Settings
+    from luxima_retention.config.settings import Job, PolicyConfig, Settings
     from luxima_retention.run.lease import Lease
 
 #: seconds between two looks at the lease
@@ -115,7 +116,7 @@ def slots(settings: Settings) -> tuple[Slot, ...]:
     found = [slot for name in settings.policies for slot in _of_policy(settings, name)]
     found += (_any_time(settings, words, served) for words, served in _commands(settings))
     if settings.notify.on:
-        flush = _slot(settings, "notify-flush", settings.schedule.notify_flush, ("notify", "flush"))
+        flush = _slot(settings, "notify-flush", settings.schedule.jobs["notify-flush"], ("notify", "flush"))
         found.append(replace(flush, served=_NEVER))
     found = [slot for slot in found if slot.expression]
     names = [slot.name for slot in found]
@@ -139,7 +140,7 @@ def _commands(settings: Settings) -> Iterator[tuple[tuple[str, ...], Collection[
 def _any_time(settings: Settings, words: tuple[str, ...], served: Collection[str]) -> Slot:
     """A slot that may start at any hour: what comes late does no harm, and makes up for what was missed."""
     name = "-".join(word for word in words[:2] if not word.startswith("--"))
-    slot = _slot(settings, name, getattr(settings.schedule, name.replace("-", "_")), words)
+    slot = _slot(settings, name, settings.schedule.jobs[cast("Job", name)], words)
     return replace(slot, served=frozenset(served), grace=None)
 
 
@@ -277,9 +278,7 @@ class Daemon:
             ConfigurationError: no ledger is configured, or the health address cannot be used.
         """
         schedule = self._settings.schedule
-        with answering(
-            schedule.health_host, schedule.health_port, self.health, self._hooks.metrics
-        ) as address:
+        with answering(*host_and_port(schedule.listen), self.health, self._hooks.metrics) as address:
             self._hooks.say("schedule.started", health=address, slots=list(self._slots))
             try:
                 while not self._hooks.stopping():
@@ -491,7 +490,7 @@ def _state(settings: Settings) -> State:
     state = open_state(settings)
     if state is None:
         raise ConfigurationError(
-            "no ledger is configured, and without one nobody knows what is due",
+            "no ledger is configured, and what is due is read from the ledger",
             "set database.dsn, or ledger.path to a file on a persistent volume",
         )
     return state

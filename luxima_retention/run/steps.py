@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from luxima_retention.run.context import Environment, Policy
     from luxima_retention.run.state import State
 
-#: guards that refuse even when nothing would go: they tell that the wrong store may have been asked
+#: guards that refuse even when nothing would be deleted: they say that the wrong store may have been asked
 ALWAYS_REFUSE = frozenset({"approval", "ledger", "holds", "held-records", "identity", "clock-skew"})
 #: kinds of stores where a held record stays one record until somebody removes it; Loki's are made anew
 _LASTING = frozenset({"postgresql", "directory"})
@@ -373,7 +373,7 @@ def _approval(approved: Mapping[str, Approved] | None, plan: Plan) -> tuple[Guar
     if approved is None:
         return ()
     terms = approved.get(plan.policy)
-    over = beyond(terms, plan) if terms else (f"the saved plan says nothing of {plan.policy}",)
+    over = beyond(terms, plan) if terms else (f"the saved plan has nothing about {plan.policy}",)
     return (
         GuardResult(
             guard="approved-plan",

@@ -6,7 +6,7 @@ report, metrics) asks the kind, and knows no policy by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic
@@ -147,3 +147,13 @@ class Kind(Generic[Options]):
     volume: bool = False
     method: Mapping[str, str]
     rules: tuple[str, ...] = ()
+
+
+def dimensions_of(tables: Collection[TableSettings]) -> frozenset[str]:
+    """The dimensions of holds that every one of these tables can tell apart."""
+    mapped = {
+        "tenant": all(table.tenant_column for table in tables),
+        "subject": all(table.subject_column for table in tables),
+        "range": True,
+    }
+    return frozenset(name for name, known in mapped.items() if known)

@@ -85,7 +85,7 @@ def of_policy(
 
 
 def of_command(ran: Ran, build: Build) -> Iterator[Sample]:
-    """The samples of a command that is no policy's run: the report, an archive's expiry."""
+    """The samples of a command that is not a policy's run: the report, an archive's expiry."""
     yield _build(build)
     yield from of_run(ran)
 

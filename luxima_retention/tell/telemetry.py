@@ -87,7 +87,7 @@ class Telemetry:
         yield from self._tell(code, policies=lambda: self._policies(result))
 
     def command(self, name: str, began: datetime, code: ExitCode, schedule: str = "") -> Iterator[str]:
-        """Tell how a command ended that is no policy's run; ``schedule`` is its cron expression."""
+        """Tell how a command ended that is not a policy's run; ``schedule`` is its cron expression."""
         ran = samples.Ran(
             target=name,
             began=began,
@@ -176,15 +176,15 @@ def pushgateway(telemetry: TelemetrySettings) -> Http:
     Raises:
         ConfigurationError: a file of a secret or of a CA cannot be read.
     """
-    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.config.endpoints import endpoint, reached_by
     from luxima_retention.core.deadline import UNLIMITED
     from luxima_retention.io.http import Http
 
     place = endpoint(
         telemetry.pushgateway_url,
-        telemetry.pushgateway_http,
+        reached_by(telemetry.http, "pushgateway"),
         setting="telemetry.pushgateway_url",
-        options="telemetry.pushgateway_http",
+        options="telemetry.http.pushgateway",
         proxied=True,
     )
     return Http(place, UNLIMITED.within(telemetry.budget.total_seconds()))

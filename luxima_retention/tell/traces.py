@@ -245,7 +245,7 @@ class _Noted:
 
         result = self._exporter.export(spans)
         if result is not SpanExportResult.SUCCESS:
-            self.said = f"{self._exporter._endpoint} did not take spans"  # noqa: SLF001 - it has no other name
+            self.said = f"{self._exporter._endpoint} did not accept spans"  # noqa: SLF001 - it has no other name
         return result
 
     def force_flush(self, timeout_millis: int = 0) -> bool:
@@ -272,11 +272,12 @@ def _exporter(settings: Settings) -> Any:
 def _reached(settings: Settings) -> dict[str, Any]:
     """Address, credentials and CA of the settings; without an address the standard variables say them."""
     from luxima_retention.config.endpoints import endpoint as endpoint_of
+    from luxima_retention.config.endpoints import reached_by
 
-    url, options = settings.telemetry.otlp_url, settings.telemetry.otlp_http
+    url, options = settings.telemetry.otlp_url, reached_by(settings.telemetry.http, "otlp")
     if not url:
         return {}
-    place = endpoint_of(url, options, setting="telemetry.otlp_url", options="telemetry.otlp_http")
+    place = endpoint_of(url, options, setting="telemetry.otlp_url", options="telemetry.http.otlp")
     sent = {
         name: value for name, value in place.sent().items() if name not in {"User-Agent", "Accept-Encoding"}
     }

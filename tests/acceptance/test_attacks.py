@@ -866,7 +866,7 @@ ATTACKS = (
     ),
     bundled(
         "writes entries after the last checkpoint",
-        "nobody vouches for them",
+        "they are not signed",
         lengthened,
         "the last signature",
     ),

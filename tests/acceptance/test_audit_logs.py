@@ -382,7 +382,7 @@ def test_what_a_role_sets_for_everybody_changes_no_figure(database):
     assert run("ledger", "verify").returncode == 0
 
 
-@pytest.mark.parametrize(("tenant", "said"), [("", "names nobody"), ("\udcff", "no text in UTF-8")])
+@pytest.mark.parametrize(("tenant", "said"), [("", "is empty"), ("\udcff", "not text in UTF-8")])
 def test_a_hold_on_nobody_is_refused(database, tenant, said):
     run = audit_log(database, rows=1)
     done = run("hold", "add", "--policy", "audit-logs", "--tenant", tenant, "--reason", "case")

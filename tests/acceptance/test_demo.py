@@ -17,7 +17,7 @@ def test_the_demo_shows_every_step_and_leaves_nothing_running(tmp_path):
         "core.audit_log set up for audit-logs: keyset, floor 180 days",
         "H-demo is in force",
         "would refuse",
-        "if that is right, name the value once: --max-fraction 0.5",
+        "if intended, rerun with --max-fraction 0.5",
         "records destroyed; nothing expired is left, besides",
         "nothing to do",
         "expired, but kept by hold H-demo",

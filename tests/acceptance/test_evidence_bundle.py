@@ -119,7 +119,7 @@ def test_without_a_key_of_its_reader_nothing_is_called_verified(bundle):
 @pytest.mark.parametrize(
     ("what", "place"),
     [
-        ("flipped", "entry 8 does not follow what stands as entry 7"),
+        ("flipped", "entry 8 does not follow entry 7"),
         ("last flipped", "one of the entries 21 to 40 was changed"),
         ("dropped", "entry 8 stands where entry 7 should be"),
         ("doubled", "entry 7 stands where entry 8 should be"),

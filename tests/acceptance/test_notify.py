@@ -39,9 +39,7 @@ def test_a_refused_run_is_told_once_and_its_end_too_and_no_secret_is_anywhere(da
             LUXIMA_NOTIFY__MAIL_FROM="retention@luxima.example",
             LUXIMA_NOTIFY__MAIL_TO="dev@luxima.example",
             LUXIMA_NOTIFY__QUIET_HOURS="",
-            LUXIMA_NOTIFY__PLANE_URL=project.url,
-            LUXIMA_NOTIFY__PLANE_WORKSPACE=plane.WORKSPACE,
-            LUXIMA_NOTIFY__PLANE_PROJECT=plane.PROJECT,
+            LUXIMA_NOTIFY__PLANE_URL=project.address,
             LUXIMA_NOTIFY__PLANE_KEY=project.key,
         )
         outputs = [run("run", "audit-logs", "--max-items", "1", **variables) for _ in range(2)]
@@ -81,7 +79,7 @@ def test_dead_receivers_cost_twelve_seconds_at_most_and_no_exit_code(database):
     with hostile.run_hostile(hostile.silent) as url:
         variables = {
             "LUXIMA_TELEMETRY__OTLP_URL": url,
-            "LUXIMA_TELEMETRY__OTLP_HTTP__TIMEOUT": "2",
+            "LUXIMA_TELEMETRY__HTTP__OTLP__TIMEOUT": "2",
             "LUXIMA_NOTIFY__TELEGRAM_URL": url,
             "LUXIMA_NOTIFY__TELEGRAM_TOKEN": "7100000000:AAE-of-this-test-0123456789",
             "LUXIMA_NOTIFY__TELEGRAM_CHAT": "-4001",

@@ -65,13 +65,10 @@ def test_an_error_is_one_message_and_one_work_item_within_a_minute(tmp_path):
                 "LUXIMA_NOTIFY__TELEGRAM_URL": bot.url,
                 "LUXIMA_NOTIFY__TELEGRAM_TOKEN": bot.token,
                 "LUXIMA_NOTIFY__TELEGRAM_CHAT": "-4001",
-                "LUXIMA_NOTIFY__PLANE_URL": project.url,
-                "LUXIMA_NOTIFY__PLANE_WORKSPACE": plane.WORKSPACE,
-                "LUXIMA_NOTIFY__PLANE_PROJECT": plane.PROJECT,
+                "LUXIMA_NOTIFY__PLANE_URL": project.address,
                 "LUXIMA_NOTIFY__PLANE_KEY": project.key,
                 "LUXIMA_NOTIFY__GRAFANA_SECRET": SECRET,
                 "LUXIMA_NOTIFY__GRAFANA_TELEGRAM": "true",
-                "LUXIMA_NOTIFY__GRAFANA_PORT": str(port),
             }
         )
         gateway = start_pushgateway()
@@ -82,7 +79,7 @@ def test_an_error_is_one_message_and_one_work_item_within_a_minute(tmp_path):
         stack.callback(prometheus.stop)
         push(gateway, 1)
         failed = time.monotonic()
-        service = command.start("notify", "grafana-webhook", "--serve")
+        service = command.start("notify", "grafana-webhook", "--listen", f"127.0.0.1:{port}")
         assert wait_until(lambda: bool(bot.messages), seconds=60)
         took = time.monotonic() - failed
         assert took <= 60
@@ -92,7 +89,7 @@ def test_an_error_is_one_message_and_one_work_item_within_a_minute(tmp_path):
         assert wait_until(lambda: len(project.calls) > asked + 3, seconds=60)
         service.kill()
         killed = service.communicate()
-        service = command.start("notify", "grafana-webhook", "--serve")
+        service = command.start("notify", "grafana-webhook", "--listen", f"127.0.0.1:{port}")
         push(gateway, 0)
         comments = project.comments.setdefault(item["id"], [])
         assert wait_until(lambda: any("resolved" in one["external_id"] for one in comments), seconds=90)

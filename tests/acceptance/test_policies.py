@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.configured import s3_section
+from tests.configured import s3_variables
 from tests.servers.command import Command
 
 SIXTH = """
@@ -121,8 +121,11 @@ def test_a_second_loki_at_another_endpoint(s3, s3_client, bucket, tmp_path):
         endpoint_url = "http://127.0.0.1:9"
         """
     )
-    edge = {f"LUXIMA_S3__EDGE__{name.upper()}": value for name, value in s3_section(s3).items()}
-    variables = {"LUXIMA_CONFIG": str(file), "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger"), **edge}
+    variables = {
+        "LUXIMA_CONFIG": str(file),
+        "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger"),
+        **s3_variables(s3, "edge"),
+    }
     s3_client.put_object(Bucket=bucket, Key="elsewhere", Body=b"x")
     found = Command(variables=variables).json("run", "edge-logs", "--dry-run", code=None)["policies"][0]
     assert found["targets"][0]["target"] == f"s3://{bucket}"
@@ -140,9 +143,9 @@ def test_a_second_loki_at_another_endpoint(s3, s3_client, bucket, tmp_path):
             "no section databases.other",
         ),
         ('[policies.x]\nkind = "loki"\nretention_days = 1\ns3 = "other"', "no section s3.other"),
-        ('[policies.audit_logs]\n[policies."audit-logs"]', "stands twice"),
+        ('[policies.audit_logs]\n[policies."audit-logs"]', "is set twice"),
         ('[policies.x]\nkind = "loki"\nretention_days = 1\nurls = ["http://x"]', "policies.x.urls"),
-        ("[prometheus]\nurls = []\n[policies.metrics]\nurls = []", "write it once"),
+        ("[prometheus]\nurls = []\n[policies.metrics]\nurls = []", "keep one of them"),
     ],
 )
 def test_a_policy_that_is_not_whole_is_refused_with_its_name(tmp_path, text, said):

@@ -169,7 +169,7 @@ def test_the_report_is_the_truth(month: Month, tmp_path: Path) -> None:
     of_audit = {code: item for (policy, code), item in exceptions.items() if policy == "audit-logs"}
     assert of_audit.keys() == {"refused", "failed", "reconciled", "missed", "overdue", "deletions_unknown"}
     # PostgreSQL counts what a killed run had deleted and rolled back.
-    assert "a run of ours was interrupted" in of_audit["deletions_unknown"]["detail"]
+    assert "a run of this program was interrupted" in of_audit["deletions_unknown"]["detail"]
     assert (of_audit["refused"]["detail"], of_audit["refused"]["count"]) == ("max-items", 1)
     assert "max-items" in of_audit["refused"]["said"]
     assert of_audit["refused"]["since"][:16] == at_seven(4)[:16]

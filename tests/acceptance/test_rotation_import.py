@@ -112,7 +112,7 @@ def test_a_file_that_is_there_is_never_overwritten(etc, tmp_path):
     target = written(tmp_path / "rotation.toml", "mine\n")
     done = imports(etc / "logrotate.conf", "-o", target)
     assert done.returncode == 2
-    assert "rotation.toml is there already and is not overwritten" in done.stderr
+    assert "rotation.toml already exists and is not overwritten" in done.stderr
     assert target.read_text() == "mine\n"
     target.unlink()
     target.symlink_to(tmp_path / "elsewhere")
@@ -215,7 +215,7 @@ def test_a_fifo_does_not_hold_the_import_up(tmp_path):
     os.mkfifo(tmp_path / "c")
     done = imports(tmp_path / "c")
     assert done.returncode == 2
-    assert "is no regular file" in done.stderr
+    assert "is not a regular file" in done.stderr
 
 
 def test_help_is_quick():

@@ -1,6 +1,5 @@
 """A verifier in another language, written from docs/evidence.md alone, sees what ``verify.py`` sees."""
 
-import shutil
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,16 +21,6 @@ from tests.ledgers import event
 PROGRAM = Path(__file__).parents[1] / "second_verifier.mjs"
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 NODE = Path(executable.ROOT_DIR) / "bin" / "node"
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    return bundles.build(tmp_path_factory.mktemp("good"))
-
-
-@pytest.fixture
-def bundle(good, tmp_path):
-    return Path(shutil.copytree(good, tmp_path / "bundle"))
 
 
 def check(bundle, *arguments, key=bundles.SIGNER.key):

@@ -161,10 +161,6 @@ def test_a_bucket_s_secret_key_is_never_shown(run):
             {"LUXIMA_PROMETHEUS__URLS": "http://x", "LUXIMA_PROMETHEUS__HTTP__CA_FILE": "/nowhere"},
             "metrics.http.ca_file",
         ),
-        (
-            {"LUXIMA_PROMETHEUS__URLS": "http://x", "LUXIMA_PROMETHEUS__HTTP__BEARER_TOKEN_FILE": "/nowhere"},
-            "metrics.http.bearer_token_file",
-        ),
     ],
 )
 def test_a_wrong_setting_ends_with_2_and_its_name(run, variables, said):

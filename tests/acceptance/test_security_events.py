@@ -116,11 +116,11 @@ def over_https(**values):
     ("variables", "said"),
     [
         ({"LUXIMA_DATABASES__SUPABASE__DSN": "host=x"}, "policies.security-events.tables is not set"),
-        ({f"{EVENTS_POLICY}KIND": "supabase", f"{EVENTS_POLICY}URL": "https://x"}, "names no table"),
+        ({f"{EVENTS_POLICY}KIND": "supabase", f"{EVENTS_POLICY}URL": "https://x"}, "neither tables nor"),
         ({f"{EVENTS_POLICY}URL": "https://x"}, "url (environment) is not a setting"),
         (over_https(URL="https://x"), "key is required"),
         (over_https(URL="https://u:p@x"), "credentials"),
-        (over_https(URL="https://x", KEY="k", PROJECT_REF="abc"), "go together"),
+        (over_https(URL="https://x", KEY="k", MANAGEMENT_HTTP__BEARER_TOKEN="t"), "https://REF.supabase.co"),
         ({f"{EVENTS_POLICY}TABLES": "events"}, "schema.table"),
     ],
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from luxima_retention.stores.loki.keys import DAY_MS, Chunk, milliseconds
+from tests.configured import s3_variables
 from tests.servers.command import Command
 from tests.servers.loki_index import index_file
 
@@ -101,10 +102,7 @@ def open_bucket(s3, client, bucket, directory):
     command = Command(
         variables={
             "LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS": bucket,
-            "LUXIMA_S3__DEFAULT__ENDPOINT_URL": s3.endpoint_url,
-            "LUXIMA_S3__DEFAULT__REGION": "us-east-1",
-            "LUXIMA_S3__DEFAULT__ACCESS_KEY_ID": s3.access_key,
-            "LUXIMA_S3__DEFAULT__SECRET_ACCESS_KEY": s3.secret_key,
+            **s3_variables(s3),
             "LUXIMA_POLICIES__APPLICATION_LOGS__MIN_OBJECT_AGE": "0s",
             "LUXIMA_LEDGER__PATH": str(directory / "ledger.jsonl"),
             "LUXIMA_POLICIES__APPLICATION_LOGS__MAX_FRACTION": "1",

@@ -140,7 +140,7 @@ def test_a_type_that_is_more_than_a_type_is_refused(archive, database, kind):
 
 def test_a_table_must_be_named_with_its_schema(archive, database):
     manifest = archive.complete(run_of(), [], NOW)
-    with pytest.raises(ConfigurationError, match=r"write schema\.table|is no table"):
+    with pytest.raises(ConfigurationError, match=r"write schema\.table|is not a table"):
         restore_table(archive, manifest, database.connect(), "every_type")
 
 

@@ -488,7 +488,7 @@ def test_first_and_last_also_run_where_what_is_due_cannot_rotate(log):
     told = log.parent.parent / "told"
     hooks = {name: [{"run": ["/bin/sh", "-c", f"echo {name} >> {told}"]}] for name in ("first", "last")}
     (log.parent / "app.log-20261122").write_text("earlier\n")
-    assert "is there already" in turned(log, **hooks).failures[0]
+    assert "already exists" in turned(log, **hooks).failures[0]
     assert told.read_text() == "first\nlast\n"
     assert turned(log, force=False, now=NOW + DAY, **hooks).failures == []
     assert told.read_text() == "first\nlast\n"
@@ -556,7 +556,7 @@ def test_a_pid_file_that_names_no_process_is_told(log, text):
     pid.write_text(text)
     assert len(turned(log, after=[{"pid_file": str(pid)}]).failures) == 1
     missing = turned(log, now=NOW + WEEK, rotate_empty=True, after=[{"pid_file": "/no/such/pid"}])
-    assert any("names no process" in sentence for sentence in missing.failures)
+    assert any("does not hold the number of a process" in sentence for sentence in missing.failures)
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -663,7 +663,7 @@ def test_a_name_that_is_taken_is_never_overwritten(log):
         there = log.parent / taken
         there.write_text("mine\n")
         result = turned(log, delay_compress=True)
-        assert "is there already" in result.failures[0]
+        assert "already exists" in result.failures[0]
         assert there.read_text() == "mine\n"
         assert log.read_text() == "first\n"
         there.unlink()
@@ -855,7 +855,7 @@ def test_a_pair_that_somebody_writes_to_or_was_set_aside_before_is_told_and_kept
     with plain.open("a"):
         assert "still open for writing" in turned(log, **numbered).left[0]
     (log.parent / "app.log.1.gz-2026112203.backup").touch()
-    assert "is there already" in turned(log, **numbered).failures[0]
+    assert "already exists" in turned(log, **numbered).failures[0]
     assert plain.read_text() + (log.parent / "app.log.1.gz").read_text() == "one\nother\n"
 
 

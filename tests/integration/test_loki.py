@@ -13,7 +13,7 @@ import pytest
 
 from luxima_retention.stores.loki.keys import DAY_MS, milliseconds, parse_chunk
 from luxima_retention.stores.loki.tsdb_index import read
-from tests.configured import loki_settings, opened_loki
+from tests.configured import loki_settings, opened_loki, s3_variables
 from tests.servers.command import Command
 from tests.servers.loki import config_of, run_loki
 from tests.servers.stub import Answer, run_stub
@@ -87,10 +87,7 @@ def command(s3, bucket, tmp_path):
     return Command(
         variables={
             "LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS": bucket,
-            "LUXIMA_S3__DEFAULT__ENDPOINT_URL": s3.endpoint_url,
-            "LUXIMA_S3__DEFAULT__REGION": "us-east-1",
-            "LUXIMA_S3__DEFAULT__ACCESS_KEY_ID": s3.access_key,
-            "LUXIMA_S3__DEFAULT__SECRET_ACCESS_KEY": s3.secret_key,
+            **s3_variables(s3),
             "LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE": "true",
             "LUXIMA_POLICIES__APPLICATION_LOGS__MIN_OBJECT_AGE": "0s",
             "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger.jsonl"),

@@ -136,7 +136,7 @@ def test_a_list_that_is_none_stops_the_run_with_a_way_out(loki, body):
     before = loki.present()
     loki.client.put_object(Bucket=loki.name, Key=loki.lists()[0], Body=body.encode())
     stopped = loki.run(code=3)
-    assert "is no list of condemned chunks" in stopped["sentence"]
+    assert "is not a list of condemned chunks" in stopped["sentence"]
     assert "--sweep" in stopped["hint"]
     assert loki.present() == before
 

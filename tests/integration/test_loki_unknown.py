@@ -117,8 +117,8 @@ def test_what_the_settings_leave_out_is_read_from_loki(loki):
     [
         ({}, {"storage_config.aws.bucketnames": "another"}, "buckets"),
         ({"OBJECT_PREFIX": "x"}, {}, "object_prefix"),
-        ({"CHUNK_DELIMITER": "_"}, {}, "loki.chunk_delimiter"),
-        ({"INDEX_PATH": "idx/"}, {}, "loki.index_path"),
+        ({"CHUNK_DELIMITER": "_"}, {}, "chunk_delimiter is"),
+        ({"INDEX_PATH": "idx/"}, {}, "index_path is"),
         ({"PERIODS": '[{"start": "2026-01-01"}]'}, {}, "periods"),
         ({}, {"schema_config.configs": [period(object_store="filesystem")]}, "filesystem"),
         ({}, {"schema_config.configs": [period(period="1w")]}, "7 days"),

@@ -38,9 +38,7 @@ def project():
 
 
 def told_by(path, **notify):
-    return settings_of(
-        {"ledger": {"path": str(path / "ledger.jsonl")}, "notify": {"environment": "production", **notify}}
-    )
+    return settings_of({"ledger": {"path": str(path / "ledger.jsonl")}, "notify": notify})
 
 
 def of_bot(chats, **more):
@@ -54,9 +52,7 @@ def of_bot(chats, **more):
 
 def of_plane(project, **more):
     return {
-        "plane_url": project.url,
-        "plane_workspace": plane.WORKSPACE,
-        "plane_project": plane.PROJECT,
+        "plane_url": project.address,
         "plane_key": project.key,
         **more,
     }
@@ -175,9 +171,7 @@ def test_dead_receivers_cost_ten_seconds_at_most_and_nothing_is_lost(sender, tmp
             **of_bot(bot, telegram_url=url),
             "webhook_url": url,
             "heartbeat_url": url + "/secret-slug-0123",
-            "plane_url": url,
-            "plane_workspace": "luxima",
-            "plane_project": plane.PROJECT,
+            "plane_url": f"{url}/luxima/projects/{plane.PROJECT}",
             "plane_key": "plane_api_0123456789",
             "smtp_url": url.replace("http", "smtp"),
             "mail_from": "retention@luxima.example",
@@ -410,7 +404,7 @@ def test_messages_read_well_in_both_languages(tmp_path):
         "🔴 Retention not proven — audit-logs core.audit_log · production\n"
         "1,204 expired records are still there and nothing explains them.\n"
         "Limit 180 days · oldest 12 May 2026 · destroyed 48,110 · on hold 12\n"
-        "⏳ The limit will be exceeded in 14 h 0 min (27 November 2026 02:00 WIB) unless this is mended.\n"
+        "⏳ The limit will be exceeded in 14 h 0 min (27 November 2026 02:00 WIB) unless this is fixed.\n"
         "➡️ Do not run again. Follow the runbook.\n"
         "Run 6f1c2d33… · code 6 · since 26 November 2026 12:00 WIB\n"
         "Runbook: https://wiki.luxima.example/audit-logs?run=6f1c2d33-0000-4000-8000-000000000000"

@@ -20,6 +20,7 @@ from tests.servers import plane, telegram
 from tests.servers.command import Command
 
 SECRET = "grafana-secret-0123456789"
+HERE = ("127.0.0.1", 0)
 
 
 def firing(**more):
@@ -101,12 +102,9 @@ def settings_for(project, **more):
     return settings_of(
         {
             "notify": {
-                "plane_url": project.url,
-                "plane_workspace": plane.WORKSPACE,
-                "plane_project": plane.PROJECT,
+                "plane_url": project.address,
                 "plane_key": project.key,
                 "grafana_secret": SECRET,
-                "grafana_port": 0,
                 **more,
             }
         }
@@ -132,7 +130,9 @@ def test_the_same_alert_is_one_item_over_a_signed_request(project):
     body = json.dumps(of_grafana(firing())).encode()
     over = json.dumps(of_grafana(firing(status="resolved"), status="resolved")).encode()
     told = []
-    with service.serving(settings_for(project), lambda event, **more: told.append((event, more))) as url:
+    with service.serving(
+        settings_for(project), ("127.0.0.1", 0), lambda event, **more: told.append((event, more))
+    ) as url:
         assert post(url, body, signed(body))[0] == 200
         assert post(url, body, signed(body))[0] == 200
         edited = json.dumps(of_grafana(firing(fingerprint="ffff"))).encode()
@@ -152,7 +152,7 @@ def test_the_same_alert_is_one_item_over_a_signed_request(project):
 
 def test_what_is_not_signed_or_signed_long_ago_makes_nothing(project):
     body = json.dumps(of_grafana(firing())).encode()
-    with service.serving(settings_for(project), lambda *_, **__: None) as url:
+    with service.serving(settings_for(project), HERE, lambda *_, **__: None) as url:
         assert post(url, body, {})[0] == 401
         assert post(url, body, signed(b"another"))[0] == 401
         assert post(url, body, signed(body, time.time() - 301))[0] == 401
@@ -164,7 +164,7 @@ def test_what_is_not_signed_or_signed_long_ago_makes_nothing(project):
 
 
 def test_sizes_and_forms_are_limited(project):
-    with service.serving(settings_for(project), lambda *_, **__: None) as url:
+    with service.serving(settings_for(project), HERE, lambda *_, **__: None) as url:
         large = b" " * (grafana.LARGEST + 1)
         try:
             status = post(url, large, signed(large))[0]
@@ -195,7 +195,7 @@ def test_very_many_alerts_are_twenty_items_and_one_for_the_rest():
 def test_a_receiver_that_fails_makes_the_sender_repeat(project):
     body = json.dumps(of_grafana(firing())).encode()
     project.next = [plane.Answer(429)]
-    with service.serving(settings_for(project), lambda *_, **__: None) as url:
+    with service.serving(settings_for(project), HERE, lambda *_, **__: None) as url:
         assert post(url, body, signed(body))[0] == 503
         assert post(url, body, signed(body))[0] == 200
     assert len(project.items) == 1
@@ -221,7 +221,7 @@ def test_telegram_is_told_once_where_that_is_asked_for(project):
 
 def test_a_sender_that_drips_its_headers_is_cut_off(project, monkeypatch):
     monkeypatch.setattr(service, "_REQUEST_SECONDS", 0.5)
-    with service.serving(settings_for(project), lambda *_, **__: None) as url:
+    with service.serving(settings_for(project), HERE, lambda *_, **__: None) as url:
         host, _, port = url.removeprefix("http://").partition("/")[0].partition(":")
         with socket.create_connection((host, int(port)), timeout=10) as connection:
             connection.sendall(b"POST /grafana HTTP/1.1\r\nX-Slow: ")
@@ -232,9 +232,7 @@ def test_a_sender_that_drips_its_headers_is_cut_off(project, monkeypatch):
 
 def test_a_body_on_stdin_needs_no_signature(project):
     variables = {
-        "LUXIMA_NOTIFY__PLANE_URL": project.url,
-        "LUXIMA_NOTIFY__PLANE_WORKSPACE": plane.WORKSPACE,
-        "LUXIMA_NOTIFY__PLANE_PROJECT": plane.PROJECT,
+        "LUXIMA_NOTIFY__PLANE_URL": project.address,
         "LUXIMA_NOTIFY__PLANE_KEY": project.key,
     }
     command = [sys.executable, "-m", "luxima_retention", "notify", "grafana-webhook"]

@@ -6,7 +6,10 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from click.testing import CliRunner
 
+from luxima_retention.cli import cli
+from luxima_retention.stores.table import store
 from tests.servers.command import Command
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -203,14 +206,15 @@ def test_partitions_of_any_name_are_detached(database):
     assert (expired(database), trash(database)) == (0, 5)
 
 
-def test_a_transaction_that_sees_a_partition_is_not_waited_for_without_end(database):
+def test_a_transaction_that_sees_a_partition_is_not_waited_for_without_end(database, monkeypatch):
+    monkeypatch.setattr(store, "_STATEMENT_TIMEOUT", timedelta(seconds=1))
     run = make(database)
     before = expired(database)
     reader = database.connect(autocommit=False)
     reader.execute("SELECT count(*) FROM core.audit_log")
-    done = run("run", "audit-logs", LUXIMA_PACE__STATEMENT_TIMEOUT="1s")
-    assert done.returncode == 3
-    assert "lock timeout" in done.stdout
+    done = CliRunner().invoke(cli, ["run", "audit-logs"], env=run.environment(), standalone_mode=False)
+    assert done.return_value == 3
+    assert "lock timeout" in done.output
     reader.rollback()
     done = target(run.json("run", "audit-logs"))
     assert done["done"]["destroyed"] + done["done"]["condemned"] == before

@@ -159,7 +159,9 @@ def test_sigterm_to_pid_one_ends_the_run_within_one_batch(database, installed, r
 
 def test_the_daemon_as_pid_one_ends_with_sigterm(database, installed, read_only):
     command = audit_log(database, rows=10)
-    container = Container(installed, read_only, {**command.variables, "LUXIMA_SCHEDULE__HEALTH_PORT": "0"})
+    container = Container(
+        installed, read_only, {**command.variables, "LUXIMA_SCHEDULE__LISTEN": "127.0.0.1:0"}
+    )
     process = container.start(container.bin / "luxima-retention", "schedule")
     said = []
     for line in process.stderr:

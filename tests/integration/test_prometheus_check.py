@@ -231,15 +231,14 @@ def certificates(home):
     return str(home / "ca.pem")
 
 
-def test_prefix_tls_and_basic_authentication(guarded, tmp_path):
+def test_prefix_tls_and_basic_authentication(guarded):
     url, ca = guarded
-    (tmp_path / "password").write_text("s3cret\n")
-    files = {"username": "retention", "password_file": str(tmp_path / "password")}
-    found = survey(url, ca_file=ca, **files)
+    login = {"username": "retention", "password": SecretStr("s3cret")}
+    found = survey(url, ca_file=ca, **login)
     assert found.findings[0].code == "not-yet-provable"
 
     with pytest.raises(StoreError, match="certificate that is not trusted"):
-        survey(url, **files)
+        survey(url, **login)
     with pytest.raises(StoreError, match="answers 401"):
         survey(url, ca_file=ca)
     with pytest.raises(StoreError) as caught:
@@ -247,7 +246,7 @@ def test_prefix_tls_and_basic_authentication(guarded, tmp_path):
     assert "401" in caught.value.message
     assert "wrong-one" not in f"{caught.value.message} {caught.value.hint}"
     with pytest.raises(StoreError, match="answers 404"):
-        survey(url.removesuffix("/prom"), ca_file=ca, **files)
+        survey(url.removesuffix("/prom"), ca_file=ca, **login)
 
 
 # --- what may answer instead ----------------------------------------------------------------------------
@@ -314,10 +313,10 @@ def test_what_is_not_an_answer_is_never_a_verdict(what, given, sentence):
         ({"runtimeinfo": Answer(body=b"null")}, "does not answer as Prometheus"),
         ({"runtimeinfo": Answer(body=b'{"status": "success"}')}, "without data"),
         ({"runtimeinfo": Answer(body=b"OK")}, "does not answer with JSON"),
-        ({"runtimeinfo": {"storageRetention": "for a while"}}, "no duration"),
+        ({"runtimeinfo": {"storageRetention": "for a while"}}, "is not a duration"),
         ({"runtimeinfo": {"storageRetention": "60d", "startTime": "yesterday"}}, "cannot be read"),
-        ({"metrics": "up 1\n"}, "names no server that is known"),
-        ({"metrics": "prometheus_build_info 1\n", "runtimeinfo": {}}, "names no retention"),
+        ({"metrics": "up 1\n"}, "does not say which server it is"),
+        ({"metrics": "prometheus_build_info 1\n", "runtimeinfo": {}}, "has no retention"),
         ({"buildinfo": {}}, "no version"),
     ],
 )
@@ -352,24 +351,8 @@ def test_nobody_at_the_address():
     assert caught.value.exit_code is ExitCode.INCOMPLETE
 
 
-def test_the_bearer_token_is_read_anew_for_each_request(tmp_path):
-    token = tmp_path / "token"
-    token.write_text("first\n")
-    with answering() as stub:
-        (store,) = open_prometheus(
-            PrometheusPolicy(
-                kind="prometheus", retention_days=60, urls=(stub.url,), http={"bearer_token_file": str(token)}
-            )
-        )
-        store.clock()
-        token.write_text("second\n")
-        store.clock()
-        store.close()
-    assert [headers["Authorization"] for _, _, headers, _ in stub.asked] == ["Bearer first", "Bearer second"]
-
-
-def test_a_token_file_that_is_not_there_is_said_at_once(tmp_path):
-    there = {"bearer_token_file": str(tmp_path / "token")}
+def test_a_ca_file_that_is_not_there_is_said_at_once(tmp_path):
+    there = {"ca_file": str(tmp_path / "ca")}
     settings = PrometheusPolicy(
         kind="prometheus", retention_days=60, urls=("http://127.0.0.1:9",), http=there
     )
@@ -393,7 +376,7 @@ def test_a_netrc_and_proxies_of_the_environment_have_no_part(tmp_path, monkeypat
         {"urls": ("prometheus:9090",)},
         {"urls": ("http://prometheus:9090/?token=secret",)},
         {"http": {"username": "retention"}},
-        {"http": {"bearer_token": "secret", "bearer_token_file": "b"}},
+        {"http": {"bearer_token": "secret", "username": "b", "password": "secret"}},
         {"http": {"username": "a:secret", "password": "secret"}},
         {"http": {"bearer_token": "secret", "headers": {"authorization": "secret"}}},
         {"http": {"headers": {"a b": "secret"}}},

@@ -32,7 +32,10 @@ class Running:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        quiet = {"LUXIMA_SCHEDULE__LEDGER_VERIFY": "", "LUXIMA_SCHEDULE__HEALTH_PORT": str(self.port)}
+        quiet = {
+            "LUXIMA_SCHEDULE__JOBS__LEDGER_VERIFY": "",
+            "LUXIMA_SCHEDULE__LISTEN": f"127.0.0.1:{self.port}",
+        }
         given = {**quiet, **variables}
         self.process = command.start("--log-level", "info", "schedule", **given)
         self.lines = []
@@ -407,7 +410,7 @@ def test_a_report_that_failed_is_tried_again_until_it_is_sent_and_then_no_more(t
         {
             "ledger": {"path": path},
             "report": {"url": tmp_path.as_uri()},
-            "schedule": {"health_port": 0, "report": "0 0 1 * *", "ledger_verify": ""},
+            "schedule": {"listen": "127.0.0.1:0", "jobs": {"report": "0 0 1 * *", "ledger-verify": ""}},
         }
     )
     stop, said = threading.Event(), []
@@ -450,7 +453,7 @@ def test_a_report_that_is_a_fortnight_late_is_sent_once_and_a_restart_remembers_
     report_sent(command, timedelta(days=40))
     times = {
         "LUXIMA_POLICIES__AUDIT_LOGS__SCHEDULE": "",
-        "LUXIMA_SCHEDULE__REPORT": f"0 0 {min(fortnight_ago.day, 28)} * *",
+        "LUXIMA_SCHEDULE__JOBS__REPORT": f"0 0 {min(fortnight_ago.day, 28)} * *",
         "LUXIMA_SCHEDULE__TIME_ZONE": "UTC",
         "LUXIMA_REPORT__URL": tmp_path.as_uri(),
     }
@@ -499,7 +502,7 @@ def test_a_health_address_in_use_is_refused_by_name(command):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = command("schedule", LUXIMA_SCHEDULE__HEALTH_PORT=port)
+        done = command("schedule", LUXIMA_SCHEDULE__LISTEN=f"127.0.0.1:{port}")
     assert done.returncode == 2
     assert f"127.0.0.1:{port} cannot be used" in done.stderr
-    assert "schedule.health_port" in done.stderr
+    assert "schedule.listen" in done.stderr

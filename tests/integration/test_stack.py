@@ -13,7 +13,7 @@ import yaml
 
 from luxima_retention.config.policies import DEFAULTS
 from luxima_retention.core.clock import system_clock
-from tests.configured import opened_loki, settings_of
+from tests.configured import opened_loki, s3_variables, settings_of
 from tests.integration.test_loki import load
 from tests.servers.command import Command
 from tests.servers.programs import find_program
@@ -50,10 +50,7 @@ def test_lokis_records_have_one_owner_and_our_check_finds_no_drift(loki, s3, s3_
         variables={
             "LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS": bucket,
             "LUXIMA_POLICIES__APPLICATION_LOGS__URL": loki.url,
-            "LUXIMA_S3__DEFAULT__ENDPOINT_URL": s3.endpoint_url,
-            "LUXIMA_S3__DEFAULT__ACCESS_KEY_ID": s3.access_key,
-            "LUXIMA_S3__DEFAULT__SECRET_ACCESS_KEY": s3.secret_key,
-            "LUXIMA_S3__DEFAULT__REGION": s3.region,
+            **s3_variables(s3),
             "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger"),
         }
     )

@@ -18,6 +18,7 @@ from luxima_retention.evidence.ledger.postgres import _append
 from luxima_retention.run.migrate import migrate
 from luxima_retention.stores.kind import TableTarget
 from luxima_retention.stores.memory.store import MemoryStore, Record
+from luxima_retention.stores.table import store as store_module
 from luxima_retention.stores.table.sql import function_name
 from luxima_retention.stores.table.store import TableStore
 from tests.integration import conformance
@@ -453,10 +454,10 @@ def test_a_standby_is_refused_before_anything_else(postgres_factory):
             standby.stop()
 
 
-def test_a_lock_that_somebody_holds_is_waited_for_with_smaller_batches(plain):
+def test_a_lock_that_somebody_holds_is_waited_for_with_smaller_batches(plain, monkeypatch):
     plain.fill(conformance.some(80))
-    pace = GENTLE.model_copy(update={"lock_timeout": timedelta(milliseconds=50)})
-    store = LedgeredStore(plain.job, plain.target, pace, read_only=False)
+    monkeypatch.setattr(store_module, "LOCK_TIMEOUT", timedelta(milliseconds=50))
+    store = LedgeredStore(plain.job, plain.target, GENTLE, read_only=False)
     _, plan = conformance.planned(plain, store)
     blocker = plain.database.connect(autocommit=False)
     blocker.execute("SELECT FROM core.events ORDER BY created_at LIMIT 1 FOR UPDATE")
@@ -476,10 +477,10 @@ def test_a_lock_that_somebody_holds_is_waited_for_with_smaller_batches(plain):
     store.close()
 
 
-def test_a_lock_that_nobody_gives_up_ends_the_run_with_a_sentence(plain):
+def test_a_lock_that_nobody_gives_up_ends_the_run_with_a_sentence(plain, monkeypatch):
     plain.fill(conformance.some(80))
-    pace = GENTLE.model_copy(update={"lock_timeout": timedelta(milliseconds=10)})
-    store = LedgeredStore(plain.job, plain.target, pace, read_only=False)
+    monkeypatch.setattr(store_module, "LOCK_TIMEOUT", timedelta(milliseconds=10))
+    store = LedgeredStore(plain.job, plain.target, GENTLE, read_only=False)
     _, plan = conformance.planned(plain, store)
     blocker = plain.database.connect(autocommit=False)
     blocker.execute("LOCK TABLE core.events")
@@ -506,14 +507,14 @@ def test_the_wal_budget_and_the_duty_cycle_make_pauses_that_are_told(plain):
     store.close()
 
 
-def test_a_slot_that_runs_out_of_room_is_waited_for(postgres_factory):
+def test_a_slot_that_runs_out_of_room_is_waited_for(postgres_factory, monkeypatch):
+    monkeypatch.setattr(store_module, "SLOT_HEADROOM", 4 * 1024**3)
     server = postgres_factory(settings={"max_slot_wal_keep_size": "64MB"})
     with server.database() as database:
         harness = TableHarness(database=database, shape="bigint")
         harness.fill(conformance.some(50))
         database.execute("SELECT pg_create_physical_replication_slot('slow', true)")
-        pace = GENTLE.model_copy(update={"min_slot_headroom_mib": 4096})
-        store = LedgeredStore(harness.job, harness.target, pace, read_only=False)
+        store = LedgeredStore(harness.job, harness.target, GENTLE, read_only=False)
         _, plan = conformance.planned(harness, store)
         polls = []
         doing = replace(conformance.work(), wait=polls.append, stopping=lambda: len(polls) >= 3)
@@ -598,7 +599,7 @@ def test_a_view_and_a_missing_table_are_refused(database):
         owner.execute("CREATE SCHEMA core")
         owner.execute("CREATE VIEW core.events AS SELECT 1::bigint AS id, now() AS created_at")
     database.login("job")
-    for name, said in (("core.events", "is no table"), ("core.missing", "there is no table")):
+    for name, said in (("core.events", "is not a table"), ("core.missing", "there is no table")):
         target = TableTarget(
             policy="audit-logs", table=TableSettings(table=name), floor_days=90, register=True
         )

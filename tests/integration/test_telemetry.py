@@ -321,8 +321,8 @@ def test_credentials_go_to_the_pushgateway_and_nowhere_else(database):
             "run",
             "audit-logs",
             LUXIMA_TELEMETRY__PUSHGATEWAY_URL=stub.url,
-            LUXIMA_TELEMETRY__PUSHGATEWAY_HTTP__USERNAME="u",
-            LUXIMA_TELEMETRY__PUSHGATEWAY_HTTP__PASSWORD="s3cret-word",
+            LUXIMA_TELEMETRY__HTTP__PUSHGATEWAY__USERNAME="u",
+            LUXIMA_TELEMETRY__HTTP__PUSHGATEWAY__PASSWORD="s3cret-word",
             **PATIENT,
         )
     assert done.returncode == 0

@@ -118,21 +118,20 @@ def test_the_standard_variables_count(run, collector):
 
 
 def test_credentials_of_the_settings_reach_the_collector_and_nobody_else(run, collector, tmp_path):
-    (tmp_path / "token").write_text("s3cret-token\n")
     variables = {
         "LUXIMA_TELEMETRY__OTLP_URL": collector.url,
-        "LUXIMA_TELEMETRY__OTLP_HTTP__BEARER_TOKEN_FILE": str(tmp_path / "token"),
-        "LUXIMA_TELEMETRY__OTLP_HTTP__HEADERS": '{"X-Scope-OrgID": "luxima"}',
+        "LUXIMA_TELEMETRY__HTTP__OTLP__BEARER_TOKEN": "s3cret-token",
+        "LUXIMA_TELEMETRY__HTTP__OTLP__HEADERS": '{"X-Scope-OrgID": "luxima"}',
     }
     done = run("run", "audit-logs", **variables)
     assert done.returncode == 0
     assert collector.headers[0]["authorization"] == "Bearer s3cret-token"
     assert collector.headers[0]["x-scope-orgid"] == "luxima"
     assert "s3cret-token" not in done.stdout + done.stderr
-    (tmp_path / "token").unlink()
-    gone = run.json("run", "audit-logs", **variables)
+    nowhere = {"LUXIMA_TELEMETRY__HTTP__OTLP__CA_FILE": str(tmp_path / "ca.pem")}
+    gone = run.json("run", "audit-logs", **variables, **nowhere)
     assert gone["exit_code"] == 0
-    assert "token cannot be read" in " ".join(gone["warnings"])
+    assert "ca.pem cannot be read" in " ".join(gone["warnings"])
 
 
 def test_a_run_without_the_sdk_says_so_and_ends_as_it_would(run, collector, tmp_path):

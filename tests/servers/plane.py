@@ -64,6 +64,11 @@ class Project:
         self.items[item["id"]] = item
         return item
 
+    @property
+    def address(self) -> str:
+        """The project as the browser shows it."""
+        return f"{self.url}/{WORKSPACE}/projects/{PROJECT}/issues"
+
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:  # noqa: PLR0911
         """One request."""
         self.calls.append((method, path))

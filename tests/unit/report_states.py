@@ -245,9 +245,8 @@ def late(policy: str, expired: int, target: str = "") -> RunResult:
 
 def first_day() -> Report:
     """Nothing has run yet; the survey finds the backlog that the first run would be refused."""
-    sentence = (
-        "a real run would refuse: share: 8120331 records of 9120441 would go (observed 89 %, limit 25 %)"
-    )
+    share = "share: 8120331 records of 9120441 would be deleted (observed 89 %, limit 25 %)"
+    sentence = f"a real run would refuse: {share}"
     backlog = store(
         "audit-logs", age=1460, expired=8_120_331, outcome=Outcome.WOULD_REFUSE, sentence=sentence
     )

@@ -225,7 +225,7 @@ def test_settings_open_the_place_they_name(tmp_path):
         ArchiveSettings(url="ftp://x", retention_days=1)
     with pytest.raises(ValueError, match="object_lock needs"):
         ArchiveSettings(url="file:///x", retention_days=1, object_lock="governance")
-    with pytest.raises(ConfigurationError, match="names no place"):
+    with pytest.raises(ConfigurationError, match="is not a valid place"):
         open_objects("file://host/x")
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import tomllib
 from pathlib import Path
+from textwrap import dedent
 
 import click
 import pytest
 
 from luxima_retention.cli import COMMANDS, cli, reference
 from luxima_retention.config.policies import DEFAULTS
+from luxima_retention.config.sources import known_paths
 from luxima_retention.core import guards, results
 from luxima_retention.core.errors import ExitCode
+from luxima_retention.stores.logfiles.options import RotationSetSettings
+from luxima_retention.stores.registry import options
+from tests.configured import settings_of
 
 ROOT = Path(__file__).parents[2]
 DOCS = {path.name: path.read_text() for path in [*ROOT.glob("docs/*.md"), ROOT / "README.md"]}
@@ -53,6 +60,17 @@ def test_the_settings_page_is_the_one_that_the_settings_make():
     )
 
 
+def test_the_options_of_log_files_stand_beside_logrotates_words():
+    assert DOCS["rotation.md"] == reference.within(DOCS["rotation.md"])
+    for name in RotationSetSettings.model_fields:
+        assert f"\n| `{name}` | " in DOCS["rotation.md"]
+
+
+def test_the_settings_are_few_enough_to_be_read():
+    rows = re.findall(r"^\| `[a-z_.<>0-9]+` \| ", DOCS["settings.md"], re.MULTILINE)
+    assert 80 < len(rows) <= 120
+
+
 def test_every_outcome_is_in_the_json_contract():
     for word in results.Outcome:
         assert f"`{word}`" in DOCS["json-contract.md"]
@@ -92,3 +110,64 @@ def test_links_lead_somewhere(name):
 def test_commands_that_the_docs_show_are_there(name):
     for shown in re.findall(r"`luxima-retention ([a-z]+)", DOCS[name]):
         assert shown in COMMANDS, f"{name} shows luxima-retention {shown}"
+
+
+#: settings and short forms: their first name, and every path below it
+KNOWN = {".".join(path).replace("*", "<name>") for path in known_paths(options())}
+SECTIONS = sorted({path.partition(".")[0] for path in KNOWN} - {"policies", "databases", "s3"})
+NAMED = re.compile(rf"(?<![\w./])(?:{'|'.join(SECTIONS)})(?:\.[a-z][a-z_-]*)+(?![\w(/]|\.[a-z])")
+#: what looks like a setting and is an entry of the ledger, an event, a span, a failpoint, a file
+OTHERS = re.compile(
+    r"(archive|ledger|report)\.(announced|checked|drilled|expired|restored|verified|recovered|sent|write|append"
+    r"|unwritten|error|root|size)|schedule\.(started|clock_set_back)|ledger\.witnesses\.url"
+    r"|\w+\.(before|after|during)_\w+|rotation\.(locks|state)"
+    r"|\w+\.(json|jsonl|yml|csv|typ|py|md|html|pdf|zip|pem|toml|log)"
+)
+
+
+def sentences():
+    """Every text of the program, and every document."""
+    for path in sorted((ROOT / "luxima_retention").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield str(path.relative_to(ROOT)), node.value
+    yield from DOCS.items()
+
+
+def test_every_setting_that_a_sentence_names_is_one():
+    wrong = {
+        (where, name)
+        for where, text in sentences()
+        for name in NAMED.findall(text)
+        if not OTHERS.fullmatch(name) and not is_a_setting(name)
+    }
+    assert wrong == set()
+
+
+def is_a_setting(name):
+    """A setting, a section of settings, or the table of one that has entries by name."""
+    parts = name.replace("-", "_").split(".")
+    return any(
+        len(known) >= len(parts)
+        and all(
+            part in {wanted, "name"} or wanted == "<name>" for part, wanted in zip(parts, known, strict=False)
+        )
+        for known in (path.split(".") for path in KNOWN)
+    )
+
+
+def blocks():
+    """Each indented block of a document that begins with a section of settings."""
+    for name, text in DOCS.items():
+        for number, block in enumerate(re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE)):
+            if block.lstrip("\n").startswith("    [") and "]\n" in block:
+                settings = dedent(block).partition("\nluxima-retention ")[0]
+                yield pytest.param(settings, id=f"{name}-{number}")
+
+
+@pytest.mark.parametrize("block", list(blocks()))
+def test_settings_that_the_docs_show_are_settings(block):
+    values = tomllib.loads(block)
+    for policy in values.get("policies", {}).values():
+        policy.update({"key": "a secret file"} if policy.get("kind") == "supabase" else {})
+    assert settings_of(values)

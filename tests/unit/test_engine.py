@@ -36,7 +36,7 @@ from tests.ledgers import event
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
 CUTOFF = datetime(2026, 5, 27, tzinfo=UTC)
-LIMITS = Limits(share=Decimal(1), dimensions=frozenset({"tenant", "range"}))
+LIMITS = Limits(max_fraction=Decimal(1), dimensions=frozenset({"tenant", "range"}))
 POLICY = Policy(name="audit-logs", retention_days=180, limits=LIMITS)
 
 
@@ -231,13 +231,11 @@ def test_a_hold_placed_during_the_run_counts_from_the_next_batch_on():
 
 def test_a_share_beyond_the_limit_is_refused_until_its_value_is_named():
     subject, state = store(400, 300, 200, 1), FakeState()
-    tight = replace(POLICY, limits=replace(LIMITS, share=Decimal("0.25")))
+    tight = replace(POLICY, limits=replace(LIMITS, max_fraction=None))
     refused = apply(subject, state, tight)
     assert refused.exit_code is ExitCode.REFUSED
     assert "--max-fraction 0.75" in only(refused).hint
-    named = replace(
-        LIMITS, share=Decimal("0.25"), max_fraction=Decimal("0.75"), named={"share": "--max-fraction 0.75"}
-    )
+    named = replace(LIMITS, max_fraction=Decimal("0.75"), named={"share": "--max-fraction 0.75"})
     done = apply(subject, state, replace(POLICY, limits=named))
     assert done.exit_code is ExitCode.DONE
     assert kinds(state) == ["run.refused", "approval", "run.started", "batch", "batch", "run.completed"]
@@ -245,9 +243,7 @@ def test_a_share_beyond_the_limit_is_refused_until_its_value_is_named():
 
 def test_an_approved_backlog_is_drained_by_later_runs_without_a_word():
     subject, state = store(*range(200, 300), 1, batch=10), FakeState()
-    named = replace(
-        LIMITS, share=Decimal("0.25"), max_fraction=Decimal(1), named={"share": "--max-fraction 1"}
-    )
+    named = replace(LIMITS, max_fraction=Decimal(1), named={"share": "--max-fraction 1"})
     stop: list[bool] = []
     first = apply(
         subject,
@@ -259,7 +255,7 @@ def test_an_approved_backlog_is_drained_by_later_runs_without_a_word():
     assert (first.outcome, first.exit_code) == (Outcome.STOPPED, ExitCode.STOPPED)
     assert only(first).proof.explained == {"stopped": 50}
     assert histories.read(state.ledger, "audit-logs", "memory").backlog == 50
-    tight = replace(POLICY, limits=replace(LIMITS, share=Decimal("0.25")))
+    tight = replace(POLICY, limits=replace(LIMITS, max_fraction=None))
     second = apply(subject, state, tight)
     assert (second.outcome, second.exit_code) == (Outcome.DONE, ExitCode.DONE)
     assert len(subject.records) == 1
@@ -691,13 +687,16 @@ def test_what_a_policy_says_is_written_down_when_it_changes_and_only_then():
 
 def test_a_guard_that_is_switched_off_stands_in_the_entry_of_the_run():
     state = FakeState()
-    widened = {"stale-source": "policies.audit_logs.max_silence = off", "clock-skew": "guards.max = 1h"}
+    widened = {
+        "stale-source": "policies.audit_logs.max_silence = off",
+        "clock-skew": "policies.x.skew = 1h",
+    }
     limits = replace(LIMITS, widened=widened, named={"min-remaining": "--min-remaining 0"})
     apply(store(400, 1), state, replace(POLICY, limits=limits))
     (started,) = said(state, "run.started")
     found = {guard.guard: (guard.passed, guard.limit, guard.override) for guard in started.guards}
     assert found["stale-source"] == (True, "off", "policies.audit_logs.max_silence = off")
-    assert found["clock-skew"][2] == "guards.max = 1h"
+    assert found["clock-skew"][2] == "policies.x.skew = 1h"
     assert found["min-remaining"][2] == "--min-remaining 0"
 
 

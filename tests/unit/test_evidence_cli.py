@@ -89,7 +89,7 @@ def test_a_ledger_without_a_key_is_whole_but_unsigned(home):
     said = unverified(home)
     assert "in agreement with itself, and not verified: 3 entries" in said
     assert "0 of them signed, 0 checkpoints" in said
-    assert "not proved nobody signs the ledger" not in said, "a key file is configured"
+    assert "not proved the ledger is not signed" not in said, "a key file is configured"
 
 
 def unverified(home):
@@ -277,7 +277,7 @@ def test_an_archive_is_restored_to_a_file_and_the_ledger_says_so(home):
 
 @pytest.mark.parametrize("arguments", [(), ("--into", "a.b", "--to", "x")])
 def test_a_restore_needs_one_place(home, arguments):
-    assert "one place to go" in str(raised(home, archive_cli, "restore", RUN, *arguments))
+    assert "needs one destination" in str(raised(home, archive_cli, "restore", RUN, *arguments))
 
 
 def test_an_expired_archive_goes_between_two_entries(home, monkeypatch):
@@ -285,7 +285,7 @@ def test_an_expired_archive_goes_between_two_entries(home, monkeypatch):
     home.held = (Hold(hold_id="H-1", policy="audit-logs"),)
     assert invoke(home, archive_cli, "expire") == ""
     home.held = ()
-    assert "would go" in invoke(home, archive_cli, "expire", "--dry-run")
+    assert "would be deleted" in invoke(home, archive_cli, "expire", "--dry-run")
     assert list(home.archive.manifests())
     result = json.loads(invoke(home, archive_cli, "expire", "--output", "json"))
     assert len(result["destroyed"]) == 2
@@ -300,7 +300,7 @@ def test_nothing_configured_is_a_sentence(home):
     assert "no archive is configured" in str(raised(home, archive_cli, "list"))
     home.settings = home.settings.model_copy(update={"ledger": LedgerSettings()})
     assert "no ledger is configured" in str(raised(home, ledger_cli, "list"))
-    assert "names no file" in str(raised(home, ledger_cli, "keygen"))
+    assert "ledger.key_file is empty" in str(raised(home, ledger_cli, "keygen"))
 
 
 def test_anchors_are_read_at_verification(home):

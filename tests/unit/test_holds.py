@@ -80,7 +80,9 @@ def test_a_release_that_was_written_and_not_done_is_refused_until_it_is_repeated
     """As a kill leaves it, and whoever writes the entry alone."""
     state.register.place(hold(1), state.ledger)
     state.ledger.append(HoldReleased(hold_id="H-1"), policy=None, at=AT)
-    with pytest.raises(TamperingFound, match="H-1 as in force, and the ledger tells its release"):
+    with pytest.raises(
+        TamperingFound, match="H-1 as in force, but it was released by an entry of the ledger"
+    ):
         in_force(state.register)
     release(state)
     assert in_force(state.register) == ()

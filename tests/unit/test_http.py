@@ -12,11 +12,10 @@ from email.utils import format_datetime
 
 import pytest
 
-from luxima_retention.config.endpoints import endpoint, parsed_headers
+from luxima_retention.config.endpoints import endpoint
 from luxima_retention.config.settings import HttpSettings
 from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError, RunStopped, StoreError
-from luxima_retention.core.redact import redacted
 from luxima_retention.io import http
 from luxima_retention.io.http import Endpoint, Http, HttpError
 from tests.servers import hostile
@@ -234,80 +233,35 @@ def test_a_password_that_is_not_ascii_is_sent_as_utf8():
     assert (kind, base64.b64decode(encoded).decode("utf-8")) == ("Basic", "wayan:rahasia-é-密")
 
 
-def test_headers_come_from_settings_and_from_a_file(tmp_path):
-    (tmp_path / "headers").write_text("X-Scope-OrgID: luxima\n\nX-Other:  a: b \n")
-    headers = sent(headers={"X-Key": "k"}, headers_file=str(tmp_path / "headers"))
-    assert (headers["X-Scope-OrgID"], headers["X-Other"], headers["X-Key"]) == ("luxima", "a: b", "k")
-
-
-def test_secrets_are_read_for_each_request(tmp_path):
-    token = tmp_path / "token"
-    token.write_text("first\n")
-    with run_stub(lambda *_: Answer(body=b"hello")) as stub:
-        settings = HttpSettings(bearer_token_file=str(token))
-        asking = Http(endpoint(stub.url, settings, setting="tempo.url", options="tempo.http"))
-        asking.get("/")
-        token.write_text("second\n")
-        asking.get("/")
-        token.unlink()
-        with pytest.raises(ConfigurationError, match="cannot be read"):
-            asking.get("/")
-    assert [given["Authorization"] for _, _, given, _ in stub.asked] == ["Bearer first", "Bearer second"]
+def test_headers_of_the_settings_are_sent_besides():
+    headers = sent(headers={"X-Key": "k", "X-Scope-OrgID": "luxima"})
+    assert (headers["X-Scope-OrgID"], headers["X-Key"]) == ("luxima", "k")
 
 
 @pytest.mark.parametrize(
-    ("option", "content", "said"),
+    ("options", "said"),
     [
-        ("password_file", None, "cannot be read: No such file"),
-        ("password_file", "directory", "cannot be read: Is a directory"),
-        ("password_file", b"\xff\xfe", "not text in UTF-8"),
-        ("password_file", b"x" * 70000, "larger than 65536 bytes"),
-        ("bearer_token_file", b"a\nb", "line break"),
-        ("bearer_token_file", "é".encode(), "not ASCII"),
-        ("headers_file", b"S3CRET", "line 1 .*is not a header"),
-        ("ca_file", None, "cannot be read: No such file"),
-        ("ca_file", b"S3CRET", "holds no certificate"),
+        ({"bearer_token": "a\nb"}, "line break"),
+        ({"bearer_token": "é"}, "not ASCII"),
+        ({"headers": {"X-Key": "é"}}, "the header X-Key .* not ASCII"),
     ],
 )
-def test_a_file_that_is_wrong_is_named_with_its_setting_before_anything_is_asked(
-    tmp_path, option, content, said
-):
+def test_a_secret_that_fits_into_no_header_is_said_before_anything_is_asked(options, said):
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        endpoint("http://127.0.0.1:9", HttpSettings(**options), setting="tempo.url", options="tempo.http")
+    assert "tempo.http" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "cannot be read: No such file"), (b"S3CRET", "holds no certificate")],
+)
+def test_a_ca_file_that_is_wrong_is_named_with_its_setting_before_anything_is_asked(tmp_path, content, said):
     path = tmp_path / "file"
-    if content == "directory":
-        path.mkdir()
-    elif content is not None:
+    if content is not None:
         path.write_bytes(content)
-    user = {"username": "u"} if option == "password_file" else {}
-    settings = HttpSettings(**user, **{option: str(path)})
+    settings = HttpSettings(ca_file=str(path))
     with pytest.raises(ConfigurationError, match=said) as caught:
         endpoint("http://127.0.0.1:9", settings, setting="tempo.url", options="tempo.http")
     assert "tempo.http" in f"{caught.value.message} {caught.value.hint}"
     assert "S3CRET" not in f"{caught.value.message} {caught.value.hint}"
-
-
-def test_a_header_file_has_one_header_a_line():
-    assert parsed_headers("A: 1\r\nB:2\n", "x") == {"A": "1", "B": "2"}
-
-
-def test_of_headers_only_what_can_be_a_secret_is_masked():
-    """A tenant's name is a word that sentences need."""
-    parsed_headers("X-Scope-OrgID: luxima\nApiKey: s3cr3t-K3y-1", "x")
-    assert redacted("run luxima-retention with s3cr3t-K3y-1") == "run luxima-retention with ***"
-
-
-@pytest.mark.parametrize("proxied", [False, True])
-def test_a_netrc_has_no_part_in_anything(monkeypatch, tmp_path, proxied):
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    with run_stub(lambda *_: Answer(body=b"hello")) as stub:
-        client(stub.url, proxied=proxied).get("/")
-    assert "Authorization" not in stub.asked[0][2]
-
-
-@pytest.mark.parametrize("proxied", [False, True])
-def test_only_who_says_so_goes_through_the_proxies_of_the_environment(monkeypatch, proxied):
-    with run_stub(lambda *_: Answer(body=b"by proxy")) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        monkeypatch.setenv("no_proxy", "")
-        with run_stub(lambda *_: Answer(body=b"itself")) as stub:
-            assert client(stub.url, proxied=proxied).get("/").text == ("by proxy" if proxied else "itself")

@@ -301,7 +301,7 @@ def test_a_recovery_that_nobody_signed_excuses_nothing(home):
     home.ledger.append(
         event("ledger.recovered", entries=7, root="x", lost=99, reason="x"), policy=None, at=AT
     )
-    check_refused(home, "nobody signed it")
+    check_refused(home, "and is not signed")
 
 
 def test_a_recovery_does_not_excuse_what_was_kept(home):

@@ -97,7 +97,7 @@ def test_thanos_clients_have_a_prefix_and_no_delimiter_of_their_own():
 def test_a_schema_that_is_none_is_an_error(schema):
     config = config_of("x")
     config["schema_config"] = schema
-    with pytest.raises(StoreError, match="does not tell its schema"):
+    with pytest.raises(StoreError, match="does not show its schema"):
         storage_of(config)
 
 

@@ -528,13 +528,8 @@ def test_the_owner_is_mounted_only_where_partitions_are_dropped(tmp_path):
             {"LUXIMA_POLICIES__AUDIT_LOGS__RETENTION_DAYS": "200"},
             "retention_days comes from the environment",
         ),
-        (
-            SIXTH.replace("billing-webhooks", "a.b").replace("policies.a.b", 'policies."a.b"'),
-            {},
-            "name of a CronJob",
-        ),
-        (SIXTH.replace("billing-webhooks", "b" * 53), {}, "name of a CronJob"),
-        (SIXTH.replace("billing-webhooks", "report") + '[report]\nurl = "s3://b"', {}, "a job named report"),
+        (SIXTH.replace("billing-webhooks", "b" * 41), {}, "not a valid name of a policy"),
+        (SIXTH.replace("billing-webhooks", "ledger-verify"), {}, "a job named ledger-verify"),
     ],
 )
 def test_what_the_pods_would_not_have_or_a_cluster_not_take_is_refused(

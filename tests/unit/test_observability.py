@@ -262,7 +262,7 @@ MISTAKES = {
     "for": (lambda rule, _: rule.update({"for": "5 min"}), "is not a duration"),
     "panel": (lambda rule, _: rule.update(panelId=99), "there is no panel 99"),
     "condition": (lambda rule, _: rule.update(condition="C"), "none of its queries"),
-    "source": (lambda rule, _: rule["data"][0].update(datasourceUid="prom"), "no data source"),
+    "source": (lambda rule, _: rule["data"][0].update(datasourceUid="prom"), "not a data source"),
     "states": (lambda rule, _: rule.pop("noDataState"), "noDataState must be one of"),
     "interval": (lambda _, file: file["groups"][0].update(interval="15s"), "multiple of 10 s"),
     "policies": (lambda _, file: file.update(policies=[]), "nobody reads: policies"),
@@ -298,7 +298,7 @@ PANELS = {
     "link": (lambda panel, _: panel.update(links=[]), "no link to a runbook"),
     "counter": (lambda panel, _: panel["targets"][0].update(expr="sum(x_total)"), "only rate or increase"),
     "interval": (lambda panel, _: panel["targets"][0].update(expr="rate(x_total[1m])"), "$__rate_interval"),
-    "source": (lambda panel, _: panel["targets"][0]["datasource"].update(uid="x"), "no data source"),
+    "source": (lambda panel, _: panel["targets"][0]["datasource"].update(uid="x"), "not a data source"),
     "editable": (lambda _, board: board.update(editable=True), "the file is the truth"),
 }
 

@@ -77,7 +77,7 @@ def test_a_file_that_is_not_there_or_there_already_is_a_sentence(path):
 @pytest.mark.parametrize(
     ("now", "said"),
     [
-        (plan(items=101), "101 records would go, approved were 100"),
+        (plan(items=101), "101 records would be deleted, and the approved plan has 100"),
         (plan(days=179), "the cutoff is 2026-05-28T00:00:00Z, approved was 2026-05-27T00:00:00Z"),
         (plan(days=179), "the period is 179 days, approved were 180"),
         (plan(fingerprint="postgresql:8/5/16400"), "the store is postgresql:8/5/16400"),

@@ -54,7 +54,7 @@ def test_what_looks_like_a_password_is_masked_without_being_known(text):
         "postgresql://db:5432/luxima?application_name=a@b",
         "s3://loki/fake/a:b@c",
         "core.audit_log: 5 records, ask devops@luxima.id",
-        "set password_file in loki.http",
+        "set password in loki.http",
         "limit = 5, 25 % of 20",
         "",
     ],

@@ -193,8 +193,8 @@ def test_a_report_about_a_ledger_that_cannot_be_trusted_is_still_due(home):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--month", "last"], "nobody said where"),
-        (["--month", "2026-6", "-o", "x"], "is no month"),
+        (["--month", "last"], "no destination of the report"),
+        (["--month", "2026-6", "-o", "x"], "is not a month"),
         (["--month", "last", "--to", "2026-01-01", "-o", "x"], "period is not clear"),
         (["--from", "2026-01-01", "-o", "x"], "period is not clear"),
         (["-o", "x"], "period is not clear"),

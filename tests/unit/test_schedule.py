@@ -455,8 +455,8 @@ def test_a_schedule_without_any_time_is_refused():
 
 
 def test_a_schedule_without_a_ledger_is_refused():
-    chosen = settings_of({"prometheus": CONFIGURED["prometheus"], "schedule": {"health_port": 0}})
-    with pytest.raises(ConfigurationError, match="nobody knows what is due"):
+    chosen = settings_of({"prometheus": CONFIGURED["prometheus"], "schedule": {"listen": "127.0.0.1:0"}})
+    with pytest.raises(ConfigurationError, match="what is due is read from the ledger"):
         Daemon(chosen, hooks()).serve()
 
 

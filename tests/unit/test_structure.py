@@ -41,12 +41,6 @@ def functions():
                 yield path, node
 
 
-def body_lines(node):
-    """Lines of statements: neither the signature nor the docstring."""
-    body = node.body[1:] if ast.get_docstring(node) else node.body
-    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
-
-
 WINGS = ["core", "io", "config", "evidence", "stores", "run", "tell", "report", "cli"]
 
 
@@ -115,9 +109,13 @@ def test_no_module_imports_one_that_imports_it():
 
 
 def test_functions_are_small():
-    sizes = {(str(path), node.name): body_lines(node) for path, node in functions()}
+    """Whole functions, from the line of ``def`` to the last one."""
+    sizes = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": node.end_lineno - node.lineno + 1
+        for path, node in functions()
+    }
     assert statistics.median(sizes.values()) <= 10
-    assert {name: size for name, size in sizes.items() if size > 60} == {}
+    assert {name: size for name, size in sizes.items() if size > 55} == {}
     assert sum(size > 30 for size in sizes.values()) <= len(sizes) // 50
 
 

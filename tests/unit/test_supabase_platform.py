@@ -118,7 +118,7 @@ def test_a_blocked_token_waits_as_long_as_it_is_told():
     [
         ({"abc": Answer(404)}, "answers 404"),
         ({"abc": Answer(429)}, "answers 429"),
-        ({"abc": {}}, "names no organization"),
+        ({"abc": {}}, "does not name the organization"),
         ({"abc": []}, "does not answer as the Management API"),
         ({"luxima": Answer(body=b"<html>")}, "does not answer with JSON"),
         ({"luxima": Answer(302, headers={"Location": "https://elsewhere.example"})}, "answers 302"),

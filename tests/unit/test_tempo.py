@@ -185,7 +185,7 @@ def test_what_is_not_tempos_answer_is_an_error_and_never_a_verdict(page, given):
         ("config", ("block_retention: 720h0m0s", "block_retention: 720"), "'720' is not a duration"),
         ("runtime_config", ("block_retention: 1w", "block_retention: -1w"), "'-1w' is not a duration"),
         ("runtime_config", ("overrides:\n", "overrides: all\nx:\n"), "overrides is not a table"),
-        ("version", ("tempo, version", "loki, version"), "names no version of Tempo"),
+        ("version", ("tempo, version", "loki, version"), "does not contain a version of Tempo"),
     ],
 )
 def test_an_answer_that_cannot_be_read_is_an_error_with_its_reason(page, change, said):
@@ -229,7 +229,7 @@ def test_settings_that_make_no_sense_are_refused_without_a_secret(wrong):
 
 def test_unconfigured_is_no_store_and_a_missing_file_is_said_at_once(tmp_path):
     assert open_tempo(TempoPolicy(**TRACES)) is None
-    there = {"bearer_token_file": str(tmp_path / "none")}
+    there = {"ca_file": str(tmp_path / "none")}
     with pytest.raises(ConfigurationError, match="cannot be read"):
         open_tempo(TempoPolicy(**TRACES, url="http://127.0.0.1:9", http=there))
 

@@ -84,7 +84,7 @@ def test_every_setting_has_its_variable_in_any_case():
     names = [variable(path).replace("*", "NAME") for path in KNOWN]
     assert of(*names) == []
     assert of(*(name.lower() for name in names)) == []
-    assert {"LUXIMA_DATABASE__DSN", "LUXIMA_POLICIES__APPLICATION_LOGS__HTTP__PASSWORD_FILE"} <= set(names)
+    assert {"LUXIMA_DATABASE__DSN", "LUXIMA_POLICIES__APPLICATION_LOGS__HTTP__PASSWORD"} <= set(names)
 
 
 def test_a_name_that_is_set_twice_in_two_cases_is_an_error():

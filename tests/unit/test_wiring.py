@@ -26,8 +26,7 @@ def of(name="audit-logs", **options):
 @pytest.mark.parametrize(
     ("sections", "limit", "value"),
     [
-        ({"guards": {"max_fraction": "0.1"}}, "share", Decimal("0.1")),
-        ({"guards": {"max_clock_skew": "5m"}}, "max_skew", timedelta(minutes=5)),
+        (of(max_clock_skew="5m"), "max_skew", timedelta(minutes=5)),
         (of(max_fraction="0.5"), "max_fraction", Decimal("0.5")),
         (of(max_items=7), "max_items", 7),
         (of(min_remaining=9), "min_remaining", 9),

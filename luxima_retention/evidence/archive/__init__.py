@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from luxima_retention.config.connections import s3_access
+from luxima_retention.config.connections import open_place
 from luxima_retention.core.errors import ArchiveError, StoreError, TamperingFound
 from luxima_retention.core.sealed import Sealed
 from luxima_retention.evidence import events
 from luxima_retention.evidence.archive.manifest import Manifest, Run, build, read, run_of
 from luxima_retention.evidence.archive.part import ArchivePart, blocks, check
 from luxima_retention.io.failpoints import failpoint
-from luxima_retention.io.objects import Lock, ObjectStore, Stored, open_objects, put
+from luxima_retention.io.objects import Lock, ObjectStore, Stored, put
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
@@ -48,7 +48,7 @@ def open_archive(settings: Settings) -> Archive | None:
     if not archive.url or archive.retention_days is None:
         return None
     return Archive(
-        open_objects(archive.url, s3_access(settings.s3_named(archive.s3))),
+        open_place(settings, archive.url),
         retention_days=archive.retention_days,
         object_lock=archive.object_lock,
         mirror_holds=archive.mirror_holds,

@@ -244,7 +244,7 @@ def _decompressed(stored: _Counted) -> Iterator[bytes]:
     try:
         for piece in _pieces(stored):
             if decompressor.eof:
-                raise ArchiveError("it goes on behind its end")
+                raise ArchiveError("there is more data after its end")
             yield decompressor.decompress(piece)
     except zstandard.ZstdError as error:
         raise ArchiveError(f"it cannot be decompressed: {error}") from error

@@ -41,7 +41,7 @@ def restore_table(
     Raises:
         ConfigurationError: the archive holds no rows, or ``into`` is no ``schema.table``.
         ArchiveError: a part is damaged.
-        StoreError: PostgreSQL refused, for example a row that is there already.
+        StoreError: PostgreSQL refused, for example a row that already exists.
     """
     import psycopg
 
@@ -57,7 +57,7 @@ def restore_table(
         said = error.diag.message_primary or str(error)
         raise StoreError(
             f"{into} could not be restored, and is as it was: {said}",
-            "restore into a table that is not there yet: it is made with the archived columns",
+            "restore into a table that does not exist yet: it is made with the archived columns",
         ) from error
     return manifest.items
 
@@ -127,7 +127,7 @@ def _identifier(into: str) -> sql.Identifier:
 
     names = into.split(".")
     if len(names) != 2 or not all(names):  # noqa: PLR2004 - a schema and a table
-        raise ConfigurationError(f"{into!r} is no table", "write schema.table")
+        raise ConfigurationError(f"{into!r} is not a table", "write schema.table")
     return sql.Identifier(*names)
 
 

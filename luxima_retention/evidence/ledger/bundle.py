@@ -1,4 +1,4 @@
-"""Writes what a stranger needs to verify the ledger: files, their sums, and the program that checks them."""
+"""Writes what a third party needs to verify the ledger: files, sums, and the program that checks them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def export(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if any(directory.iterdir()):
-            raise ConfigurationError(f"{directory} is not empty", "name a directory that is not there yet")
+            raise ConfigurationError(f"{directory} is not empty", "name a directory that does not exist yet")
         known = distinct(ledger, anchors)
         _write_ledger(ledger, directory / "ledger.jsonl", max((item.size for item in known), default=None))
         _write_checkpoints(known, directory / "checkpoints")

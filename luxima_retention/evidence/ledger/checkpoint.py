@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from luxima_retention.config.connections import s3_access
+from luxima_retention.config.connections import open_place
 from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
 from luxima_retention.evidence.events import KeyCreated, KeyRotated
 from luxima_retention.evidence.ledger.verify import (
@@ -32,7 +32,7 @@ from luxima_retention.evidence.ledger.verify import (
     leaf_hash,
 )
 from luxima_retention.io.failpoints import failpoint
-from luxima_retention.io.objects import Lock, ObjectStore, open_objects, put
+from luxima_retention.io.objects import Lock, ObjectStore, put
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -97,7 +97,7 @@ def generate(path: Path, origin: str) -> Signer:
     """Make a new key in a new file that only its owner may read.
 
     Raises:
-        ConfigurationError: the file is there already, or cannot be made.
+        ConfigurationError: the file already exists, or cannot be made.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -111,7 +111,7 @@ def generate(path: Path, origin: str) -> Signer:
             os.fsync(descriptor)
     except OSError as error:
         raise ConfigurationError(
-            f"the key {path} cannot be made: {error.strerror}", "name a file that is not there yet"
+            f"the key {path} cannot be made: {error.strerror}", "name a file that does not exist yet"
         ) from error
     return Signer(origin, private)
 
@@ -167,7 +167,7 @@ def seal(
 
     Raises:
         StoreError: the ledger cannot be read or written.
-        TamperingFound: what follows the last checkpoint is no chain, or an anchor holds another
+        TamperingFound: what follows the last checkpoint is not a chain, or an anchor holds another
             checkpoint of as many entries.
     """
     tree, head = _grown(ledger)
@@ -215,7 +215,7 @@ def grown(ledger: Ledger, tree: Tree, size: int | None = None) -> tuple[Tree, st
         leaf hashes that were added.
 
     Raises:
-        TamperingFound: what follows is no chain, goes back in time, or ends too early.
+        TamperingFound: what follows is not a chain, goes back in time, or ends too early.
     """
     tree = Tree(tree.size, tree.peaks)
     seq, head, at = max(0, tree.size - 1), "", None
@@ -224,7 +224,7 @@ def grown(ledger: Ledger, tree: Tree, size: int | None = None) -> tuple[Tree, st
         if size is not None and entry.seq > size:
             break
         if entry.seq != seq + 1 or head not in {"", entry.previous}:
-            raise _broken(f"entry {entry.seq} does not follow what stands as entry {seq}")
+            raise _broken(f"entry {entry.seq} does not follow entry {seq}")
         if at is not None and entry.at < at:
             raise _broken(f"entry {entry.seq} is older than the entry before it")
         seq, head, at = entry.seq, entry.hash, entry.at
@@ -337,9 +337,8 @@ class Anchor:
 def open_anchors(settings: Settings) -> tuple[Anchor, ...]:
     """The anchors of these settings."""
     ledger = settings.ledger
-    access = s3_access(settings.s3_named(ledger.s3))
     return tuple(
-        Anchor(open_objects(url, access), ledger.origin, ledger.anchor_lock_days) for url in ledger.anchors
+        Anchor(open_place(settings, url), ledger.origin, ledger.anchor_lock_days) for url in ledger.anchors
     )
 
 
@@ -355,14 +354,16 @@ def trusted_key(settings: LedgerSettings, given: str | None, ledger: Ledger) -> 
     checkpoint it is ``None``.
 
     Raises:
-        ConfigurationError: what was given or pinned is no verifier key.
+        ConfigurationError: what was given or pinned is not a verifier key.
     """
     text = given or settings.public_key
     if text:
         try:
             return Key.parse(text)
         except ValueError as error:
-            raise ConfigurationError(f"the pinned key is none: {error}", "see ledger.public_key") from error
+            raise ConfigurationError(
+                f"the pinned key is not valid: {error}", "see ledger.public_key"
+            ) from error
     signed = next(iter(ledger.notes()), None)
     signer = open_signer(settings) if signed else None
     return signer.key if signer else None

@@ -272,7 +272,7 @@ def _hold_recovery(ledger: Ledger, newest: Checkpoint) -> None:
     """A recovery that nobody has signed excuses nothing."""
     entry = ledger.newest(kinds={"ledger.recovered"})
     if entry is not None and entry.seq > newest.size:
-        raise _refused(f"entry {entry.seq} tells of a recovery, and nobody signed it")
+        raise _refused(f"entry {entry.seq} is about a recovery, and is not signed")
 
 
 def _hold(ledger: Ledger, url: str, notes: Sequence[Checkpoint], newest: Checkpoint, tree: Tree) -> None:
@@ -407,13 +407,13 @@ def recover(settings: Settings, ledger: Ledger, reason: str, now: datetime) -> S
     lost: where ``ledger.key_file`` is not there, a new key is made, which others must pin anew.
 
     Raises:
-        TamperingFound: the ledger is no chain, or its own checkpoints are not of it: nothing may be signed.
+        TamperingFound: the ledger is not a chain, or its checkpoints are not of it: nothing may be signed.
         ConfigurationError: no key is configured.
         StoreError: the ledger or an anchor cannot be used.
     """
     places = open_places(_with_key(settings))
     if places is None:
-        raise ConfigurationError("ledger.key_file names no file", "set it to where the key is, or shall be")
+        raise ConfigurationError("ledger.key_file is empty", "set it to the path of the key")
     try:
         own = sorted(map(Checkpoint.parse, ledger.notes()), key=lambda checkpoint: checkpoint.size)
         verdict = Verifier(own).run(ledger.lines())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from luxima_retention.config.places import address
 from luxima_retention.core.clock import iso
 from luxima_retention.evidence.events import LedgerVerified
 from luxima_retention.evidence.ledger.session import witness_key
@@ -46,7 +47,7 @@ def set_up(settings: LedgerSettings, *, pinned: str | None = None) -> Iterator[G
     if not settings.key_file and not settings.public_key and not pinned:
         yield Gap(
             code="no-key",
-            sentence="nobody signs the ledger: whoever owns the database can rewrite it",
+            sentence="the ledger is not signed: the owner of the database can rewrite it",
             hint="set ledger.key_file, then `luxima-retention ledger keygen`",
         )
     elif not settings.public_key and not pinned:
@@ -64,7 +65,7 @@ def set_up(settings: LedgerSettings, *, pinned: str | None = None) -> Iterator[G
     if not settings.witnesses:
         yield Gap(
             code="no-witness",
-            sentence="nobody else cosigns: whoever holds the key and every anchor can rewrite all of it",
+            sentence="no second party cosigns: the holder of the key and every anchor can rewrite all of it",
             hint="set ledger.witnesses",
         )
 
@@ -120,7 +121,7 @@ def verified(settings: LedgerSettings, verdict: Verification) -> LedgerVerified:
         signed=verdict.covered,
         checkpoints=verdict.checkpoints,
         pinned=bool(settings.public_key),
-        anchors=tuple(settings.anchors),
+        anchors=tuple(map(address, settings.anchors)),
         gaps=tuple(gap.code for gap in gaps(settings, verdict)),
     )
 
@@ -134,7 +135,7 @@ def told(settings: LedgerSettings, verdict: Verification, found: tuple[Gap, ...]
         "signed": verdict.covered,
         "key": str(verdict.key) if verdict.key else None,
         "pinned": not any(gap.code in {"no-key", "no-pin"} for gap in found),
-        "anchors": list(settings.anchors),
+        "anchors": [address(url) for url in settings.anchors],
         "approved": dict(verdict.approvals.signed) if verdict.approvals else {},
         "witnessed": [
             {"witness": name, "entries": size, "at": iso(datetime.fromtimestamp(seconds, UTC))}

@@ -52,7 +52,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = Counter(name for name, _ in pairs)
-        raise ValueError(f"{names.most_common(1)[0][0]!r} stands there twice")
+        raise ValueError(f"{names.most_common(1)[0][0]!r} appears twice")
     return found
 
 
@@ -173,7 +173,7 @@ class Chain:
             recorded_hash: the hash that is stored beside the entry, hex, where there is one.
 
         Raises:
-            TamperedError: it is no entry, not the next one, not linked to the one before, or older.
+            TamperedError: it is not an entry, not the next one, not linked to the one before, or older.
         """
         expected = self.seq + 1
         try:
@@ -183,9 +183,7 @@ class Chain:
         if members["seq"] != expected:
             raise TamperedError(f"entry {members['seq']} stands where entry {expected} should be")
         if members["previous"] != self.hash:
-            raise TamperedError(
-                f"entry {expected} does not follow what stands as entry {self.seq}: one of them was changed"
-            )
+            raise TamperedError(f"entry {expected} does not follow entry {self.seq}: one of them was changed")
         # Without the Z the texts sort as the instants do.
         if members["at"][:-1] < self.at[:-1]:
             raise TamperedError(f"entry {expected} says {members['at']}, earlier than the entry before it")
@@ -319,7 +317,7 @@ class Checkpoint:
         """The checkpoint that a note holds; its signatures are not verified here.
 
         Raises:
-            TamperedError: it is no note, or holds no checkpoint.
+            TamperedError: it is not a note, or holds no checkpoint.
         """
         try:
             text, signatures = open_note(note)
@@ -342,7 +340,7 @@ def open_note(note: str) -> tuple[str, tuple[tuple[str, bytes, bytes], ...]]:
     """Text of a signed note, and name, key id and signature of each line below it; not verified.
 
     Raises:
-        ValueError: it is no signed note.
+        ValueError: it is not a signed note.
     """
     text, _, signatures = note.rpartition("\n\n")
     if not text or not signatures.endswith("\n"):
@@ -781,7 +779,7 @@ def compare(report: Mapping[str, Any], page: PageOne, verdict: Verification) -> 
         _same_figure(f"the times of hold {hold}", holds.get(hold), times)
     figures = page.figures()
     if report["verdict"] == "compliant" and (figures["refusals"] or figures["missed runs"]):
-        raise TamperedError("report.json says 'compliant'; the entries tell of refusals or missed runs")
+        raise TamperedError("report.json says 'compliant'; the entries have refusals or missed runs")
 
 
 def _compare_lines(rows: list[Line], lines: Mapping[int, Line]) -> None:
@@ -790,11 +788,11 @@ def _compare_lines(rows: list[Line], lines: Mapping[int, Line]) -> None:
         if row["seq"] is not None:
             known[row["seq"]] = row
         elif row["destroyed"] or row["condemned"] or row["kind"] not in {"never", "slot.missed"}:
-            raise TamperedError(f"report.json tells of a {row['kind']} that no entry tells of")
+            raise TamperedError(f"report.json has a {row['kind']} that is in no entry")
     for seq in sorted({*known, *lines}):
         if seq not in known or seq not in lines:
             side = "report.json" if seq in known else "the ledger"
-            raise TamperedError(f"only {side} tells of entry {seq} in this period")
+            raise TamperedError(f"only {side} has entry {seq} in this period")
         for name in ("kind", "policy", "at", *_FIGURES):
             _same_figure(f"{name} of entry {seq}", known[seq][name] or 0, lines[seq][name] or 0)
 
@@ -912,7 +910,9 @@ def _open_file(directory: Path, name: str, limit: int) -> BinaryIO:
     for part in parts:
         place = place / part
         if place.is_symlink():
-            raise TamperedError(f"{name} is a link, or lies behind one; a bundle holds ordinary files only")
+            raise TamperedError(
+                f"{name} is a link, or is reached through one; a bundle holds ordinary files only"
+            )
     return _open_regular(place, name, limit)
 
 
@@ -963,7 +963,7 @@ def check_sums(directory: Path) -> tuple[str, ...]:
     for line in text.splitlines():
         expected, _, name = line.partition("  ")
         if name in listed or not _HASH.fullmatch(expected):
-            raise TamperedError(f"SHA256SUMS: the line {line!r} is not a sum, or stands there twice")
+            raise TamperedError(f"SHA256SUMS: the line {line!r} is not a sum, or appears twice")
         listed.add(name)
         if _sum_of(_open_file(directory, name, _limit_of(name))) != expected:
             raise TamperedError(f"{name} is not the file that SHA256SUMS names")
@@ -1091,8 +1091,8 @@ def verify_bundle(
     verdict.approvals = approvals
     if key and verdict.covered < verdict.entries:
         raise TamperedError(
-            f"entries {verdict.covered + 1} to {verdict.entries} stand after the last signed checkpoint: "
-            "nobody vouches for them"
+            f"entries {verdict.covered + 1} to {verdict.entries} come after the last signed checkpoint: "
+            "they are not signed"
         )
     _demand(witnesses, verdict)
     if report and page:
@@ -1163,7 +1163,7 @@ def say(found: Findings) -> Iterator[str]:
 def _not_proved(found: Findings) -> Iterator[str]:
     verdict = found.verdict
     yield f"anything that happened after {verdict.at or 'the beginning'}"
-    yield "that an entry told the truth when it was written, or that all was entered that was done"
+    yield "that an entry was true when it was written, or that all was entered that was done"
     if not found.pinned:
         yield "who signed: a key that comes with the bundle may be anybody's"
     if not verdict.witnessed:
@@ -1182,7 +1182,7 @@ def _ledger_key(text: str) -> Key:
 
 
 def _witness_key(text: str) -> Key:
-    return _key_of(text, WITNESS, "of a ledger, not of a witness: whoever signs is no witness of it")
+    return _key_of(text, WITNESS, "of a ledger, not of a witness: who signs it is not its witness")
 
 
 def _key_of(text: str, kind: int, otherwise: str) -> Key:

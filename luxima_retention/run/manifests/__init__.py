@@ -41,9 +41,6 @@ MARK = f"# {_WRITTEN}\n"
 SETTINGS = "base/luxima-retention.toml"
 #: letters of a file that its mark stands in
 _HEAD = 200
-#: a CronJob's name at most: its Jobs have eleven characters more
-_LONGEST = 52
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 #: in Argo CD what migrate needs comes before it, and CronJobs come after it
 _WAVES = {
     ("v1", "Namespace"): "-3",
@@ -64,18 +61,11 @@ def manifests(configuration: Configuration) -> dict[str, str]:
         Texts by path. Without ``database.dsn`` the crontab only: no pod keeps a ledger in a file.
 
     Raises:
-        ConfigurationError: nothing is scheduled, a cluster would not take a name, or the pods would not have
-            these settings.
+        ConfigurationError: nothing is scheduled, or the pods would not have these settings.
     """
     settings, chosen = configuration.settings, slots(configuration.settings)
     if not chosen:
         raise ConfigurationError("nothing is scheduled", "configure a policy, and give it a schedule")
-    for slot in chosen:
-        if not _NAME.fullmatch(slot.name) or len(slot.name) > _LONGEST:
-            raise ConfigurationError(
-                f"{slot.name!r} cannot be the name of a CronJob",
-                f"name the policy with at most {_LONGEST} small letters, digits and hyphens",
-            )
     secrets = secret_settings(configuration)
     written = {"crontab": _crontab(settings, chosen)}
     # A ledger in a file is for machines: each pod would begin one anew.

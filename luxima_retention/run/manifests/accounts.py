@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from luxima_retention.config.connections import dsn_ports, s3_ports, smtp_ports, url_ports
+from luxima_retention.config.places import connection
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.run.runner import archives, configured
 from luxima_retention.run.schedule import Slot
 from luxima_retention.stores.registry import kind_of
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import NotifySettings, PolicyConfig, S3Settings, Settings
+    from luxima_retention.config.settings import NotifySettings, PolicyConfig, Settings
     from luxima_retention.config.sources import Configuration
 
 #: of what is of no single policy: what surveys every store, and so has its secrets and its ports
@@ -125,9 +126,10 @@ def secret_settings(configuration: Configuration) -> tuple[str, ...]:
 
 def asks_the_cloud(settings: Settings) -> bool:
     """Whether somebody reaches buckets without keys of their own."""
-    users: list[Any] = [settings.archive, settings.ledger, settings.report, *settings.policies.values()]
-    used: list[S3Settings] = [settings.s3_named(user.s3) for user in users if hasattr(user, "s3")]
-    return any(item.access_key_id is None for item in used)
+    urls = [settings.archive.url, settings.report.url, *settings.ledger.anchors]
+    names = [*filter(None, map(connection, urls))]
+    names += [policy.s3 for policy in settings.policies.values() if hasattr(policy, "s3")]
+    return any(settings.s3_named(name).access_key_id is None for name in names)
 
 
 def _own_file(name: str) -> str:
@@ -160,15 +162,17 @@ def _needs(settings: Settings, account: str, is_policy: bool, secret: str) -> bo
 def _own_sections(settings: Settings, account: str, is_policy: bool) -> dict[str, set[str | None]]:
     """The policies, databases and S3 services that concern an account."""
     if not is_policy:
-        return {"policies": set(), "databases": set(), "s3": _s3_names(settings.ledger, settings.archive)}
+        return {"policies": set(), "databases": set(), "s3": _s3_names(settings)}
     policy = settings.policy(account)
-    users = [policy.options, settings.ledger, *([settings.archive] if _archives(policy) else [])]
-    return {"policies": {account}, "databases": {kind_of(policy).database(policy)}, "s3": _s3_names(*users)}
+    own = {getattr(policy.options, "s3", "") or "default"}
+    names = own | _s3_names(settings, archive=_archives(policy))
+    return {"policies": {account}, "databases": {kind_of(policy).database(policy)}, "s3": names}
 
 
-def _s3_names(*users: Any) -> set[str | None]:
-    """The connections to S3 of sections; ``default`` of those that name none."""
-    return {getattr(user, "s3", "") or "default" for user in users}
+def _s3_names(settings: Settings, *, archive: bool = True) -> set[str | None]:
+    """The connections to S3 of anchors and archive; ``default`` is the one of those that name none."""
+    urls = [*settings.ledger.anchors, *([settings.archive.url] if archive else [])]
+    return {"default", *filter(None, map(connection, urls))}
 
 
 def _archives(policy: PolicyConfig[Any]) -> bool:
@@ -182,9 +186,9 @@ def _drops_partitions(settings: Settings, name: str) -> bool:
     return any(item.table.strategy == "partition_drop" for item in kind_of(policy).tables(policy))
 
 
-def _s3_of(settings: Settings, section: Any, *urls: str) -> frozenset[int]:
-    used = any(url.startswith("s3:") for url in urls)
-    return s3_ports(settings.s3_named(section.s3)) if used else frozenset()
+def _s3_of(settings: Settings, *urls: str) -> frozenset[int]:
+    used = filter(None, map(connection, urls))
+    return frozenset[int]().union(*(s3_ports(settings.s3_named(name)) for name in used))
 
 
 def _common_ports(settings: Settings) -> frozenset[int]:
@@ -193,7 +197,7 @@ def _common_ports(settings: Settings) -> frozenset[int]:
     return (
         _notify_ports(settings.notify)
         | dsn_ports(settings.database)
-        | _s3_of(settings, settings.ledger, *settings.ledger.anchors)
+        | _s3_of(settings, *settings.ledger.anchors)
         | url_ports(telemetry.pushgateway_url, telemetry.otlp_url)
     )
 
@@ -208,15 +212,15 @@ def _policy_ports(settings: Settings, name: str) -> frozenset[int]:
     policy = settings.policy(name)
     ports = _common_ports(settings) | kind_of(policy).ports(policy)
     if _archives(policy):
-        ports |= _s3_of(settings, settings.archive, settings.archive.url)
+        ports |= _s3_of(settings, settings.archive.url)
     return ports
 
 
 def _job_ports(settings: Settings, name: str) -> frozenset[int]:
     """What surveys every store reaches them all; the report writes into a bucket besides."""
-    ports = _common_ports(settings) | _s3_of(settings, settings.archive, settings.archive.url)
+    ports = _common_ports(settings) | _s3_of(settings, settings.archive.url)
     if name in {"report", "schedule"}:
-        ports |= _s3_of(settings, settings.report, settings.report.url)
+        ports |= _s3_of(settings, settings.report.url)
     if name in _OF_EVERY_STORE:
         ports = ports.union(*(_policy_ports(settings, policy) for policy in configured(settings)))
     return ports

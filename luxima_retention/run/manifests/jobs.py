@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from luxima_retention.config.values import host_and_port
 from luxima_retention.run.manifests.accounts import Account, account, databases, file_name, migrating
 from luxima_retention.run.manifests.documents import (
     APP,
@@ -132,7 +133,7 @@ def daemon(settings: Settings, secrets: Sequence[str]) -> tuple[Document, ...]:
     policy = _labelled(reaching(owner))
     policy["spec"]["policyTypes"] = ["Ingress", "Egress"]
     policy["spec"]["ingress"] = [
-        {"from": [of_namespace(_MONITORING)], "ports": ports("TCP", settings.schedule.health_port)}
+        {"from": [of_namespace(_MONITORING)], "ports": ports("TCP", _health_port(settings))}
     ]
     template = merged(
         parsed_defaults(settings)["spec"]["jobTemplate"]["spec"]["template"],
@@ -148,14 +149,18 @@ def daemon(settings: Settings, secrets: Sequence[str]) -> tuple[Document, ...]:
     return _labelled(service_account(owner.name)), policy, deployment
 
 
+def _health_port(settings: Settings) -> int:
+    return host_and_port(settings.schedule.listen)[1]
+
+
 def _daemon_pod(settings: Settings, owner: Account) -> Document:
     """Runs are processes of this pod: it needs the memory of several at a time, and the patience of one."""
     spec = pod(["schedule"], owner)
     probe = {"httpGet": {"path": "/healthz", "port": "health"}}
     (run,) = spec["containers"]
     run |= {
-        "env": [{"name": "LUXIMA_SCHEDULE__HEALTH_HOST", "value": "0.0.0.0"}],  # noqa: S104 - of the pod
-        "ports": [{"name": "health", "containerPort": settings.schedule.health_port, "protocol": "TCP"}],
+        "env": [{"name": "LUXIMA_SCHEDULE__LISTEN", "value": f"0.0.0.0:{_health_port(settings)}"}],
+        "ports": [{"name": "health", "containerPort": _health_port(settings), "protocol": "TCP"}],
         "readinessProbe": probe,
         "livenessProbe": {**probe, "periodSeconds": 30},
         "resources": {"limits": {"memory": "2Gi", "ephemeral-storage": "4Gi"}},

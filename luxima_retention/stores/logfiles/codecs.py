@@ -330,7 +330,7 @@ def _decompressed(file: io.RawIOBase) -> Iterator[bytes]:
     raw = io.BufferedReader(file, _BLOCK)
     codec = recognised(raw.peek(8))
     if codec is None:
-        raise StoreError("it is no compressed file that can be read back")
+        raise StoreError("it is not a compressed file that can be read back")
     try:
         yield from _unzstd(raw) if codec == "zstd" else _read_all(codec, raw)
     except (OSError, EOFError, zlib.error) as error:

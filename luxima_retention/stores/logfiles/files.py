@@ -57,7 +57,7 @@ def items(log_set: LogSet, place: Place, now: datetime, unfit: list[str] | None 
         log_set: whose they are.
         place: the directory.
         now: aware.
-        unfit: gets a sentence for each name that is no file to work on, such as a link.
+        unfit: gets a sentence for each name that is not a file to work on, such as a link.
     """
     if place.rotated_in is None:
         return

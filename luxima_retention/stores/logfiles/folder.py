@@ -136,7 +136,7 @@ class Locks:
         self._taken: set[str] = set()
 
     def take(self, name: str, what: str) -> None:
-        """Take a lock; one that is held already by this object is no error.
+        """Take a lock; one that is held already by this object is not an error.
 
         Args:
             name: of the lock.

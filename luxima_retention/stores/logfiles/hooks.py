@@ -80,7 +80,7 @@ def _process(pid_file: Path) -> tuple[int, int]:
         with open(pid_file, "rb", opener=_without_waiting) as file:
             process, owner = int(file.read(64)), os.fstat(file.fileno()).st_uid
     except (OSError, ValueError) as error:
-        raise StoreError(f"{pid_file} names no process: {error}") from error
+        raise StoreError(f"{pid_file} does not hold the number of a process: {error}") from error
     if process < _LOWEST:
         raise StoreError(f"{pid_file} names process {process}, which gets no signal")
     return process, owner

@@ -53,7 +53,7 @@ class Reader(Protocol):
         """
 
     def files(self, path: str) -> Sequence[str] | None:
-        """The names of the regular files in a directory, sorted; ``None`` for what is no directory."""
+        """The names of the regular files in a directory, sorted; ``None`` for what is not a directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What each directive of logrotate says: its value, read, as the state that it leaves in a set. No I/O.
 
-Keys of a state that begin with a capital are no settings: the importer makes settings or notes of them.
+Keys of a state that begin with a capital are not settings: the importer makes settings or notes of them.
 """
 
 from __future__ import annotations
@@ -92,10 +92,10 @@ def _owned(word: str, text: str) -> tuple[str, str, str, str]:
             octal = False
             said = f"{word} {text}: read as owner {first} and group {second}; a mode begins with 0"
         case [_, _, _] if not octal:
-            raise BadValueError(f"bad {word} {text!r}: {words[0]!r} is no mode")
+            raise BadValueError(f"bad {word} {text!r}: {words[0]!r} is not a mode")
     mode = words.pop(0) if octal else ""
     if mode and int(mode, 8) > _HIGHEST_MODE:
-        raise BadValueError(f"bad {word} {text!r}: {mode} is no mode")
+        raise BadValueError(f"bad {word} {text!r}: {mode} is not a mode")
     owner, group, *_ = [*words, "", ""]
     return (f"{int(mode, 8):04o}" if mode else ""), owner, group, said
 

@@ -10,7 +10,7 @@ from typing import Any
 from luxima_retention.stores.logfiles.importer import Imported, ImportedSet
 
 _HEAD = """\
-# From logrotate's configuration. What it has no counterpart for stands above each set.
+# From logrotate's configuration. What has no counterpart is named above each set.
 """
 _EXPIRES = {
     False: """\

@@ -128,7 +128,7 @@ class Moves:
         except FileExistsError as error:
             raise StoreError(
                 f"{self._directory.path_of(step.log)} cannot become {self._store.path_of(step.to)},"
-                " which is there already"
+                " which already exists"
             ) from error
 
     def acl(self, step: Step) -> bytes | None:
@@ -165,14 +165,14 @@ class Moves:
             with suppress(FileExistsError, FileNotFoundError):
                 directory.rename(name, step.log, self._directory)
             path = self._directory.path_of(step.log)
-            raise StoreError(f"{path} became another file than the one that was looked at: it is left alone")
+            raise StoreError(f"{path} was replaced after it was examined: it is left alone")
 
     def _copy(self, step: Step) -> None:
         truncates = step.method == "copytruncate"
         with self._directory.reading(step.log, hard_links=self._hard_links, write=truncates) as (log, file):
             if not step.is_log(os.fstat(log)):
                 path = self._directory.path_of(step.log)
-                raise StoreError(f"{path} is another file than the one that was looked at: it is left alone")
+                raise StoreError(f"{path} was replaced after it was examined: it is left alone")
             with self._copied(log, file, step) as target:
                 failpoint("rotate.before_truncate")
                 if truncates:

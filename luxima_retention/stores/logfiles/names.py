@@ -158,7 +158,7 @@ class Naming:
         try:
             at = self._instant(found.groupdict()) if self.tells else None
         except (ValueError, OverflowError):
-            return None  # 20261399 is no date: somebody else's file
+            return None  # 20261399 is not a date: somebody else's file
         return Rotated(name=name, plain=plain, stamp=found["stamp"], at=at)
 
     def _instant(self, parts: dict[str, str]) -> datetime:

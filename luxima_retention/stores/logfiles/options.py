@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
@@ -18,18 +18,20 @@ from luxima_retention.config.values import (
     Section,
     as_json,
     listed,
+    shaped,
     zone_or_local,
 )
 
-if TYPE_CHECKING:
-    pass
+_ENDING = shaped(r"[^/]*", "it must not contain /")
 
 
 class RotationHookSettings(Section):
     """Something to do around a rotation: a signal, a request or a program; one of them."""
 
     pid_file: str = Field("", description="File with the number of the process that gets the signal.")
-    signal: str = Field("HUP", pattern=r"^[A-Z0-9]+$", description="The signal for pid_file: HUP, USR1.")
+    signal: Annotated[str, shaped(r"[A-Z0-9]+", "it must be a name such as HUP or USR1")] = Field(
+        "HUP", description="The signal for pid_file: HUP, USR1."
+    )
     url: Url = Field("", description="Address that gets a POST with the paths as JSON.")
     run: Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_json)] = Field(
         (),
@@ -39,8 +41,8 @@ class RotationHookSettings(Section):
     timeout: Duration = Field(timedelta(seconds=60), description="How long the hook may take.")
     tolerate: Literal["nothing", "missing", "failure"] = Field(
         "nothing",
-        description="What is no failure of the rotation: missing, a pid_file that is not there; failure,"
-        " anything, which is told.",
+        description="What does not fail the rotation: missing, a pid_file that does not exist; failure,"
+        " anything, which is reported.",
     )
 
     @model_validator(mode="after")
@@ -59,7 +61,7 @@ def _date_format(value: str) -> str:
         found for found in re.findall(r"%(.?)", value) if found not in "YmdHMSGVUWuwygjsz" or not found
     ]
     if unknown or "/" in value or "%" not in value:
-        raise ValueError(f"{value!r} is no format of dates in names: use %Y %m %d %H %M %S %s")
+        raise ValueError(f"{value!r} is not a valid format of dates in names: use %Y %m %d %H %M %S %s")
     return value
 
 
@@ -97,7 +99,7 @@ class RotationSetSettings(Section):
         " go by it go before their period.",
     )
     max_age_days: int | None = Field(
-        None, ge=0, description="Rotated files whose last write is older go at any run; none is off."
+        None, ge=0, description="Rotated files whose last write is older are deleted at any run; none is off."
     )
     method: Literal["rename", "copy", "copytruncate", "renamecopy"] = Field(
         "rename",
@@ -111,8 +113,8 @@ class RotationSetSettings(Section):
     date_ago: Literal["now", "hour", "day"] = Field(
         "now", description="What the date in names is counted back by."
     )
-    extension: str = Field("", pattern=r"^[^/]*$", description="Kept at the end of rotated names: .log.")
-    add_extension: str = Field("", pattern=r"^[^/]*$", description="Put at the end of rotated names.")
+    extension: Annotated[str, _ENDING] = Field("", description="Kept at the end of rotated names: .log.")
+    add_extension: Annotated[str, _ENDING] = Field("", description="Put at the end of rotated names.")
     start: int = Field(1, ge=0, description="The first number of files without a date.")
     create: bool = Field(True, description="Whether an empty log is made in place of the one renamed.")
     create_mode: Mode = Field("", description="Its mode, in octal; empty takes the old log's.")
@@ -127,8 +129,8 @@ class RotationSetSettings(Section):
         "zstd", description="How rotated files are compressed; gzip for zcat."
     )
     compress_level: int | None = Field(None, ge=1, le=19, description="Its level; none takes the usual.")
-    compress_extension: str = Field(
-        "", pattern=r"^(\.[^/]+)?$", description="Extension of compressed files; empty takes the usual."
+    compress_extension: Annotated[str, shaped(r"(\.[^/]+)?", "it must begin with a dot: .gz")] = Field(
+        "", description="Extension of compressed files; empty takes the usual."
     )
     compress_program: Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_json)] = Field(
         (), description="The program of compress = program, from stdin to stdout, with its arguments."
@@ -151,28 +153,27 @@ class RotationSetSettings(Section):
     )
     group: str = Field("", description="Group of user; empty takes the user's.")
     hooks_as_user: bool = Field(
-        False, description="Whether programs of hooks run as user, too, and not as whoever runs."
+        False, description="Whether programs of hooks run as user, too, instead of whoever runs the rotation."
     )
     shared_hooks: bool = Field(False, description="Run before and after once for the whole set.")
     first: Hooks = Field((), description="Hooks before the first log of the set, if any rotates.")
     before: Hooks = Field((), description="Hooks before a log rotates.")
     after: Hooks = Field((), description="Hooks after a log was rotated: the writer reopens its log.")
-    before_removal: Hooks = Field((), description="Hooks before rotated files go by keep or max_age_days.")
+    before_removal: Hooks = Field((), description="Hooks before keep or max_age_days deletes rotated files.")
     last: Hooks = Field((), description="Hooks after the last log of the set, if any rotated.")
-    mail: str = Field(
+    mail: Annotated[str, shaped(r"([^-\s][^\s]*)?", "it must be an address without spaces")] = Field(
         "",
-        pattern=r"^[^-\s][^\s]*$|^$",
-        description="Address that files by keep or max_age_days go to first.",
+        description="Address that gets the files which keep or max_age_days deletes.",
     )
-    mail_newest: bool = Field(False, description="Whether mail takes each file just rotated instead.")
+    mail_newest: bool = Field(False, description="Whether mail sends each file just rotated instead.")
     shred: bool = Field(
-        False, description="Whether files that go by keep or max_age_days are overwritten with shred first."
+        False, description="Whether files that keep or max_age_days deletes are overwritten with shred first."
     )
     shred_cycles: int = Field(3, ge=1, description="How often shred overwrites.")
     expire: bool = Field(
         True,
-        description="Whether rotated files also go after the policy's period, which needs a ledger; else by"
-        " keep and max_age_days alone.",
+        description="Whether rotated files are also deleted after the policy's period, which needs a ledger;"
+        " else by keep and max_age_days alone.",
     )
 
     @model_validator(mode="after")

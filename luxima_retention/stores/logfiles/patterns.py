@@ -30,7 +30,7 @@ def path_matches(path: str, pattern: str) -> bool:
 
 @cache
 def _compiled(pattern: str, *, hidden: bool) -> Callable[[str], bool]:
-    if _LISTS.isdisjoint(pattern):  # of * and ? alone both libraries say the same; this one is there already
+    if _LISTS.isdisjoint(pattern):  # of * and ? alone both libraries say the same; this one already exists
         matches = re.compile(fnmatch.translate(pattern)).match
         dots = hidden or pattern.startswith(".")
         return lambda name: (dots or not name.startswith(".")) and matches(name) is not None

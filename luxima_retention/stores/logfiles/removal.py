@@ -69,7 +69,9 @@ class Removal:
         if going and not self.terms.removes:
             self.result.left.append(f"{len(going)} files in {path} wait for the policy, which archives them")
         elif going and self.terms.holds is None:
-            error = StoreError(f"{len(going)} files in {path} would go, but legal holds cannot be read")
+            error = StoreError(
+                f"{len(going)} files in {path} would be deleted, but legal holds cannot be read"
+            )
             self.result.fail(error)
         elif going:
             self._remove(place, going, self.terms.holds or ())

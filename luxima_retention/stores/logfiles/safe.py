@@ -167,21 +167,21 @@ class Directory:
 
         Raises:
             FileNotFoundError: it has vanished.
-            UnfitError: it is no regular file, or has another name elsewhere.
+            UnfitError: it is not a regular file, or has another name elsewhere.
         """
-        with told(f"{self.path_of(name)} cannot be looked at", missing=True):
+        with told(f"{self.path_of(name)} cannot be examined", missing=True):
             status = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         return _fit(self.path_of(name), name, status, hard_links=hard_links)
 
     def acl(self, name: str) -> bytes | None:
         """The access control list of a file that we may not be allowed to open."""
-        with told(f"{self.path_of(name)} cannot be looked at"):
+        with told(f"{self.path_of(name)} cannot be examined"):
             return acl_of(f"/proc/self/fd/{self.descriptor}/{name}")
 
     def exists(self, name: str) -> bool:
         """Whether anything has that name."""
         try:
-            with told(f"{self.path_of(name)} cannot be looked at", missing=True):
+            with told(f"{self.path_of(name)} cannot be examined", missing=True):
                 os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         except FileNotFoundError:
             return False

@@ -226,7 +226,7 @@ class Place:
         rotated_in: of their rotated files, often the same; ``None`` where ``old_dir`` is missing.
         patterns: that reach it.
         found: every name that they match.
-        logs: those that are no rotated files, sorted.
+        logs: those that are not rotated files, sorted.
         rotated: log → its rotated files, newest first; also of logs that have vanished.
     """
 

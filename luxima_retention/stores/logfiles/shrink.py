@@ -207,7 +207,7 @@ class Shrinking:
             said = f"{one.store.path_of(taken)} is another file than the one that was made"
         except FileExistsError:
             one.store.remove(one.draft)
-            said = f"{one.store.path_of(taken)} is there already"
+            said = f"{one.store.path_of(taken)} already exists"
         except RetentionError as error:
             said = error.message
         except FileNotFoundError:
@@ -295,7 +295,7 @@ def _settled(log_set: LogSet, store: Directory, packed: Rotated, terms: Terms) -
     aside = f"{packed.name}-{terms.now.astimezone(log_set.zone):%Y%m%d%H}.backup"
     said = f"{store.path_of(packed.name)} does not hold what {plain} does"
     if store.exists(aside):
-        raise StoreError(f"{said}, and {aside} is there already", "look at all three")
+        raise StoreError(f"{said}, and {aside} already exists", "look at all three")
     if not terms.read_only:
         store.rename(packed.name, aside)
     return f"{said}: it is set aside as {aside}"

@@ -144,7 +144,7 @@ class State:
             problems.append(f"{self._path} does not begin as a state file does")
             lines = ["", head, *lines]
         problems += [
-            f"{self._path}: line {number}, {line[:80]!r}, tells nothing"
+            f"{self._path}: line {number}, {line[:80]!r}, is not valid"
             for number, line in enumerate(lines, 2)
             if not self._take(line)
         ]

@@ -1,7 +1,7 @@
 """Rotated log files as a store: what has expired goes by the same five steps as every other record.
 
 A record is a rotated file; its time is the later of the date in its name and its last write, which rotation
-and compression leave as it was. Live logs are no records: they rotate first.
+and compression leave as it was. Live logs are not records: they rotate first.
 """
 
 from __future__ import annotations

@@ -320,7 +320,7 @@ class Turn:
         return True
 
     def _settle(self, place: Place) -> None:
-        """What is there already, as it is by now: the directory before may share this one's ``old_dir``."""
+        """What already exists, as it is by now: the directory before may share this one's ``old_dir``."""
         if place.store is not place.directory:
             self.set.look(place)
         if settle_pairs(self.set, place, self.terms, self.result):
@@ -358,7 +358,7 @@ class Turn:
         name = naming.dated_name(log, self.terms.now)
         for taken in (name, name + self.set.extension):
             if place.store.exists(taken):
-                there = f"{place.store.path_of(taken)} is there already"
+                there = f"{place.store.path_of(taken)} already exists"
                 raise StoreError(f"{place.directory.path_of(log)} is due, but {there}", _TAKEN)
         return name
 

@@ -37,7 +37,7 @@ def open_loki(
 
     Raises:
         StoreError: Loki's configuration cannot be read.
-        ConfigurationError: ``state_url`` is not a place, or a file of ``http`` cannot be read.
+        ConfigurationError: the CA file of ``http`` cannot be read.
     """
     from luxima_retention.io.objects import open_objects
     from luxima_retention.stores.loki.bucket import Buckets, WritableBuckets
@@ -57,7 +57,7 @@ def open_loki(
         return CompactorStore(loki, buckets, layout, promises, check=check)
     return LokiStore(
         buckets,
-        open_objects(merged.state_url or _state_url(merged), access),
+        open_objects(_state_url(merged), access),
         layout,
         _rules(settings, loki, sweep=sweep, shard=shard),
         clock=clock,
@@ -135,7 +135,7 @@ def _filled(settings: LokiPolicy, declared: Declared) -> LokiPolicy:
 
 
 def _state_url(settings: LokiPolicy) -> str:
-    """Below none of Loki's prefixes, and another place for each Loki that shares the bucket."""
+    """Where condemned chunks are listed: below none of Loki's prefixes, one for each Loki there."""
     prefix = settings.object_prefix.strip("/")
     return f"s3://{settings.buckets[0]}/luxima-retention/loki" + (f"/{prefix}" if prefix else "")
 

@@ -319,7 +319,7 @@ class Buckets:
             last = where[marker]
             if last < before[marker] or where == before:
                 raise StoreError(
-                    f"the listing of s3://{bucket}/{area} does not go on from {before[marker]}",
+                    f"the listing of s3://{bucket}/{area} does not continue after {before[marker]}",
                     "services that list in no order, or from the beginning only, are not supported",
                 )
             # The versions of the last key may go on at the next page.
@@ -412,7 +412,7 @@ _LATER_CODES = frozenset({"SlowDown", "RequestTimeout", "InternalError", "Servic
 _HINTS = {
     "NoSuchKey": "it was listed a moment ago: run again once Loki's compactor is done with its table",
     "SlowDown": "run again when the service is less busy",
-    "NoSuchBucket": "correct the policy's buckets: the endpoint of its section s3 has none of this name",
+    "NoSuchBucket": "correct the policy's buckets: the endpoint of its section s3 has no bucket of this name",
     "AccessDenied": "give the key of its section s3 the rights of docs/loki.md",
 }
 _NONE = {
@@ -535,7 +535,7 @@ def _failures(
     """What an answer does not say is gone, is not: a sentence by key."""
     gone = {item.get("Key") for item in answer.get("Deleted", ())}
     found = {
-        item["Key"]: f"{item['Key']}: the service does not say that it is gone"
+        item["Key"]: f"{item['Key']}: the service does not confirm that it was deleted"
         for item in targets
         if item["Key"] not in gone
     }

@@ -81,7 +81,7 @@ def read_one(place: ObjectStore, name: str, now_ms: int) -> Condemned:
         return _parsed(name, json_of(b"".join(place.read(name))), now_ms)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
-            f"{place.url}/{name} is no list of condemned chunks: {error!r}",
+            f"{place.url}/{name} is not a list of condemned chunks: {error!r}",
             "restore it, or remove it: a run with --sweep finds its chunks again",
         ) from error
 
@@ -92,7 +92,7 @@ def _parsed(name: str, members: Any, now_ms: int) -> Condemned:
         raise TypeError(f"keys are {type(keys).__name__}")
     for key in keys:
         if parse_chunk(key, now_ms) is None:
-            raise ValueError(f"{key!r} is no key of a chunk")
+            raise ValueError(f"{key!r} is not the key of a chunk")
     return Condemned(name=name, due=parse_iso(members["due"]), keys=tuple(keys), kib=int(members["kib"]))
 
 

@@ -101,7 +101,7 @@ def storage_of(config: Mapping[str, Any]) -> Declared:
         )
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise StoreError(
-            f"Loki's /config does not tell its schema in a form that is known here: {error!r}",
+            f"Loki's /config does not show its schema in a form that this program knows: {error!r}",
             "check that url is Loki's own address",
         ) from error
 
@@ -291,7 +291,7 @@ def differences(declared: Declared, stated: Mapping[str, Any]) -> Iterator[str]:
     }
     for name, value in told.items():
         if name in stated and stated[name] != value and not (name == "buckets" and declared.elsewhere):
-            yield f"loki.{name} is {_words(stated[name])}, but Loki says {_words(value)}"
+            yield f"{name} is {_words(stated[name])}, but Loki says {_words(value)}"
 
 
 def _words(value: object) -> str:

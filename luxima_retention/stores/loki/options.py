@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
@@ -21,11 +21,9 @@ from luxima_retention.config.values import (
     as_day,
     as_json,
     listed,
+    shaped,
 )
 from luxima_retention.core.durations import parse_duration
-
-if TYPE_CHECKING:
-    pass
 
 
 class LokiPeriodSettings(Section):
@@ -47,13 +45,16 @@ class LokiPolicy(PolicySettings):
     )
     s3: S3Name = Field("", description="Name of the connection to the buckets; empty is s3.default.")
     object_prefix: str = Field("", description="Loki's object_prefix or storage_prefix.")
-    chunk_delimiter: str = Field(
+    chunk_delimiter: Annotated[
+        str, shaped(r"[^0-9a-f/]", "it must be one character, but not 0 to 9, a to f or /")
+    ] = Field(
         ":",
-        pattern=r"^[^0-9a-f/]$",
         description="Loki's chunk_delimiter: the character that stands for colons in keys; no digit of their"
         " numbers, and no slash.",
     )
-    index_path: str = Field("index/", pattern=r"^[^/].*/$", description="Loki's path_prefix of index tables.")
+    index_path: Annotated[str, shaped(r"[^/].*/", "it must end with /, and not begin with it")] = Field(
+        "index/", description="Loki's path_prefix of index tables."
+    )
     periods: Annotated[tuple[LokiPeriodSettings, ...], NoDecode, BeforeValidator(as_json)] = Field(
         (LokiPeriodSettings(start=date(2020, 1, 1)),),
         min_length=1,
@@ -64,7 +65,7 @@ class LokiPolicy(PolicySettings):
         {}, description="Tenants that keep their logs longer than the policy: days by tenant."
     )
     url: Url = Field("", description="Address of Loki, best of its compactor, to read its configuration.")
-    http: HttpSettings = http_options("How url is reached.")
+    http: HttpSettings = http_options()
     offline: bool = Field(
         False,
         description="No Loki reads these buckets: both phases run at once. Refused when url answers.",
@@ -77,11 +78,6 @@ class LokiPolicy(PolicySettings):
     min_object_age: Duration = Field(
         timedelta(hours=24), description="Chunks that were uploaded more recently are left alone."
     )
-    state_url: str = Field(
-        "",
-        description="Where condemned chunks are listed; default: luxima-retention/loki in the first bucket.",
-    )
-
     sweep_schedule: CronExpression = Field(
         "23 8 * * sun", description="When the policy also runs with --sweep; empty never starts it."
     )
@@ -89,7 +85,7 @@ class LokiPolicy(PolicySettings):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.grace is not None and self.grace < timedelta(hours=2):
-            raise ValueError("grace is less than 2h: queries may still read what is about to go")
+            raise ValueError("grace is less than 2h: queries may still read what would be deleted")
         starts = [period.start for period in self.periods]
         if starts != sorted(set(starts)):
             raise ValueError("periods must be in the order of their start, each day once")

@@ -116,7 +116,7 @@ class Loki:
         if found is not None:
             return Promises(everybody=base, tenants=found)
         file = self._overrides_file()
-        untold = f"Loki reads overrides from {file}, and does not tell them" if file else ""
+        untold = f"Loki reads overrides from {file}, and does not show them" if file else ""
         return Promises(everybody=base, untold=untold)
 
     def _by_tenant(self, tenants: Iterable[str], base: Limit) -> dict[str, Limit] | None:
@@ -321,7 +321,7 @@ def _hold_findings(holds: Iterable[Hold]) -> Iterator[Finding]:
         yield Finding(
             code="holds-not-kept",
             level=Level.FAILED,
-            message=f"hold {names} cannot be kept: Loki's own compactor deletes, and knows no holds",
+            message=f"hold {names} cannot be kept: Loki's own compactor deletes, and does not know holds",
             hint="switch compactor.retention_enabled off, so that this suite deletes and keeps what is held",
         )
 
@@ -373,7 +373,9 @@ def _days(period: timedelta) -> str:
     return f"{period / timedelta(days=1):g}"
 
 
-_UNTOLD_HINT = "Loki 3.6 and later tell a tenant's limits; else name tenants that keep longer in tenant_days"
+_UNTOLD_HINT = (
+    "Loki 3.6 and later show a tenant's limits; before that, list tenants that keep longer in tenant_days"
+)
 
 
 def compactor_finding(period: timedelta, policy_days: int) -> Finding:
@@ -549,7 +551,7 @@ def _rule(buckets: Buckets, bucket: str, rule: Mapping[str, Any], retention_days
         yield Finding(
             code="lifecycle-too-short",
             level=Level.WARNING,
-            message=f"a lifecycle rule of {bucket} expires {prefix} {says}, before its index goes",
+            message=f"a lifecycle rule of {bucket} expires {prefix} {says}, before its index is deleted",
             hint=f"make it longer than {retention_days + 2} days: chunks must go after their index",
         )
 

@@ -214,7 +214,7 @@ class Opened:
 
     Args:
         groups: of the tenants for whom it has expired, and of the files that all share.
-        foreign: keys of objects that are no index files.
+        foreign: keys of objects that are not index files.
         strange: keys of index files of tenants whose names are not known as such.
     """
 
@@ -338,7 +338,7 @@ def _chunk(reference: Reference, group: Group, periods: tuple[Period, ...], name
         new=has_new_key(reference.start // DAY_MS, periods),
     )
     if not is_bounded(chunk):
-        raise UnreadableIndexError(f"index file {name} names {chunk.key!r}, which is no key of a chunk")
+        raise UnreadableIndexError(f"index file {name} names {chunk.key!r}, which is not the key of a chunk")
     if group.table.number not in chunk.days:
         raise UnreadableIndexError(f"index file {name} names {chunk.key}, which is of another day")
     return chunk

@@ -304,7 +304,7 @@ class LokiStore:
         if dues:
             due = iso(max(dues))
             return "pending", "pending", f"condemned, and destroyed by the first run after {due}"
-        return "goes", "orphan", "it has expired, and no index file names it: a run with --sweep takes it"
+        return "goes", "orphan", "it has expired, and no index file names it: a run with --sweep deletes it"
 
     def _explained_file(self, item: str, request: Request) -> tuple[str, str, str]:
         look, table = self._look(request), table_of(item, self.layout)

@@ -37,7 +37,7 @@ class Tally:
         removable: numbers of the tables of which something goes.
         index_files: objects of the index that go.
         chunks: that are condemned now, each counted once; ``kib`` is their size as the index says.
-        young: of those that would go at once, how many were uploaded too recently.
+        young: of those that would be deleted at once, how many were uploaded too recently.
         held: chunks past the cutoff that a hold keeps, directly or through an index file that names them.
         backfilled: expired chunks whose index file names lines that Loki counts from their ingestion.
         due: chunks of lists that may be destroyed.
@@ -300,7 +300,7 @@ def _waiting_findings(found: Tally, look: Look) -> Iterator[Finding]:
             message=f"{len(found.sharing)} expired tables have index files that tenants share, and one of"
             f" these keeps its logs longer: they and {found.shared_chunks} expired chunks that they name stay"
             f" up to {days} days",
-            hint="Loki's compactor splits them by tenant: look whether it runs",
+            hint="Loki's compactor splits them by tenant: check whether it runs",
         )
     if found.backfilled:
         yield Finding(
@@ -315,5 +315,5 @@ def _waiting_findings(found: Tally, look: Look) -> Iterator[Finding]:
             level=Level.WARNING,
             message=f"{found.fresh_count} condemned chunks have not expired by the periods of today, and"
             f" stay: {', '.join(found.fresh)}",
-            hint="the period became longer, or somebody has edited a list; their index may be gone already",
+            hint="the period became longer, or a list was edited; their index may already be deleted",
         )

@@ -24,4 +24,4 @@ class PrometheusPolicy(PolicySettings):
         description="What the period promises: minimum (nothing younger goes), maximum (nothing older"
         " stays) or exact (both, give or take one block).",
     )
-    http: HttpSettings = http_options("How urls are reached.")
+    http: HttpSettings = http_options()

@@ -81,7 +81,7 @@ def duration(text: str) -> float:
         return 0.0
     match = _DURATION.fullmatch(text)
     if not text or match is None:
-        raise ValueError(f"{text!r} is no duration of Prometheus")
+        raise ValueError(f"{text!r} is not a duration that Prometheus knows")
     units = _UNITS | {"ms": 1}
     milliseconds = sum(int(count) * units[unit] for unit, count in match.groupdict("0").items())
     return within_go(milliseconds // 1000, text) + milliseconds % 1000 / 1000
@@ -112,7 +112,7 @@ def version(text: str) -> tuple[int, int, int]:
     """
     match = _VERSION.match(text)
     if match is None:
-        raise ValueError(f"{text!r} is no version")
+        raise ValueError(f"{text!r} is not a version")
     return int(match[1]), int(match[2]), int(match[3] or 0)
 
 

@@ -86,7 +86,7 @@ class PrometheusStore:
             Finding(
                 code="no-external-labels",
                 level=Level.INFO,
-                message=f"{self.url} has no external labels: it cannot be told from another replica",
+                message=f"{self.url} has no external labels: it cannot be distinguished from another replica",
                 hint="set global.external_labels, with cluster and replica, in its configuration file",
             ),
         )
@@ -127,7 +127,7 @@ class PrometheusStore:
         metrics = self._metrics()
         product = build.get("application") or metrics.product
         if product is None:
-            raise StoreError(f"{self.url}/metrics names no server that is known", _DIRECT)
+            raise StoreError(f"{self.url}/metrics does not say which server it is", _DIRECT)
         if product != "Prometheus":
             return Facts(product=product, now=now, metrics=metrics), ""
         flags = {str(name): str(value) for name, value in self._status("flags").items()}
@@ -150,7 +150,7 @@ class PrometheusStore:
     def _stated(self, said: str, metrics: reading.Metrics, *, agent: bool) -> reading.Limits:
         """The limits of the runtime page; an empty one is believed only where the storage says so, too."""
         if not said and not agent and "prometheus_tsdb_retention_limit_seconds" not in metrics.values:
-            raise StoreError(f"{self.url} names no retention in /api/v1/status/runtimeinfo", _DIRECT)
+            raise StoreError(f"{self.url} has no retention in /api/v1/status/runtimeinfo", _DIRECT)
         return self._parsed(reading.limits, said)
 
     def _parsed(self, parse: Callable[[str], _T], text: str) -> _T:

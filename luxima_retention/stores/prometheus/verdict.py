@@ -174,7 +174,7 @@ def _too_long(case: _Case) -> Compliance | None:
     allowed = case.seconds + (block_seconds(Limits(seconds=case.seconds)) if case.mode.keeps else 0)
     if limit is not None and limit <= allowed:
         return None
-    kept = f"samples stay {in_days(limit)}" if limit is not None else "no sample ever goes for its age"
+    kept = f"samples stay {in_days(limit)}" if limit is not None else "no sample is ever deleted for its age"
     return Compliance(
         code=Code.TOO_LONG,
         level=Level.DRIFT,
@@ -292,7 +292,7 @@ def _and_size(case: _Case) -> str:
 
 def _compliant(case: _Case) -> Compliance:
     limit, oldest = case.limit.seconds, case.facts.oldest
-    kept = f"samples go after {in_days(limit)}" if limit is not None else "no sample goes for its age"
+    kept = f"samples go after {in_days(limit)}" if limit is not None else "no sample is deleted for its age"
     there = f", the oldest is of {iso(oldest)}" if oldest else ""
     bug = has_unit_bug(case.facts)
     return Compliance(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from luxima_retention.config.connections import url_ports
 from luxima_retention.config.settings import PolicyConfig, TableSettings
-from luxima_retention.stores.kind import Kind, Opening, TableTarget, Target
+from luxima_retention.stores.kind import Kind, Opening, TableTarget, Target, dimensions_of
 
 if TYPE_CHECKING:
     from luxima_retention.core.protocol import Surveyable
@@ -20,7 +20,7 @@ Policy = PolicyConfig[SupabasePolicy]
 
 
 def _missing(policy: Policy) -> str | None:
-    return None if policy.options.url or policy.options.project_ref else f"{policy.setting}.url"
+    return None if policy.options.url else f"{policy.setting}.url"
 
 
 def _storage(policy: Policy) -> str:
@@ -43,8 +43,8 @@ def _tables(policy: Policy) -> tuple[TableTarget, ...]:
 def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
     tables = policy.options.tables if policy.options.url else ()
     found: list[Target] = [(table.table, partial(_over_https, policy, opening, table)) for table in tables]
-    if policy.options.project_ref:
-        found.append((f"supabase:{policy.options.project_ref}", partial(_platform, policy, opening)))
+    if policy.options.project:
+        found.append((f"supabase:{policy.options.project}", partial(_platform, policy, opening)))
     return tuple(found)
 
 
@@ -69,18 +69,7 @@ def _platform(policy: Policy, opening: Opening) -> Surveyable:
     name = f"{policy.setting}.management_http"
     there = endpoint(API, policy.options.management_http, setting=name, options=name, proxied=True)
     names = tuple(table.table for table in policy.options.tables)
-    return SupabasePlatform(policy.options.project_ref, Http(there, opening.deadline), tables=names)
-
-
-def _dimensions(policy: Policy) -> frozenset[str]:
-    """What every table can tell apart."""
-    tables = policy.options.tables
-    mapped = {
-        "tenant": all(table.tenant_column for table in tables),
-        "subject": all(table.subject_column for table in tables),
-        "range": True,
-    }
-    return frozenset(name for name, known in mapped.items() if known)
+    return SupabasePlatform(policy.options.project, Http(there, opening.deadline), tables=names)
 
 
 KIND = Kind(
@@ -90,11 +79,11 @@ KIND = Kind(
     missing=_missing,
     targets=_targets,
     disposition=lambda archives: "archive, then destroy" if archives else "destroy",
-    dimensions=_dimensions,
+    dimensions=lambda policy: dimensions_of(policy.options.tables),
     archives=True,
     database=lambda policy: policy.options.database if policy.options.tables else None,
     tables=_tables,
-    ports=lambda policy: url_ports(policy.options.url, _MANAGEMENT if policy.options.project_ref else ""),
+    ports=lambda policy: url_ports(policy.options.url, _MANAGEMENT if policy.options.project else ""),
     method={
         "id": "Penghapusan baris basis data, bertahap",
         "en": "Deletion of database rows, in batches",

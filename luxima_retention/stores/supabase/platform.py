@@ -134,7 +134,9 @@ class SupabasePlatform:
         project = self._project()
         slug = project.get("organization_slug") or project.get("organization_id")
         if not slug:
-            raise StoreError(f"{self._http.url} names no organization of project {self._ref}", _TOKEN)
+            raise StoreError(
+                f"{self._http.url} does not name the organization of project {self._ref}", _TOKEN
+            )
         return str(self._object("GET", f"/v1/organizations/{slug}").get("plan") or "not named").lower()
 
     def _audit_log_is_empty(self) -> bool:

@@ -137,7 +137,7 @@ class PostgrestStore:
         """Why one row goes or stays; ``item`` is its key, several columns as a line of CSV.
 
         Raises:
-            ConfigurationError: ``item`` is no key of this table.
+            ConfigurationError: ``item`` is not a key of this table.
         """
         arguments = {
             "p_key": key_values(self._table, self._key_columns, item),
@@ -212,7 +212,7 @@ class PostgrestStore:
         if row is None:
             raise StoreError(
                 f"{self._table} is not set up for retention in this database",
-                "run migrate with databases.supabase.dsn of its owner and the policy's rest_role set",
+                "run migrate with owner_dsn of its section databases.<name> and the policy's rest_role set",
             )
         return row
 

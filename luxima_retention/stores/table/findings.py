@@ -241,7 +241,7 @@ def _needed(target: TableTarget, key: Referring) -> Iterator[Finding]:
     if target.table.skip_referenced:
         yield Finding(code="foreign-key", level=Level.INFO, message=f"{said} are left and counted as locked")
     else:
-        yield _warning("foreign-key", f"{said} cannot go", "set skip_referenced = true to leave them")
+        yield _warning("foreign-key", f"{said} cannot be deleted", "set skip_referenced = true to leave them")
 
 
 def _triggers(target: TableTarget, traits: Traits) -> Iterator[Finding]:
@@ -257,7 +257,7 @@ def _triggers(target: TableTarget, traits: Traits) -> Iterator[Finding]:
         yield _warning(
             "delete-trigger",
             f"trigger {trigger.name} fires on every deletion from {trigger.table}{whose}",
-            "look whether it should, and names tables with their schema: its search_path is pg_catalog here;"
+            "check whether it should, and names tables with their schema: its search_path is pg_catalog here;"
             " it is never switched off by us",
         )
     for lacking in traits.lacking:

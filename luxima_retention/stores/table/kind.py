@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from luxima_retention.config.connections import dsn_ports
 from luxima_retention.config.settings import PolicyConfig, TableSettings
-from luxima_retention.stores.kind import Kind, Opening, TableTarget, Target
+from luxima_retention.stores.kind import Kind, Opening, TableTarget, Target, dimensions_of
 
 if TYPE_CHECKING:
     from luxima_retention.core.protocol import Expirable
@@ -86,17 +86,6 @@ def _partitions(policy: Policy, opening: Opening, rows: TableStore, table: Table
     )
 
 
-def _dimensions(policy: Policy) -> frozenset[str]:
-    """What every table can tell apart."""
-    tables = policy.options.tables
-    mapped = {
-        "tenant": all(table.tenant_column for table in tables),
-        "subject": all(table.subject_column for table in tables),
-        "range": True,
-    }
-    return frozenset(name for name, known in mapped.items() if known)
-
-
 KIND = Kind(
     name="table",
     settings=TablePolicy,
@@ -104,7 +93,7 @@ KIND = Kind(
     missing=_missing,
     targets=_targets,
     disposition=lambda archives: "archive, then destroy" if archives else "destroy",
-    dimensions=_dimensions,
+    dimensions=lambda policy: dimensions_of(policy.options.tables),
     archives=True,
     database=lambda policy: policy.options.database,
     tables=_tables,

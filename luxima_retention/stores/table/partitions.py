@@ -284,7 +284,7 @@ class PartitionStore:
                 yield Finding(
                     code="half-detached",
                     level=Level.WARNING,
-                    message=f"partition {_dotted(part.name)} is half detached: nobody sees its rows",
+                    message=f"partition {_dotted(part.name)} is half detached: queries do not see its rows",
                     hint="the next run finalises it",
                 )
 
@@ -389,7 +389,7 @@ class DropBatch:
         self.items = 0
 
     def stage(self, sink: Sink | None) -> Staged:
-        """Look whether it is still what was put there, and free of holds; archive it if nobody has."""
+        """Check whether it is still what was put there, and free of holds; archive it if nobody has."""
         item = self._item
         found = self._store.content(_there(item), self._work.holds())
         if found.held:

@@ -46,7 +46,7 @@ def look(
         strategy: that migrate has chosen before; ``None`` chooses.
 
     Raises:
-        ConfigurationError: it is not there, is no table, or lacks a column, a zone or a key.
+        ConfigurationError: it is not there, is not a table, or lacks a column, a zone or a key.
     """
     settings = target.table
     quoted = identifier(settings.table).as_string(None)
@@ -61,10 +61,10 @@ def look(
             f"{settings.table} is the suite's own or PostgreSQL's", "name a table of yours"
         )
     if relation[1] not in {"r", "p"}:
-        raise ConfigurationError(f"{settings.table} is no table (relkind {relation[1]})", "name a table")
+        raise ConfigurationError(f"{settings.table} is not a table (relkind {relation[1]})", "name a table")
     if relation[2]:
         raise ConfigurationError(
-            f"{relation[2]} inherits from {settings.table}, and its rows would go with it",
+            f"{relation[2]} inherits from {settings.table}, and its rows would be deleted with it",
             "ALTER TABLE … NO INHERIT, or make them partitions",
         )
     rows = connection.execute(_sql("columns").encode(), {"table": quoted}).fetchall()
@@ -109,7 +109,7 @@ def _mapped(
     if path:
         if kind not in {"json", "jsonb"}:
             raise ConfigurationError(
-                f"{settings.table}.{name} is of type {kind}, so {setting} names nothing in it",
+                f"{settings.table}.{name} is of type {kind}, so {setting} cannot be a path into it",
                 "name a column of type json or jsonb, or a plain column",
             )
         return Mapped(setting=setting, type="text", equality="OPERATOR(pg_catalog.=)", collation="")
@@ -174,7 +174,7 @@ def _strategy(
         )
     if chosen == "keyset" and not any(key <= {settings.time_column, *settings.key_columns} for key in keys):
         raise ConfigurationError(
-            f"no unique key of {settings.table} lies within {', '.join(settings.key_columns)}",
+            f"{settings.table} has no unique key among the columns {', '.join(settings.key_columns)}",
             "set key_columns to its primary key",
         )
     return chosen
@@ -187,5 +187,5 @@ def shape_of(connection: psycopg.Connection[Any], target: TableTarget, strategy:
         ConfigurationError: as :func:`look`.
         StoreError: PostgreSQL refuses.
     """
-    with errors(f"{target.table.table} cannot be looked at"):
+    with errors(f"{target.table.table} cannot be examined"):
         return look(connection, target, strategy)[1]

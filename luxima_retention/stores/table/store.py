@@ -56,6 +56,13 @@ if TYPE_CHECKING:
 
     from luxima_retention.config.settings import PaceSettings
 
+#: how long a batch waits for a lock, and may take in all
+LOCK_TIMEOUT = timedelta(seconds=2)
+_STATEMENT_TIMEOUT = timedelta(minutes=1)
+#: that one batch aims for; its number of rows follows
+_BATCH_SECONDS = 0.5
+#: bytes of WAL that each replication slot must have left before it is lost
+SLOT_HEADROOM = 256 * 1024 * 1024
 _FIRST_BATCH = 1000
 _SMALLEST_BATCH = 100
 _ATTEMPTS = 7
@@ -114,7 +121,7 @@ class TableStore:
 
     def clock(self) -> datetime:
         """The server's clock."""
-        with errors("the server does not tell its time"):
+        with errors("the server does not report its time"):
             now: datetime = self._one("clock")[0]
             self.connection.rollback()
         return now
@@ -122,7 +129,7 @@ class TableStore:
     @property
     def patience(self) -> str:
         """How long a lock is waited for outside of batches: as long as a batch may take."""
-        return _ms(self._pace.statement_timeout)
+        return _ms(_STATEMENT_TIMEOUT)
 
     def preflight(self, request: Request) -> tuple[Finding, ...]:
         """Everything that would keep a run from working or make it hurt, each in a sentence."""
@@ -177,7 +184,7 @@ class TableStore:
         """The digest of what the catalogue says of our functions, to be compared with the ledger's."""
         if self._known is None:
             return {}
-        with errors(f"the functions of {self.name} cannot be looked at"):
+        with errors(f"the functions of {self.name} cannot be examined"):
             digest = self._catalogue()[0]
             self.connection.rollback()
         return {"functions_sha256": digest}
@@ -228,7 +235,7 @@ class TableStore:
         """Why one row goes or stays; ``item`` is its key, several columns as a line of CSV.
 
         Raises:
-            ConfigurationError: ``item`` is no key of this table.
+            ConfigurationError: ``item`` is not a key of this table.
         """
         values = {
             "p_key": key_values(self.name, self._target.table.key_columns, item),
@@ -256,8 +263,7 @@ class TableStore:
 
     def begin(self, work: Work) -> None:
         """Begin a batch's transaction, with its limits set for it alone."""
-        pace = self._pace
-        values = {"lock_timeout": _ms(pace.lock_timeout), "statement_timeout": _ms(pace.statement_timeout)}
+        values = {"lock_timeout": _ms(LOCK_TIMEOUT), "statement_timeout": _ms(_STATEMENT_TIMEOUT)}
         known = self._known  # read before the transaction begins
         self.connection.rollback()
         self.connection.execute(_sql("local"), values)
@@ -348,7 +354,7 @@ class TableStore:
             self.connection.rollback()
         if lag is not None and lag > self._pace.max_replica_lag.total_seconds():
             return "replica-lag"
-        if headroom is not None and headroom < self._pace.min_slot_headroom_mib * 1024 * 1024:
+        if headroom is not None and headroom < SLOT_HEADROOM:
             return "slot-headroom"
         if behind is not None and behind > self._pace.max_slot_lag_mib * 1024 * 1024:
             return "slot-lag"
@@ -466,7 +472,7 @@ class TableStore:
         return row
 
     def _forecast(self, expired: int, size: int) -> dict[str, int]:
-        rows = min(self._pace.max_batch_rows, round(_ROWS_PER_SECOND * self._pace.batch_seconds))
+        rows = min(self._pace.max_batch_rows, round(_ROWS_PER_SECOND * _BATCH_SECONDS))
         return {
             "batches": -(-expired // rows),
             "seconds": round(expired / _ROWS_PER_SECOND / self._pace.duty_cycle),
@@ -478,7 +484,7 @@ class TableStore:
 def copy_rows(
     connection: psycopg.Connection[Any], statement: Any, values: Mapping[str, Any], sink: Sink
 ) -> None:
-    """Stream a COPY; its header is held back until the first row, so no rows are no bytes."""
+    """Stream a COPY; its header is held back until the first row, so that no rows give no bytes."""
     header = b""
     with connection.cursor() as cursor, cursor.copy(statement, values or None) as copy:
         for number, block in enumerate(copy):
@@ -499,7 +505,7 @@ class Sizes:
 
     def measured(self, seconds: float, limit: int) -> None:
         """Size the next batch by how long one of ``limit`` rows took; twice or half as many at most."""
-        factor = min(max(self._pace.batch_seconds / max(seconds, 0.001), 0.5), 2.0)
+        factor = min(max(_BATCH_SECONDS / max(seconds, 0.001), 0.5), 2.0)
         smallest = min(_SMALLEST_BATCH, self._pace.max_batch_rows)
         self.rows = min(max(round(limit * factor), smallest), self._pace.max_batch_rows)
 

@@ -19,9 +19,9 @@ class TempoPolicy(PolicySettings):
         description="Address of Tempo itself, of the process that applies retention: compactor in 2.x,"
         " backend-worker in 3.x.",
     )
-    http: HttpSettings = http_options("How url is reached.")
+    http: HttpSettings = http_options()
     mode: Literal["minimum", "maximum", "exact"] = Field(
         "exact",
         description="What the period promises: minimum (nothing younger goes), maximum (nothing older"
-        " stays) or exact (both).",
+        " stays) or exact (both, give or take one block).",
     )

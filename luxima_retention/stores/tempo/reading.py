@@ -84,7 +84,7 @@ def document(text: str, page: str) -> Mapping[str, Any]:
         raise ValueError(f"it is not Tempo's page {page}: {text[:80]!r}")
     loaded = yaml_of(body)
     if not isinstance(loaded, dict):
-        raise ValueError("it is not a table")  # noqa: TRY004 - what a server says is no fault of the caller
+        raise ValueError("it is not a table")  # noqa: TRY004 - what a server says is not a fault of the caller
     return loaded
 
 
@@ -96,7 +96,7 @@ def version(text: str) -> str:
     """
     match = _VERSION.search(text)
     if match is None:
-        raise ValueError(f"it names no version of Tempo: {text[:80]!r}")
+        raise ValueError(f"it does not contain a version of Tempo: {text[:80]!r}")
     return match[1]
 
 
@@ -108,7 +108,7 @@ def services(text: str) -> tuple[str, ...]:
     """
     rows = [match for line in text.splitlines() if (match := _SERVICE.fullmatch(line.strip()))]
     if not rows:
-        raise ValueError(f"it names no service: {text[:80]!r}")
+        raise ValueError(f"it does not name a service: {text[:80]!r}")
     return tuple(row[1] for row in rows if row[2] == "Running")
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 #: Bytes of one page: the limits of some ten thousand tenants.
 _LARGEST = 8 * 1024 * 1024
-_DIRECT = "set tempo.url to the address of Tempo itself, with its path prefix"
+_DIRECT = "set url of the policy to the address of Tempo itself, with its path prefix"
 
 
 def open_tempo(

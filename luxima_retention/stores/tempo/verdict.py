@@ -134,7 +134,7 @@ def _elsewhere(facts: Facts) -> Finding:
         code=Code.ELSEWHERE.value,
         level=Level.FAILED,
         message=f"no traces are deleted by this process of Tempo {facts.version}; its services are {here}",
-        hint="name the process that runs compactor (2.x) or backend-worker (3.x) in tempo.url",
+        hint="name the process that runs compactor (2.x) or backend-worker (3.x) in url of the policy",
     )
 
 

@@ -15,7 +15,7 @@ Sent = Mapping[str, Any]
 
 
 class Later(StoreError):  # noqa: N818 - the receiver's decision
-    """The receiver did not take the message now; the next flush sends it again.
+    """The receiver did not accept the message now; the next flush sends it again.
 
     Args:
         seconds: that it asked to wait.

@@ -28,7 +28,7 @@ def seen_of(settings: Settings, result: RunResult) -> tuple[Seen, ...]:
     found = [item for policy in result.policies for item in _of_policy(settings, policy, result.now)]
     if result.checkpoint or result.own_code:
         facts = {"policy": "ledger", "target": "checkpoint", "sentence": redacted("; ".join(result.warnings))}
-        key = f"{settings.notify.environment}:ledger:checkpoint"
+        key = f"{settings.telemetry.environment}:ledger:checkpoint"
         found.append(Seen(key=key, code=int(result.own_code), at=result.now.timestamp(), facts=facts))
     return tuple(found)
 
@@ -49,7 +49,7 @@ def _of_policy(settings: Settings, policy: PolicyResult, now: datetime) -> Itera
     for target in (own, *policy.targets):
         proof = target.proof
         yield Seen(
-            key=f"{settings.notify.environment}:{policy.policy}:{target.target}",
+            key=f"{settings.telemetry.environment}:{policy.policy}:{target.target}",
             code=int(target.exit_code),
             at=now.timestamp(),
             left=proof.left if proof else None,

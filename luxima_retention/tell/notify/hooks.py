@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from luxima_retention.config.endpoints import endpoint
+from luxima_retention.config.endpoints import endpoint, reached_by
 from luxima_retention.core.clock import iso
 from luxima_retention.core.deadline import Deadline
 from luxima_retention.core.errors import ExitCode, RetentionError
@@ -44,9 +44,9 @@ class Webhook:
     def __init__(self, settings: NotifySettings, style: texts.Style, deadline: Deadline) -> None:
         reached = endpoint(
             settings.webhook_url,
-            settings.webhook_http,
+            reached_by(settings.http, "webhook"),
             setting="notify.webhook_url",
-            options="notify.webhook_http",
+            options="notify.http.webhook",
             proxied=True,
         )
         self._http = Http(reached, deadline, largest=1024 * 1024)
@@ -100,25 +100,25 @@ def ping(
     text = redacted(f"{iso(result.now)} {policy.policy}: {policy.outcome.label}. {policy.sentence}")
     path = f"/{_state(policy.exit_code)}" + (f"?rid={run_id}" if run_id else "")
     try:
-        answer = _heart(url, settings.heartbeat_http, deadline).send(
+        answer = _heart(url, reached_by(settings.http, "heartbeat"), deadline).send(
             "POST", path, body=text.encode()[:_LONGEST_PING], headers={"Content-Type": "text/plain"}
         )
     except RetentionError as error:
         yield f"the heartbeat of {policy.policy} was not sent: {reason_of(error)}"
         return
     if not answer.ok:
-        yield f"the heartbeat of {policy.policy} was not taken: status {answer.status}"
+        yield f"the heartbeat of {policy.policy} was not accepted: status {answer.status}"
 
 
 def _state(code: ExitCode) -> str:
-    """What the check learns: a run that another one blocked, or that goes on later, is no failure."""
+    """What the check learns: a run that another one blocked, or that goes on later, is not a failure."""
     return "log" if code in {ExitCode.LOCKED, ExitCode.STOPPED} else str(int(code))
 
 
 def _heart(url: str, settings: HttpSettings, deadline: Deadline) -> Http:
     return Http(
         endpoint(
-            url, settings, setting="notify.heartbeat_url", options="notify.heartbeat_http", proxied=True
+            url, settings, setting="notify.heartbeat_url", options="notify.http.heartbeat", proxied=True
         ),
         deadline,
         largest=64 * 1024,

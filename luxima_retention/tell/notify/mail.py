@@ -28,6 +28,8 @@ from luxima_retention.tell.notify.conditions import Message
 if TYPE_CHECKING:
     from luxima_retention.config.settings import NotifySettings
 
+#: that one e-mail may take in all
+SECONDS = 8.0
 _PERMANENT = 500
 _LONGEST_SUBJECT = 200
 
@@ -98,7 +100,7 @@ class Mail:
         return f"<{hashlib.sha256(told.encode()).hexdigest()[:32]}@{domain}>"
 
     def _deliver(self, mail: EmailMessage) -> None:
-        seconds = min(self._deadline.remaining(), self._settings.smtp_timeout)
+        seconds = min(self._deadline.remaining(), SECONDS)
         server = urlsplit(self._settings.smtp_url).netloc
         try:
             bounded(lambda: self._transmit(mail, seconds), seconds, f"the mail server {server}")
@@ -111,7 +113,9 @@ class Mail:
         except smtplib.SMTPResponseException as error:
             raise _refused(server, error.smtp_code, error.smtp_error) from None
         except smtplib.SMTPNotSupportedError:
-            raise Refused(f"the mail server {server} offers no STARTTLS or no login that we know") from None
+            raise Refused(
+                f"the mail server {server} offers no STARTTLS, or no login method that we know"
+            ) from None
         except ssl.SSLError:
             raise Refused(
                 f"the mail server {server} has a certificate that is not trusted; set notify.smtp_ca_file"

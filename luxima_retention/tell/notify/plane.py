@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from luxima_retention.config.endpoints import endpoint
+from luxima_retention.config.endpoints import endpoint, reached_by
 from luxima_retention.core.deadline import Deadline
 from luxima_retention.core.errors import RetentionError
 from luxima_retention.core.redact import learn, redacted
@@ -67,18 +67,19 @@ class Plane:
     waits = False
 
     def __init__(self, settings: NotifySettings, style: texts.Style, deadline: Deadline) -> None:
+        server, path = settings.plane or ("", "")
         key = settings.plane_key.get_secret_value() if settings.plane_key else ""
         learn(key)
         reached = endpoint(
-            settings.plane_url,
-            settings.plane_http,
+            server,
+            reached_by(settings.http, "plane"),
             setting="notify.plane_url",
-            options="notify.plane_http",
+            options="notify.http.plane",
             proxied=True,
         )
         self._http = Http(reached, deadline, largest=8 * 1024 * 1024)
         self._key = key
-        self._base = f"/api/v1/workspaces/{settings.plane_workspace}/projects/{settings.plane_project}"
+        self._base = path
         self._style = style
 
     def send(self, message: Message, sent: Sent) -> Any:  # noqa: ARG002 - the protocol's
@@ -171,7 +172,7 @@ class Plane:
             self._all(external), key=lambda item: (str(item.get("created_at", "")), str(item["id"]))
         )
         if not found:
-            raise Later("Plane answers 500, and no twins of the item are to be found")
+            raise Later("Plane answers 500, and no duplicate of the item was found")
         first, *twins = found
         for twin in twins:
             self._close_twin(twin, first, external)
@@ -261,7 +262,7 @@ def _refused(answer: Answer) -> RetentionError:
     if answer.status >= _FAULT:
         return Later(f"Plane answers {answer.status}")
     said = redacted(answer.text[:200])
-    return Refused(f"Plane answers {answer.status}: {said}; check notify.plane_key and notify.plane_project")
+    return Refused(f"Plane answers {answer.status}: {said}; check notify.plane_key and notify.plane_url")
 
 
 def _incidents(message: Message, style: texts.Style) -> Iterator[Incident]:

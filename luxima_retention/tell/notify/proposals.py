@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from luxima_retention.core.deadline import UNLIMITED
 from luxima_retention.core.errors import RetentionError
 from luxima_retention.tell.notify.channel import reason_of
-from luxima_retention.tell.notify.mail import Mail
+from luxima_retention.tell.notify.mail import SECONDS, Mail
 from luxima_retention.tell.notify.send import BUDGET, style_of
 from luxima_retention.tell.notify.telegram import Telegram
 
@@ -31,9 +31,7 @@ def tell(settings: Settings, event: ActionProposed) -> Iterator[str]:
     if notify.mail_to:
         subject = style.word("proposal_subject", target=event.target, environment=style.environment)
         try:
-            Mail(notify, style, UNLIMITED.within(notify.smtp_timeout)).attach(
-                subject, text, notify.mail_to, None
-            )
+            Mail(notify, style, UNLIMITED.within(SECONDS)).attach(subject, text, notify.mail_to, None)
         except RetentionError as error:
             yield f"the proposal was not sent by e-mail: {error.message}"
 

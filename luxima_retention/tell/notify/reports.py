@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from luxima_retention.core.deadline import UNLIMITED
 from luxima_retention.core.errors import RetentionError, StoreError
 from luxima_retention.tell.notify.channel import reason_of
-from luxima_retention.tell.notify.mail import Mail
+from luxima_retention.tell.notify.mail import SECONDS, Mail
 from luxima_retention.tell.notify.send import BUDGET, style_of
 from luxima_retention.tell.notify.telegram import Telegram
 
@@ -51,7 +51,7 @@ def send_report(settings: Settings, report: Written) -> Iterator[str]:
                 _line(settings, report)
             )
         except RetentionError as error:
-            yield f"the report was not told in Telegram: {reason_of(error)}"
+            yield f"the report was not sent to Telegram: {reason_of(error)}"
 
 
 def _by_mail(settings: Settings, report: Written, file: Path) -> None:
@@ -71,9 +71,7 @@ def _by_mail(settings: Settings, report: Written, file: Path) -> None:
             where=html.escape(report.where),
         )
     subject = style.word("report_subject", period=report.period, environment=style.environment)
-    Mail(notify, style, UNLIMITED.within(notify.smtp_timeout)).attach(
-        subject, text, notify.report_to, attached
-    )
+    Mail(notify, style, UNLIMITED.within(SECONDS)).attach(subject, text, notify.report_to, attached)
 
 
 def _line(settings: Settings, report: Written) -> str:

@@ -68,9 +68,9 @@ def after_run(settings: Settings, result: RunResult, clock: Clock = system_clock
             lambda: list(_after_run(settings, result, deadline, clock)), BUDGET, "the notifications"
         )
     except RetentionError as error:
-        yield f"people were not told: {error.message}"
+        yield f"no notification was sent: {error.message}"
     except Exception as error:  # noqa: BLE001 - a fault in here must not end a run that is over
-        yield f"people were not told: unexpected fault {type(error).__name__}"
+        yield f"no notification was sent: unexpected fault {type(error).__name__}"
 
 
 def _after_run(settings: Settings, result: RunResult, deadline: Deadline, clock: Clock) -> Iterator[str]:
@@ -227,7 +227,7 @@ def style_of(settings: Settings) -> Style:
     return Style(
         language=settings.notify.language,
         zone=ZoneInfo(settings.schedule.time_zone),
-        environment=settings.notify.environment,
+        environment=settings.telemetry.environment,
         links={str(name): url for name, url in settings.notify.links.items()},
     )
 

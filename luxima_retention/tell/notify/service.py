@@ -65,7 +65,8 @@ class Receiver:
         notify = settings.notify
         if not notify.plane_url and not (notify.grafana_telegram and notify.telegram_token):
             raise ConfigurationError(
-                "alerts have nowhere to go", "set notify.plane_url, or notify.grafana_telegram with a bot"
+                "no receiver of alerts is configured",
+                "set notify.plane_url, or notify.grafana_telegram with a bot",
             )
         self._settings = settings
         self._lock = threading.Lock()
@@ -78,7 +79,7 @@ class Receiver:
             For each alert its stable id and the work item.
 
         Raises:
-            NotUnderstood: it is no body of alerts.
+            NotUnderstood: it is not a body of alerts.
             RetentionError: a receiver does not take it now.
         """
         alerts = alerts_of(body)
@@ -137,27 +138,27 @@ def answer(receiver: Receiver, secret: str, headers: Any, body: bytes, now: floa
 
 
 @contextmanager
-def serving(settings: Settings, say: Callable[..., None]) -> Iterator[str]:
-    """Serve until the block ends; gives the address.
+def serving(settings: Settings, address: tuple[str, int], say: Callable[..., None]) -> Iterator[str]:
+    """Serve at host and port until the block ends, port 0 takes a free one; gives the URL.
 
     Raises:
         ConfigurationError: there is no secret, nobody to tell, or the address cannot be used.
     """
     notify = settings.notify
     if notify.grafana_secret is None:
-        raise ConfigurationError("anybody could send alerts", "set notify.grafana_secret")
+        raise ConfigurationError("without a secret anybody could send alerts", "set notify.grafana_secret")
     receiver, secret = Receiver(settings), notify.grafana_secret.get_secret_value()
     try:
-        server = _Server((notify.grafana_host, notify.grafana_port), receiver, secret, say)
+        server = _Server(address, receiver, secret, say)
     except (OSError, OverflowError) as error:
         raise ConfigurationError(
-            f"{notify.grafana_host}:{notify.grafana_port} cannot be used: {error}",
-            "set notify.grafana_host and notify.grafana_port",
+            f"{address[0]}:{address[1]} cannot be used: {error}",
+            "name another with --listen",
         ) from error
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
     try:
-        yield f"http://{notify.grafana_host}:{server.server_address[1]}{_PATH}"
+        yield f"http://{address[0]}:{server.server_address[1]}{_PATH}"
     finally:
         server.shutdown()
         server.server_close()

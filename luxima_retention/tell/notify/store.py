@@ -191,5 +191,5 @@ def _readable(path: Path) -> Iterator[None]:
         said = error.strerror if isinstance(error, OSError) else "it is not what was written there"
         raise StoreError(
             f"the memory of notifications {path} cannot be used: {said}",
-            "correct the rights of its directory, or remove the file: open troubles are told once more",
+            "correct the rights of its directory, or remove the file: open problems are reported once more",
         ) from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from luxima_retention.config.endpoints import endpoint
+from luxima_retention.config.endpoints import endpoint, reached_by
 from luxima_retention.core.deadline import Deadline
 from luxima_retention.core.errors import RetentionError
 from luxima_retention.core.redact import learn, redacted
@@ -43,9 +43,9 @@ class Telegram:
         learn(token)
         reached = endpoint(
             f"{settings.telegram_url.rstrip('/')}/bot{token}",
-            settings.telegram_http,
+            reached_by(settings.http, "telegram"),
             setting="notify.telegram_url",
-            options="notify.telegram_http",
+            options="notify.http.telegram",
             proxied=True,
         )
         self._http = Http(reached, deadline, largest=1024 * 1024)
@@ -111,7 +111,7 @@ class Telegram:
                 result = said.get("result")
                 return result if isinstance(result, dict) else {}
             body = self._next(answer, said, body)
-        raise Later(f"Telegram did not take the message after {_ATTEMPTS} attempts")
+        raise Later(f"Telegram did not accept the message after {_ATTEMPTS} attempts")
 
     def _ask(self, method: str, body: Mapping[str, Any]) -> Answer:
         try:

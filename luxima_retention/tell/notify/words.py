@@ -53,7 +53,7 @@ TITLES: Mapping[int, Words] = {
 ACTIONS: Mapping[int, Words] = {
     1: {
         "id": "Laporkan dengan log; kebijakan lain tetap berjalan.",
-        "en": "Report it with its log; other policies go on.",
+        "en": "Report it with its log; other policies continue.",
     },
     2: {"id": "Perbaiki setelan, lalu jalankan doctor.", "en": "Correct the settings, then run doctor."},
     3: {
@@ -115,7 +115,7 @@ WORDS: Mapping[str, Words] = {
     "steady": {"id": "Baik saat ini, belum stabil", "en": "Good for now, not yet stable"},
     "escalated_line": {
         "id": "Sudah {span} tanpa perbaikan: sekarang kritis.",
-        "en": "Not mended for {span}: critical from now on.",
+        "en": "Not fixed for {span}: critical from now on.",
     },
     "unexplained": {
         "id": "{count} catatan kedaluwarsa masih ada tanpa penjelasan.",
@@ -161,7 +161,7 @@ WORDS: Mapping[str, Words] = {
     "held": {"id": "ditahan (hold) {count}", "en": "on hold {count}"},
     "breach_in": {
         "id": "⏳ Batas terlampaui dalam {span} ({time}) jika tidak diperbaiki.",
-        "en": "⏳ The limit will be exceeded in {span} ({time}) unless this is mended.",
+        "en": "⏳ The limit will be exceeded in {span} ({time}) unless this is fixed.",
     },
     "breached": {"id": "⏳ Batas terlampaui sejak {time}.", "en": "⏳ The limit is exceeded since {time}."},
     "since": {"id": "sejak {span} lalu", "en": "for {span}"},

@@ -131,7 +131,7 @@ def _names(url: str) -> set[str]:
         names = answer.json()["data"] if answer.ok else None
     except (requests.RequestException, ValueError, KeyError) as error:
         raise StoreError(
-            f"{address} cannot be asked: {type(error).__name__}", "check --prometheus"
+            f"{address} cannot be reached: {type(error).__name__}", "check --prometheus"
         ) from error
     if names is None:
         raise StoreError(f"{address} answers {answer.status_code}", "check --prometheus")

@@ -141,7 +141,7 @@ def _states(rule: Mapping[str, Any]) -> Iterator[str]:
 def _query(query: Mapping[str, Any], sources: set[str]) -> Iterator[str]:
     yield from _unknown(f"query {query['refId']}", query, _QUERY)
     if query.get("datasourceUid") not in sources:
-        yield f"query {query['refId']} asks {query.get('datasourceUid')}, which is no data source"
+        yield f"query {query['refId']} asks {query.get('datasourceUid')}, which is not a data source"
     elif query["datasourceUid"] != "__expr__" and "relativeTimeRange" not in query:
         yield f"query {query['refId']} has no relativeTimeRange"
 
@@ -165,7 +165,7 @@ def _texts(rule: Mapping[str, Any]) -> Iterator[str]:
 def _settings_of(told: Mapping[str, Any], receivers: set[str]) -> Iterator[str]:
     yield from _unknown("notification_settings", told, _NOTIFICATION)
     if told.get("receiver") not in receivers:
-        yield f"receiver {told.get('receiver')!r} is no contact point: Grafana would not start"
+        yield f"receiver {told.get('receiver')!r} is not a contact point: Grafana would not start"
     if "group_by" in told and not {"alertname", "grafana_folder"} <= set(told["group_by"]):
         yield "group_by must hold alertname and grafana_folder"
     for key in ("group_wait", "group_interval", "repeat_interval"):
@@ -242,7 +242,7 @@ def _panel(panel: Mapping[str, Any], sources: set[str]) -> Iterator[str]:
 
 def _expression(target: Mapping[str, Any], sources: set[str]) -> Iterator[str]:
     if target["datasource"]["uid"] not in sources:
-        yield f"it asks {target['datasource']['uid']}, which is no data source"
+        yield f"it asks {target['datasource']['uid']}, which is not a data source"
     expr = target.get("expr", "")
     if target["datasource"]["type"] == "prometheus":
         for counter in _COUNTER.findall(expr):

@@ -15,7 +15,7 @@ from luxima_retention.tell.observability.alerting import FOLDER, LOKI, POSTGRES,
 LISTED = 4
 
 #: names of variables that Grafana expands
-_SIGNED_WITH, _OPENED_WITH = "$LUXIMA_ACTIONS_SECRET", "$LUXIMA_POSTGRES_PASSWORD"
+_ADMITTED_WITH, _OPENED_WITH = "$LUXIMA_ACTIONS_SECRET", "$LUXIMA_POSTGRES_PASSWORD"
 
 _SUMMARY = '{{ printf "%.160s" .Annotations.summary | html }}'
 _WORDS = {
@@ -84,7 +84,7 @@ def contact_points(language: str = "id") -> dict[str, Any]:
         "httpMethod": "POST",
         # Argo Events compares a bearer token; it knows no HMAC (its webhook's authSecret).
         "authorization_scheme": "Bearer",
-        "authorization_credentials": "$LUXIMA_ACTIONS_SECRET",
+        "authorization_credentials": _ADMITTED_WITH,
     }
     watchdog = {"url": "$LUXIMA_WATCHDOG_URL", "httpMethod": "POST"}
     points = (
