@@ -178,15 +178,16 @@ class OnLater:
 
     def __init__(self, again: Container[str] = ()) -> None:
         self._again = again
-        self._hashes: set[int] = set()
+        self._names = Names()
 
     def add(self, keys: Iterable[str]) -> None:
         """Those of a list that come before the lists that are asked about from now on."""
-        self._hashes.update(map(hash, keys))
+        for key in keys:
+            self._names.add(key)
 
     def __contains__(self, key: object) -> bool:
         """Whether another list, or a table that came back, names it."""
-        return hash(key) in self._hashes or key in self._again
+        return key in self._names or key in self._again
 
 
 def by_due(place: ObjectStore, now_ms: int) -> list[tuple[datetime, str]]:
