@@ -29,7 +29,8 @@ unit: $(VENV)/.installed  ## the tests that need no server
 
 long: $(VENV)/.installed  ## the random harnesses with 200 seeds each; takes hours
 	LUXIMA_TEST_SEEDS=$(SEEDS) $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
-	  --timeout 7200 tests/integration/test_table_random.py tests/integration/test_loki_random.py
+	  --timeout 7200 tests/integration/test_table_random.py tests/integration/test_loki_random.py \
+	  tests/integration/test_loki_killed.py
 
 # A change of a condition that no test notices is printed; wording counts too, so the share is below 100 %.
 mutants: $(VENV)/.installed  ## change every condition of guards and proof, and count what the tests notice

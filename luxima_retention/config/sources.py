@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from luxima_retention.config import variables
 from luxima_retention.config.policies import DEFAULTS, SHORT_FORMS, PolicySettings, policy_name
-from luxima_retention.config.settings import Settings, TableSettings, tables_of
+from luxima_retention.config.settings import S3Settings, Settings, TableSettings, tables_of
 from luxima_retention.config.variables import PREFIX
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.core.redact import is_distinctive, know
@@ -186,6 +186,8 @@ def _check_variables(names: Iterable[str], options: Mapping[str, type[PolicySett
 def known_paths(options: Mapping[str, type[PolicySettings]]) -> Iterator[variables.Path]:
     """The path of every setting: of sections, of policies of each kind, and of the short forms."""
     yield from variables.paths(Settings)
+    # Each in full as well, so that a name without ``__`` can be told.
+    yield from variables.paths(S3Settings, ("s3", "default"))
     for model in options.values():
         yield from variables.paths(model, ("policies", variables.ANY))
         for name in DEFAULTS:

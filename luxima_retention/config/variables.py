@@ -1,7 +1,8 @@
 """Environment variables that are meant to be settings and are not: a misspelt one is an error. Pure.
 
 ``LUXIMA_`` is also the company's prefix, so not every such variable is ours. Ours are those with ``__`` in
-them, and ``LUXIMA_CONFIG`` and the like; what is within two letters of one of ours is a slip of the pen.
+them, and ``LUXIMA_CONFIG`` and the like; what is within two letters of one of ours is a slip of the pen, and
+so is what differs in the characters that join the parts of a name.
 """
 
 from __future__ import annotations
@@ -172,9 +173,21 @@ def _of_one_underscore(rest: str, known: Collection[Path]) -> str | None:
 
 
 def _nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that differs least, by two letters at most."""
-    measured = ((distance(name, candidate, _SLIP), candidate) for candidate in candidates)
+    """The candidate that differs least: by two characters at most, or by one letter besides what joins them.
+
+    Whoever writes every ``__`` as ``_`` differs by as many characters as a long name has parts.
+    """
+    letters = _letters(name)
+    measured = (
+        (min(distance(name, candidate, _SLIP), distance(letters, _letters(candidate), 1) + 1), candidate)
+        for candidate in candidates
+    )
     return min((found for found in measured if found[0] <= _SLIP), default=(0, None))[1]
+
+
+def _letters(name: str) -> str:
+    """A name without the characters that join its parts, or may be taken for these."""
+    return name.replace("_", "").replace("-", "").replace(".", "")
 
 
 def distance(left: str, right: str, limit: int) -> int:

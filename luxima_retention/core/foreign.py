@@ -33,6 +33,7 @@ def yaml_of(text: str) -> Any:
     import yaml
 
     try:
+        _check_depth(text)
         return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
     except yaml.YAMLError as error:
         raise ValueError("it is not YAML") from error
@@ -41,6 +42,21 @@ def yaml_of(text: str) -> Any:
     except (TypeError, AttributeError, LookupError, OverflowError) as error:
         # PyYAML makes dates, numbers and keys of texts that only look like them.
         raise ValueError(f"it holds a value that cannot be read: {error}") from error
+
+
+#: no server nests its answers as deeply; libyaml's loader overflows the stack at some ten thousand
+_DEEPEST = 200
+
+
+def _check_depth(text: str) -> None:
+    """Count by the parser, which does not recurse, before the loader, which does."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise ValueError("it is nested too deeply")
 
 
 def _refuse(text: str) -> NoReturn:

@@ -177,11 +177,24 @@ def run_policy(policy: Policy, targets: Iterable[Target], environment: Environme
             _write_down(scope, tuple(name for name, _ in named))
             return summed_up(policy.name, policy.retention_days, _results(scope, named, stack))
     except RetentionError as error:
-        return failed(policy, error)
+        return failed(policy, error, named)
 
 
-def failed(policy: Policy, error: RetentionError) -> PolicyResult:
-    """The result of a policy that an error ended before its first target."""
+def failed(policy: Policy, error: RetentionError, targets: Iterable[Target] = ()) -> PolicyResult:
+    """The result of a policy that an error ended before its first target: each has the same end."""
+    verdict = _of_error(error)
+    found = tuple(
+        TargetResult(
+            target=name,
+            outcome=verdict.outcome,
+            exit_code=verdict.exit_code,
+            sentence=verdict.sentence,
+            hint=verdict.hint,
+        )
+        for name, _ in targets
+    )
+    if found:
+        return summed_up(policy.name, policy.retention_days, found)
     return PolicyResult(
         policy=policy.name,
         retention_days=policy.retention_days,

@@ -140,7 +140,10 @@ def take_file(ledger_path: Path, policy: str, token: int) -> Lease:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise StoreError(f"the lock {path} cannot be opened: {error.strerror}") from error
+        raise StoreError(
+            f"the lock {path} cannot be opened: {error.strerror}",
+            "ledger.path must lie in a directory that is there, on a volume that keeps it",
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -248,11 +248,12 @@ def _applied(
     operation = None
     if kind.before is not None:
         operation = kind.before(config, opening, surroundings_of(config.name, environment))
+    targets = kind.targets(config, opening)
     if refusal is not None:
-        result = failed(policy, refusal)
-        return preceded(result, operation) if operation else result
-    result = run_policy(policy, kind.targets(config, opening), environment)
-    _record_sweep(config, options, environment, result)
+        result = failed(policy, refusal, targets)
+    else:
+        result = run_policy(policy, targets, environment)
+        _record_sweep(config, options, environment, result)
     return preceded(result, operation) if operation else result
 
 

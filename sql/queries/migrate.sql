@@ -88,7 +88,7 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
 ORDER BY 1
 
 -- name: needed_by
--- Foreign keys of other tables that forbid deleting what they need: the table, its columns, ours, the operators.
+-- Foreign keys that forbid deleting what they need: the table, its columns, ours, the operators, whether it is ours.
 -- Those of partitions are left out where they repeat that of their table.
 WITH RECURSIVE family (member) AS (
     SELECT to_regclass(%(table)s)::oid
@@ -104,11 +104,11 @@ SELECT k.conrelid::regclass::text,
        (SELECT array_agg(format('OPERATOR(%%I.%%s)', n.nspname, o.oprname) ORDER BY x.place)
           FROM unnest(k.conpfeqop) WITH ORDINALITY x (operator, place)
           JOIN pg_operator o ON o.oid = x.operator
-          JOIN pg_namespace n ON n.oid = o.oprnamespace)
+          JOIN pg_namespace n ON n.oid = o.oprnamespace),
+       k.conrelid IN (SELECT f.member FROM family f)
 FROM pg_constraint k
 LEFT JOIN pg_constraint p ON p.oid = k.conparentid
 WHERE k.contype = 'f' AND k.confrelid IN (SELECT f.member FROM family f) AND k.confdeltype IN ('a', 'r')
-  AND k.conrelid NOT IN (SELECT f.member FROM family f)
   AND (p.oid IS NULL OR p.confrelid NOT IN (SELECT f.member FROM family f))
 ORDER BY 1, 2
 

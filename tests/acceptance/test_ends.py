@@ -67,8 +67,11 @@ def test_a_key_that_is_not_there_ends_the_run_before_it_begins(suite):
     ],
 )
 def test_an_archive_or_an_anchor_that_does_not_answer_keeps_the_run_from_beginning(suite, variables):
-    document = suite.json("run", "log-files", code=3, **variables)
-    assert "/nowhere/at/all" in json.dumps(document)
+    (policy,) = suite.json("run", "log-files", code=3, **variables)["policies"]
+    (target,) = policy["targets"]
+    assert (target["target"], target["outcome"], target["exit_code"]) == ("api", "failed", 3)
+    assert "/nowhere/at/all" in target["sentence"]
+    assert (policy["outcome"], policy["exit_code"]) == ("failed", 3)
     assert len(old(suite)) == 1
     assert not {"run.started", "batch"} & set(kinds(suite))
 

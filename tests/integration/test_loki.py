@@ -159,10 +159,9 @@ def test_killed_between_any_two_steps_the_end_is_the_same(command, s3_client, bu
     name, _, count = place.partition("@")
     killed = command("run", "application-logs", "--as-of", AS_OF, LUXIMA_FAILPOINTS=f"{name}=kill@{count}")
     assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
-    # A known fault of unknown cause: the resumed run may leave a few chunks to the one after it (exit 7).
-    resumed, *after = [command("run", "application-logs", "--as-of", AS_OF).returncode for _ in range(3)]
-    assert resumed in {0, 7}
-    assert after == [0, 0]
+    resumed = command("run", "application-logs", "--as-of", AS_OF)
+    assert resumed.returncode == 0, resumed.stdout
+    assert "nothing expired is left" in resumed.stdout
     left = keys(s3_client, bucket)
     assert expired(left) == set()
     assert chunks(before - left) == expired(before)

@@ -472,7 +472,7 @@ def test_holds_by_a_path_into_json(any_database):
     ddl = PLAIN.replace("tenant text", "payload json")
     fill = FILL.replace("'t' || n % 3", "json_build_object('actor', json_build_object('id', 'u' || n % 3))")
     table = Table(any_database, ddl, fill, tenant_column="", subject_column="payload->'actor'->>'id'")
-    place(table, Hold(hold_id="H-1", subject="u1"))
+    place(table, Hold(hold_id="H-1", subject="U1"))
     table.empty()
     assert table.count(where="payload->'actor'->>'id' = 'u1'") == 200
     with pytest.raises(ValueError, match="neither a column nor a path"):
@@ -523,6 +523,20 @@ def test_rows_that_others_need_are_left_and_counted_where_that_is_asked(any_data
     assert found["foreign-key"].level is Level.INFO
     assert table.empty() == survey.expired == 510 - survey.locked
     assert table.count("core.child") == 60
+
+
+def test_rows_that_rows_of_the_same_table_need_are_left_until_those_are_gone(any_database):
+    """Each third row answers one that is a day older, and each third one itself, which nobody else needs."""
+    ddl = PLAIN + "ALTER TABLE core.events ADD answers bigint REFERENCES core.events;"
+    fill = FILL.replace("n % 3 FROM", "n % 3, CASE n % 3 WHEN 0 THEN n WHEN 1 THEN n + 1 END FROM")
+    table = Table(any_database, ddl + " CREATE INDEX ON core.events (answers);", fill, skip_referenced=True)
+    store = LedgeredStore(table.job, table.target, GENTLE, read_only=True)
+    survey, _ = conformance.planned(Policy, store)
+    store.close()
+    assert (survey.locked, survey.expired) == (170, 340)
+    assert table.empty() == 340
+    assert table.empty() == 170
+    assert table.count() == 90
 
 
 # --- functions that were changed ------------------------------------------------------------------------

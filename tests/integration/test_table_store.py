@@ -167,6 +167,20 @@ def test_a_table_keeps_every_promise(harness, promise):
     promise(harness)
 
 
+#: what tells servers apart: the walk by the index, the pass over pages, and what a rollback gives back
+_ESSENTIAL = [
+    *(("bigint", promise) for promise in PROMISES),
+    ("no index", conformance.exactly_what_has_expired_goes),
+    ("no index", conformance.what_is_rolled_back_is_as_it_was),
+]
+
+
+@pytest.mark.parametrize("any_postgres", [15, 18], indirect=True)
+@pytest.mark.parametrize(("shape", "promise"), _ESSENTIAL, ids=lambda item: getattr(item, "__name__", item))
+def test_a_table_keeps_its_promises_on_other_servers(any_database, shape, promise):
+    promise(TableHarness(database=any_database, shape=shape))
+
+
 def test_held_rows_stay(harness):
     hold = Hold(hold_id="H-1", policy=harness.policy, tenant="acme")
     conformance.held_records_stay(harness, hold, lambda item: item.tenant == "acme")

@@ -24,12 +24,15 @@ PACKAGES = {
     "bzip2": ("bzip2",),
     "faketime": ("libfaketime",),
     "logrotate": ("logrotate", "libpopt0"),
+    "pgbouncer": ("pgbouncer",),
     "prometheus": ("prometheus",),
     "promtool": ("prometheus",),
     "pushgateway": ("prometheus-pushgateway",),
     "victoria-metrics": ("victoria-metrics",),
     "xz": ("xz-utils",),
 }
+#: Programs whose libraries are called differently from release to release: apt names what is missing.
+_ASKED = frozenset({"pgbouncer"})
 #: Debian's name of a program, where it is another one.
 _NAMES = {"alertmanager": "prometheus-alertmanager", "pushgateway": "prometheus-pushgateway"}
 
@@ -53,11 +56,11 @@ def faketime_library() -> str:
 
 def _unpacked(name: str, debian: str) -> str:
     package, *libraries = PACKAGES[name]
-    root = CACHE / package
+    root, asked = CACHE / package, name in _ASKED
     if not root.is_dir():
-        unpack(root, [package, *libraries])
+        unpack(root, [package, *libraries], missing=asked)
     (program,) = (path for place in ("usr/*bin", "*bin") for path in root.glob(f"{place}/{debian}"))
-    return str(_with_libraries(root, program) if libraries else program)
+    return str(_with_libraries(root, program) if libraries or asked else program)
 
 
 def unpack(root: Path, packages: list[str], *, missing: bool = False) -> None:
@@ -113,6 +116,6 @@ def _command(command: list[str], work: Path) -> str:
 
 def _with_libraries(root: Path, program: Path) -> Path:
     """A script that runs the program with the libraries that were unpacked beside it."""
-    (libraries,) = root.glob("usr/lib/*-linux-gnu")
+    libraries = ":".join(map(str, root.glob("usr/lib/*-linux-gnu")))
     text = f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{program}" "$@"\n'
     return write_script(root / program.name, text)

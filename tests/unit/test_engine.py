@@ -306,6 +306,7 @@ def test_a_second_run_beside_the_first_says_who_works():
     state.leased = True
     result = apply(store(400, 1), state)
     assert (result.outcome, result.exit_code) == (Outcome.LOCKED, ExitCode.LOCKED)
+    assert (only(result).target, only(result).outcome) == ("memory", Outcome.LOCKED)
 
 
 def test_a_store_that_cannot_be_reached_is_no_empty_store():

@@ -384,8 +384,16 @@ def test_a_key_that_cannot_be_used_is_a_sentence(tmp_path, content, mode, said):
     if content is not None:
         path.write_bytes(content)
         path.chmod(mode)
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=said) as caught:
         Signer.load(path, ORIGIN)
+    assert "ledger.key_file" in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_directory_is_no_key_and_nobody_is_told_to_change_its_rights(tmp_path):
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigurationError, match="is no file") as caught:
+        Signer.load(tmp_path, ORIGIN)
+    assert "chmod" not in str(caught.value.hint)
 
 
 def test_settings_open_key_pin_and_anchors(tmp_path):

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luxima_retention.core.errors import StoreError
+from luxima_retention.stores.loki import scan
 from luxima_retention.stores.loki.declared import duration
 from luxima_retention.stores.loki.keys import (
     DAY_MS,
@@ -233,3 +234,12 @@ def test_a_compactor_that_deletes_is_compared_with_the_policy():
 
 def test_crc32c_is_the_one_that_loki_uses():
     assert google_crc32c.value(b"123456789") == 0xE3069283
+
+
+def test_a_set_of_names_knows_what_it_was_given_and_nothing_else(monkeypatch):
+    monkeypatch.setattr(scan, "_NEWEST", 7)
+    names = scan.Names(f"a/{number}" for number in range(5))
+    for number in range(5, 60):
+        assert f"a/{number}" not in names
+        names.add(f"a/{number}")
+        assert all(f"a/{known}" in names for known in range(number + 1))

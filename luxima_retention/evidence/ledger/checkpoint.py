@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from luxima_retention.evidence.ledger import Ledger
 
 
+_NAMED = "ledger.key_file must name a readable file; `luxima-retention ledger keygen` makes one"
+
+
 class Signer:
     """An Ed25519 key that signs for one ledger.
 
@@ -64,16 +68,20 @@ class Signer:
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         try:
-            if path.stat().st_mode & 0o007:
-                raise ConfigurationError(f"everybody may use the key {path}", f"run `chmod o= {path}`")
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise ConfigurationError(f"the key {path} is no file", _NAMED)
+            if status.st_mode & 0o007:
+                raise ConfigurationError(
+                    f"everybody may use the key {path} of ledger.key_file", f"run `chmod o= {path}`"
+                )
             private = load_pem_private_key(path.read_bytes(), None)
         except OSError as error:
-            hint = "ledger.key_file must name a readable file; `luxima-retention ledger keygen` makes one"
-            raise ConfigurationError(f"the key {path} cannot be read: {error.strerror}", hint) from error
+            raise ConfigurationError(f"the key {path} cannot be read: {error.strerror}", _NAMED) from error
         except (ValueError, TypeError) as error:
-            raise ConfigurationError(f"the key {path} is not an unencrypted PEM key") from error
+            raise ConfigurationError(f"the key {path} is not an unencrypted PEM key", _NAMED) from error
         if not isinstance(private, Ed25519PrivateKey):
-            raise ConfigurationError(f"the key {path} is not an Ed25519 key")
+            raise ConfigurationError(f"the key {path} is not an Ed25519 key", _NAMED)
         return cls(origin, private)
 
     def line(self, text: bytes) -> str:

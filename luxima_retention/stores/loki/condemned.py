@@ -17,7 +17,8 @@ from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import StoreError
 from luxima_retention.core.foreign import json_of
 from luxima_retention.io.objects import ObjectStore, put
-from luxima_retention.stores.loki.keys import Chunk, parse_chunk
+from luxima_retention.stores.loki.keys import Chunk, milliseconds, parse_chunk
+from luxima_retention.stores.loki.scan import Names
 
 _PREFIX = "condemned/"
 #: chunks of one list
@@ -170,7 +171,7 @@ def judge(item: Condemned, rule: Rule, now_ms: int) -> Judged:
 
 
 class OnLater:
-    """Keys on lists whose time has not come: a chunk goes with the latest list that names it.
+    """Keys on lists that decide about a chunk instead of the one that is looked at: each counts once.
 
     Args:
         again: keys that a table which came back names anew.
@@ -178,15 +179,16 @@ class OnLater:
 
     def __init__(self, again: Container[str] = ()) -> None:
         self._again = again
-        self._hashes: set[int] = set()
+        self._names = Names()
 
     def add(self, keys: Iterable[str]) -> None:
-        """A list that is due later than those that are asked about from now on."""
-        self._hashes.update(map(hash, keys))
+        """Those of a list that come before the lists that are asked about from now on."""
+        for key in keys:
+            self._names.add(key)
 
     def __contains__(self, key: object) -> bool:
-        """Whether a later list, or a table that came back, names it."""
-        return hash(key) in self._hashes or key in self._again
+        """Whether another list, or a table that came back, names it."""
+        return key in self._names or key in self._again
 
 
 def by_due(place: ObjectStore, now_ms: int) -> list[tuple[datetime, str]]:
@@ -196,3 +198,13 @@ def by_due(place: ObjectStore, now_ms: int) -> list[tuple[datetime, str]]:
         StoreError: as :func:`read`.
     """
     return sorted(((item.due, item.name) for item in read(place, now_ms)), reverse=True)
+
+
+def waiting(place: ObjectStore, order: Iterable[tuple[datetime, str]], now: datetime) -> Names:
+    """The keys on lists whose time has not come.
+
+    Raises:
+        StoreError: as :func:`read`.
+    """
+    now_ms = milliseconds(now)
+    return Names(key for due, name in order if due > now for key in read_one(place, name, now_ms).keys)

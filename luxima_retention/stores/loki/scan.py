@@ -344,26 +344,36 @@ def _chunk(reference: Reference, group: Group, periods: tuple[Period, ...], name
     return chunk
 
 
+#: keys of a set that are kept apart, so that it is not sorted for each of them
+_NEWEST = 50_000
+
+
 # --- sets of keys ----------------------------------------------------------------------------------------
 
 
 class Names:
-    """A set of keys that takes eight bytes for each: their hashes, sorted at the first question."""
+    """A set of keys that takes eight bytes for each: their hashes, sorted when asked; the newest apart."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._hashes = array("q", map(hash, keys))
         self._sorted = False
+        self._newest: set[int] = set()
 
     def add(self, key: str) -> None:
         """Take one more."""
-        self._hashes.append(hash(key))
-        self._sorted = False
+        self._newest.add(hash(key))
+        if len(self._newest) >= _NEWEST:
+            self._hashes.extend(self._newest)
+            self._newest.clear()
+            self._sorted = False
 
     def __contains__(self, key: object) -> bool:
         """By hash: two keys of one hash in 2**64 are taken for the same, which keeps one of them."""
         if not self._sorted:
             self._hashes, self._sorted = array("q", sorted(self._hashes)), True
         wanted = hash(key)
+        if wanted in self._newest:
+            return True
         at = bisect_left(self._hashes, wanted)
         return at < len(self._hashes) and self._hashes[at] == wanted
 

@@ -126,6 +126,7 @@ class LokiStore:
         self._check = check
         self._findings = findings
         self._recognised = False  # whether a table of Loki's index has been seen in these buckets
+        self.emptying = False  # whether a sweep has destroyed chunks; then an empty bucket may be its work
 
     def identity(self) -> Identity:
         """The service and its buckets."""
@@ -216,10 +217,13 @@ class LokiStore:
             return  # the engine sees that the run should stop
 
     def _table_batches(self, request: Request, work: Work) -> Iterator[LokiBatch]:
+        if self.rules.shard is not None:
+            return
         look = self._look(request)
-        for unit in units(look, inventory(look)) if self.rules.shard is None else ():
+        listed = lists.waiting(self.place, lists.by_due(self.place, milliseconds(look.now)), look.now)
+        for unit in units(look, inventory(look)):
             with tempfile.TemporaryFile("w+") as spool:
-                yield TableBatch(self, work, look, unit, spool)
+                yield TableBatch(self, work, look, unit, spool, listed=listed)
 
     def _orphan_batches(self, request: Request, work: Work) -> Iterator[LokiBatch]:
         if self.rules.sweep:
@@ -242,12 +246,11 @@ class LokiStore:
             judged = lists.judge(lists.read_one(self.place, name, now_ms), rule, now_ms)
             young = self._are_young(judged.due) if self._spares_young else set()
             keys = [key for key in judged.due if key not in young]
-            rest = {*judged.rest, *young}
+            later.add(keys)  # a killed run may have left two lists that name a chunk
+            rest = {*judged.rest, *judged.due}
             # A list of which nothing is left is removed by a batch of no chunks.
             for start in range(0, len(keys), BATCH) or (() if rest else (0,)):
-                some = keys[start : start + BATCH]
-                last = start + len(some) >= len(keys)
-                yield ChunkBatch(self, work, judged.item, some, rest=rest, last=last)
+                yield ChunkBatch(self, work, judged.item, keys[start : start + BATCH], rest)
 
     def explain(self, item: str, request: Request) -> Explanation:
         """By key of a chunk or of an index file, as it stands in the buckets."""
@@ -382,7 +385,8 @@ class LokiStore:
             self.buckets, self.layout.index_path, milliseconds(look.now), recognised=self._recognised
         )
         unnamed = found.inventory.unnamed
-        orphans_only = self.rules.sweep and others.seen > 0 and others.chunks_only and not unnamed
+        swept = others.seen > 0 or self.emptying
+        orphans_only = self.rules.sweep and swept and others.chunks_only and not unnamed
         if self._recognised or orphans_only:
             return others.unknown, list(told(others))
         return max(1, others.seen), [no_index(self.buckets, others, self.layout.index_path, unnamed)]
@@ -455,14 +459,18 @@ class TableBatch(LokiBatch):
         look: with the holds that the table was judged by.
         unit: what goes.
         spool: takes the keys of its chunks, so that memory need not.
+        listed: chunks that lists have as pending already: they are listed anew, and counted no second time.
     """
 
-    def __init__(self, store: LokiStore, work: Work, look: Look, unit: Unit, spool: IO[str]) -> None:
+    def __init__(
+        self, store: LokiStore, work: Work, look: Look, unit: Unit, spool: IO[str], *, listed: Names
+    ) -> None:
         self._store = store
         self._work = work
         self._unit = unit
         self._spool = spool
-        self._chunks = self._kib = 0
+        self._listed = listed
+        self._chunks = 0
         self._first: int | None = None
         self._last: int | None = None
         self._held = 0
@@ -474,7 +482,7 @@ class TableBatch(LokiBatch):
 
     def _write(self, chunk: Chunk, kib: int) -> None:
         self._spool.write(f"{kib} {chunk.key}\n")
-        self._chunks += 1
+        self._chunks += chunk.key not in self._listed
         self._first = chunk.start if self._first is None else min(self._first, chunk.start)
         self._last = chunk.end if self._last is None else max(self._last, chunk.end)
 
@@ -539,19 +547,17 @@ class ChunkBatch(LokiBatch):
         work: of the run.
         item: the list.
         keys: some of its chunks.
-        rest: what the list must still name; grows with what could not be destroyed.
-        last: whether no more batches of the list follow.
+        rest: what the list must still name; shrinks with what the batches of the list destroy.
     """
 
     def __init__(
-        self, store: LokiStore, work: Work, item: Condemned, keys: list[str], *, rest: set[str], last: bool
+        self, store: LokiStore, work: Work, item: Condemned, keys: list[str], rest: set[str]
     ) -> None:
         self._store = store
         self._work = work
         self._item = item
         self._keys = keys
         self._rest = rest
-        self._last = last
         self._held = 0
         self.items = len(keys)
 
@@ -559,8 +565,6 @@ class ChunkBatch(LokiBatch):
         """Of a plan with less room it takes what there is room for; the rest stays on the list."""
         if not left and self._keys:
             return False
-        self._rest.update(self._keys[left:])
-        self._last = self._last or len(self._keys) > left
         self._keys = self._keys[:left]
         self.items = len(self._keys)
         return True
@@ -571,17 +575,19 @@ class ChunkBatch(LokiBatch):
         chunks = [chunk for key in self._keys if (chunk := parse_chunk(key, now))]
         free = [chunk for chunk in chunks if not is_held(chunk, holds)]
         self._held = len(chunks) - len(free)
-        self._rest.update(chunk.key for chunk in chunks if is_held(chunk, holds))
         self._keys = [chunk.key for chunk in free]
         return Staged(items=len(free), first=oldest_of(free), last=newest_of(free))
 
     def commit(self) -> Committed:
-        """Destroy them; the list stays as long as anything that it names does."""
+        """Destroy them; the list stays as long as anything that it names does.
+
+        It becomes shorter with each batch: a run that goes on after a kill plans what is left of it, and
+        nothing that the ledger has as destroyed already.
+        """
         done = _writable(self._store).delete(self._keys, newest=self._store.newest)
         failpoint("loki.after_chunks")
-        self._rest.update(done.failures, done.young, done.left)
-        if self._last:
-            self._shorten()
+        self._rest.difference_update(done.gone, done.absent)
+        self._shorten()
         failpoint("loki.after_list_is_gone")
         return Committed(
             items=len(done.gone), skipped=_skipped(done, self._held), failures=tuple(done.failures.values())
@@ -627,6 +633,7 @@ class OrphanBatch(LokiBatch):
             return Committed(items=0)
         if store.rules.offline:
             done = _writable(store).delete(self._keys)
+            store.emptying = store.emptying or bool(done.gone)
             return Committed(
                 items=len(done.gone), skipped=_skipped(done), failures=tuple(done.failures.values())
             )

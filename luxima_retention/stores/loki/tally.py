@@ -167,12 +167,14 @@ def tally(look: Look, place: ObjectStore, *, young: Callable[[list[str]], int] |
         found.unnamed[name] = sum(1 for _ in look.buckets.objects(f"{look.layout.index_path}{name}/"))
     order = lists.by_due(place, milliseconds(look.now))
     found.lists = len(order)
-    seen = Seen()
+    condemned, seen = lists.waiting(place, order, look.now), Seen()
     waiting: list[str] = []
     for unit in units(look, found.inventory, lambda contents: _note(look, found, contents, seen)):
         found.removable.update(unit.days)
         found.index_files += len(unit.files)
         for number, (chunk, kib) in enumerate(unit.chunks):
+            if chunk.key in condemned:
+                continue  # a list has it as pending already, and waits longer once this table goes
             found.add(chunk, kib, sample=not number)
             if order:
                 found.again.add(chunk.key)
@@ -243,13 +245,12 @@ def _judge_lists(
 ) -> None:
     later, days = OnLater(found.again), found.blocked
     rule = rule_of(look, later, found.named, lambda chunk: not days.isdisjoint(chunk.days))
-    for due, name in order:
+    for _, name in order:
         item = lists.read_one(place, name, milliseconds(look.now))
         judged = lists.judge(item, rule, milliseconds(look.now))
         found.take(judged)
         found.young += young(judged.due) if young is not None else 0
-        if due > look.now:
-            later.add(item.keys)
+        later.add(item.keys)
 
 
 def findings(found: Tally, look: Look) -> Iterator[Finding]:

@@ -389,9 +389,18 @@ class DropBatch:
         self.items = 0
 
     def stage(self, sink: Sink | None) -> Staged:
-        """Check whether it is still what was put there, and free of holds; archive it if nobody has."""
+        """Check whether it is still what was put there, and free of holds; archive it if nobody has.
+
+        Raises:
+            StoreError: somebody has added rows to it, or taken some: those were never archived or told.
+        """
         item = self._item
         found = self._store.content(_there(item), self._work.holds())
+        if found.items != item.items:
+            raise StoreError(
+                f"{_dotted(_there(item))} holds {found.items} rows where {item.items} were put away",
+                "find out who changed it; bring it back to what it was, or attach it to its table again",
+            )
         if found.held:
             return Staged(items=0)
         self._ready = True

@@ -122,8 +122,8 @@ def _mapped(
 def _references(connection: psycopg.Connection[Any], quoted: str) -> tuple[Reference, ...]:
     rows = connection.execute(_sql("needed_by").encode(), {"table": quoted}).fetchall()
     return tuple(
-        Reference(child=child, columns=tuple(zip(theirs, ours, operators, strict=True)))
-        for child, theirs, ours, operators in rows
+        Reference(child=child, columns=tuple(zip(theirs, ours, operators, strict=True)), own=own)
+        for child, theirs, ours, operators, own in rows
     )
 
 

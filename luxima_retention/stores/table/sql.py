@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A foreign key of another table that needs rows of this one.
+    """A foreign key that needs rows of this table.
 
     Args:
-        child: the other table, quoted and with its schema.
-        columns: pairs of columns, the other table's and ours, with the operator that compares them.
+        child: the table that refers, quoted and with its schema.
+        columns: pairs of columns, that table's and ours, with the operator that compares them.
+        own: whether it is this table, or a partition of it; a row does not need itself.
     """
 
     child: str
     columns: tuple[tuple[str, str, str], ...]
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,10 +322,12 @@ def _unreferenced(shape: Shape) -> sql.Composable:
 
     conditions = []
     for reference in shape.references:
-        equal = [
+        equal: list[sql.Composable] = [
             sql.SQL("t.{} {} c.{}").format(sql.Identifier(ours), sql.SQL(operator), sql.Identifier(theirs))
             for theirs, ours, operator in reference.columns
         ]
+        if reference.own:
+            equal.append(sql.SQL("(c.tableoid, c.ctid) <> (t.tableoid, t.ctid)"))
         values = {"child": sql.SQL(reference.child), "matches": sql.SQL(" AND ").join(equal)}
         conditions.append(_template("unreferenced", values))
     return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
