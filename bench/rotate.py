@@ -166,7 +166,8 @@ def main() -> None:
 
 def _table(title: str, fill: Callable[[Path], str], codecs: Sequence[str], repeat: int) -> None:
     print(f"\n{title}")
-    print(f"{'':6}{'logrotate s':>12}{'ours s':>9}{'speed':>8}{'CPU':>7}{'size':>7}{'MiB':>6}")
+    print(f"{'':6}{'logrotate s':>12}{'CPU s':>7}{'ours s':>9}{'CPU s':>7}", end="")
+    print(f"{'speed':>8}{'CPU':>7}{'size':>7}{'MiB':>6}")
     for codec in codecs:
         theirs, mine = [], []
         for _ in range(repeat):
@@ -174,7 +175,8 @@ def _table(title: str, fill: Callable[[Path], str], codecs: Sequence[str], repea
             mine.append(tried(ours, fill, codec))
         one, two = median(theirs), median(mine)
         print(
-            f"{codec:6}{one.seconds:12.2f}{two.seconds:9.2f}{one.seconds / two.seconds:8.2f}"
+            f"{codec:6}{one.seconds:12.2f}{one.cpu:7.2f}{two.seconds:9.2f}{two.cpu:7.2f}"
+            f"{one.seconds / two.seconds:8.2f}"
             f"{two.cpu / one.cpu:7.2f}{two.size / max(one.size, 1):7.2f}{two.memory / _MIB:6.0f}",
             flush=True,
         )

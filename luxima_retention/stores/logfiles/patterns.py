@@ -23,6 +23,11 @@ def name_matches(name: str, pattern: str) -> bool:
     return _compiled(pattern, hidden=False)(name)
 
 
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """:func:`name_matches` of one pattern, for many names."""
+    return _compiled(pattern, hidden=False) if is_wild(pattern) else pattern.__eq__
+
+
 def path_matches(path: str, pattern: str) -> bool:
     """A whole path, for legal holds: ``*`` also takes ``/`` and a dot, so that nothing is held too little."""
     return _compiled(pattern, hidden=True)(path)

@@ -167,12 +167,16 @@ class State:
         return True
 
     def _text(self) -> str:
-        lines = [_HEAD]
+        lines, dates = [_HEAD], dict[datetime, str]()  # those of one run have one date
         for log, at in self._last.items():
-            local = at.astimezone(self._zone)
-            date = f"{local.year}-{local.month}-{local.day}"
-            lines.append(f'"{_escape(log)}" {date}-{local.hour}:{local.minute}:{local.second}')
+            if at not in dates:
+                dates[at] = _date(at.astimezone(self._zone))
+            lines.append(f'"{_escape(log)}" {dates[at]}')
         return "\n".join(lines) + "\n"
+
+
+def _date(local: datetime) -> str:
+    return f"{local.year}-{local.month}-{local.day}-{local.hour}:{local.minute}:{local.second}"
 
 
 def _escape(name: str) -> str:

@@ -7,8 +7,6 @@ import errno
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 
 from luxima_retention.core.errors import LeaseHeld, StoreError
@@ -37,8 +35,23 @@ class BusyError(LeaseHeld):
     """Another rotation works in the directory, or on the state file."""
 
 
-@contextmanager
-def told(what: str, *, missing: bool = False, existing: bool = False) -> Iterator[None]:
+class _Told:
+    """See :func:`told`; a generator would cost more than the calls that it stands around."""
+
+    __slots__ = ("_expected", "_what")
+
+    def __init__(self, what: str, expected: tuple[type[OSError], ...]) -> None:
+        self._what = what
+        self._expected = expected
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, self._expected):
+            raise error_of(self._what, error) from error
+
+
+def told(what: str, *, missing: bool = False, existing: bool = False) -> _Told:
     """Errors of the operating system as a sentence with a hint.
 
     Args:
@@ -46,15 +59,10 @@ def told(what: str, *, missing: bool = False, existing: bool = False) -> Iterato
         missing: the caller expects ``FileNotFoundError``.
         existing: the caller expects ``FileExistsError``.
     """
-    try:
-        yield
-    except OSError as error:
-        expected = (missing and isinstance(error, FileNotFoundError)) or (
-            existing and isinstance(error, FileExistsError)
-        )
-        if expected:
-            raise
-        raise error_of(what, error) from error
+    return _Told(what, (*_MISSING[: int(missing)], *_EXISTING[: int(existing)]))
+
+
+_MISSING, _EXISTING = (FileNotFoundError,), (FileExistsError,)
 
 
 def error_of(what: str, error: OSError) -> StoreError:

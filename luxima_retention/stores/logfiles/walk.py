@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from luxima_retention.stores.logfiles.patterns import is_wild, name_matches
+from luxima_retention.stores.logfiles.patterns import is_wild, matcher
 from luxima_retention.stores.logfiles.system import UnfitError, error_of
 
 _PASSING = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -227,10 +227,11 @@ def _directories(walk: _Walk, pattern: str) -> list[str]:
     descriptor = _listable(walk)
     try:
         with os.scandir(descriptor) as found:
+            matches = matcher(pattern)
             return sorted(
                 entry.name
                 for entry in found
-                if name_matches(entry.name, pattern) and (entry.is_symlink() or entry.is_dir())
+                if matches(entry.name) and (entry.is_symlink() or entry.is_dir())
             )
     except OSError as error:
         raise error_of(f"{walk.path} cannot be listed", error) from error
@@ -241,7 +242,7 @@ def _directories(walk: _Walk, pattern: str) -> list[str]:
 def _matching(path: str, descriptor: int, pattern: str) -> list[str]:
     try:
         if is_wild(pattern):
-            return [name for name in os.listdir(descriptor) if name_matches(name, pattern)]
+            return list(filter(matcher(pattern), os.listdir(descriptor)))
         with suppress(FileNotFoundError):
             os.stat(pattern, dir_fd=descriptor, follow_symlinks=False)
             return [pattern]
