@@ -75,7 +75,8 @@ def ours(home: Path, pattern: str, codec: str) -> list[str]:
     chosen = {"paths": [pattern], "compress": codec, "delay_compress": False, "keep": 9, "dated": False}
     os.environ["LUXIMA_ROTATION__SETS"] = json.dumps({"bench": chosen})
     os.environ["LUXIMA_ROTATION__STATE_DIR"] = str(home / "own")
-    return [sys.executable, "-m", "luxima_retention", "run", "log-files", "--rotate-now"]
+    quiet = ["--log-level", "warning"]  # as logrotate without -v, and as cron/logrotate starts it
+    return [sys.executable, "-m", "luxima_retention", *quiet, "run", "log-files", "--rotate-now"]
 
 
 @dataclass(frozen=True, slots=True)

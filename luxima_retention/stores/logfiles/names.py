@@ -177,6 +177,8 @@ class Naming:
     def logs_of(self, name: str) -> Iterator[str]:
         """The logs that a file of that name may have been; none for a name that no rotation gives."""
         for extension in self._extensions:
+            if not name.endswith(extension):
+                continue
             plain = name.removesuffix(extension)
             for tail in self._tails:
                 body = plain.removesuffix(tail)
