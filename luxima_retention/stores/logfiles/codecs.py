@@ -134,6 +134,10 @@ def _encoder(codec: str, level: int) -> Callable[[bytes], bytes]:
 class _Encoder(Protocol):
     def compress(self, data: bytes, /) -> bytes: ...
 
+    def flush(self) -> bytes: ...
+
+
+class _Deflater(_Encoder, Protocol):
     def flush(self, mode: int = ..., /) -> bytes: ...
 
 
@@ -289,7 +293,7 @@ def _deflate(block: bytes, level: int, before: bytes) -> bytes:
     return encoder.compress(block) + encoder.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _raw_encoder(level: int, before: bytes = b"") -> _Encoder:
+def _raw_encoder(level: int, before: bytes = b"") -> _Deflater:
     """Deflates without head and tail; primed with what came before, if anything did."""
     from zlib_ng import zlib_ng
 

@@ -146,7 +146,9 @@ def mail(log_set: LogSet, directory: Directory, name: str, *, subject: str) -> N
     """
     path, chosen = directory.path_of(name), log_set.settings
     with directory.reading(name, hard_links=chosen.allow_hard_links) as (descriptor, _):
-        command = [log_set.mail_program, "-s", subject, chosen.mail]
+        # Whoever names a log names no header of a mail.
+        plain = "".join(letter if letter.isprintable() else "?" for letter in subject)
+        command = [log_set.mail_program, "-s", plain, chosen.mail]
         _run(command, f"{path} was not sent to {chosen.mail}", content=descriptor)
 
 

@@ -18,7 +18,15 @@ from functools import partial
 from typing import NamedTuple
 
 from luxima_retention.stores.logfiles import walk
-from luxima_retention.stores.logfiles.system import NO_FOLLOW, UnfitError, acl_of, error_of, set_acl, told
+from luxima_retention.stores.logfiles.system import (
+    NO_FOLLOW,
+    UnfitError,
+    acl_of,
+    error_of,
+    set_acl,
+    told,
+    writers_by_acl,
+)
 from luxima_retention.stores.logfiles.system import rename_new as _rename
 
 #: what begins like this is ours: files on their way
@@ -280,6 +288,16 @@ class Directory:
         if status.st_mode & stat.S_IWGRP and status.st_gid not in own_groups():
             who = f"group {status.st_gid} may write to {self.path}, and this process is not of it"
             raise UnfitError("unsafe-directory", who, hint)
+        if status.st_mode & stat.S_IWGRP:
+            self._check_acl(hint)
+
+    def _check_acl(self, hint: str) -> None:
+        users, groups = writers_by_acl(self.descriptor)
+        named = [f"user {user}" for user in sorted(users - walk.trusted_users())]
+        named += [f"group {group}" for group in sorted(groups - own_groups())]
+        if named:
+            who = f"{', '.join(named)} may write to {self.path}, as its access control list says"
+            raise UnfitError("unsafe-directory", who, hint.replace("chmod o-w,g-w it", "setfacl -b it"))
 
     def not_writable(self) -> str:
         """Why names cannot be made and removed here; empty when they can."""

@@ -187,9 +187,10 @@ def _at_home(pattern: str) -> str:
     if not pattern.startswith("~"):
         return pattern
     expanded = os.path.expanduser(pattern)  # noqa: PTH111 - a pattern, not a path
-    if expanded.startswith("~"):
-        user = pattern.partition("/")[0]
-        raise StoreError(f"{pattern}: there is no user {user[1:]}", "see paths of the set")
+    if not expanded.startswith("/"):
+        user = pattern.partition("/")[0][1:]
+        missing = f"there is no user {user}" if user else "who runs has no home directory"
+        raise StoreError(f"{pattern}: {missing}", "see paths of the set")
     return expanded
 
 

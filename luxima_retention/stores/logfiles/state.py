@@ -195,7 +195,7 @@ def check_directory(directory: Directory) -> None:
     """
     status = os.fstat(directory.descriptor)
     foreign = status.st_uid not in walk.trusted_users()
-    if foreign or (others_write(status) and not status.st_mode & stat.S_ISVTX):
+    if foreign or (others_write(directory.descriptor) and not status.st_mode & stat.S_ISVTX):
         who = f"belongs to user {status.st_uid}" if foreign else "may be written to by others"
         said = f"{directory.path}, the directory of the state file, {who}"
         raise StoreError(said, "name a rotation.state_file elsewhere")

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import signal
+import struct
 from functools import cache
 
 from luxima_retention.core.errors import LeaseHeld, StoreError
@@ -16,6 +17,8 @@ NO_FOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _NOREPLACE = 1
 _BLOCK = 1024 * 1024
 _ACL = "system.posix_acl_access"
+_ACL_ENTRY = struct.Struct("<HHI")
+_ACL_USER, _ACL_GROUP, _ACL_MASK, _ACL_WRITE = 0x02, 0x08, 0x10, 2
 _F_SETSIG = 10
 
 
@@ -99,6 +102,25 @@ def set_acl(descriptor: int, acl: bytes) -> None:
     except OSError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise
+
+
+def writers_by_acl(directory: int) -> tuple[frozenset[int], frozenset[int]]:
+    """Users and groups that the access control list of a directory names and lets write to it.
+
+    The mode does not tell: with a list its bits of the group are what the list grants at most (acl(5)). As
+    the kernel writes it: a version, then of each entry tag, permissions, number (linux/posix_acl_xattr.h).
+
+    Args:
+        directory: its descriptor; one for passing only will do.
+    """
+    acl = acl_of(f"/proc/self/fd/{directory}/.") or b""
+    entries = [_ACL_ENTRY.unpack_from(acl, place) for place in range(4, len(acl) - 7, _ACL_ENTRY.size)]
+    most = next((bits for tag, bits, _ in entries if tag == _ACL_MASK), _ACL_WRITE)
+    users, groups = (
+        frozenset(number for tag, bits, number in entries if tag == kind and bits & most & _ACL_WRITE)
+        for kind in (_ACL_USER, _ACL_GROUP)
+    )
+    return users, groups
 
 
 def being_written(descriptor: int) -> bool | None:
