@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from luxima_retention.core.errors import StoreError
+from luxima_retention.core.foreign import json_of
 from luxima_retention.stores.logfiles.folder import Folder
 from luxima_retention.stores.logfiles.system import told, write
 
@@ -64,6 +65,10 @@ class Step(NamedTuple):
         return found == (self.device, self.inode, self.owner)
 
 
+#: in a step: two directories of two each, then five of the log
+_NUMBERS = 9
+
+
 def step_of(values: dict[str, Any]) -> Step:
     """A step from JSON values.
 
@@ -73,6 +78,11 @@ def step_of(values: dict[str, Any]) -> Step:
     """
     pairs = {key: tuple(values[key]) for key in ("directory", "store")}
     step = Step(**{**values, **pairs})
+    numbers = (*step.directory, *step.store, step.device, step.inode, step.mode, step.owner, step.group)
+    if len(numbers) != _NUMBERS or not all(type(item) is int for item in (*numbers, step.copied)):
+        raise ValueError("a number of the file system is not one")
+    if not isinstance(step.path, str):
+        raise TypeError(f"{step.path!r} is not a path")
     for name in (step.log, step.to):
         if not name or "/" in name or "\0" in name or name in {".", ".."}:
             raise ValueError(f"{name!r} is not a name in a directory")
@@ -160,8 +170,8 @@ class Journal:
             os.ftruncate(self._file, whole)  # of a line that was being written nothing has been done
         try:
             for line in data[:whole].splitlines():
-                self._take(json.loads(line))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+                self._take(json_of(line))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             os.close(self._file)
             said = f"{path} is not a journal of this program: {error}"
             raise StoreError(said, "look at it, then remove it") from error

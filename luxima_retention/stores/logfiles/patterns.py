@@ -36,7 +36,7 @@ def path_matches(path: str, pattern: str) -> bool:
     meant as it is written; and two slashes, or ``/./``, are one.
     """
     pattern = _SLASHES.sub("/", pattern)
-    if path == pattern or path.startswith(pattern.rstrip("/") + "/"):
+    if path == pattern or (pattern and path.startswith(pattern.rstrip("/") + "/")):
         return True
     matches = _compiled(pattern, hidden=True)
     return matches(path) or any(map(matches, _above(path)))
