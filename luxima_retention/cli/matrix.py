@@ -35,8 +35,9 @@ def command(context: click.Context, output: str) -> None:
 
 def _row(configuration: Configuration, name: str, now: datetime) -> dict[str, Any]:
     from luxima_retention.core.clock import iso
+    from luxima_retention.run.bound import bound
     from luxima_retention.run.runner import about, archives
-    from luxima_retention.run.schedule import bound, next_run
+    from luxima_retention.run.schedule import next_run
     from luxima_retention.stores.registry import kind_of
 
     policy = configuration.settings.policy(name)

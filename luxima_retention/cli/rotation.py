@@ -148,6 +148,7 @@ class _Files:
         try:
             with open(os.path.expanduser(path), "rb", opener=_without_waiting) as file:  # noqa: PTH111 - text
                 _check(path, os.fstat(file.fileno()))
+                _check_above(os.path.expanduser(path))  # noqa: PTH111 - as text
                 return file.read(_LARGEST).decode("utf-8", "surrogateescape")
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
@@ -176,6 +177,14 @@ def _check_directory(path: str, status: os.stat_result) -> None:
         raise ConfigurationError(
             f"{path} could be written to by others than root, and its scripts run as root"
         )
+
+
+def _check_above(path: str) -> None:
+    """Whoever may rename files in the directory of a configuration puts another file in its place."""
+    above = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - as text
+    status = os.stat(above)  # noqa: PTH116 - as text
+    if status.st_uid != 0 or not status.st_mode & stat.S_ISVTX:
+        _check_directory(above, status)
 
 
 def _check(path: str, status: os.stat_result) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
@@ -43,8 +42,6 @@ _TICK = 3.0
 _STALE = 60.0
 #: seconds until a report that failed is tried again: twice as many each time, up to the longest
 _RETRY, _LONGEST_RETRY = 600.0, 6 * 3600.0
-#: runs that are looked at for the longest time between two: more than a year of days
-_SAMPLED = 400
 #: entries that tell that a slot was served, or that it is known to have been missed
 _SERVED = frozenset({"run.completed", "run.refused", "run.checked", "run.reconciled", "slot.missed"})
 #: the same, and that a run began or failed: it did not take place as it should, but it was not missed
@@ -187,23 +184,6 @@ def next_run(policy: PolicyConfig[Any], now: datetime) -> datetime | None:
     if not policy.options.schedule:
         return None
     return next(times(policy.options.schedule, ZoneInfo(policy.settings.schedule.time_zone), now))
-
-
-def bound(policy: PolicyConfig[Any]) -> timedelta:
-    """How much longer than its period a record may live while every run takes place on time.
-
-    A record that is dated at the cutoff of one run, the start of a UTC day, waits for the next run: from
-    that start to the next run, and then for the store's own delay.
-    """
-    zone = ZoneInfo(policy.settings.schedule.time_zone)
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    runs = list(islice(times(policy.options.schedule, zone, start), _SAMPLED))
-    waits = (following - _day(run) for run, following in pairwise(runs))
-    return max(waits) + kind_of(policy).bound(policy)
-
-
-def _day(instant: datetime) -> datetime:
-    return instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def upcoming(chosen: Sequence[Slot], now: datetime, count: int) -> list[tuple[datetime, Slot]]:

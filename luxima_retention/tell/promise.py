@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from luxima_retention.config.cronline import times
 from luxima_retention.core.errors import RetentionError
 from luxima_retention.core.plan import digest
-from luxima_retention.run.schedule import bound
+from luxima_retention.run.bound import bound
 from luxima_retention.stores.kind import Opening
 from luxima_retention.stores.registry import kind_of
 from luxima_retention.tell.families import UNKNOWN

@@ -55,8 +55,9 @@ def half_done(directory: Path) -> bool:
     logs: dict[str, int] = {}
     for journal in (directory.parent / "state").glob("*.journal"):
         for line in map(json.loads, journal.read_text().splitlines()):
-            logs.pop(line.get("done", "").rpartition(":")[2], None)
-            logs |= {line["log"]: line["inode"]} if "log" in line else {}
+            for key in line.get("done", ()):
+                logs.pop(key.rpartition(":")[2], None)
+            logs |= {step["log"]: step["inode"] for step in line.get("begin", ())}
     there = {name: directory / name for name in logs}
     return any(not log.exists() or log.stat().st_ino != logs[name] for name, log in there.items())
 

@@ -211,6 +211,14 @@ def test_a_file_that_is_missing_or_anybodys_is_not_read(tmp_path, text, mode, sa
     assert tomllib.loads(done.stdout) == {}
 
 
+def test_a_file_that_others_could_replace_is_not_read_by_root(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    written(tmp_path / "theirs" / "c", "/var/log/a.log {\n}\n")
+    (tmp_path / "theirs").chmod(0o777)
+    done = imports(tmp_path / "theirs" / "c")
+    assert ("others than root" in done.stderr) == (os.geteuid() == 0)
+
+
 def test_a_fifo_does_not_hold_the_import_up(tmp_path):
     os.mkfifo(tmp_path / "c")
     done = imports(tmp_path / "c")

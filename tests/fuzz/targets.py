@@ -457,8 +457,8 @@ def _journal_seeds() -> tuple[bytes, ...]:
         "group": 0,
         "copied": 0,
     }
-    begun = json.dumps(step).encode()
-    return (begun, begun + b'\n{"copied": 7, "key": "1:2:a.log"}\n{"done": "1:2:a.log"}\n')
+    begun = json.dumps({"begin": [step]}).encode()
+    return (begun, begun + b'\n{"copied": 7, "key": "1:2:a.log"}\n{"done": ["1:2:a.log"]}\n')
 
 
 def _journal(data: bytes) -> object:

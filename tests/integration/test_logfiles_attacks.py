@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from luxima_retention.core.errors import ExitCode, StoreError
 from luxima_retention.core.plan import Hold
 from luxima_retention.stores.logfiles import child, moving, safe, turn
 from luxima_retention.stores.logfiles.folder import Folder, state_path
-from tests.integration.logsets import NOW, WEEK, turned
+from tests.integration.logsets import NOW, WEEK, sets, turned
 
 ATTACKER = 4711
 SECRET = "root-secret\n"
@@ -449,6 +450,96 @@ def test_a_pid_file_of_somebody_else_names_no_process_of_root(world):
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_a_pid_file_that_leads_to_another_ones_is_not_believed(world):
+    """Root's own pid file tells of root's own process; a link to it in his directory must not."""
+    (world.victim / "root.pid").write_text(f"{os.getpid()}\n")
+    world.before = world.seen()
+    pid = world.logs / "app.pid"
+    after = [{"pid_file": str(pid), "signal": "KILL"}]  # this very process would not live to see it
+    world.attack(lambda: pid.symlink_to(world.victim / "root.pid"))
+    result = turned(world.logs / "*.log", rotation=world.own, after=after)
+    assert "is a link, and" in result.failures[0]
+    pid.unlink()
+    os.link(world.victim / "root.pid", pid)  # as it is where protected_hardlinks is off
+    result = turned(world.logs / "*.log", rotation=world.own, force=False, after=after)
+    assert "no regular file of one name" in result.failures[0]
+
+
+def test_root_may_link_a_pid_file(world):
+    import signal
+
+    signalled: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _frame: signalled.append(number))
+    try:
+        (world.victim / "root.pid").write_text(f"{os.getpid()}\n")
+        for name, to in (("one", world.victim / "root.pid"), ("two", "one")):
+            (world.top / name).symlink_to(to)
+        after = [{"pid_file": str(world.top / "two"), "signal": "USR1"}]
+        assert turned(world.logs / "*.log", rotation=world.own, after=after).failures == []
+        assert signalled == [signal.SIGUSR1]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def acl(path: Path, *entries: tuple[int, int, int]) -> None:
+    """An access control list in the kernel's form: tag, permissions, number."""
+    none = 0xFFFFFFFF
+    whole = sorted([(1, 7, none), *entries, (4, 5, none), (16, 7, none), (32, 5, none)])
+    data = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in whole)
+    os.setxattr(path, "system.posix_acl_access", data)
+
+
+@pytest.mark.parametrize("tag", [2, 8], ids=["user", "group"])
+def test_an_access_control_list_that_lets_others_write_is_seen(world, tag):
+    """The mode of such a directory shows root's own group as the one that may write."""
+    own = world.top / "own"
+    own.mkdir(mode=0o700)
+    acl(own, (tag, 7, ATTACKER))
+    with pytest.raises(StoreError, match="others may write to"):
+        turned(world.logs / "*.log", rotation=world.own)
+    with pytest.raises(StoreError, match="others may write to"):
+        turned(world.logs / "*.log", rotation={"state_dir": str(own / "deeper")})
+    os.removexattr(own, "system.posix_acl_access")
+    own.chmod(0o700)
+    os.chown(world.logs, ATTACKER, 0)
+    acl(world.logs, (tag, 5, ATTACKER))
+    assert turned(world.logs / "*.log", rotation=world.own).failures == []
+    acl(world.logs, (tag, 7, ATTACKER))
+    said = turned(world.logs / "*.log", rotation=world.own).failures[0]
+    assert f"{'user' if tag == 2 else 'group'} 4711 may write to" in said
+    assert turned(world.logs / "*.log", rotation=world.own, trust_directory=True).failures == []
+
+
+def test_what_is_no_file_is_left_alone_with_a_sentence(world):
+    """A FIFO, a socket, a device, a link and a file with two names, under the names of logs."""
+    import socket
+
+    os.mkfifo(world.logs / "fifo.log")
+    os.mknod(world.logs / "device.log", stat.S_IFCHR | 0o666, os.makedev(1, 5))
+    (world.logs / "link.log").symlink_to(world.victim / "secret")
+    os.link(world.logs / "app.log", world.logs / "twice.log")
+    with socket.socket(socket.AF_UNIX) as there:
+        there.bind(str(world.logs / "socket.log"))
+    for method in ("rename", "copytruncate", "renamecopy", "copy"):
+        result = turned(world.logs / "*.log", rotation=world.own, method=method, rotate_empty=True)
+        assert (result.failures, result.rotated.total, len(result.left)) == ([], 0, 6), method
+    world.check()
+
+
+def test_the_name_of_a_log_is_no_header_of_a_mail(world):
+    told = world.top / "told"
+    (world.top / "mail").write_text(f'#!/bin/sh\nprintf "%s\\n" "$2" > {told}\ncat > /dev/null\n')
+    (world.top / "mail").chmod(0o755)
+    name = "a\nBcc: evil@example.org\r.log"
+    world.attack(lambda: (world.logs / name).write_text("line\n"))
+    (world.logs / "app.log").unlink()
+    rotation = {**world.own, "mail_program": str(world.top / "mail")}
+    chosen = {"mail": "ops@example.org", "keep": 0, "compress": "none"}
+    assert turned(world.logs / "*.log", rotation=rotation, **chosen).failures == []
+    (subject,) = told.read_text().splitlines()
+    assert "a?Bcc: evil@example.org?.log" in subject
+
+
 def test_bits_that_lend_rights_are_never_copied(world):
     (world.logs / "app.log").chmod(0o6777)
     turned(world.logs / "*.log", rotation=world.own, delay_compress=False)
@@ -468,7 +559,10 @@ def test_a_hold_sees_a_file_by_every_name_that_its_directory_has(world):
     (world.top / "way").symlink_to(world.logs)
     old = world.logs / "app.log-20261001"
     old.write_text("old\n")
-    for path in (world.top / "way" / "[^b]*", world.logs / "app.log-[[:digit:]]*", world.logs / "app.log"):
+    for path in (
+        *(world.top / "way" / "[^b]*", world.logs / "app.log-[[:digit:]]*", world.logs / "app.log"),
+        *(world.logs, f"{world.logs}/", f"{world.theirs}//logs/./app.log", world.top / "th[e]irs"),
+    ):
         hold = Hold(hold_id="case", path=str(path))
         turned(
             world.top / "way" / "*.log",
@@ -490,6 +584,30 @@ def test_where_the_folder_is(monkeypatch):
     monkeypatch.delenv("STATE_DIRECTORY")
     monkeypatch.setenv("XDG_STATE_HOME", "/home/x/state")
     assert state_path("") == "/home/x/state/luxima-retention"
+    monkeypatch.setenv("STATE_DIRECTORY", "here:/var/lib/b")
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("HOME", "/home/y/")
+    assert state_path("") == "/home/y/.local/state/luxima-retention"
+    monkeypatch.setenv("HOME", "y")
+    with pytest.raises(StoreError, match="no home directory"):
+        state_path("")
+
+
+def test_who_has_no_home_directory_is_told(monkeypatch):
+    """As in a container whose user stands in no /etc/passwd."""
+    import pwd
+
+    def unknown(_number: int) -> None:
+        raise KeyError(_number)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "STATE_DIRECTORY", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(StoreError, match="no home directory"):
+        state_path("")
+    with pytest.raises(StoreError, match="no home directory"):
+        _ = sets({"paths": ["~/*.log"]})[0].patterns
 
 
 def test_a_directory_that_is_another_one_by_now_is_not_opened_again(tmp_path):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from luxima_retention.stores.logfiles.folder import Folder
+from luxima_retention.stores.logfiles.journal import Journal, Step
 from luxima_retention.stores.logfiles.rotate import rotate
 from luxima_retention.stores.logfiles.terms import Terms
 from tests.integration.logsets import NOW, sets, tree
@@ -96,6 +98,30 @@ def test_kills_at_random_moments_lose_and_double_nothing(tmp_path, method):
     modes = {path.name: path.stat().st_mode & 0o777 for path in logs.glob("?-?.log")}
     if method == "rename":
         assert modes == {"a-1.log": 0o600, "a-2.log": 0o600, "b-1.log": 0o644}
+
+
+def test_many_logs_are_announced_in_one_line_and_ended_in_one(tmp_path):
+    """What a crash leaves of the journal tells exactly what is not finished."""
+    folder = Folder.open_own(str(tmp_path / "own"), make=True)
+    assert folder is not None
+    numbers = {"device": 1, "inode": 2, "mode": 0o640, "owner": 0, "group": 0}
+    steps = [
+        Step((1, 2), (1, 2), f"/l/{name}", name, f"{name}.1", "copy", **numbers) for name in ("a", "b", "c")
+    ]
+    journal = Journal(folder, "j")
+    journal.begin(steps)
+    journal.copied(steps[1].key, 7)
+    journal.done([steps[0].key, steps[2].key, "another"])
+    journal.close()
+    assert len((tmp_path / "own" / "j").read_text().splitlines()) == 3
+    with (tmp_path / "own" / "j").open("a") as file:
+        file.write('{"done": ["1:2:b"')  # a line that was being written
+    again = Journal(folder, "j")
+    assert again.pending == (steps[1]._replace(copied=7),)
+    again.done([steps[1].key])
+    again.close()
+    assert not (tmp_path / "own" / "j").exists()
+    folder.close()
 
 
 def test_a_log_that_was_cut_is_not_cut_again_whatever_comes_into_it(tmp_path):

@@ -5,7 +5,6 @@ One set of documents makes them all; see ``documents.py``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING

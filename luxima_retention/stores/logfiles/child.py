@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from luxima_retention.core.errors import LeaseHeld, RetentionError, StoreError
@@ -141,8 +141,8 @@ class _Asking:
     def copied(self, key: str, inode: int) -> None:
         self._ask("copied", key, inode)
 
-    def done(self, key: str) -> None:
-        self._ask("done", key)
+    def done(self, keys: Collection[str]) -> None:
+        self._ask("done", list(keys))
 
     def hooks(self, event: str, paths: Sequence[str], rotated: str, what: str) -> Sequence[str]:
         return tuple(self._ask("hooks", event, list(paths), rotated, what))

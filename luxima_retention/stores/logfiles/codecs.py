@@ -1,9 +1,10 @@
 """Compression of rotated files: streamed, compared with what was written, flat in memory.
 
 Zstandard (RFC 8878) runs on two threads of its library for large files. gzip (RFC 1952) is one member whose
-blocks are deflated side by side, each primed with the 32 KiB before it, so that two cores work and ``zcat``
-reads it. Everything that is written is read again and compared. A zstd frame has checksum and size of its
-content from the encoder itself; the other forms are decoded on the way: their checksums are weaker, or ours.
+blocks are deflated side by side by zlib-ng, each primed with the 32 KiB before it, so that two cores work and
+``zcat`` reads it. Everything that is written is read again and compared. A zstd frame has checksum and size
+of its content from the encoder itself; the other forms are decoded on the way, for their checksums are weaker
+or ours; gzip by zlib, which is another implementation than the one that wrote it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import BinaryIO, Protocol
 
@@ -36,8 +38,8 @@ _WINDOW = 32 * 1024
 _ZSTD_PIECE = 512
 #: files up to here are compressed at once, without threads
 _SMALL = 1024 * 1024
-#: of one thread; the library's own choice costs three times the memory and saves nothing
-_ZSTD_JOB = 512 * 1024
+#: of one thread; the library's own choice, 8 MiB, costs three times the memory and saves nothing more
+_ZSTD_JOB = 1024 * 1024
 _THREADS = 2
 #: environment of the program, as logrotate(8) has it under ``compresscmd``
 _COMPRESSED = "LOGROTATE_COMPRESSED_FILENAME"
@@ -119,7 +121,7 @@ def _encoder(codec: str, level: int) -> Callable[[bytes], bytes]:
 
         return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True).compress
     if codec == "gzip":
-        return lambda data: b"".join((_GZIP_HEAD, _deflated(data, level), _gzip_tail(data)))
+        return partial(_gzip_whole, level=level)
     if codec == "bzip2":
         import bz2
 
@@ -133,6 +135,10 @@ class _Encoder(Protocol):
     def compress(self, data: bytes, /) -> bytes: ...
 
     def flush(self) -> bytes: ...
+
+
+class _Deflater(_Encoder, Protocol):
+    def flush(self, mode: int = ..., /) -> bytes: ...
 
 
 def _stream_encoder(codec: str, level: int, size: int) -> _Encoder:
@@ -256,37 +262,44 @@ def blocks(descriptor: int, size: int = _BLOCK) -> Iterator[bytes]:
 
 
 def _gzip(source: Iterator[bytes], level: int, pool: ThreadPoolExecutor) -> Iterator[bytes]:
+    from zlib_ng import zlib_ng
+
     yield _GZIP_HEAD
     crc, size = 0, 0
     waiting: deque[Future[bytes]] = deque()
     before = b""
     for block in source:
-        crc, size = zlib.crc32(block, crc), size + len(block)
+        crc, size = zlib_ng.crc32(block, crc), size + len(block)
         waiting.append(pool.submit(_deflate, block, level, before))
         before = block[-_WINDOW:]
         if len(waiting) > _THREADS:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-    yield zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS).flush()
+    yield _raw_encoder(level).flush()
     yield struct.pack("<LL", crc, size & 0xFFFFFFFF)
 
 
-def _deflated(data: bytes, level: int) -> bytes:
-    encoder = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return encoder.compress(data) + encoder.flush()
-
-
-def _gzip_tail(data: bytes) -> bytes:
-    return struct.pack("<LL", zlib.crc32(data), len(data) & 0xFFFFFFFF)
+def _gzip_whole(data: bytes, *, level: int) -> bytes:
+    """A small file as one member."""
+    encoder = _raw_encoder(level)
+    tail = struct.pack("<LL", zlib.crc32(data), len(data) & 0xFFFFFFFF)
+    return b"".join((_GZIP_HEAD, encoder.compress(data), encoder.flush(), tail))
 
 
 def _deflate(block: bytes, level: int, before: bytes) -> bytes:
     """One block, to be joined to the others at a byte's end."""
-    encoder = zlib.compressobj(
-        level, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_DEFAULT_STRATEGY, before
-    )
+    encoder = _raw_encoder(level, before)
     return encoder.compress(block) + encoder.flush(zlib.Z_SYNC_FLUSH)
+
+
+def _raw_encoder(level: int, before: bytes = b"") -> _Deflater:
+    """Deflates without head and tail; primed with what came before, if anything did."""
+    from zlib_ng import zlib_ng
+
+    primed = (before,) if before else ()
+    memory, strategy = zlib.DEF_MEM_LEVEL, zlib.Z_DEFAULT_STRATEGY
+    return zlib_ng.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, memory, strategy, *primed)
 
 
 def _by_program(program: tuple[str, ...], source: int, target: int, path: str) -> Packed:

@@ -6,7 +6,7 @@ user asks for it over a socket, see :mod:`~luxima_retention.stores.logfiles.chil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from luxima_retention.stores.logfiles.folder import Folder, Locks
@@ -34,8 +34,8 @@ class Desk(Protocol):
     def copied(self, key: str, inode: int) -> None:
         """A copy is whole."""
 
-    def done(self, key: str) -> None:
-        """Nothing is left to be done for a log."""
+    def done(self, keys: Collection[str]) -> None:
+        """Nothing is left to be done for some logs."""
 
     def hooks(self, event: str, paths: Sequence[str], rotated: str, what: str) -> Sequence[str]:
         """Run hooks; see :func:`~luxima_retention.stores.logfiles.hooks.run_hooks`."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from luxima_retention.core.plan import Hold
 from luxima_retention.stores.logfiles.names import Rotated
@@ -17,8 +17,7 @@ from luxima_retention.stores.logfiles.system import UnfitError
 _AHEAD = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(NamedTuple):
     """A rotated file.
 
     Args:
@@ -87,6 +86,9 @@ def items(log_set: LogSet, place: Place, now: datetime, unfit: list[str] | None 
 
 def ranked(files: Sequence[Rotated], now: datetime) -> list[tuple[int, Rotated]]:
     """Each with its rank; a file that is there plain and compressed is one, and the future takes no place."""
+    if len(files) == 1:
+        (file,) = files
+        return [(-1 if file.at is not None and file.at > now + _AHEAD else 0, file)]
     ahead = {file.plain for file in files if file.at is not None and file.at > now + _AHEAD}
     plain = dict.fromkeys(file.plain for file in files if file.plain not in ahead)
     ranks = {name: rank for rank, name in enumerate(plain)} | dict.fromkeys(ahead, -1)

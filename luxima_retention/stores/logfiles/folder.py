@@ -14,12 +14,11 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from luxima_retention.core.errors import StoreError
 from luxima_retention.stores.logfiles import walk
 from luxima_retention.stores.logfiles.safe import Directory, own_groups
-from luxima_retention.stores.logfiles.system import NO_FOLLOW, BusyError, UnfitError, told
+from luxima_retention.stores.logfiles.system import NO_FOLLOW, BusyError, UnfitError, told, writers_by_acl
 
 _OF_ROOT = "/var/lib/luxima-retention"
 _NAME = "luxima-retention"
@@ -37,10 +36,25 @@ def state_path(configured: str) -> str:
         return configured
     if os.geteuid() == 0:
         return _OF_ROOT
-    if given := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return given  # of systemd.exec(5), with StateDirectory=
-    home = os.environ.get("XDG_STATE_HOME", "")
-    return os.path.join(home if home.startswith("/") else Path.home() / ".local" / "state", _NAME)  # noqa: PTH118
+    # Of systemd.exec(5), with StateDirectory=, which may name several.
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if given.startswith("/"):
+        return given
+    return f"{state if state.startswith('/') else _home() + '/.local/state'}/{_NAME}"
+
+
+def _home() -> str:
+    """The home directory of who runs; a relative one would mean another directory each time.
+
+    Raises:
+        StoreError: there is none.
+    """
+    home = os.path.expanduser("~")  # noqa: PTH111 - as text
+    if home.startswith("/"):
+        return home.rstrip("/")
+    said = f"user {os.geteuid()} has no home directory for the state of rotations"
+    raise StoreError(said, "set rotation.state_dir, or HOME to an absolute path")
 
 
 class Folder(Directory):
@@ -81,7 +95,7 @@ class Folder(Directory):
         if status.st_uid != os.geteuid():
             said = f"{self.path}, the state of rotations, belongs to user {status.st_uid}"
             raise UnfitError("unsafe-directory", f"{said}, not to user {os.geteuid()}, who runs", _HINT)
-        if others_write(status):
+        if others_write(self.descriptor):
             said = f"others may write to {self.path}, the state of rotations"
             raise UnfitError("unsafe-directory", said, f"chmod go-w {self.path}")
 
@@ -106,18 +120,24 @@ def _make(above: int, name: str) -> None:
     os.mkdir(name, 0o700, dir_fd=above)
 
 
-def _check_above(path: str, status: os.stat_result) -> None:
+def _check_above(path: str, descriptor: int) -> None:
     """Whoever may rename a directory on the way could put another one in its place."""
+    status = os.fstat(descriptor)
     if status.st_uid not in walk.trusted_users():
         raise UnfitError("unsafe-directory", f"{path} belongs to user {status.st_uid}", _HINT)
-    if others_write(status) and not status.st_mode & stat.S_ISVTX:
+    if others_write(descriptor) and not status.st_mode & stat.S_ISVTX:
         raise UnfitError("unsafe-directory", f"others may write to {path}", _HINT)
 
 
-def others_write(status: os.stat_result) -> bool:
-    """Whether users that this process does not trust may write there."""
-    foreign = status.st_mode & stat.S_IWGRP and status.st_gid not in own_groups()
-    return bool(foreign or status.st_mode & stat.S_IWOTH)
+def others_write(descriptor: int) -> bool:
+    """Whether users that this process does not trust may write there, by mode or access control list."""
+    status = os.fstat(descriptor)
+    if status.st_mode & stat.S_IWOTH:
+        return True
+    if not status.st_mode & stat.S_IWGRP:
+        return False  # with a list these bits are its mask
+    users, groups = writers_by_acl(descriptor)
+    return bool((groups | {status.st_gid}) - own_groups() or users - walk.trusted_users())
 
 
 class Locks:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luxima_retention.core.errors import StoreError
+from luxima_retention.stores.logfiles import walk
 
 if TYPE_CHECKING:
     from luxima_retention.stores.logfiles.options import RotationHookSettings
@@ -77,7 +78,7 @@ def _signal(pid_file: Path, name: str) -> None:
 def _process(pid_file: Path) -> tuple[int, int]:
     """The process that a pid file names, and the user whose file it is."""
     try:
-        with open(pid_file, "rb", opener=_without_waiting) as file:
+        with os.fdopen(walk.open_file(str(pid_file.absolute())), "rb") as file:
             process, owner = int(file.read(64)), os.fstat(file.fileno()).st_uid
     except (OSError, ValueError) as error:
         raise StoreError(f"{pid_file} does not hold the number of a process: {error}") from error
@@ -95,10 +96,6 @@ def _check_owner(pid_file: Path, owner: int, process: int) -> None:
     if str(owner) not in users[:1]:
         said = f"{pid_file} belongs to user {owner} and names process {process} of user {users[0]}"
         raise StoreError(f"{said}, which gets no signal", "let root or the user of the process write it")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait for its writer
 
 
 def _post(hook: RotationHookSettings, event: str, paths: Sequence[str], rotated: str) -> None:

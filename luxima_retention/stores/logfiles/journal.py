@@ -11,9 +11,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
 
 from luxima_retention.core.errors import StoreError
 from luxima_retention.core.foreign import json_of
@@ -23,8 +22,7 @@ from luxima_retention.stores.logfiles.system import told, write
 _METHODS = frozenset({"rename", "copy", "copytruncate", "renamecopy"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """The rotation of one log.
 
     Args:
@@ -52,31 +50,14 @@ class Step:
     group: int
     copied: int = 0
 
-    def __post_init__(self) -> None:
-        """Refuse what no rotation writes.
-
-        Raises:
-            ValueError: a name that is a path, or another method.
-        """
-        numbers = (*self.directory, *self.store, self.device, self.inode, self.mode, self.owner, self.group)
-        if len(numbers) != _NUMBERS or not all(type(item) is int for item in (*numbers, self.copied)):
-            raise ValueError("a number of the file system is not one")
-        if not isinstance(self.path, str):
-            raise TypeError(f"{self.path!r} is not a path")
-        for name in (self.log, self.to):
-            if not name or "/" in name or "\0" in name or name in {".", ".."}:
-                raise ValueError(f"{name!r} is not a name in a directory")
-        if self.method not in _METHODS:
-            raise ValueError(f"{self.method!r} is not a method of rotation")
-
     @property
     def key(self) -> str:
         """Of the log among those of a set."""
-        return "{}:{}:{}".format(*self.directory, self.log)
+        return f"{self.directory[0]}:{self.directory[1]}:{self.log}"
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; :func:`step_of` takes them."""
-        return {name: getattr(self, name) for name in _FIELDS}
+        return self._asdict()
 
     def is_log(self, status: os.stat_result) -> bool:
         """Whether that is the log as it was before."""
@@ -86,17 +67,28 @@ class Step:
 
 #: in a step: two directories of two each, then five of the log
 _NUMBERS = 9
-_FIELDS = tuple(field.name for field in fields(Step))
 
 
 def step_of(values: dict[str, Any]) -> Step:
     """A step from JSON values.
 
     Raises:
-        ValueError, TypeError: they are none.
+        KeyError, TypeError: they are none.
+        ValueError: a name that is a path, or another method: no rotation writes that.
     """
     pairs = {key: tuple(values[key]) for key in ("directory", "store")}
-    return Step(**{**values, **pairs})
+    step = Step(**{**values, **pairs})
+    numbers = (*step.directory, *step.store, step.device, step.inode, step.mode, step.owner, step.group)
+    if len(numbers) != _NUMBERS or not all(type(item) is int for item in (*numbers, step.copied)):
+        raise ValueError("a number of the file system is not one")
+    if not isinstance(step.path, str):
+        raise TypeError(f"{step.path!r} is not a path")
+    for name in (step.log, step.to):
+        if not name or "/" in name or "\0" in name or name in {".", ".."}:
+            raise ValueError(f"{name!r} is not a name in a directory")
+    if step.method not in _METHODS:
+        raise ValueError(f"{step.method!r} is not a method of rotation")
+    return step
 
 
 def name_of(set_name: str, paths: Iterable[str]) -> str:
@@ -135,18 +127,19 @@ class Journal:
             StoreError: it cannot be written.
         """
         begun = tuple(steps)
-        self._append((step.as_json() for step in begun), durably=True)
+        self._append({"begin": [step.as_json() for step in begun]}, durably=True)
         self._steps |= {step.key: step for step in begun}
 
     def copied(self, key: str, inode: int) -> None:
         """A copy is whole, but has not got its name; durably."""
-        self._append([{"copied": inode, "key": key}], durably=True)
-        self._steps[key] = replace(self._steps[key], copied=inode)
+        self._append({"copied": inode, "key": key}, durably=True)
+        self._steps[key] = self._steps[key]._replace(copied=inode)
 
-    def done(self, key: str) -> None:
-        """Nothing is left to be done for a log; forgotten by a crash, it is done once more."""
-        if self._steps.pop(key, None) is not None:
-            self._append([{"done": key}], durably=False)
+    def done(self, keys: Collection[str]) -> None:
+        """Nothing is left to be done for some logs; forgotten by a crash, it is done once more."""
+        ended = [key for key in keys if self._steps.pop(key, None) is not None]
+        if ended:
+            self._append({"done": ended}, durably=False)
 
     def close(self) -> None:
         """Remove it if everything is finished."""
@@ -156,12 +149,12 @@ class Journal:
             if not self._steps:
                 self._folder.remove(self._name)
 
-    def _append(self, lines: Iterable[dict[str, Any]], *, durably: bool) -> None:
+    def _append(self, line: dict[str, Any], *, durably: bool) -> None:
         with told(f"{self._folder.path_of(self._name)} cannot be written"):
             if self._file is None:
                 self._file = self._folder.open_file(self._name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
                 self._folder.sync()
-            write(self._file, "".join(json.dumps(line) + "\n" for line in lines).encode())
+            write(self._file, json.dumps(line).encode() + b"\n")
             if durably:
                 os.fdatasync(self._file)
 
@@ -185,9 +178,9 @@ class Journal:
 
     def _take(self, line: dict[str, Any]) -> None:
         if "done" in line:
-            self._steps.pop(line["done"], None)
+            for key in line["done"]:
+                self._steps.pop(key, None)
         elif "key" in line:
-            self._steps[line["key"]] = replace(self._steps[line["key"]], copied=int(line["copied"]))
+            self._steps[line["key"]] = self._steps[line["key"]]._replace(copied=int(line["copied"]))
         else:
-            step = step_of(line)
-            self._steps[step.key] = step
+            self._steps |= {step.key: step for step in map(step_of, line["begin"])}

@@ -177,6 +177,8 @@ class Naming:
     def logs_of(self, name: str) -> Iterator[str]:
         """The logs that a file of that name may have been; none for a name that no rotation gives."""
         for extension in self._extensions:
+            if not name.endswith(extension):
+                continue
             plain = name.removesuffix(extension)
             for tail in self._tails:
                 body = plain.removesuffix(tail)
@@ -197,10 +199,16 @@ class Naming:
     def _at_end(self) -> re.Pattern[str]:
         return re.compile(f"(?P<head>.*){self._pattern.pattern}", re.ASCII | re.DOTALL)
 
+    @cached_property
+    def _may_be(self) -> re.Pattern[str]:
+        """Finds every name that a rotation may have given, and few others: most names are of live logs."""
+        tails, extensions = ("|".join(map(re.escape, some)) for some in (self._tails, self._extensions))
+        return re.compile(f"{self._pattern.pattern}(?:{tails})(?:{extensions})\\Z", re.ASCII)
+
     def grouped(self, names: Iterable[str]) -> dict[str, list[Rotated]]:
         """Each log with its rotated files, newest first, whether the log is there or not."""
         groups: dict[str, list[Rotated]] = {}
-        for name in names:
+        for name in filter(self._may_be.search, names):
             for log in set(self.logs_of(name)):
                 if file := self.parse(log, name):
                     groups.setdefault(log, []).append(file)

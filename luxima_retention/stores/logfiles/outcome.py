@@ -27,10 +27,19 @@ class Told(list[dict[str, Any]]):
 
     def add(self, value: dict[str, Any]) -> None:
         """One more file."""
-        self.total += 1
-        self.bytes += value["bytes"]
+        self.counted(value["bytes"])
         if len(self) < SAID:
             self.append(value)
+
+    @property
+    def full(self) -> bool:
+        """Whether more files are counted only."""
+        return len(self) >= SAID
+
+    def counted(self, size: int) -> None:
+        """One more file of so many bytes, of which nothing else is told."""
+        self.total += 1
+        self.bytes += size
 
     def wire(self) -> dict[str, Any]:
         """For :meth:`unwire`."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 _WILD = frozenset("*?[\\")
 _LISTS = frozenset("[\\")
+_SLASHES = re.compile(r"/(?:\.?/)+")
 
 
 def is_wild(part: str) -> bool:
@@ -23,9 +24,29 @@ def name_matches(name: str, pattern: str) -> bool:
     return _compiled(pattern, hidden=False)(name)
 
 
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """:func:`name_matches` of one pattern, for many names."""
+    return _compiled(pattern, hidden=False) if is_wild(pattern) else pattern.__eq__
+
+
 def path_matches(path: str, pattern: str) -> bool:
-    """A whole path, for legal holds: ``*`` also takes ``/`` and a dot, so that nothing is held too little."""
-    return _compiled(pattern, hidden=True)(path)
+    """A whole path, for legal holds, where nothing is to be held too little.
+
+    ``*`` also takes ``/`` and a dot; a directory means all that is in it; a path with ``[`` in it may be
+    meant as it is written; and two slashes, or ``/./``, are one.
+    """
+    pattern = _SLASHES.sub("/", pattern)
+    if path == pattern or (pattern and path.startswith(pattern.rstrip("/") + "/")):
+        return True
+    matches = _compiled(pattern, hidden=True)
+    return matches(path) or any(map(matches, _above(path)))
+
+
+def _above(path: str) -> Iterator[str]:
+    """The directories above, with and without a slash at their end."""
+    while path := path.rpartition("/")[0]:
+        yield path
+        yield f"{path}/"
 
 
 @cache

@@ -81,6 +81,9 @@ class Removal:
         chosen = self.chosen
         max_age = None if chosen.max_age_days is None else timedelta(days=chosen.max_age_days)
         going: list[tuple[Item, str]] = []
+        if max_age is None:  # a log of few files, of which none can go, is not looked at
+            few = {log for log, files in place.rotated.items() if len(files) < (chosen.keep or 0)}
+            place = place.without(few)
         for log, rotated in groupby(items(self.set, place, self.terms.now), key=attrgetter("log")):
             keep = chosen.keep if log not in would or not chosen.keep else chosen.keep - 1
             going += surplus(list(rotated), keep=keep, max_age=max_age, now=self.terms.now)
@@ -145,7 +148,9 @@ def mail(log_set: LogSet, directory: Directory, name: str, *, subject: str) -> N
     """
     path, chosen = directory.path_of(name), log_set.settings
     with directory.reading(name, hard_links=chosen.allow_hard_links) as (descriptor, _):
-        command = [log_set.mail_program, "-s", subject, chosen.mail]
+        # Whoever names a log names no header of a mail.
+        plain = "".join(letter if letter.isprintable() else "?" for letter in subject)
+        command = [log_set.mail_program, "-s", plain, chosen.mail]
         _run(command, f"{path} was not sent to {chosen.mail}", content=descriptor)
 
 

@@ -32,7 +32,15 @@ from luxima_retention.stores.logfiles.turn import Seen, Turn, unforeseen
 
 _YEAR = 366
 _ENOUGH = 65_536
-_MODULES = ("wcmatch.fnmatch", "zstandard", "gzip", "bz2", "lzma", "concurrent.futures.thread")
+_MODULES = (
+    "wcmatch.fnmatch",
+    "zstandard",
+    "zlib_ng.zlib_ng",
+    "gzip",
+    "bz2",
+    "lzma",
+    "concurrent.futures.thread",
+)
 
 
 def rotate(log_sets: Sequence[LogSet], terms: Terms) -> tuple[Rotations, ...]:

@@ -16,7 +16,7 @@ from luxima_retention.core.clock import zone_of
 from luxima_retention.core.errors import StoreError
 from luxima_retention.stores.logfiles import codecs, walk
 from luxima_retention.stores.logfiles.names import Naming, Rotated
-from luxima_retention.stores.logfiles.patterns import is_wild, name_matches
+from luxima_retention.stores.logfiles.patterns import is_wild, matcher
 from luxima_retention.stores.logfiles.rules import Every, Schedule
 from luxima_retention.stores.logfiles.safe import Directory
 from luxima_retention.stores.logfiles.system import UnfitError, told
@@ -153,10 +153,11 @@ class LogSet:
     def look(self, place: Place) -> None:
         """List the rotated files of a directory, again after they have changed."""
         listed = place.rotated_in.names() if place.rotated_in is not None else []
+        matches = [matcher(last_part(pattern)) for pattern in place.patterns]
         place.rotated = {
             log: files
             for log, files in self.naming.grouped(listed).items()
-            if any(name_matches(log, last_part(pattern)) for pattern in place.patterns)
+            if any(match(log) for match in matches)
         }
         # A name that was configured without wildcards is a log, whatever it looks like.
         literal = {last_part(pattern) for pattern in place.patterns if not is_wild(last_part(pattern))}
@@ -167,7 +168,8 @@ class LogSet:
         """The patterns that match no log."""
         for pattern in self.patterns:
             reached = (place for place in places if pattern in place.patterns)
-            if not any(name_matches(log, last_part(pattern)) for place in reached for log in place.logs):
+            matches = matcher(last_part(pattern))
+            if not any(matches(log) for place in reached for log in place.logs):
                 yield pattern
 
     def _rotated_in(self, directory: Directory) -> Directory | None:
@@ -185,9 +187,10 @@ def _at_home(pattern: str) -> str:
     if not pattern.startswith("~"):
         return pattern
     expanded = os.path.expanduser(pattern)  # noqa: PTH111 - a pattern, not a path
-    if expanded.startswith("~"):
-        user = pattern.partition("/")[0]
-        raise StoreError(f"{pattern}: there is no user {user[1:]}", "see paths of the set")
+    if not expanded.startswith("/"):
+        user = pattern.partition("/")[0][1:]
+        missing = f"there is no user {user}" if user else "who runs has no home directory"
+        raise StoreError(f"{pattern}: {missing}", "see paths of the set")
     return expanded
 
 
@@ -252,6 +255,8 @@ class Place:
 
     def without(self, logs: Collection[str]) -> Place:
         """The same, but for the rotated files of some logs."""
+        if not logs:
+            return self
         return replace(self, rotated={log: files for log, files in self.rotated.items() if log not in logs})
 
     def park(self) -> None:

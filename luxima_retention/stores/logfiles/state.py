@@ -167,12 +167,16 @@ class State:
         return True
 
     def _text(self) -> str:
-        lines = [_HEAD]
+        lines, dates = [_HEAD], dict[datetime, str]()  # those of one run have one date
         for log, at in self._last.items():
-            local = at.astimezone(self._zone)
-            date = f"{local.year}-{local.month}-{local.day}"
-            lines.append(f'"{_escape(log)}" {date}-{local.hour}:{local.minute}:{local.second}')
+            if at not in dates:
+                dates[at] = _date(at.astimezone(self._zone))
+            lines.append(f'"{_escape(log)}" {dates[at]}')
         return "\n".join(lines) + "\n"
+
+
+def _date(local: datetime) -> str:
+    return f"{local.year}-{local.month}-{local.day}-{local.hour}:{local.minute}:{local.second}"
 
 
 def _escape(name: str) -> str:
@@ -191,7 +195,7 @@ def check_directory(directory: Directory) -> None:
     """
     status = os.fstat(directory.descriptor)
     foreign = status.st_uid not in walk.trusted_users()
-    if foreign or (others_write(status) and not status.st_mode & stat.S_ISVTX):
+    if foreign or (others_write(directory.descriptor) and not status.st_mode & stat.S_ISVTX):
         who = f"belongs to user {status.st_uid}" if foreign else "may be written to by others"
         said = f"{directory.path}, the directory of the state file, {who}"
         raise StoreError(said, "name a rotation.state_file elsewhere")

@@ -7,8 +7,7 @@ import errno
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import struct
 from functools import cache
 
 from luxima_retention.core.errors import LeaseHeld, StoreError
@@ -18,6 +17,8 @@ NO_FOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _NOREPLACE = 1
 _BLOCK = 1024 * 1024
 _ACL = "system.posix_acl_access"
+_ACL_ENTRY = struct.Struct("<HHI")
+_ACL_USER, _ACL_GROUP, _ACL_MASK, _ACL_WRITE = 0x02, 0x08, 0x10, 2
 _F_SETSIG = 10
 
 
@@ -37,8 +38,23 @@ class BusyError(LeaseHeld):
     """Another rotation works in the directory, or on the state file."""
 
 
-@contextmanager
-def told(what: str, *, missing: bool = False, existing: bool = False) -> Iterator[None]:
+class _Told:
+    """See :func:`told`; a generator would cost more than the calls that it stands around."""
+
+    __slots__ = ("_expected", "_what")
+
+    def __init__(self, what: str, expected: tuple[type[OSError], ...]) -> None:
+        self._what = what
+        self._expected = expected
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, self._expected):
+            raise error_of(self._what, error) from error
+
+
+def told(what: str, *, missing: bool = False, existing: bool = False) -> _Told:
     """Errors of the operating system as a sentence with a hint.
 
     Args:
@@ -46,15 +62,10 @@ def told(what: str, *, missing: bool = False, existing: bool = False) -> Iterato
         missing: the caller expects ``FileNotFoundError``.
         existing: the caller expects ``FileExistsError``.
     """
-    try:
-        yield
-    except OSError as error:
-        expected = (missing and isinstance(error, FileNotFoundError)) or (
-            existing and isinstance(error, FileExistsError)
-        )
-        if expected:
-            raise
-        raise error_of(what, error) from error
+    return _Told(what, (*_MISSING[: int(missing)], *_EXISTING[: int(existing)]))
+
+
+_MISSING, _EXISTING = (FileNotFoundError,), (FileExistsError,)
 
 
 def error_of(what: str, error: OSError) -> StoreError:
@@ -91,6 +102,25 @@ def set_acl(descriptor: int, acl: bytes) -> None:
     except OSError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise
+
+
+def writers_by_acl(directory: int) -> tuple[frozenset[int], frozenset[int]]:
+    """Users and groups that the access control list of a directory names and lets write to it.
+
+    The mode does not tell: with a list its bits of the group are what the list grants at most (acl(5)). As
+    the kernel writes it: a version, then of each entry tag, permissions, number (linux/posix_acl_xattr.h).
+
+    Args:
+        directory: its descriptor; one for passing only will do.
+    """
+    acl = acl_of(f"/proc/self/fd/{directory}/.") or b""
+    entries = [_ACL_ENTRY.unpack_from(acl, place) for place in range(4, len(acl) - 7, _ACL_ENTRY.size)]
+    most = next((bits for tag, bits, _ in entries if tag == _ACL_MASK), _ACL_WRITE)
+    users, groups = (
+        frozenset(number for tag, bits, number in entries if tag == kind and bits & most & _ACL_WRITE)
+        for kind in (_ACL_USER, _ACL_GROUP)
+    )
+    return users, groups
 
 
 def being_written(descriptor: int) -> bool | None:

@@ -57,12 +57,13 @@ class _Open:
     """A directory that is worked on."""
 
     place: Place
+    moves: Moves
     #: logs that an earlier run has left half done
     recovered: tuple[Step, ...] = ()
     #: logs that were moved, now or then: until their hooks went well, nothing more becomes of their files
     moved: set[str] = field(default_factory=set)
     due: list[tuple[str, File, Due]] = field(default_factory=list)
-    #: what was rotated now
+    #: what was rotated now, for the mail
     rotated: list[Step] = field(default_factory=list)
 
 
@@ -99,6 +100,8 @@ class Turn:
         self._begun: bool | None = None
         self._stopped = False
         self._would: set[str] = set()
+        self._done: list[str] = []
+        self._room = open_at_once()
         self._series: dict[tuple[tuple[int, int], str], str] = {}
         self._shrinking = Shrinking(log_set, terms, desk, self.result)
         self._removal = Removal(log_set, terms, desk, self.result, attempt=self._attempt, hooks=self._hooks)
@@ -131,7 +134,7 @@ class Turn:
 
     def _rest(self, place: Place, places: Sized) -> None:
         """Give back the descriptors of a directory where there are many."""
-        if len(places) > open_at_once():
+        if len(places) > self._room:
             place.park()
 
     def _complete(self, places: Sequence[Place]) -> bool:
@@ -166,7 +169,7 @@ class Turn:
         for step in (step for steps in pending.values() for step in steps):
             said = f"{step.path} was rotated when a run was killed, and its directory is not there any more"
             self.result.left.append(said)
-            self.desk.done(step.key)
+            self.desk.done([step.key])
         return worked
 
     def _pending(self) -> dict[tuple[int, int], list[Step]]:
@@ -181,11 +184,11 @@ class Turn:
         place.directory.check_safe(trusted=self.set.trusts)
         if place.store.key != place.directory.key:
             place.store.check_safe(trusted=self.set.trusts_old_dir)
-        found = _Open(place)
+        found = _Open(place, self._moves(place))
         if not self.terms.read_only:
-            for directory in (place.directory, place.store):
+            for directory in {place.directory.key: place.directory, place.store.key: place.store}.values():
                 self.desk.lock(*lock_of(directory))
-            self._moves(place).clean()
+            found.moves.clean()
             found.recovered = self._recover(found, pending)
         self._look_for_due(found)
         return found
@@ -206,12 +209,12 @@ class Turn:
 
     def _recover(self, found: _Open, pending: Sequence[Step]) -> tuple[Step, ...]:
         """What an earlier run was killed in: its rename happened where the log is another file now."""
-        moves, happened = self._moves(found.place), []
+        happened = []
         for step in pending:
-            if not moves.happened(step):
-                self.desk.done(step.key)
+            if not found.moves.happened(step):
+                self.desk.done([step.key])
                 continue
-            self._create(found.place, step)
+            self._create(found, step)
             self._note(found.place, step.log)
             happened.append(step)
             found.moved.add(step.log)
@@ -225,9 +228,9 @@ class Turn:
         seen, mine = self.seen.setdefault(found.place.directory.key, {}), self._mine
         for log in found.place.logs:
             other, shared = seen.setdefault(log, mine)
-            path = found.place.directory.path_of(log)
             if other != self.set.name:
                 if not shared:
+                    path = found.place.directory.path_of(log)
                     said = f"{path} belongs to set {other} already"
                     self.result.fail(StoreError(said, "name it in one set, or see ignore_duplicates"))
                 continue
@@ -306,14 +309,17 @@ class Turn:
         if self._attempt(self._announce, some) is None:
             return
         places = {id(one.place): one.place for one in some}
-        for one in some:
-            if self.desk.stopping():
-                self._stopped = True
-                self.result.code = worst((self.result.code, ExitCode.STOPPED))
-                self.result.failures.append("the run was stopped before every log had its turn")
-                return
-            self._attempt(self._rotate, one)
-            self._rest(one.place.place, places)
+        try:
+            for one in some:
+                if self.desk.stopping():
+                    self._stopped = True
+                    self.result.code = worst((self.result.code, ExitCode.STOPPED))
+                    self.result.failures.append("the run was stopped before every log had its turn")
+                    return
+                self._attempt(self._rotate, one)
+                self._rest(one.place.place, places)
+        finally:
+            self._attempt(self._all_done)
 
     def _announce(self, planned: Sequence[_Planned]) -> bool:
         self.desk.begin([one.step for one in planned])
@@ -378,10 +384,9 @@ class Turn:
     def _rotate(self, planned: _Planned) -> None:
         """Rotate one log."""
         found, step = planned.place, planned.step
-        place, path = found.place, planned.step.path
+        place, path, moves = found.place, step.path, found.moves
         if not self.chosen.shared_hooks:
             self._hooks("before", path)
-        moves = self._moves(place)
         if not self.set.naming.dated:
             moves.shift(step.log, self.set.naming, place.rotated.get(step.log, []))
         failpoint("rotate.before_move")
@@ -393,29 +398,41 @@ class Turn:
         found.moved.add(step.log)
         failpoint("rotate.after_move")
         self._tell(place, step, planned.file, planned.verdict)
-        found.rotated.append(step)
-        self._create(place, step)
+        if self.chosen.mail and self.chosen.mail_newest:
+            found.rotated.append(step)
+        self._create(found, step)
         failpoint("rotate.after_create")
         if not self.set.names_tell or self.set.state_file:
             self._note(place, step.log)
         if not self.chosen.shared_hooks:
-            self._hooks("after", path, place.store.path_of(step.to))
-            self._done(step)
+            self._told_writer(found, step)
         failpoint("rotate.after_hooks")
 
     def _hooks_of_recovered(self, found: _Open) -> None:
         if self.chosen.shared_hooks:
             return
         for step in found.recovered:
-            self._hooks("after", step.path, found.place.store.path_of(step.to))
-            self._done(step)
+            self._told_writer(found, step)
+        self._all_done()
 
-    def _done(self, step: Step) -> None:
-        """The writer has reopened; what ``renamecopy`` has set aside is still to be copied."""
+    def _told_writer(self, found: _Open, step: Step) -> None:
+        """Have the writer reopen its log; what ``renamecopy`` has set aside is still to be copied.
+
+        A hook that has run is noted at once, so that a kill has few of them run again. Without hooks many
+        logs are noted together: the next run finds them as they should be.
+        """
+        self._hooks("after", step.path, found.place.store.path_of(step.to))
         if step.method != "renamecopy":
-            self.desk.done(step.key)
+            self._done.append(step.key)
+        if self.chosen.after:
+            self._all_done()
 
-    def _create(self, place: Place, step: Step) -> None:
+    def _all_done(self) -> None:
+        done, self._done = self._done, []
+        if done:
+            self.desk.done(done)
+
+    def _create(self, found: _Open, step: Step) -> None:
         """An empty log in place of the one renamed, unless its writer was faster."""
         chosen = self.chosen
         if not chosen.create or step.method in {"copy", "copytruncate"}:
@@ -425,14 +442,17 @@ class Turn:
             owner=user_id(chosen.create_owner) if chosen.create_owner else step.owner,
             group=group_id(chosen.create_group) if chosen.create_group else step.group,
             strict=bool(chosen.create_owner or chosen.create_group),
-            acl=None if chosen.create_mode else self._moves(place).acl(step),
+            acl=None if chosen.create_mode else found.moves.acl(step),
         )
         try:
-            os.close(place.directory.make(step.log, like))
+            os.close(found.place.directory.make(step.log, like))
         except FileExistsError:
             return
 
     def _tell(self, place: Place, step: Step, file: File, verdict: Due) -> None:
+        if self.result.rotated.full:
+            self.result.rotated.counted(file.size)
+            return
         self.result.rotated.add(
             {
                 "path": place.directory.path_of(step.log),
@@ -458,6 +478,8 @@ class Turn:
 
     def _hooks(self, event: str, path: str, rotated: str = "") -> None:
         """Hooks of one log."""
+        if not getattr(self.chosen, event):
+            return
         self._run_hooks(event, [path], rotated, what=f"hook {event} of {path}")
 
     def _shared_hooks(self, event: str) -> None:
@@ -488,7 +510,7 @@ class Turn:
         unfinished = {step.log for step in pending if not self._finished(found, step, shared=shared)}
         if found.moved or place.store is not place.directory:
             self.set.look(place)
-        for step in found.rotated if self.chosen.mail and self.chosen.mail_newest else ():
+        for step in found.rotated:
             if step.log not in unfinished:
                 compressed = self.set.compresses and not self.chosen.delay_compress
                 subject = step.path if compressed else place.store.path_of(step.to)  # as logrotate has it
@@ -503,13 +525,13 @@ class Turn:
         if step.method == "renamecopy":
             return self._attempt(self._bring, found, step) is not None
         if self.chosen.shared_hooks and shared:
-            self.desk.done(step.key)
+            self.desk.done([step.key])
             return True
         return False
 
     def _bring(self, found: _Open, step: Step) -> bool:
-        self._moves(found.place).bring(step)
-        self.desk.done(step.key)
+        found.moves.bring(step)
+        self.desk.done([step.key])
         return True
 
 

@@ -13,8 +13,8 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from luxima_retention.stores.logfiles.patterns import is_wild, name_matches
-from luxima_retention.stores.logfiles.system import UnfitError, error_of
+from luxima_retention.stores.logfiles.patterns import is_wild, matcher
+from luxima_retention.stores.logfiles.system import NO_FOLLOW, UnfitError, error_of
 
 _PASSING = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,8 +25,8 @@ _NO_LINK = "name the directory that it leads to, or work as its owner (user of t
 
 #: makes a directory that is missing, given the descriptor of the one above and its name
 Maker = Callable[[int, str], None]
-#: looks at each directory on the way: its path and status
-Checker = Callable[[str, os.stat_result], None]
+#: looks at each directory on the way: its path and descriptor
+Checker = Callable[[str, int], None]
 
 
 def trusted_users() -> frozenset[int]:
@@ -70,6 +70,22 @@ class _Walk:
         """The directory as a descriptor that lists it."""
         return os.open(".", _READING, dir_fd=self.descriptor)
 
+    def file(self, name: str) -> int:
+        """A regular file in this directory, for reading."""
+        try:
+            descriptor = os.open(name, os.O_RDONLY | NO_FOLLOW, dir_fd=self.descriptor)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            *parts, last = self._target(name, error).split("/")
+            self.go(parts)
+            return self.file(last)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            os.close(descriptor)
+            raise UnfitError("not-a-file", f"{self.path}/{name} is no regular file of one name", _NO_LINK)
+        return descriptor
+
     def go(self, parts: Sequence[str]) -> None:
         """Walk on.
 
@@ -85,7 +101,7 @@ class _Walk:
 
     def _step(self, name: str) -> None:
         if self._check is not None:
-            self._check(self.path, os.fstat(self.descriptor))
+            self._check(self.path, self.descriptor)
         try:
             self._enter(os.open(name, _PASSING, dir_fd=self.descriptor))
         except FileNotFoundError:
@@ -103,6 +119,15 @@ class _Walk:
         self.descriptor = descriptor
 
     def _follow(self, name: str, error: OSError) -> None:
+        self.go(self._target(name, error).split("/"))
+
+    def _target(self, name: str, error: OSError) -> str:
+        """Where a link leads, from the directory in which this is by then.
+
+        Raises:
+            UnfitError: somebody else may have made it.
+            OSError: ``error``, if it is no link; too many of them.
+        """
         link = os.open(name, _ANY, dir_fd=self.descriptor)
         try:
             if not stat.S_ISLNK(os.fstat(link).st_mode):
@@ -116,7 +141,7 @@ class _Walk:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
         if target.startswith("/"):
             self._enter(os.open("/", _PASSING))
-        self.go(target.split("/"))
+        return target
 
     def _check_link(self, name: str, link: os.stat_result, directory: os.stat_result) -> None:
         path, users = f"{self.path.rstrip('/')}/{name}", trusted_users()
@@ -154,6 +179,28 @@ def open_directory(
     try:
         walk.go(path.split("/"))
         return walk.readable()
+    finally:
+        walk.close()
+
+
+def open_file(path: str) -> int:
+    """The descriptor of a regular file, for reading; a FIFO does not block.
+
+    Links are followed as everywhere here, and a file with another name elsewhere is refused: whoever owns the
+    directory could have given a file of somebody else that name.
+
+    Args:
+        path: absolute.
+
+    Raises:
+        UnfitError: a link that somebody else may have made, or a file with several names.
+        OSError: it is missing, cannot be read, no regular file.
+    """
+    *parts, name = path.split("/")
+    walk = _Walk()
+    try:
+        walk.go(parts)
+        return walk.file(name)
     finally:
         walk.close()
 
@@ -227,10 +274,11 @@ def _directories(walk: _Walk, pattern: str) -> list[str]:
     descriptor = _listable(walk)
     try:
         with os.scandir(descriptor) as found:
+            matches = matcher(pattern)
             return sorted(
                 entry.name
                 for entry in found
-                if name_matches(entry.name, pattern) and (entry.is_symlink() or entry.is_dir())
+                if matches(entry.name) and (entry.is_symlink() or entry.is_dir())
             )
     except OSError as error:
         raise error_of(f"{walk.path} cannot be listed", error) from error
@@ -241,7 +289,7 @@ def _directories(walk: _Walk, pattern: str) -> list[str]:
 def _matching(path: str, descriptor: int, pattern: str) -> list[str]:
     try:
         if is_wild(pattern):
-            return [name for name in os.listdir(descriptor) if name_matches(name, pattern)]
+            return list(filter(matcher(pattern), os.listdir(descriptor)))
         with suppress(FileNotFoundError):
             os.stat(pattern, dir_fd=descriptor, follow_symlinks=False)
             return [pattern]
