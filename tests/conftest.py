@@ -54,7 +54,7 @@ hypothesis.settings.register_profile(
 # Of `make mutants`: what a mutant comes to must not depend on luck.
 hypothesis.settings.register_profile(
     "mutants",
-    max_examples=15,
+    max_examples=5,
     derandomize=True,
     database=None,
     deadline=None,

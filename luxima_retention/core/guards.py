@@ -169,7 +169,7 @@ def _share(case: Case) -> Iterator[GuardResult]:
     share = Decimal(case.plan.items) / Decimal(max(population.value, case.plan.items))
     limit = limits.max_fraction if limits.max_fraction is not None else _usual_share(case)
     backlog = case.history.backlog
-    allowed = backlog + int(limit * population.value) if backlog else 0
+    allowed = backlog + int(limit * population.value)
     passed = share <= limit or case.plan.items <= allowed
     yield GuardResult(
         guard="share",
@@ -274,7 +274,7 @@ def _percent(share: Decimal) -> str:
 
 def _rounded_up(share: Decimal) -> str:
     """``0.83`` for 0.8213…: two digits, never below."""
-    return str((min(share, Decimal(1)) * 100).to_integral_value(rounding="ROUND_CEILING") / 100)
+    return str((share * 100).to_integral_value(rounding="ROUND_CEILING") / 100)
 
 
 def _age(age: timedelta) -> str:

@@ -71,6 +71,9 @@ SHARE = Limits(min_remaining=0)
         # 30 days ago: 2 * 31 / (90 + 31) = 51.2 %
         (SHARE, History(proved_at=NOW - 30 * DAY), {"expired": 51}, False),
         (SHARE, History(proved_at=NOW - 30 * DAY), {"expired": 52}, True),
+        # proved today, of a short period: one day is 2 * 1 / (7 + 1) = 25 %
+        (SHARE, History(proved_at=NOW), {"expired": 25, "days": 7}, False),
+        (SHARE, History(proved_at=NOW), {"expired": 26, "days": 7}, True),
         # years ago: everything, never more
         (SHARE, History(proved_at=NOW - 1000 * DAY), {"expired": 100}, False),
         # proved in the future, as after a clock that jumped: one day
@@ -260,6 +263,11 @@ def test_the_hint_names_a_share_that_is_enough(expired, named):
     assert f"--max-fraction {named}" in share.hint
     enough = case(Limits(max_fraction=Decimal(named), min_remaining=0), expired=expired)
     assert "share" not in refused(enough)
+
+
+def test_the_share_in_the_hint_is_rounded_up():
+    made = case(Limits(max_fraction=Decimal(0)), expired=261, population=Count(value=1000))
+    assert "--max-fraction 0.27" in one("share", made)["hint"]
 
 
 # --- what each guard says, whole: a guard's figures and sentences stand in the ledger ------------------
@@ -457,6 +465,11 @@ def test_a_share_of_exactly_what_the_days_explain():
     many = Count(value=1_210_000)
     assert refused(case(SHARE, history, expired=620_000, population=many)) == set()
     assert refused(case(SHARE, history, expired=620_001, population=many)) == {"share"}
+
+
+def test_no_share_is_more_than_everything():
+    made = case(SHARE, History(proved_at=NOW - 1000 * DAY))
+    assert one("share", made)["limit"] == "100.0 %"
 
 
 def test_a_part_of_a_record_is_not_approved_besides_a_backlog():

@@ -164,14 +164,14 @@ def test_a_plan_is_as_large_as_its_smallest_bound_and_each_record_has_its_group(
         (
             survey(9, held=1, locked=1),
             survey(0, held=4, locked=3),
-            {"destroyed": 6, "skipped": {"hold": 1}},
-            {"explained": {"hold": 1, "newly-held": 2}},
+            {"destroyed": 1, "skipped": {"hold": 1}},
+            {"explained": {"hold": 1, "newly-held": 2, "gone-by-another-hand": 5}},
         ),
         (
             survey(9, locked=1),
             survey(0, locked=4),
-            {"destroyed": 6, "skipped": {"locked": 1}},
-            {"explained": {"locked": 1, "newly-locked": 2}},
+            {"destroyed": 1, "skipped": {"locked": 1}},
+            {"explained": {"locked": 1, "newly-locked": 2, "gone-by-another-hand": 5}},
         ),
         (survey(9), survey(0, locked=5), {"destroyed": 7}, {"explained": {"newly-locked": 2}}),
         # nobody deleted so many: another hand did
@@ -201,6 +201,13 @@ def test_a_plan_is_as_large_as_its_smallest_bound_and_each_record_has_its_group(
             survey(1),
             {"destroyed": 7, "skipped": {"changed": 2}},
             {"explained": {"changed": 2}, "left": 1, "skipped": 1},
+        ),
+        # what nothing explains comes first
+        (
+            survey(9),
+            survey(5),
+            {"destroyed": 2, "skipped": {"changed": 4}},
+            {"explained": {"changed": 4}, "left": 5, "unexplained": 3, "skipped": 2},
         ),
         # more than was planned: no shortfall
         (survey(9), survey(0), {"destroyed": 10}, {"explained": {}}),
@@ -234,6 +241,12 @@ def test_a_proof_tells_what_the_second_survey_found():
     found, _ = run(survey(9), after, destroyed=9)
     assert (found.unknown, found.held, found.locked, found.oldest) == (2, 5, 6, CUTOFF)
     assert (found.pending, found.overdue) == ((due, later), 4)
+
+
+def test_a_run_is_taken_to_have_done_its_plan_unless_it_says_that_it_stopped():
+    before = survey(9)
+    found = prove(planned(before), before, Totals(destroyed=2), survey(7), NOW)
+    assert (found.unexplained, found.explained) == (7, {})
 
 
 def proof_of(**figures):
