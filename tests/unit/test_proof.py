@@ -165,7 +165,7 @@ def test_a_plan_is_as_large_as_its_smallest_bound_and_each_record_has_its_group(
             survey(9, held=1, locked=1),
             survey(0, held=4, locked=3),
             {"destroyed": 1, "skipped": {"hold": 1}},
-            {"explained": {"hold": 1, "newly-held": 2, "gone-by-another-hand": 5}},
+            {"explained": {"hold": 1, "newly-held": 2, "newly-locked": 2, "gone-by-another-hand": 3}},
         ),
         (
             survey(9, locked=1),
