@@ -80,8 +80,11 @@ def _copy() -> Iterator[Path]:
 
 
 @contextmanager
-def _servers() -> Iterator[dict[str, str]]:
-    """One PostgreSQL for all of them, in the environment of the tests."""
+def _servers(chosen: Sequence[Condition]) -> Iterator[dict[str, str]]:
+    """One PostgreSQL for all of them, in the environment of the tests; none where only units are tried."""
+    if not any(item.test.startswith("tests/integration") for item in chosen):
+        yield {}
+        return
     from tests.servers.postgres import PostgresServer, remove_copies
 
     server = PostgresServer.start()
@@ -115,7 +118,7 @@ def survivors(chosen: Sequence[Condition]) -> list[Condition]:
     if faults := [said for item in chosen if (said := fault(item))]:
         raise SystemExit("\n".join(faults))
     alive = []
-    with _copy() as root, _servers() as environment:
+    with _copy() as root, _servers(chosen) as environment:
         tests = sorted({item.test for item in chosen})
         if _run(root, tests, environment) != _PASSED:
             raise SystemExit("the tests of the conditions do not pass as they are")

@@ -1,8 +1,9 @@
-"""One pytest session for all mutants: collect the tests once, then try each mutant in a forked process.
+"""One pytest session for all mutants of a module: collect its tests once, then fork a process for each.
 
-Run in ``mutants/``, as ``python -m tests.mutants.session RESULTS PATTERN…``. A first process tells which test
-calls which function; each mutant then meets the tests that call its function, the quickest first, until one
-fails.
+Run in ``mutants/``, as ``python -m tests.mutants.session RESULTS MODULE [--again]``. A first process tells
+which test calls which function; each mutant then meets the tests that call its function, the quickest first,
+until one fails. Only the unit tests of the module itself count: ``test_guards.py``, ``test_engine.py`` and
+``test_engine_told.py``, ``test_logfiles_safe.py``.
 """
 
 from __future__ import annotations
@@ -15,13 +16,11 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
-from mutmut.configuration import config
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 from mutmut.utils.format_utils import mangled_name_from_mutant_name
@@ -32,6 +31,7 @@ _WORKERS = 2
 #: so many mutants are lost at most when the session is ended
 _SAVED = 25
 _KILLED, _SURVIVED = 1, 0
+_NOTICED = {"killed", "timeout"}
 
 
 class Mutants:
@@ -69,7 +69,9 @@ class Mutants:
         return True
 
     def _save(self) -> None:
-        self._path.write_text(json.dumps(self._results, indent=1, sort_keys=True))
+        draft = self._path.with_suffix(".new")
+        draft.write_text(json.dumps(self._results, indent=1, sort_keys=True))
+        draft.replace(self._path)
 
     def _learn(self) -> None:
         """Which tests call which function, and how long each takes."""
@@ -122,7 +124,7 @@ class Mutants:
         self._results[name] = said
         if not len(self._results) % _SAVED:
             self._save()
-        if said not in {"killed", "timeout"}:
+        if said not in _NOTICED:
             print(f"{said}: {name}", file=sys.__stderr__, flush=True)
 
 
@@ -134,23 +136,32 @@ def _passes(item: pytest.Item) -> bool:
     return not any(report.failed for report in reports)
 
 
-def chosen(patterns: Sequence[str]) -> list[str]:
-    """The names of the generated mutants that match one of the patterns."""
-    names = []
-    for path in sorted(Path("luxima_retention").rglob("*.py.meta")):
-        names += json.loads(path.read_text())["exit_code_by_key"]
-    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+def tests_of(module: str) -> list[str]:
+    """The files of a module's own unit tests, by its path: ``stores/logfiles/safe``."""
+    *above, name = module.split("/")
+    kind = f"{above[-1]}_" if above[0] == "stores" else ""
+    unit = Path("tests/unit")
+    found = [*unit.glob(f"test_{kind}{name}.py"), *unit.glob(f"test_{kind}{name}_*.py")]
+    return sorted(map(str, found))
 
 
 if __name__ == "__main__":
     gc.disable()
-    results, *patterns = sys.argv[1:]
-    if patterns == ["--alive"]:
-        found = json.loads(Path(results).read_text())
-        names = [name for name, said in found.items() if said not in {"killed", "timeout"}]
-    else:
-        names = chosen(patterns)
+    results, module, *again = sys.argv[1:]
+    names = list(json.loads(Path(f"luxima_retention/{module}.py.meta").read_text())["exit_code_by_key"])
+    if again:
+        told = json.loads(Path(results).read_text())
+        names = [name for name in names if told.get(name) not in _NOTICED]
     # A mutant that is noticed needs no report of how.
-    options = ["--tb=native", "--assert=plain", "--capture=no"]
-    options += [*config().pytest_add_cli_args, *config().pytest_add_cli_args_test_selection]
-    sys.exit(pytest.main(["--rootdir=.", *options], plugins=[Mutants(Path(results), names)]))
+    options = ["--rootdir=.", "--tb=native", "--assert=plain", "--capture=no", "-q"]
+    options += [
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "--hypothesis-profile=mutants",
+    ]
+    plugins = [Mutants(Path(results), names)]
+    sys.exit(pytest.main([*options, *tests_of(module)], plugins=plugins) if names else 0)
