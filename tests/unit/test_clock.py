@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -60,6 +61,12 @@ def test_an_instant_without_a_zone_is_nobodys():
         iso(naive)
     with pytest.raises(ValueError, match="'2026-11-23T08:30:00' has no time zone"):
         parse_iso("2026-11-23T08:30:00")
+
+
+def test_an_instant_outside_of_the_calendar_is_told():
+    text = "0001-01-01T00:00:00+07:00"
+    with pytest.raises(ValueError, match=re.escape(f"{text!r} lies outside of the calendar")):
+        parse_iso(text)
 
 
 def test_a_zone_by_its_name_does_not_ask_the_machine(monkeypatch):
