@@ -225,12 +225,7 @@ def foretold(plan: Plan, survey: Survey, paused_by: Iterable[str], also: str) ->
         later = f"; {plan.late} more arrived since that run began and wait for the next one"
         return Verdict(outcome=Outcome.WOULD_DELETE, sentence=would + also + (later if plan.late else ""))
     verdict = idle(plan, survey, paused_by)
-    return Verdict(
-        outcome=verdict.outcome,
-        sentence=verdict.sentence + also,
-        exit_code=verdict.exit_code,
-        hint=verdict.hint,
-    )
+    return replace(verdict, sentence=verdict.sentence + also)
 
 
 def _kept(held: int, locked: int, pending: tuple[Pending, ...]) -> list[str]:

@@ -176,6 +176,18 @@ def test_the_order_inside_a_batch():
     assert states(world) == [BatchState.INTENT, BatchState.RESULT]
 
 
+def test_a_process_can_be_killed_at_each_place_of_a_batch(monkeypatch):
+    """By these names tests and `LUXIMA_FAILPOINTS` know them."""
+    for shared in (False, True):
+        world = World({}, archives=True, shared=shared)
+        monkeypatch.setattr(act, "failpoint", world.happened.append)
+        world.action.run()
+        places = ["before_seal", "before_entry", "before_commit", "after_commit"]
+        told = [item for item in world.happened if isinstance(item, str) and item.startswith("act.")]
+        assert told == [f"act.{place}" for place in places]
+        assert world.happened.index("act.after_commit") > world.happened.index("commit")
+
+
 def test_the_entries_of_a_batch_say_what_was_staged_and_what_became_of_it():
     more = {"items": 3, "pending": 1, "skipped": {"hold": 1}, "failures": ("no answer",), "metrics": {"m": 2}}
     world = World({"committed": more}, archives=True)

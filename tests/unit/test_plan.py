@@ -178,6 +178,7 @@ def test_what_a_hold_names(hold, dimensions):
     assert hold.pauses("audit-logs") is (not dimensions)
     assert replace(hold, policy="audit-logs").covers("audit-logs")
     assert not replace(hold, policy="metrics").covers("audit-logs")
+    assert replace(hold, policy="audit-logs").pauses("audit-logs") is (not dimensions)
     assert not replace(hold, policy="metrics").pauses("audit-logs")
 
 

@@ -174,6 +174,12 @@ def test_a_plan_is_as_large_as_its_smallest_bound_and_each_record_has_its_group(
             {"explained": {"locked": 1, "newly-locked": 2, "gone-by-another-hand": 5}},
         ),
         (survey(9), survey(0, locked=5), {"destroyed": 7}, {"explained": {"newly-locked": 2}}),
+        (
+            survey(9),
+            survey(0, held=3, locked=1),
+            {"destroyed": 1},
+            {"explained": {"newly-held": 3, "newly-locked": 1, "gone-by-another-hand": 4}},
+        ),
         # nobody deleted so many: another hand did
         (survey(9), survey(0), {"destroyed": 4}, {"explained": {"gone-by-another-hand": 5}}),
         (
@@ -389,6 +395,12 @@ LOOK = "see the findings of this target; `luxima-retention doctor` tells them to
             (Outcome.PAUSED, 0, "paused by hold H-1, H-2: 2 expired records stay", None),
         ),
         (
+            survey(held=2),
+            {},
+            ("H-1",),
+            (Outcome.PAUSED, 0, "paused by hold H-1: 2 expired records stay", None),
+        ),
+        (
             survey(5),
             {"resumed": 2, "approved": 0},
             (),
@@ -405,7 +417,7 @@ LOOK = "see the findings of this target; `luxima-retention doctor` tells them to
             ),
         ),
         (
-            survey(findings=(replace(FINDING, code="other"), FINDING)),
+            survey(findings=(replace(FINDING, code="other", message="x"), FINDING)),
             {},
             (),
             (Outcome.NOT_APPLICABLE, 0, "no such table", "none is needed"),
