@@ -51,6 +51,15 @@ OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith(
 hypothesis.settings.register_profile(
     "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+# Of `make mutants`: what a mutant comes to must not depend on luck.
+hypothesis.settings.register_profile(
+    "mutants",
+    max_examples=5,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[*hypothesis.HealthCheck],
+)
 hypothesis.settings.load_profile("suite")
 
 

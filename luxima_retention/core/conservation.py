@@ -80,7 +80,7 @@ def estimate(since: Since, now: Survey) -> Estimate:
     if since.interrupted and counted > shrunk:
         told = f"{counted} more deletions than ours were counted, and a run of this program was interrupted"
         return Estimate(records=shrunk, unknown=told)
-    return Estimate(records=max(0, counted, shrunk), unknown=_replaced(since, before, counters))
+    return Estimate(records=max(counted, shrunk), unknown=_replaced(since, before, counters))
 
 
 def _shrunk(since: Since, now: Survey) -> int:

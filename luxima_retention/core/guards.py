@@ -168,7 +168,7 @@ def _share(case: Case) -> Iterator[GuardResult]:
     share = Decimal(case.plan.items) / Decimal(max(population.value, case.plan.items))
     limit = limits.max_fraction if limits.max_fraction is not None else _usual_share(case)
     backlog = case.history.backlog
-    allowed = backlog + int(limit * population.value) if backlog else 0
+    allowed = backlog + int(limit * population.value)
     passed = share <= limit or case.plan.items <= allowed
     yield GuardResult(
         guard="share",

@@ -110,10 +110,10 @@ def remaining(proof: Proof) -> str:
         (proof.unexplained, "expired records are left that nothing explains"),
         (proof.overdue, "condemned records are still there past their date"),
         (proof.unknown, _UNKNOWN),
-        (explained.get("stopped", 0), "expired records remain for the next run"),
-        (explained.get("arrived-late", 0), "records arrived during the run and wait for the next run"),
+        (explained.get("stopped"), "expired records remain for the next run"),
+        (explained.get("arrived-late"), "records arrived during the run and wait for the next run"),
         (proof.skipped, "records changed during the run and wait for the next run"),
-        (explained.get("beyond-plan", 0), "expired records are beyond the plan that was approved"),
+        (explained.get("beyond-plan"), "expired records are beyond the plan that was approved"),
     )
     left = [f"{count} {words}" for count, words in told if count]
     kept = _kept(proof.held, proof.locked, proof.pending)
@@ -225,12 +225,7 @@ def foretold(plan: Plan, survey: Survey, paused_by: Iterable[str], also: str) ->
         later = f"; {plan.late} more arrived since that run began and wait for the next one"
         return Verdict(outcome=Outcome.WOULD_DELETE, sentence=would + also + (later if plan.late else ""))
     verdict = idle(plan, survey, paused_by)
-    return Verdict(
-        outcome=verdict.outcome,
-        sentence=verdict.sentence + also,
-        exit_code=verdict.exit_code,
-        hint=verdict.hint,
-    )
+    return replace(verdict, sentence=verdict.sentence + also)
 
 
 def _kept(held: int, locked: int, pending: tuple[Pending, ...]) -> list[str]:

@@ -31,7 +31,7 @@ def key_values(table: str, columns: tuple[str, ...], item: str) -> list[str]:
     Raises:
         ConfigurationError: ``item`` has not one value for each column.
     """
-    values = [item] if len(columns) == 1 else next(csv.reader([item]), [])
+    values = [item] if len(columns) == 1 else next(csv.reader([item]))
     if len(values) != len(columns):
         raise ConfigurationError(
             f"{item!r} is not a key of {table}: its columns are {', '.join(columns)}",

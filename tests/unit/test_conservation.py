@@ -9,7 +9,8 @@ import pytest
 
 from luxima_retention.core.conservation import Estimate, Reading, Since, estimate, findings, held_fell
 from luxima_retention.core.errors import ExitCode
-from luxima_retention.core.plan import Count, Counters, Identity, Level, Survey
+from luxima_retention.core.guards import GuardResult
+from luxima_retention.core.plan import Count, Counters, Finding, Identity, Level, Survey
 from luxima_retention.core.protocol import ROLLED_BACK
 from luxima_retention.core.results import Outcome
 from luxima_retention.evidence import events
@@ -45,6 +46,9 @@ def now(deleted: int = 400, population: int | None = 700, exact: bool = True, **
         (replace(SINCE, rolled_back=100), now(509), 9, ""),
         (replace(SINCE, interrupted=True), now(409), 0, "9 more deletions"),
         (replace(SINCE, interrupted=True), now(409, population=680), 20, ""),
+        (replace(SINCE, interrupted=True), now(409, population=691), 9, ""),
+        (replace(SINCE, interrupted=True), now(409, population=695), 5, "9 more deletions"),
+        (replace(SINCE, destroyed=0), now(100, population=1000), 0, ""),  # nothing went since
         (SINCE, now(99), 0, "fell"),
         (SINCE, now(99, population=600), 100, "fell"),
         (SINCE, now(409, epoch="2/"), 0, "reset"),
@@ -65,6 +69,44 @@ def test_a_new_partition_counts_from_nothing():
     survey = now(deleted=400)
     counters = Counters(epoch="1/", deleted={"7": 400, "8": 5}, files={"7": "a", "8": "b"})
     assert estimate(SINCE, replace(survey, population=None, counters=counters)) == Estimate(records=5)
+
+
+def test_a_part_that_is_gone_has_no_counter_that_fell():
+    counters = Counters(epoch="1/", deleted={}, files={})
+    found = estimate(replace(SINCE, destroyed=0), replace(now(population=None), counters=counters))
+    assert found == Estimate(unknown="dropped or detached: 7")
+
+
+HINT = "ask who has the right to delete there; `docs/evidence.md` says what this estimate cannot see"
+
+
+def test_the_whole_of_what_is_told():
+    told = findings(Estimate(records=9, unknown="a crash"), SINCE, "core.audit_log")
+    assert told == (
+        Finding(
+            code="deleted-externally",
+            level=Level.WARNING,
+            message="about 9 records of core.audit_log were deleted by somebody else"
+            " since 2026-11-23 08:30 UTC",
+            hint=HINT,
+        ),
+        Finding(
+            code="deletions-unknown",
+            level=Level.WARNING,
+            message="whether somebody else deleted records of core.audit_log since 2026-11-23 08:30 UTC"
+            " is not known: a crash",
+            hint=HINT,
+        ),
+    )
+    assert held_fell(SINCE, CUTOFF, 49) == GuardResult(
+        guard="held-records",
+        passed=False,
+        observed="49",
+        limit="50 on 2026-11-23",
+        message="1 held records are gone or no longer held, and no hold was released",
+        hint="find out who removed or changed them; this is written down, and the next run compares with it",
+        code=ExitCode.VERIFICATION_FAILED,
+    )
 
 
 def test_an_estimate_is_a_warning_and_refuses_nothing():

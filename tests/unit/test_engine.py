@@ -717,6 +717,24 @@ def test_a_lost_lease_ends_the_run_before_the_next_batch():
     assert "run.completed" not in kinds(state)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_lease_is_given_back_whatever_happens(fails):
+    def opened():
+        if fails:
+            raise KeyboardInterrupt
+        return store(400, 1)
+
+    state, lease, given_back = FakeState(), FakeLease(), []
+    lease.release = lambda: given_back.append(1)
+    state.lease = lambda _policy: lease
+    environment = Environment(now=NOW, state=state, clock=lambda: NOW)
+    try:
+        run_policy(POLICY, (("memory", opened),), environment)
+    except KeyboardInterrupt:
+        assert fails
+    assert given_back == [1]
+
+
 def test_a_batch_that_is_final_without_its_entry_fails_the_run():
     class Forgetful(MemoryStore):
         def batches(self, plan, work):

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.guards import Case, Limits, judge, refusals
 from luxima_retention.core.history import History
 from luxima_retention.core.plan import (
@@ -32,7 +33,7 @@ def case(limits=OPEN, history=NEVER, *, days=90, as_of=None, holds=(), now=NOW, 
     values = {"expired": 10, "population": Count(value=100), "newest": NOW - HOUR, "store_clock": NOW}
     values |= {"oldest": NOW - 400 * DAY, **facts}
     survey = Survey(identity=Identity(kind="memory", target="t", fingerprint="here"), **values)
-    request = Request(policy="p", retention_days=days, cutoff=cutoff_at(days, now), now=now, holds=holds)
+    request = Request(policy="p-q", retention_days=days, cutoff=cutoff_at(days, now), now=now, holds=holds)
     plan = decide(request, survey, cutoff_basis="program clock", disposition="destroy")
     return Case(
         plan=plan, survey=survey, request=request, history=history, limits=limits, now=now, as_of=as_of
@@ -70,6 +71,9 @@ SHARE = Limits(min_remaining=0)
         # 30 days ago: 2 * 31 / (90 + 31) = 51.2 %
         (SHARE, History(proved_at=NOW - 30 * DAY), {"expired": 51}, False),
         (SHARE, History(proved_at=NOW - 30 * DAY), {"expired": 52}, True),
+        # proved today, of a short period: one day is 2 * 1 / (7 + 1) = 25 %
+        (SHARE, History(proved_at=NOW), {"expired": 25, "days": 7}, False),
+        (SHARE, History(proved_at=NOW), {"expired": 26, "days": 7}, True),
         # years ago: everything, never more
         (SHARE, History(proved_at=NOW - 1000 * DAY), {"expired": 100}, False),
         # proved in the future, as after a clock that jumped: one day
@@ -259,3 +263,217 @@ def test_the_hint_names_a_share_that_is_enough(expired, named):
     assert f"--max-fraction {named}" in share.hint
     enough = case(Limits(max_fraction=Decimal(named), min_remaining=0), expired=expired)
     assert "share" not in refused(enough)
+
+
+def test_the_share_in_the_hint_is_rounded_up():
+    made = case(Limits(max_fraction=Decimal(0)), expired=261, population=Count(value=1000))
+    assert "--max-fraction 0.27" in one("share", made)["hint"]
+
+
+# --- what each guard says, whole: a guard's figures and sentences stand in the ledger ------------------
+
+SILENT = Limits(max_silence=7 * DAY)
+
+
+def one(guard, made):
+    """What a guard said, as a dictionary."""
+    (found,) = (item for item in judge(made) if item.guard == guard)
+    return {name: getattr(found, name) for name in found.__slots__}
+
+
+def passes(guard, observed, limit, message, **more):
+    members = {"guard": guard, "passed": True, "observed": observed, "limit": limit, "message": message}
+    return {**members, "hint": None, "override": None, "code": ExitCode.REFUSED, **more}
+
+
+def refuses(guard, observed, limit, message, hint, **more):
+    return {**passes(guard, observed, limit, message), "passed": False, "hint": hint, **more}
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (
+            case(history=NEVER),
+            passes(
+                "identity", "here", "seen for the first time", "t is the store as the ledger first saw it"
+            ),
+        ),
+        (
+            case(Limits(fingerprints=("here", "there"))),
+            passes("identity", "here", "here, there", "t is the store pinned in the settings"),
+        ),
+        (
+            case(history=History(fingerprint="there")),
+            refuses(
+                "identity",
+                "here",
+                "there",
+                "t is not the store that is as the ledger first saw it",
+                "check the connection; if the store has moved, set policies.p_q.identity",
+            ),
+        ),
+        (
+            case(store_clock=NOW + 60 * SECOND),
+            passes(
+                "clock-skew",
+                "60 s",
+                "60 s",
+                "this machine says 2026-11-23T08:30:00Z, t says 2026-11-23T08:31:00Z",
+            ),
+        ),
+        (
+            case(Limits(max_skew=timedelta(), widened={"clock-skew": "w"}), store_clock=NOW - 61 * SECOND),
+            refuses(
+                "clock-skew",
+                "61 s",
+                "0 s",
+                "this machine says 2026-11-23T08:30:00Z, t says 2026-11-23T08:28:59Z",
+                "correct the clock that is wrong; guards.max_clock_skew is the limit",
+                override="w",
+            ),
+        ),
+        (
+            case(holds=(Hold(hold_id="H", tenant="a", subject="s"),)),
+            refuses(
+                "holds",
+                "H names subject, tenant",
+                "whole policies only",
+                "hold H cannot be applied to t",
+                "map the column in the settings, or place the hold by what this policy knows",
+            ),
+        ),
+        (
+            case(Limits(dimensions=frozenset({"b", "a"})), holds=(Hold(hold_id="H", tenant="a"),)),
+            refuses(
+                "holds",
+                "H names tenant",
+                "a, b",
+                "hold H cannot be applied to t",
+                "map the column in the settings, or place the hold by what this policy knows",
+            ),
+        ),
+        (
+            case(SHARE, History(backlog=3)),
+            passes(
+                "share",
+                "10.0 % (10 of 100)",
+                "25.0 % besides 3 that were approved",
+                "10 of 100 records of t would go",
+            ),
+        ),
+        (
+            case(Limits(named={"share": "n"}, widened={"share": "w"}), expired=26),
+            refuses(
+                "share",
+                "26.0 % (26 of 100)",
+                "25.0 %",
+                "26 of 100 records of t would go",
+                "if that is right, name the value once: --max-fraction 0.26",
+                override="n",
+            ),
+        ),
+        (
+            case(Limits(max_items=10)),
+            passes("max-items", "10", "10", "10 records of t would go"),
+        ),
+        (
+            case(Limits(max_items=9, named={"max-items": "n"})),
+            refuses(
+                "max-items",
+                "10",
+                "9",
+                "10 records of t would go",
+                "if that is right, name the value: --max-items 10",
+                override="n",
+            ),
+        ),
+        (
+            case(SILENT, newest=NOW - 25 * HOUR),
+            passes("stale-source", "1 d", "7 d", "the newest record of t is of 2026-11-22T07:30:00Z"),
+        ),
+        (
+            case(Limits(max_silence=5 * HOUR, named={"stale-source": "n"}), newest=NOW - 30 * HOUR),
+            refuses(
+                "stale-source",
+                "1 d",
+                "5 h",
+                "the newest record of t is of 2026-11-22T02:30:00Z",
+                "look whether its producer has stopped; if that is known, name the value: --max-silence 2d",
+                override="n",
+            ),
+        ),
+        (
+            case(SILENT, newest=None),
+            refuses(
+                "stale-source",
+                "no newest record",
+                "7 d",
+                "the newest record of t is unknown",
+                "look whether its producer has stopped; if that is known, name the value: --max-silence off",
+            ),
+        ),
+        (
+            case(Limits(widened={"stale-source": "w"}), newest=NOW - 2 * HOUR),
+            passes(
+                "stale-source",
+                "2 h",
+                "off",
+                "the newest record of t is of 2026-11-23T06:30:00Z",
+                override="w",
+            ),
+        ),
+        (
+            case(Limits(min_remaining=90)),
+            passes("min-remaining", "90", "90", "90 records of t would be left"),
+        ),
+        (
+            case(Limits(min_remaining=91, named={"min-remaining": "n"})),
+            refuses(
+                "min-remaining",
+                "90",
+                "91",
+                "90 records of t would be left",
+                "if that is right, name the value: --min-remaining 90",
+                override="n",
+            ),
+        ),
+        (
+            case(findings=(Finding(code="f", level=Level.REFUSE, message="it is so", hint="do that"),)),
+            refuses("f", "it is so", "must not be", "it is so", "do that"),
+        ),
+    ],
+)
+def test_the_whole_of_what_a_guard_says(made, said):
+    assert one(said["guard"], made) == said
+
+
+def test_a_refusal_does_not_keep_the_guards_behind_it_from_being_asked():
+    made = case(Limits(max_items=1, min_remaining=200, max_silence=SECOND, fingerprints=("x",)), expired=90)
+    found = [item.guard for item in judge(made)]
+    assert found == ["identity", "clock-skew", "share", "max-items", "stale-source", "min-remaining"]
+    both = (Hold(hold_id="A", tenant="a"), Hold(hold_id="B"), Hold(hold_id="C", path="/"))
+    said = [item.observed for item in judge(case(holds=both)) if item.guard == "holds"]
+    assert said == ["A names tenant", "C names path"]
+    several = tuple(Finding(code=f"f{n}", level=level, message="m") for n, level in enumerate(Level))
+    assert [item.guard for item in judge(case(findings=several)) if item.guard[0] == "f"] == ["f3"]
+
+
+def test_a_share_of_exactly_what_the_days_explain():
+    """2 d / (R + d): 62 / 121 after thirty days of ninety, to the last record of a large table."""
+    history = History(proved_at=NOW - 30 * DAY)
+    many = Count(value=1_210_000)
+    assert refused(case(SHARE, history, expired=620_000, population=many)) == set()
+    assert refused(case(SHARE, history, expired=620_001, population=many)) == {"share"}
+
+
+def test_no_share_is_more_than_everything():
+    made = case(SHARE, History(proved_at=NOW - 1000 * DAY))
+    assert one("share", made)["limit"] == "100.0 %"
+
+
+def test_a_part_of_a_record_is_not_approved_besides_a_backlog():
+    """A quarter of 103 is 25.75: 25 of them, besides the one that was approved."""
+    made = {"population": Count(value=103)}
+    assert refused(case(SHARE, History(backlog=1), expired=26, **made)) == set()
+    assert refused(case(SHARE, History(backlog=1), expired=27, **made)) == {"share"}

@@ -1,7 +1,7 @@
 """Trees, notes and signatures by their published figures; checkpoints against every kind of tampering."""
 
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import rfc8785
@@ -26,6 +26,7 @@ from luxima_retention.evidence.ledger.entry import make, read
 from luxima_retention.evidence.ledger.file import FileLedger
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.evidence.ledger.verify import (
+    GENESIS,
     Checkpoint,
     Key,
     TamperedError,
@@ -347,6 +348,58 @@ def test_a_key_that_only_names_itself_is_not_trusted():
     ledger.append(event("key.rotated", old=str(signer(1).key), new=str(signer(2).key)), policy=None, at=AT)
     seal(ledger, [signer(2)], (), AT)
     assert verify(ledger, (), signer(1).key).covered == 3
+
+
+def test_a_key_that_is_not_trusted_hands_nothing_over():
+    """Whoever may append writes that another key follows; the trusted key signs that, as everything."""
+    ledger = filled(3, sealed={3})
+    handed = event("key.rotated", old=str(signer(5).key), new=str(signer(2).key))
+    ledger.append(handed, policy=None, at=AT)
+    seal(ledger, [signer(1)], (), AT)
+    ledger.append(event("batch"), policy=None, at=AT)
+    seal(ledger, [signer(2)], (), AT)
+    verdict = verify(ledger, (), signer(1).key)
+    assert (verdict.key, verdict.covered) == (signer(1).key, 4)
+
+
+def test_a_checkpoint_of_another_root_or_head_is_refused():
+    """Both are signed; each is compared."""
+    ledger = filled(4)
+    entries = [(item.data, None) for item in ledger.all]
+    tree = Tree()
+    for item in ledger.all:
+        tree.add(leaf_hash(item.data))
+    root, head = base64.b64encode(tree.root()).decode(), ledger.all[-1].hash
+    other_root, other_head = base64.b64encode(bytes(32)).decode(), "0" * 64
+    for chosen, last, agrees in ((root, head, True), (other_root, head, False), (root, other_head, False)):
+        text = f"{ORIGIN}\n4\n{chosen}\nhead {last}\n"
+        known = [Checkpoint.parse(f"{text}\n{signer().line(text.encode())}")]
+        verifier = Verifier(known, signer().key)
+        if agrees:
+            assert verifier.run(entries).covered == 4
+        else:
+            with pytest.raises(TamperedError, match="covers 4 entries with another root"):
+                verifier.run(entries)
+
+
+def test_a_hash_beside_an_entry_that_is_not_its_own_is_refused():
+    first, second = filled(2).all
+    assert Verifier().run([(first.data, first.hash), (second.data, second.hash)]).entries == 2
+    with pytest.raises(TamperedError, match=f"entry 2 was changed: its hash is not {first.hash}"):
+        Verifier().run([(first.data, first.hash), (second.data, first.hash)])
+
+
+def test_an_entry_of_an_earlier_time_is_refused():
+    first = make(event("batch"), policy=None, at=AT, seq=1, previous=GENESIS)
+    for seconds, earlier in ((0, False), (1, False), (-1, True)):
+        at = AT + timedelta(seconds=seconds)
+        second = make(event("batch"), policy=None, at=at, seq=2, previous=first.hash)
+        entries = [(first.data, None), (second.data, None)]
+        if earlier:
+            with pytest.raises(TamperedError, match=r"entry 2 says .*, earlier than the entry before it"):
+                Verifier().run(entries)
+        else:
+            assert Verifier().run(entries).entries == 2
 
 
 def test_an_anchor_that_cannot_be_written_is_told_and_the_checkpoint_stands(tmp_path):

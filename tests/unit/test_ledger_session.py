@@ -207,7 +207,21 @@ def test_a_checkpoint_that_is_none_is_refused_also_while_a_run_lasts(home, chang
         session.sign(AT)
 
 
-def test_an_entry_of_this_run_that_was_changed_before_the_end_is_not_signed(home):
+def test_a_checkpoint_that_somebody_else_signed_is_refused(home):
+    """Over the very same head, with the very same tree."""
+    session = begin(home.settings, home.ledger, AT)
+    stranger = generate(home.directory / "stranger.pem", home.settings.ledger.origin)
+    last = json.loads(home.checkpoints.read_text().splitlines()[-1])
+    text = last["note"].rpartition("\n\n")[0] + "\n"
+    with home.checkpoints.open("a") as file:
+        file.write(json.dumps({**last, "note": f"{text}\n{stranger.line(text.encode())}"}) + "\n")
+    check_refused(home, "is not signed by the key")
+    with pytest.raises(TamperingFound, match="is not signed by the key"):
+        session.sign(AT)
+
+
+@pytest.mark.parametrize("others", [1, 2], ids=["gone", "another in its place"])
+def test_an_entry_of_this_run_that_was_changed_before_the_end_is_not_signed(home, others):
     ledger = FileLedger(home.ledger.path)
     session = begin(home.settings, ledger, AT)
     home.say(2, ledger)
@@ -215,7 +229,8 @@ def test_an_entry_of_this_run_that_was_changed_before_the_end_is_not_signed(home
     home.say(3, ledger)
     lines = home.ledger.path.read_bytes().splitlines(keepends=True)
     home.ledger.path.write_bytes(b"".join(lines[:-2]))
-    FileLedger(home.ledger.path).append(event("batch", number=7), policy="audit-logs", at=AT)
+    for _ in range(others):
+        FileLedger(home.ledger.path).append(event("batch", number=7), policy="audit-logs", at=AT)
     with pytest.raises(TamperingFound, match="which this run wrote, is not what it was"):
         session.sign(AT)
 

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.core.plan import (
     Count,
+    Finding,
     Hold,
     Identity,
+    Level,
     Pending,
     Request,
     Survey,
@@ -21,6 +23,7 @@ from luxima_retention.core.plan import (
     cutoff_at,
     decide,
 )
+from luxima_retention.core.redact import know
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
@@ -175,6 +178,7 @@ def test_what_a_hold_names(hold, dimensions):
     assert hold.pauses("audit-logs") is (not dimensions)
     assert replace(hold, policy="audit-logs").covers("audit-logs")
     assert not replace(hold, policy="metrics").covers("audit-logs")
+    assert replace(hold, policy="audit-logs").pauses("audit-logs") is (not dimensions)
     assert not replace(hold, policy="metrics").pauses("audit-logs")
 
 
@@ -186,3 +190,87 @@ def test_an_instant_of_another_zone_is_told_in_utc():
         now=NOW,
     )
     assert made(jakarta).terms()["cutoff"] == "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("review_by", "overdue"), [(None, False), (NOW + SECOND, False), (NOW, True), (NOW - SECOND, True)]
+)
+def test_the_review_of_a_hold_is_overdue_from_its_instant_on(review_by, overdue):
+    assert Hold(hold_id="H", review_by=review_by).overdue(NOW) is overdue
+
+
+def test_the_whole_of_a_plan_and_its_reasons():
+    """Nine groups of records, each with its sentence; what arrived late is none that was approved."""
+    survey = replace(SURVEY, unknown=6, expired_bytes=Count(value=7), oldest=NOW - 400 * DAY)
+    plan = made(survey=survey, approved=40, resumed=60)
+    assert (plan.items, plan.beyond, plan.late) == (40, 20, 10)
+    figures = (plan.held, plan.locked, plan.undated, plan.future, plan.population, plan.size_bytes)
+    assert figures == (5, 2, 3, 1, Count(value=100), Count(value=7))
+    assert (plan.policy, plan.identity, plan.cutoff_basis) == ("audit-logs", survey.identity, "program clock")
+    assert (plan.oldest, plan.newest, plan.holds) == (NOW - 400 * DAY, NOW, ("H-1", "H-2"))
+    assert [(item.verdict, item.rule, item.items, item.sentence) for item in plan.reasons] == [
+        ("go", "expired", 40, "dated before 2026-05-27T00:00:00Z: archive, then destroy"),
+        ("stay", "beyond-plan", 20, "expired, but beyond the plan that was approved"),
+        ("stay", "arrived-late", 10, "expired, but arrived since the run that goes on made its plan"),
+        ("stay", "unknown", 6, "could not be read or recognised: never touched"),
+        ("stay", "hold", 5, "expired, but kept by holds H-1, H-2"),
+        ("stay", "locked", 2, "expired, but kept by the store itself"),
+        ("go", "pending", 4, "condemned by an earlier run, waiting for its due date"),
+        ("stay", "undated", 3, "without a date: never touched"),
+        ("stay", "future", 1, "dated in the future: never touched"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (0, "holds (none active)"),
+        (1, "hold H-0"),
+        (2, "holds H-0, H-1"),
+        (5, "holds H-0, H-1, H-2, H-3, H-4"),
+        (6, "holds H-0, H-1, H-2, H-3, H-4 and 1 more"),
+        (8, "holds H-0, H-1, H-2, H-3, H-4 and 3 more"),
+    ],
+)
+def test_at_most_five_holds_are_named(count, told):
+    holds = tuple(Hold(hold_id=f"H-{number}") for number in reversed(range(count)))
+    reasons = {item.rule: item.sentence for item in made(replace(REQUEST, holds=holds)).reasons}
+    assert reasons["hold"] == f"expired, but kept by {told}"
+
+
+@pytest.mark.parametrize(
+    ("expired", "approved", "resumed", "counts"),
+    [
+        (9, None, 10, (9, 0, 0)),
+        (9, None, 9, (9, 0, 0)),
+        (9, None, 8, (8, 0, 1)),
+        (9, 10, None, (9, 0, 0)),
+        (9, 0, None, (0, 9, 0)),
+        (9, 3, 5, (3, 2, 4)),
+        (9, 7, 5, (5, 0, 4)),
+    ],
+)
+def test_the_bounds_of_a_plan(expired, approved, resumed, counts):
+    plan = made(survey=replace(SURVEY, expired=expired), approved=approved, resumed=resumed)
+    assert (plan.items, plan.beyond, plan.late) == counts
+
+
+def test_a_finding_loses_the_secrets_in_its_sentences():
+    know(["hunter2-hunter2"])
+    found = Finding(code="c", level=Level.INFO, message="with hunter2-hunter2", hint="hide hunter2-hunter2")
+    assert (found.message, found.hint) == ("with ***", "hide ***")
+    assert Finding(code="c", level=Level.INFO, message="m").hint is None
+
+
+@pytest.mark.parametrize(
+    ("level", "code"), [("info", 0), ("warning", 0), ("failed", 3), ("refuse", 4), ("drift", 8)]
+)
+def test_each_level_asks_for_its_exit_code(level, code):
+    assert Level(level).exit_code == code
+
+
+def test_a_period_that_is_none_says_what_to_set():
+    with pytest.raises(ConfigurationError) as caught:
+        cutoff_at(0, NOW)
+    assert caught.value.message == "retention of 0 days is not a period"
+    assert caught.value.hint == "set retention_days to 1 or more"

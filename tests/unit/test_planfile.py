@@ -1,13 +1,15 @@
 """A saved plan is applied on its terms, within its time, or not at all."""
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from luxima_retention.core.errors import ConfigurationError, GuardRefused
-from luxima_retention.core.plan import Identity, Request, Survey, decide
+from luxima_retention.core.plan import Identity, Request, Survey, decide, digest
+from luxima_retention.run import planfile
 from luxima_retention.run.planfile import VALID_FOR, Proposed, beyond, load, save
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
@@ -98,3 +100,120 @@ def test_the_file_is_for_people_to_read(path):
     save(path, [Proposed(plan=plan())], NOW)
     terms = json.loads(path.read_text())["plans"][0]["terms"]
     assert terms["target"] == "core.audit_log"
+
+
+# --- every term, and every sentence ---------------------------------------------------------------------
+
+AGAIN = "save a new one with `luxima-retention run --dry-run --save-plan FILE`"
+
+
+def test_the_golden_file(path):
+    """Files of other installations are read by these names."""
+    saved = save(path, [Proposed(plan=plan(), refused=("share: too many",))], NOW)
+    members = json.loads(path.read_text())
+    recorded = members.pop("sha256")
+    assert members == {
+        "form": "luxima-retention plan",
+        "v": 1,
+        "created_at": "2026-11-23T08:30:00Z",
+        "expires_at": "2026-11-24T08:30:00Z",
+        "plans": [{"digest": plan().digest, "terms": plan().terms(), "refused": ["share: too many"]}],
+    }
+    assert recorded == digest(members)
+    assert path.read_text() == json.dumps({**members, "sha256": recorded}, indent=2, sort_keys=True) + "\n"
+    assert (saved.created_at, saved.expires_at) == (NOW, NOW + VALID_FOR)
+    (approved,) = saved.plans.values()
+    assert (approved.policy, approved.refused) == ("audit-logs", ("share: too many",))
+
+
+def test_several_policies_have_a_plan_each(path):
+    other = replace(plan(items=7), policy="metrics")
+    save(path, [Proposed(plan=plan()), Proposed(plan=other)], NOW)
+    found = load(path, NOW).plans
+    assert {name: item.items for name, item in found.items()} == {"audit-logs": 100, "metrics": 7}
+
+
+def test_the_bytes_reach_the_disk_before_the_plan_counts_as_saved(path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(planfile.os, "fsync", lambda number: synced.append(os.fstat(number).st_size))
+    save(path, [Proposed(plan=plan())], NOW)
+    assert synced == [path.stat().st_size]
+
+
+@pytest.mark.parametrize("member", ["form", "v"])
+def test_a_file_of_another_form_is_no_plan_even_with_its_own_digest(path, member):
+    save(path, [Proposed(plan=plan())], NOW)
+    members = json.loads(path.read_text())
+    del members["sha256"]
+    members[member] = "another"
+    path.write_text(json.dumps({**members, "sha256": digest(members)}))
+    with pytest.raises(ConfigurationError) as caught:
+        load(path, NOW)
+    assert (caught.value.message, caught.value.hint) == (f"the plan {path} is not what was saved", AGAIN)
+
+
+def test_a_plan_whose_digest_is_not_its_own_is_refused_even_in_a_whole_file(path):
+    save(path, [Proposed(plan=plan())], NOW)
+    members = json.loads(path.read_text())
+    del members["sha256"]
+    members["plans"][0]["terms"]["items"] = 101
+    path.write_text(json.dumps({**members, "sha256": digest(members)}))
+    with pytest.raises(ConfigurationError) as caught:
+        load(path, NOW)
+    said = ValueError("the digest of audit-logs does not belong to its terms")
+    assert caught.value.message == f"{path} is not a saved plan: {said!r}"
+    assert caught.value.hint == AGAIN
+
+
+def test_every_error_of_a_file_names_it_and_says_what_to_do(path):
+    with pytest.raises(ConfigurationError) as caught:
+        load(path, NOW)
+    assert caught.value.message == f"the plan {path} cannot be read: No such file or directory"
+    save(path, [Proposed(plan=plan())], NOW)
+    with pytest.raises(ConfigurationError) as caught:
+        save(path, [Proposed(plan=plan())], NOW)
+    assert caught.value.message == f"the plan {path} cannot be written: File exists"
+    assert caught.value.hint == "name a file that is not there yet, in a directory that may be written"
+    with pytest.raises(GuardRefused) as caught:
+        load(path, NOW + VALID_FOR)
+    assert caught.value.message == (
+        f"the plan {path} holds from 2026-11-23T08:30:00Z to 2026-11-24T08:30:00Z, not now"
+    )
+    assert caught.value.hint == AGAIN
+
+
+def test_a_plan_may_be_applied_from_its_first_instant_to_its_last(path):
+    save(path, [Proposed(plan=plan())], NOW)
+    for age in (timedelta(), VALID_FOR - timedelta(microseconds=1)):
+        assert load(path, NOW + age).created_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ()),
+        ({"items": 101}, ("101 records would go, approved were 100",)),
+        ({"items": 100}, ()),
+        ({"retention_days": 179}, ("the period is 179 days, approved were 180",)),
+        ({"retention_days": 181}, ()),
+        (
+            {"cutoff": plan().cutoff + timedelta(seconds=1)},
+            ("the cutoff is 2026-05-27T00:00:01Z, approved was 2026-05-27T00:00:00Z",),
+        ),
+        ({"cutoff": plan().cutoff - timedelta(seconds=1)}, ()),
+        ({"disposition": "destroy"}, ("the disposition is destroy, approved was archive, then destroy",)),
+        (
+            {"identity": replace(plan().identity, target="core.other", fingerprint="x")},
+            (
+                "the target is core.other, approved was core.audit_log",
+                "the store is x, approved was postgresql:7/5/16400",
+            ),
+        ),
+        ({"holds": ("H-1",)}, ("hold H-2, H-3 was released since the plan was approved",)),
+        ({"holds": ("H-1", "H-2", "H-3", "H-4")}, ()),
+    ],
+)
+def test_what_is_beyond_the_terms(path, changes, said):
+    held = plan(holds=("H-1", "H-2", "H-3"))
+    approved = save(path, [Proposed(plan=held)], NOW).plans["audit-logs"]
+    assert beyond(approved, replace(held, **changes)) == said

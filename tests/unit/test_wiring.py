@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from luxima_retention.cli import cli
+from luxima_retention.core.guards import Limits
+from luxima_retention.run import runner
 from luxima_retention.run.context import Environment
 from luxima_retention.run.runner import Options, archives, opening_of, policy_of
 from tests.configured import settings_of
@@ -113,3 +119,96 @@ def test_what_is_archived(archive, url, name, expected):
 def test_a_flag_reaches_the_stores(options, member, value):
     opening = opening_of(settings_of().policy("audit-logs"), options, HERE)
     assert getattr(opening, member) == value
+
+
+# --- nothing is left out ----------------------------------------------------------------------------------
+
+
+class Reached(Exception):  # noqa: N818 - not an error: what the command was called for
+    """The run that a command line asks for."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "member", "value"),
+    [
+        (["audit-logs", "metrics"], "policies", ("audit-logs", "metrics")),
+        (["--dry-run"], "dry_run", True),
+        (["--as-of", "2026-01-02T00:00:00Z"], "as_of", datetime(2026, 1, 2, tzinfo=UTC)),
+        (["--dry-run", "--save-plan", "new.json"], "save_plan", Path("new.json")),
+        (["--plan", __file__], "plan", Path(__file__)),
+        (["--max-items", "0"], "max_items", 0),
+        (["--max-fraction", "0.25"], "max_fraction", Decimal("0.25")),
+        (["--min-remaining", "0"], "min_remaining", 0),
+        (["--max-silence", "9d"], "max_silence", timedelta(days=9)),
+        (["--max-silence", "off"], "max_silence", "off"),
+        (["--max-runtime", "90s"], "max_runtime", timedelta(seconds=90)),
+        (["--sweep"], "sweep", True),
+        (["--shard", "2/3", "--sweep"], "shard", (2, 3)),
+        (["--rotate-now"], "rotate_now", True),
+    ],
+)
+def test_each_flag_of_run_is_what_the_run_is_asked_for(monkeypatch, arguments, member, value):
+    def reached(_settings, options, _hooks):
+        raise Reached(options)
+
+    monkeypatch.setattr(runner, "run", reached)
+    monkeypatch.setattr(runner, "check_named", lambda _settings, _options: None)
+    found = CliRunner().invoke(cli, ["run", *arguments]).exception
+    assert isinstance(found, Reached), found
+    (options,) = found.args
+    assert getattr(options, member) == value
+    other = {"dry_run"} if member == "save_plan" else {"sweep"} if member == "shard" else set()
+    moved = {item.name for item in fields(Options) if getattr(options, item.name) != item.default}
+    assert moved == {member} | other
+
+
+def test_every_option_of_a_run_has_its_flag():
+    """Whoever adds a member of Options adds its line above."""
+    names = {mark.args[1][index][1] for mark in MARKS for index in range(len(mark.args[1]))}
+    assert {item.name for item in fields(Options)} <= names
+
+
+def test_every_limit_is_moved_by_a_setting():
+    names = {case[1] for case in SETTINGS.args[1]}
+    told = {"named", "widened"}
+    assert {item.name for item in fields(Limits)} - told == names
+
+
+MARKS = test_each_flag_of_run_is_what_the_run_is_asked_for.pytestmark
+(SETTINGS,) = test_a_setting_moves_its_limit_and_no_other.pytestmark
+
+
+@pytest.mark.parametrize(
+    ("sections", "widened"),
+    [
+        ({}, {}),
+        ({"guards": {"max_fraction": "0.25"}}, {}),
+        ({"guards": {"max_fraction": "0.1"}}, {}),
+        ({"guards": {"max_fraction": "0.26"}}, {"share": "guards.max_fraction = 0.26"}),
+        (of(max_fraction="0.1"), {"share": "policies.audit-logs.max_fraction = 0.1"}),
+        ({"guards": {"max_clock_skew": "60s"}}, {}),
+        ({"guards": {"max_clock_skew": "61s"}}, {"clock-skew": "guards.max_clock_skew = 61s"}),
+        (of(min_remaining=1), {}),
+        (of(min_remaining=0), {"min-remaining": "policies.audit-logs.min_remaining = 0"}),
+        (of(max_silence="off"), {"stale-source": "policies.audit-logs.max_silence = off"}),
+        (of(max_silence="365d"), {"stale-source": "policies.audit-logs.max_silence = 365d"}),
+        (of(max_silence="1h"), {}),
+    ],
+)
+def test_a_setting_that_lets_more_pass_is_named_in_the_entry_of_each_run(sections, widened):
+    assert policy(**sections).limits.widened == widened
+
+
+def test_how_late_a_run_may_be_and_in_which_zone():
+    made = policy(schedule={"grace": "2h", "time_zone": "Asia/Jakarta"})
+    assert (made.grace, str(made.zone)) == (timedelta(hours=2), "Asia/Jakarta")
+
+
+def test_a_value_that_is_named_is_told_as_it_was_typed():
+    options = Options(max_fraction=Decimal("0.9"), max_items=0, min_remaining=0, max_silence="off")
+    assert policy(options).limits.named == {
+        "share": "--max-fraction 0.9",
+        "max-items": "--max-items 0",
+        "min-remaining": "--min-remaining 0",
+        "stale-source": "--max-silence off",
+    }

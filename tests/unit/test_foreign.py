@@ -1,0 +1,68 @@
+"""JSON and YAML of others: whatever is wrong with it is one error."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import yaml
+
+from luxima_retention.core.foreign import json_of, yaml_of
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": [1, 2.5, null, true]}', {"a": [1, 2.5, None, True]}),
+        (b'"\xc3\xa4"', "ä"),
+        ('"a"'.encode("utf-16"), "a"),
+        ("1e308", 1e308),
+    ],
+)
+def test_json_is_read(text, value):
+    assert json_of(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("NaN", "NaN is not a number of JSON"),
+        ("[Infinity]", "Infinity is not a number of JSON"),
+        ("-Infinity", "-Infinity is not a number of JSON"),
+        ("1e999", "1e999 is too large for a number"),
+        ("[-1e999]", "-1e999 is too large for a number"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ("{", "Expecting property name"),
+    ],
+)
+def test_what_no_other_program_reads_is_no_json(text, said):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - its beginning is compared
+        json_of(text)
+    assert str(caught.value).startswith(said)
+
+
+def test_yaml_is_read_with_plain_types():
+    assert yaml_of("a: [1, x]\nb: .inf\n") == {"a": [1, "x"], "b": math.inf}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "it is not YAML"),
+        ("!!python/object:os.system {}", "it is not YAML"),
+        ("!!timestamp x", "it holds a value that cannot be read: "),
+    ],
+)
+def test_what_has_no_plain_form_is_no_yaml(text, said):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - its beginning is compared
+        yaml_of(text)
+    assert str(caught.value).startswith(said)
+    assert caught.value.__cause__ is not None
+
+
+def test_yaml_that_is_nested_too_deeply_is_told(monkeypatch):
+    """As the reader in Python finds it, where PyYAML was built without the one in C."""
+    monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
+    assert yaml_of("a: 1") == {"a": 1}
+    with pytest.raises(ValueError, match="it is nested too deeply"):
+        yaml_of("[" * 500)
