@@ -8,6 +8,9 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check
 LOCK = $(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
   --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
+# Hundreds of tests start the command: it would compile every module again each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help test lint types unit long mutants demo lock sbom bench clean
 
 help:  ## list the targets

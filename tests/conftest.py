@@ -61,6 +61,8 @@ def _scrubbed_environment() -> None:
         if name.startswith(("LUXIMA_", "AWS_", "PG")):
             del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    # A command that a test starts would compile every module again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(autouse=True)
