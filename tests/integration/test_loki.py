@@ -16,6 +16,7 @@ from luxima_retention.stores.loki.tsdb_index import read
 from tests.configured import loki_settings, opened_loki
 from tests.servers.command import Command
 from tests.servers.loki import config_of, run_loki
+from tests.servers.s3 import delete
 from tests.servers.stub import Answer, run_stub
 
 DATA = Path(__file__).parents[1] / "data" / "loki"
@@ -64,8 +65,7 @@ def keys(client, bucket):
 
 def empty(client, bucket, gone):
     """Delete these keys, as if somebody had done so long ago."""
-    for key in gone:
-        client.delete_object(Bucket=bucket, Key=key)
+    delete(client, bucket, [{"Key": key} for key in gone])
 
 
 def chunks(found):
