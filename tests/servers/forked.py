@@ -1,9 +1,9 @@
-"""The command without the second that Python needs to load libraries: forked from a process that has them.
+"""The command without the second that Python needs to load modules: forked from a process that has them.
 
 ``run()`` of a test process starts one such process, on first use. Each command is a process of its own all
 the same: its arguments, environment, working directory, streams, exit status and death by a signal are those
-of ``python -m luxima_retention``. Loaded beforehand are only libraries, and those modules of ours that
-reading the settings loads; every other module of ours is imported by the command itself.
+of ``python -m luxima_retention``. Modules of ours do not import each other in circles (``test_structure``),
+so that it makes no difference in which order they are loaded.
 
 What has to be known when Python starts (``PYTHON…``, ``LD_…``, locale, time zone) cannot be given to a fork:
 ``forkable()`` says so, and the caller starts Python instead.
@@ -12,8 +12,10 @@ What has to be known when Python starts (``PYTHON…``, ``LD_…``, locale, time
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
+import pkgutil
 import runpy
 import selectors
 import signal
@@ -26,18 +28,21 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from importlib import import_module
+from importlib import import_module, reload
 from pathlib import Path
 from typing import Any, NoReturn
+
+import luxima_retention
+from luxima_retention.io import failpoints, objects
+from luxima_retention.stores import registry
 
 ROOT = Path(__file__).parents[2]
 #: Read by Python, its C library or the loader before the first line of ours; PYTHONPATH is the same in both.
 _AT_START = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GCONV_", "OPENSSL_", "SSL_")
+#: Loaded by our modules where they need them.
 _LIBRARIES = (
     "boto3",
     "botocore.client",
-    "botocore.config",
-    "cronsim",
     "cryptography.hazmat.primitives.asymmetric.ed25519",
     "cryptography.hazmat.primitives.serialization",
     "google_crc32c",
@@ -52,10 +57,10 @@ _LIBRARIES = (
     "structlog",
     "tenacity",
     "yaml",
-    "zoneinfo",
     "zstandard",
 )
-_OURS = ("luxima_retention.cli", "luxima_retention.config.sources", "luxima_retention.evidence.events")
+#: Parsed by botocore for each client of S3.
+_MODELS = (("s3", "service-2"), ("s3", "endpoint-rule-set-1"), ("s3", "paginators-1"), ("s3", "waiters-2"))
 _LARGEST = 1 << 20
 #: bytes of a length or a process's number
 _NUMBER = 8
@@ -248,6 +253,8 @@ def _wear(told: Any, streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(told["environment"])
     os.chdir(told["cwd"])
+    # It reads its variable when it is loaded.
+    reload(failpoints)
 
 
 def _main(arguments: list[str]) -> None:
@@ -277,14 +284,21 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 
 def _load() -> None:
-    for name in (*_LIBRARIES, *_OURS):
-        import_module(name)
-    # It reads its variable when it is imported.
-    assert "luxima_retention.io.failpoints" not in sys.modules
+    ours = [found.name for found in pkgutil.walk_packages(luxima_retention.__path__, "luxima_retention.")]
+    for name in (*_LIBRARIES, *ours):
+        if not name.endswith("__main__"):
+            import_module(name)
+    registry.kinds()
+    loader = objects._session()._session.get_component("data_loader")
+    for service, kind in _MODELS:
+        loader.load_service_model(service, kind)
+    for name in ("endpoints", "partitions", "sdk-default-configuration"):
+        loader.load_data(name)
 
 
 def main() -> None:
     _load()
+    gc.freeze()  # else the first collection copies every page
     template = _Template(sys.argv[1])
     sys.stdout.write("ready\n")
     sys.stdout.flush()
