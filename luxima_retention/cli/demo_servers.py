@@ -23,7 +23,7 @@ from luxima_retention.core.errors import ConfigurationError, StoreError
 from luxima_retention.io.objects import Access, s3_client
 
 _KEY, _SECRET, _BUCKET = "demo", "demo-secret", "loki"  # of a server that lives for seconds
-_PATIENCE = 20
+_PATIENCE = 60  # seconds that a server has to become ready; a busy machine needs many
 #: Waits until whoever started it is gone, then ends a server and removes its directory.
 _WATCH = """
 import os, shutil, sys, time
@@ -129,19 +129,19 @@ def prometheus() -> Iterator[str]:
         )
         try:
             with _watched(server.pid, home):
-                _wait_for(f"http://{address}/-/ready")
+                _wait_for(f"http://{address}/-/ready", server)
                 yield f"http://{address}"
         finally:
             server.terminate()
             server.wait()
 
 
-def _wait_for(url: str) -> None:
-    """Until it answers; the demo goes on without it after ten seconds."""
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    """Until it answers; the demo goes on without a server that has ended, or takes too long."""
     import requests
 
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and server.poll() is None:
         with suppress(requests.RequestException):
             if requests.get(url, timeout=1).ok:
                 return

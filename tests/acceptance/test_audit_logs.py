@@ -115,12 +115,12 @@ def entries(run):
 
 def test_two_at_once_one_works_and_the_other_says_so(database):
     run = audit_log(database)
-    slow = run.start("run", "audit-logs", LUXIMA_FAILPOINTS="table.after_delete=sleep:3@1")
-    assert wait_until(lambda: locks(database) == 1, seconds=30)
+    slow = run.start("run", "audit-logs", LUXIMA_FAILPOINTS="table.after_delete=sleep:10@1")
+    assert wait_until(lambda: locks(database) == 1)
     second = run("run", "audit-logs")
     assert second.returncode == 5, second.stdout
     assert "another run holds the lease" in second.stdout
-    slow.communicate(timeout=60)
+    slow.communicate(timeout=300)
     assert slow.returncode == 0
     assert expired(database) == 0
 
@@ -128,10 +128,10 @@ def test_two_at_once_one_works_and_the_other_says_so(database):
 def test_a_killed_run_blocks_nobody(database):
     run = audit_log(database)
     slow = run.start("run", "audit-logs", LUXIMA_FAILPOINTS="table.after_delete=sleep:60@1")
-    assert wait_until(lambda: locks(database) == 1, seconds=30)
+    assert wait_until(lambda: locks(database) == 1)
     slow.kill()
-    slow.communicate(timeout=30)
-    assert wait_until(lambda: locks(database) == 0, seconds=30)
+    slow.communicate(timeout=300)
+    assert wait_until(lambda: locks(database) == 0)
     assert target(run.json("run", "audit-logs"))["outcome"] == "done"
     assert expired(database) == 0
 

@@ -105,7 +105,7 @@ def test_smtp_keeps_and_refuses_mail(smtp):
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "a@example.org", "b@example.org", "Grüße"
     message.set_content("text")
-    with smtplib.SMTP(smtp.host, smtp.port, timeout=5) as client:
+    with smtplib.SMTP(smtp.host, smtp.port, timeout=60) as client:
         client.send_message(message)
         smtp.refuse = "451 try again"
         with pytest.raises(smtplib.SMTPDataError, match="451"):

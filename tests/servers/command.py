@@ -55,7 +55,7 @@ class Command:
         return {**kept, "PYTHONPATH": path, **ours}
 
     def __call__(
-        self, *arguments: str, timeout: float = 120, **more: str
+        self, *arguments: str, timeout: float = 300, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run to its end; the result with exit status, stdout and stderr."""
         environment = self.environment(**more)
