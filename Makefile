@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 SEEDS ?= 200
+SECONDS ?= 600
 DEMO := .venv-demo
 # Installed from hashes, so that what is tested is what was locked; the project itself without a network.
 INSTALL = bin/pip install --quiet --disable-pip-version-check
@@ -14,7 +15,7 @@ PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-r
 # Hundreds of tests start the command: it would compile every module again each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help test lint types unit long mutants demo lock sbom bench clean
+.PHONY: help test lint types unit long mutants fuzz demo lock sbom bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -40,6 +41,9 @@ long: $(VENV)/.installed  ## the random harnesses with 200 seeds each; takes hou
 mutants: $(VENV)/.installed  ## change every condition of guards and proof, and count what the tests notice
 	$(VENV)/bin/python -m mutmut run
 	$(VENV)/bin/python -m mutmut results
+
+fuzz: $(VENV)/.installed  ## feed broken input to every reader, SECONDS each
+	$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS)
 
 demo: $(DEMO)/.installed  ## try everything on an embedded PostgreSQL
 	$(DEMO)/bin/luxima-retention demo
