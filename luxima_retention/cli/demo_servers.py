@@ -57,8 +57,10 @@ def database(say: Say) -> Iterator[str]:
         say("starting an embedded PostgreSQL …")
         server = get_server(Path(home) / "data", cleanup_mode="stop")
         try:
+            if (pid := server.get_pid()) is None:
+                raise StoreError("the embedded PostgreSQL does not run")
             # SIGQUIT: PostgreSQL ends at once, and its children with it.
-            with _watched(server.get_pid(), home, signal.SIGQUIT):
+            with _watched(pid, home, signal.SIGQUIT):
                 yield server.get_uri()
         finally:
             server.cleanup()
