@@ -9,13 +9,19 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check
 LOCK = $(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
   --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
+# The longest files begin first (tests/conftest.py); a file stays with the worker that has its servers.
+PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# Hundreds of tests start the command: it would compile every module again each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help test lint types unit long mutants fuzz demo lock sbom bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 test: $(VENV)/.installed lint types  ## install what is needed, check, and run every test
-	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(VENV)/bin/python -m pytest $(PARALLEL)
 
 lint: $(VENV)/.installed  ## style and formatting
 	$(VENV)/bin/ruff check .
@@ -25,7 +31,7 @@ types: $(VENV)/.installed  ## mypy, strict
 	$(VENV)/bin/mypy
 
 unit: $(VENV)/.installed  ## the tests that need no server
-	$(VENV)/bin/python -m pytest tests/unit
+	$(VENV)/bin/python -m pytest $(PARALLEL) tests/unit
 
 long: $(VENV)/.installed  ## the random harnesses with 200 seeds each; takes hours
 	LUXIMA_TEST_SEEDS=$(SEEDS) $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \

@@ -41,7 +41,7 @@ def configuration(file, directory, secrets):
 
 def kustomize(directory):
     done = subprocess.run(
-        [KUBECTL, "kustomize", directory], capture_output=True, text=True, check=False, timeout=60
+        [KUBECTL, "kustomize", directory], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))

@@ -46,6 +46,43 @@ _bucket_numbers = count(1)
 #: Read before the environment is scrubbed.
 OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith("LUXIMA_TEST_")}
 
+#: What takes longest, first: else the last file of a run may keep one processor busy and others idle. A file
+#: goes to one worker as a whole (``--dist loadfile``), with the servers that it has started.
+LONGEST = (
+    "test_loki.py",
+    "test_audit_logs.py",
+    "test_alerts_live.py",
+    "test_loki_random.py",
+    "test_table_random.py",
+    "test_schedule_daemon.py",
+    "test_loki_unknown.py",
+    "test_loki_shapes.py",
+    "test_logfiles_rotate.py",
+    "test_attacks.py",
+    "test_table_store.py",
+    "test_table_guards.py",
+    "test_demo.py",
+    "test_report_month.py",
+    "test_supabase.py",
+    "test_panels.py",
+    "test_alert_rules.py",
+    "test_loki_services.py",
+    "test_report_browser.py",
+    "test_manifests.py",
+    "test_report_html.py",
+    "test_bundle_attacks.py",
+    "test_ledger_postgres.py",
+    "test_notify_channels.py",
+    "test_archive_s3.py",
+    "test_logfiles_kills.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, all others in the random order that they have."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
 
 # A limit of time belongs to hangs (pytest-timeout), not to a machine that others use too.
 hypothesis.settings.register_profile(
@@ -70,6 +107,8 @@ def _scrubbed_environment() -> None:
         if name.startswith(("LUXIMA_", "AWS_", "PG")):
             del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    # A command that a test starts would compile every module again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(autouse=True)

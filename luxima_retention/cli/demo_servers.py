@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +23,21 @@ from luxima_retention.core.errors import ConfigurationError, StoreError
 from luxima_retention.io.objects import Access, s3_client
 
 _KEY, _SECRET, _BUCKET = "demo", "demo-secret", "loki"  # of a server that lives for seconds
-_PATIENCE = 20
+_PATIENCE = 60  # seconds that a server has to become ready; a busy machine needs many
+#: Waits until whoever started it is gone, then ends a server and removes its directory.
+_WATCH = """
+import os, shutil, sys, time
+sys.stdin.read()
+pid, number, home = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+try:
+    os.kill(pid, number)
+    for _ in range(100):
+        time.sleep(0.1)
+        os.kill(pid, 0)
+except ProcessLookupError:
+    pass
+shutil.rmtree(home, ignore_errors=True)
+"""
 #: tells the user what is going on
 Say = Callable[[str], None]
 
@@ -42,9 +57,35 @@ def database(say: Say) -> Iterator[str]:
         say("starting an embedded PostgreSQL …")
         server = get_server(Path(home) / "data", cleanup_mode="stop")
         try:
-            yield server.get_uri()
+            if (pid := server.get_pid()) is None:
+                raise StoreError("the embedded PostgreSQL does not run")
+            # SIGQUIT: PostgreSQL ends at once, and its children with it.
+            with _watched(pid, home, signal.SIGQUIT):
+                yield server.get_uri()
         finally:
             server.cleanup()
+
+
+@contextmanager
+def _watched(pid: int, home: str, how: signal.Signals = signal.SIGKILL) -> Iterator[None]:
+    """While the block lasts, a server ends with this process, even if that is killed with SIGKILL.
+
+    Args:
+        pid: of the server.
+        home: its directory, which is removed with it.
+        how: the signal that ends it.
+    """
+    words = [sys.executable, "-I", "-S", "-c", _WATCH, str(pid), str(int(how)), home]
+    # In a session of its own: Ctrl-C is for the demo, which ends its servers itself.
+    nothing = subprocess.DEVNULL
+    watchdog = subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        watchdog.kill()
+        watchdog.communicate()
 
 
 def log_files(directory: Path) -> None:
@@ -89,19 +130,20 @@ def prometheus() -> Iterator[str]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            _wait_for(f"http://{address}/-/ready")
-            yield f"http://{address}"
+            with _watched(server.pid, home):
+                _wait_for(f"http://{address}/-/ready", server)
+                yield f"http://{address}"
         finally:
             server.terminate()
             server.wait()
 
 
-def _wait_for(url: str) -> None:
-    """Until it answers; the demo goes on without it after ten seconds."""
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    """Until it answers; the demo goes on without a server that has ended, or takes too long."""
     import requests
 
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and server.poll() is None:
         with suppress(requests.RequestException):
             if requests.get(url, timeout=1).ok:
                 return
@@ -126,13 +168,14 @@ def loki_bucket(say: Say) -> Iterator[str]:
             env={**os.environ, "HOME": home},
         )
         try:
-            _fill(endpoint)
-            yield (
-                f'[policies.application-logs]\nbuckets = ["{_BUCKET}"]\n'
-                'offline = true\nmin_object_age = "0s"\n\n'
-                f'[s3.default]\nendpoint_url = "{endpoint}"\nregion = "us-east-1"\n'
-                f'access_key_id = "{_KEY}"\nsecret_access_key = "{_SECRET}"'
-            )
+            with _watched(server.pid, home):
+                _fill(endpoint)
+                yield (
+                    f'[policies.application-logs]\nbuckets = ["{_BUCKET}"]\n'
+                    'offline = true\nmin_object_age = "0s"\n\n'
+                    f'[s3.default]\nendpoint_url = "{endpoint}"\nregion = "us-east-1"\n'
+                    f'access_key_id = "{_KEY}"\nsecret_access_key = "{_SECRET}"'
+                )
         finally:
             server.kill()
             server.wait()

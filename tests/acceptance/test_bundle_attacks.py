@@ -28,7 +28,7 @@ def check(bundle, *arguments, key=bundles.SIGNER.key):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )
 

@@ -80,21 +80,21 @@ def test_an_error_is_one_message_and_one_work_item_within_a_minute(tmp_path):
         push(gateway, 1)
         failed = time.monotonic()
         service = command.start("notify", "grafana-webhook", "--listen", f"127.0.0.1:{port}")
-        assert wait_until(lambda: bool(bot.messages), seconds=60)
+        assert wait_until(lambda: bool(bot.messages))
         took = time.monotonic() - failed
         assert took <= 60
         (item,) = project.items.values()
         # Alertmanager repeats it every few seconds, and also to a service that was killed in between.
         asked = len(project.calls)
-        assert wait_until(lambda: len(project.calls) > asked + 3, seconds=60)
+        assert wait_until(lambda: len(project.calls) > asked + 3)
         service.kill()
         killed = service.communicate()
         service = command.start("notify", "grafana-webhook", "--listen", f"127.0.0.1:{port}")
         push(gateway, 0)
         comments = project.comments.setdefault(item["id"], [])
-        assert wait_until(lambda: any("resolved" in one["external_id"] for one in comments), seconds=90)
+        assert wait_until(lambda: any("resolved" in one["external_id"] for one in comments))
         service.send_signal(signal.SIGTERM)
-        ended = service.communicate(timeout=30)
+        ended = service.communicate(timeout=300)
         assert service.returncode == 0
     assert len(project.items) == 1
     assert item["external_id"] == (

@@ -51,7 +51,7 @@ def test_it_says_what_nobody_exports(prometheus_factory):
         told.update(run.json("observability", "check", "--prometheus", server.url, code=8))
         return "up" not in {item["name"] for item in told["missing"]}
 
-    assert wait_until(known, seconds=60)
+    assert wait_until(known)
     missing = {item["name"]: item for item in told["missing"]}
     assert missing["luxima_billing_jobs"]["exported_by"].startswith("each replica of the billing workers")
     assert missing["luxima_retention_limit_seconds"]["exported_by"] == "luxima-retention itself"

@@ -22,7 +22,7 @@ def into_a_closed_pipe(arguments, variables):
         stderr=subprocess.PIPE,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     os.close(write)
     return done.returncode, done.stderr

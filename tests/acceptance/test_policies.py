@@ -83,8 +83,9 @@ def test_a_sixth_policy_is_migrated_shown_run_explained_held_scheduled_and_repor
     assert command.json("run")["exit_code"] == 0
 
     period = ("--from", f"{datetime.now(UTC).year}-01-01", "--to", f"{datetime.now(UTC).year + 1}-01-01")
+    # Of the next three runs of all slots one or two are this one's, by the time of the day.
     coming = command.json("schedule", "--print-next", "3")["runs"]
-    assert [run["local"][11:16] for run in coming if run["slot"] == "billing-webhooks"] == ["02:41"]
+    assert {run["local"][11:16] for run in coming if run["slot"] == "billing-webhooks"} == {"02:41"}
     file = tmp_path / "report.json"
     told = command("report", *period, "-o", str(file))
     assert told.returncode == 0, told.stderr

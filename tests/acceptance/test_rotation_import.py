@@ -272,7 +272,7 @@ class StandIn:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
 
     def names(self) -> list[str]:
@@ -451,7 +451,7 @@ def test_the_stand_in_works_where_its_streams_were_closed(stand_in, closed):
     command = f'"$0" -v -f -s state "$1" {closed}'
     done = subprocess.run(
         ["/bin/sh", "-c", command, str(STAND_IN), str(conf)],
-        cwd=stand_in.directory, env=stand_in.environment, capture_output=True, check=False, timeout=60,
+        cwd=stand_in.directory, env=stand_in.environment, capture_output=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0
     assert stand_in.names() == ["a.log.1.gz"]
@@ -467,7 +467,7 @@ def test_a_run_works_where_its_streams_were_closed(stand_in, closed):
     command = f'"$0" rotation import -o conf.toml "$1" && {run} {closed}'
     done = subprocess.run(
         ["/bin/sh", "-c", command, program, str(conf)],
-        cwd=stand_in.directory, env=stand_in.environment, capture_output=True, check=False, timeout=60,
+        cwd=stand_in.directory, env=stand_in.environment, capture_output=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0
     assert stand_in.names() == ["a.log.1.gz"]

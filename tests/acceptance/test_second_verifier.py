@@ -25,7 +25,7 @@ NODE = Path(executable.ROOT_DIR) / "bin" / "node"
 
 def check(bundle, *arguments, key=bundles.SIGNER.key):
     command = [NODE, PROGRAM, "--key", str(key), *arguments, bundle]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_it_has_at_most_340_lines_and_imports_nothing_of_others():

@@ -14,9 +14,10 @@ from tests.servers.programs import find_program
 
 DAY = 86400
 LIMIT, ALLOWANCE = 2 * DAY, DAY + 6900
-DAYS = 12
-#: samples of a day, one each five minutes: a series is stale after five minutes without one
-SAMPLES = 288
+DAYS = 6
+#: Minutes between two samples, and between two evaluations: every instant below is one of theirs.
+STEP = 10
+SAMPLES = 24 * 60 // STEP
 WHO = 'environment="production", policy="audit-logs", target="core.audit_log"'
 PUSHED = 'job="luxima_retention", environment="production", policy="audit-logs"'
 LEDGER = 'environment="production", policy="ledger"'
@@ -33,7 +34,7 @@ def always(value):
 
 
 def stepped(name, **days):
-    """The days' own numbers as timestamps, with some of them replaced: ``d4=3`` keeps day 3's on day 4."""
+    """The days' own numbers as timestamps, with some of them replaced: ``d1=0`` keeps day 0's on day 1."""
     chosen = {int(day[1:]): value for day, value in days.items()}
     return f"{P}{name}{{{WHO}}}", daily([chosen.get(day, day) * DAY for day in range(DAYS)])
 
@@ -55,6 +56,13 @@ def kept(**days):
     return f"{P}oldest_eligible_timestamp_seconds{{{WHO}}}", daily(values)
 
 
+#: Nothing of it names an installation: all that share a Prometheus share these.
+SHARED = {
+    'up{job="pushgateway"}': always(1),
+    'kube_cronjob_spec_suspend{namespace="luxima-retention", cronjob="audit-logs"}': always(0),
+    'kube_cronjob_schedule_invalid{namespace="luxima-retention", cronjob="audit-logs"}': always(0),
+    'grafana_alerting_rule_evaluation_failures_total{job="grafana"}': always(0),
+}
 HEALTHY = {
     **dict(outcome("done")),
     **dict([stepped("last_run_timestamp_seconds"), stepped("last_success_timestamp_seconds"), kept()]),
@@ -69,10 +77,6 @@ HEALTHY = {
     f"{P}oldest_hold_timestamp_seconds{{{LEDGER}}}": always(0),
     f"push_time_seconds{{{PUSHED}}}": daily([day * DAY for day in range(DAYS)]),
     f"push_failure_time_seconds{{{PUSHED}}}": always(0),
-    'up{job="pushgateway"}': always(1),
-    'kube_cronjob_spec_suspend{namespace="luxima-retention", cronjob="audit-logs"}': always(0),
-    'kube_cronjob_schedule_invalid{namespace="luxima-retention", cronjob="audit-logs"}': always(0),
-    'grafana_alerting_rule_evaluation_failures_total{job="grafana"}': always(0),
 }
 
 
@@ -90,102 +94,104 @@ def on(series, value, *days, usual):
 
 
 def name_of(part):
-    (found,) = [series for series in HEALTHY if part in series]
+    (found,) = [series for series in [*HEALTHY, *SHARED] if part in series]
     return found
 
 
+#: Of one installation each; what happens begins on day 1.
 CASES = {
-    "all is well": Case(at={"4d": "", "4d23h55m": "", "5d12h": "", "9d": ""}),
+    "all is well": Case(at={"1d": "", "1d23h50m": "", "2d12h": "", "5d": ""}),
     "overdue": Case(
-        dict([kept(d4=3, d5=3)]),
-        at={"4d2h5m": "", "4d2h20m": "RetentionOverdue", "5d": "RetentionOverdue", "6d20m": ""},
+        dict([kept(d1=0, d2=0)]),
+        at={"1d2h": "", "1d2h20m": "RetentionOverdue", "2d": "RetentionOverdue", "3d20m": ""},
     ),
     "a breach is near": Case(
-        dict([kept(d4=3), stepped("last_success_timestamp_seconds", d4=3), *outcome("stopped", 4)]),
-        at={"4d10m": "", "4d20m": "RetentionBreachSoon", "5d20m": ""},
+        dict([kept(d1=0), stepped("last_success_timestamp_seconds", d1=0), *outcome("stopped", 1)]),
+        at={"1d10m": "", "1d20m": "RetentionBreachSoon", "2d20m": ""},
     ),
-    "unproven": Case(dict(outcome("verification_failed", 4)), at={"4d5m": "RetentionUnproven", "5d5m": ""}),
+    "unproven": Case(dict(outcome("verification_failed", 1)), at={"1d": "RetentionUnproven", "2d": ""}),
     "the ledger is broken": Case(
-        on(name_of("ledger_verified{"), 0, 4, usual=1), at={"4d5m": "RetentionLedgerBroken", "5d5m": ""}
+        on(name_of("ledger_verified{"), 0, 1, usual=1), at={"1d": "RetentionLedgerBroken", "2d": ""}
     ),
     "the ledger is not verified": Case(
-        {name_of("ledger_verified_timestamp"): daily([0] * 10 + [10 * DAY, 11 * DAY])},
-        at={"8d50m": "", "8d2h": "RetentionLedgerUnverified", "10d5m": ""},
-    ),
-    "the ledger was never verified": Case(
-        gone=("ledger_verified",), at={"7d": "", "8d2h": "RetentionLedgerUnverified"}
-    ),
-    "nothing is told": Case(
-        gone=(P + "last_", P + "o", P + "limit", P + "allow"), at={"30m": "", "1h10m": "RetentionAbsent"}
+        {name_of("ledger_verified_timestamp"): daily([-7 * DAY] * 3 + [3 * DAY] * 3)},
+        at={"1d50m": "", "1d2h": "RetentionLedgerUnverified", "3d": ""},
     ),
     "stale": Case(
         dict(
             [
-                stepped("last_run_timestamp_seconds", d4=3, d5=3, d6=3, d7=3),
-                stepped("last_success_timestamp_seconds", d4=3, d5=3, d6=3, d7=3),
+                stepped("last_run_timestamp_seconds", d1=0, d2=0, d3=0, d4=0),
+                stepped("last_success_timestamp_seconds", d1=0, d2=0, d3=0, d4=0),
             ]
         ),
-        at={"5d5m": "", "5d20m": "RetentionStale", "7d20m": "RetentionStale RetentionStaleLong", "8d5m": ""},
+        at={"2d10m": "", "2d20m": "RetentionStale", "4d20m": "RetentionStale RetentionStaleLong", "5d": ""},
     ),
     "failing": Case(
-        dict([stepped("last_success_timestamp_seconds", d4=3), *outcome("incomplete", 4)]),
-        at={"4d1h5m": "", "4d1h20m": "RetentionFailing", "5d5m": ""},
+        dict([stepped("last_success_timestamp_seconds", d1=0), *outcome("incomplete", 1)]),
+        at={"1d1h": "", "1d1h20m": "RetentionFailing", "2d": ""},
     ),
+    # On each day's last hours the deadline of the day before is near; the next run's own resolves that.
     "failing from the first run on": Case(
         dict(outcome("fault", *range(DAYS))),
         gone=("last_success",),
-        at={"20m": "RetentionFailing", "9d": "RetentionFailing"},
-    ),
-    "refused": Case(
-        dict([stepped("last_success_timestamp_seconds", d4=3, d5=3), *outcome("refused", 4, 5)]),
         at={
-            "4d5m": "RetentionRefused",
-            "5d20m": "RetentionRefused RetentionRefusedLong RetentionStale",
-            "6d5m": "",
+            "20m": "RetentionFailing",
+            "3d23h50m": "RetentionFailing RetentionBreachSoon",
+            "4d": "RetentionFailing",
         },
     ),
-    "drift": Case(dict(outcome("drift", 4)), at={"4d5m": "", "4d15m": "RetentionDrift", "5d5m": ""}),
+    "refused": Case(
+        dict([stepped("last_success_timestamp_seconds", d1=0, d2=0), *outcome("refused", 1, 2)]),
+        at={
+            "1d": "RetentionRefused",
+            "2d20m": "RetentionRefused RetentionRefusedLong RetentionStale",
+            "3d": "",
+        },
+    ),
+    "drift": Case(dict(outcome("drift", 1)), at={"1d": "", "1d10m": "RetentionDrift", "2d": ""}),
     "a guard is near": Case(
-        on(name_of("guard_used"), 0.9, 4, usual=0.1),
-        at={"4d30m": "", "4d1h5m": "RetentionGuardNear", "5d5m": ""},
+        on(name_of("guard_used"), 0.9, 1, usual=0.1),
+        at={"1d50m": "", "1d1h": "RetentionGuardNear", "2d": ""},
     ),
-    "unusual": Case(
-        on(name_of("destroyed"), 2000, 4, usual=100), at={"4d5m": "RetentionUnusual", "5d5m": ""}
-    ),
-    "few records are never unusual": Case(on(name_of("destroyed"), 900, 4, usual=1), at={"4d5m": ""}),
+    "unusual": Case(on(name_of("destroyed"), 2000, 1, usual=100), at={"1d": "RetentionUnusual", "2d": ""}),
+    "few records are never unusual": Case(on(name_of("destroyed"), 900, 1, usual=1), at={"1d": ""}),
     "an old hold": Case(
-        {name_of("oldest_hold"): daily([-400 * DAY] * 5 + [0] * 7)},
-        at={"23h": "", "1d5m": "RetentionHoldOld", "5d5m": ""},
+        {name_of("oldest_hold"): daily([-400 * DAY] * 2 + [0] * 4)},
+        at={"23h50m": "", "1d": "RetentionHoldOld", "2d": ""},
     ),
-    "no hold": Case({name_of("oldest_hold"): always("NaN")}, at={"4d": ""}),
+    "no hold": Case({name_of("oldest_hold"): always("NaN")}, at={"1d10m": ""}),
     "the gateway refuses": Case(
-        on(name_of("push_failure"), 9 * DAY, 4, usual=0),
-        at={"4d20m": "", "4d35m": "RetentionPushFailing", "5d5m": ""},
-    ),
-    "the gateway is away": Case(
-        on(name_of("up{"), 0, 4, usual=1), at={"4d20m": "", "4d35m": "RetentionPushgatewayDown", "5d5m": ""}
-    ),
-    "suspended": Case(
-        on(name_of("suspend"), 1, 4, 5, 6, usual=0),
-        at={"5d23h": "", "6d5m": "RetentionCronJobSuspended", "7d5m": ""},
-    ),
-    "a schedule that is wrong": Case(
-        on(name_of("schedule_invalid"), 1, 4, usual=0),
-        at={"4d5m": "", "4d15m": "RetentionCronJobInvalid", "5d5m": ""},
-    ),
-    "rules fail": Case(
-        {name_of("evaluation_failures"): f"0+0x{4 * SAMPLES - 1} 0+1x{SAMPLES - 1} {SAMPLES}+0x{SAMPLES}"},
-        at={"4d10m": "", "4d35m": "AlertRulesFailing", "5d30m": ""},
+        on(name_of("push_failure"), 9 * DAY, 1, usual=0),
+        at={"1d20m": "", "1d30m": "RetentionPushFailing", "2d": ""},
     ),
     # The last run could not look: the newest figure of before counts, so what was overdue stays so.
     "overdue and then unknown": Case(
-        {
-            **dict([kept(d4=3, d5=3)]),
-            kept()[0]: daily([d * DAY - LIMIT for d in range(4)] + [3 * DAY - LIMIT] + ["NaN"] * 7),
-        },
-        at={"4d3h": "RetentionOverdue", "6d": "RetentionOverdue"},
+        {kept()[0]: daily([-LIMIT] * 2 + ["NaN"] * 4)},
+        at={"1d3h": "RetentionOverdue", "3d": "RetentionOverdue"},
     ),
 }
+#: What no installation's name is on, one thing after the other.
+OF_ALL = Case(
+    {
+        **on(name_of("up{"), 0, 1, usual=1),
+        **on(name_of("schedule_invalid"), 1, 2, usual=0),
+        name_of("evaluation_failures"): f"0+0x{3 * SAMPLES - 1} 0+1x{SAMPLES - 1} {SAMPLES}+0x{2 * SAMPLES}",
+        **on(name_of("suspend"), 1, 2, 3, 4, usual=0),
+    },
+    at={
+        "1d20m": "",
+        "1d30m": "RetentionPushgatewayDown",
+        "2d": "",
+        "2d10m": "RetentionCronJobInvalid",
+        "3d": "",
+        "3d30m": "AlertRulesFailing",
+        "4d30m": "RetentionCronJobSuspended",
+        "5d": "",
+    },
+)
+NOTHING_TOLD = Case(
+    gone=(P + "last_", P + "o", P + "limit", P + "allow"), at={"50m": "", "1h10m": "RetentionAbsent"}
+)
 
 
 def check_by_promtool(directory, made, interval, series, groups):
@@ -214,11 +220,12 @@ def check_by_promtool(directory, made, interval, series, groups):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def firing(at):
+def firing(at, among=""):
     """At each time exactly these alerts fire, besides the watchdog."""
+    chosen = f'alertstate="firing", alertname!="Watchdog"{among}'
     return [
         {
-            "expr": 'count by (alertname) (ALERTS{alertstate="firing", alertname!="Watchdog"})',
+            "expr": f"count by (alertname) (ALERTS{{{chosen}}})",
             "eval_time": time,
             "exp_samples": [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in names.split()],
         }
@@ -231,31 +238,43 @@ def rule_files(policies, which):
     return {path: text for path, text in made.items() if path == f"prometheus/{which}.rules.yaml"}
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_suites_alerts_fire_and_resolve_alone(tmp_path, name):
-    case = CASES[name]
-    series = {
-        key: values
+def series_of(case, environment="production"):
+    """All series of an installation in this case."""
+    return {
+        key.replace('"production"', f'"{environment}"'): values
         for key, values in (HEALTHY | case.changed).items()
         if not key.startswith(tuple(case.gone))
         and not any(part in key for part in case.gone if not part.startswith(P))
     }
-    check_by_promtool(
-        tmp_path,
-        rule_files(("audit-logs",), "luxima-retention"),
-        "5m",
-        series,
-        {"promql_expr_test": firing(case.at)},
-    )
+
+
+def check_suite(directory, series, asked):
+    made = rule_files(("audit-logs",), "luxima-retention")
+    check_by_promtool(directory, made, f"{STEP}m", series, {"promql_expr_test": asked})
+
+
+def test_the_suites_alerts_fire_and_resolve_alone(tmp_path):
+    """Every case is an installation of one Prometheus, which tells the environment in which it failed."""
+    names = {"production" if name == "all is well" else name: case for name, case in CASES.items()}
+    told = [series_of(case, name) for name, case in names.items()]
+    series = {key: values for each in told for key, values in each.items()} | SHARED | OF_ALL.changed
+    asked = [one for name, case in names.items() for one in firing(case.at, f', environment="{name}"')]
+    check_suite(tmp_path, series, [*asked, *firing(OF_ALL.at, ', environment=""')])
+
+
+def test_an_installation_that_never_told_anything_is_noticed(tmp_path):
+    check_suite(tmp_path, series_of(NOTHING_TOLD) | SHARED, firing(NOTHING_TOLD.at))
+
+
+def test_a_ledger_that_was_never_verified_is_noticed(tmp_path):
+    for_days = f"1+0x{9 * SAMPLES}"
+    series = {f"{P}ledger_entries{{{LEDGER}}}": for_days, f"{P}last_run_timestamp_seconds{{{WHO}}}": for_days}
+    check_suite(tmp_path, series, firing({"8d": "", "8d2h": "RetentionLedgerUnverified"}))
 
 
 def test_every_alert_has_a_case_in_which_it_fires():
-    fired = {
-        name
-        for case in [*CASES.values(), *PRODUCT.values()]
-        for names in case.at.values()
-        for name in names.split()
-    }
+    cases = [*CASES.values(), OF_ALL, NOTHING_TOLD, *PRODUCT.values()]
+    fired = {name for case in cases for names in case.at.values() for name in names.split()}
     defined = {alert.name for group in all_rules(("audit-logs",), "production") for alert in group.alerts}
     assert fired == defined - {"Watchdog"}
 
@@ -291,9 +310,9 @@ def test_an_alert_says_what_happened_and_where_to_read_on(tmp_path):
             "dashboard_url": "https://grafana.luxima.id/d/luxima-retention",
         },
     }
-    asked = [{"eval_time": "4d2h20m", "alertname": "RetentionOverdue", "exp_alerts": [expected]}]
+    asked = [{"eval_time": "1d2h20m", "alertname": "RetentionOverdue", "exp_alerts": [expected]}]
     made = rule_files(("audit-logs",), "luxima-retention")
-    check_by_promtool(tmp_path, made, "5m", series, {"alert_rule_test": asked})
+    check_by_promtool(tmp_path, made, f"{STEP}m", series, {"alert_rule_test": asked})
 
 
 # --- Luxima's own -----------------------------------------------------------------------------
@@ -336,7 +355,7 @@ GOOD = {
     **dict(histogram(*DB, 0)),
 }
 PRODUCT = {
-    "all is well, at 110 ms": Case(at={"1h": "", "2h": "", "3h": "", "20h": ""}),
+    "all is well, at 110 ms": Case(at={"1h": "", "2h": "", "3h": "", "7h": ""}),
     "errors": Case(
         {API % 500: rates((0, 60), (3, 60), (0, 120))}, at={"1h2m": "", "1h30m": "ApiErrorRate", "2h30m": ""}
     ),
@@ -355,15 +374,15 @@ PRODUCT = {
         {EDGE % 200: rates((0.1, 240)), EDGE % 546: rates((0, 60), (0.1, 60), (0, 120))}, at={"1h30m": ""}
     ),
     "an outage of long ago": Case(
-        {PROBE: probes((1, 60), (0, 10), (1, MINUTES - 70))}, at={"59m": "", "12h": "Uptime"}
+        {PROBE: probes((1, 60), (0, 10), (1, MINUTES - 70))}, at={"59m": "", "8h": "Uptime"}
     ),
     "an outage": Case(
         {PROBE: probes((1, 1200), (0, 12), (1, MINUTES - 1212))},
         at={"20h3m": "", "20h11m": "Uptime UptimeBurningFast", "20h50m": "Uptime"},
     ),
     "every twentieth probe fails": Case(
-        {PROBE: probes((1, 720), *([(0, 1), (1, 19)] * 30))},
-        at={"11h": "", "21h50m": "Uptime UptimeBurningSlowly"},
+        {PROBE: probes((1, 360), *([(0, 1), (1, 19)] * 30))},
+        at={"5h": "", "15h50m": "Uptime UptimeBurningSlowly"},
     ),
 }
 

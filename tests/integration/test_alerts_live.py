@@ -80,8 +80,8 @@ def test_three_alerts_of_real_runs_fire_and_resolve(
 
     assert run("run", "audit-logs", "--max-fraction", "0.01").returncode == 4
     refused = "audit-logs: penghapusan di core.audit_log ditolak pengaman"
-    assert wait_until(lambda: told(telegram, "MASALAH", refused), seconds=60)
-    assert wait_until(lambda: any(path == "/watchdog" for _, path, _, _ in hook.asked), seconds=30)
+    assert wait_until(lambda: told(telegram, "MASALAH", refused))
+    assert wait_until(lambda: any(path == "/watchdog" for _, path, _, _ in hook.asked))
 
     # A trigger that keeps a row whatever is deleted: nothing in the plan explains what is left.
     database.execute(
@@ -91,12 +91,12 @@ def test_three_alerts_of_real_runs_fire_and_resolve(
     )
     assert run("run", "audit-logs").returncode == 6
     unproven = "audit-logs: retensi core.audit_log tidak terbukti; jangan jalankan ulang"
-    assert wait_until(lambda: told(telegram, "MASALAH", unproven), seconds=60)
-    assert wait_until(lambda: told(telegram, "PULIH", refused), seconds=60)
+    assert wait_until(lambda: told(telegram, "MASALAH", unproven))
+    assert wait_until(lambda: told(telegram, "PULIH", refused))
 
     database.execute("DROP TRIGGER keeps ON core.audit_log")
     assert run("run", "audit-logs").returncode == 0
-    assert wait_until(lambda: told(telegram, "PULIH", unproven), seconds=60)
+    assert wait_until(lambda: told(telegram, "PULIH", unproven))
 
     assert run("ledger", "verify").returncode == 0
     database.execute("CREATE TABLE public.kept AS SELECT * FROM retention.ledger WHERE seq = 2")
@@ -104,10 +104,10 @@ def test_three_alerts_of_real_runs_fire_and_resolve(
     database.execute("DELETE FROM retention.ledger WHERE seq = 2")
     assert run("ledger", "verify").returncode == 6
     broken = "ledger production tidak sama dengan yang ditulis"
-    assert wait_until(lambda: told(telegram, "MASALAH", broken), seconds=60)
+    assert wait_until(lambda: told(telegram, "MASALAH", broken))
     database.execute("INSERT INTO retention.ledger SELECT * FROM public.kept")
     assert run("ledger", "verify").returncode == 0
-    assert wait_until(lambda: told(telegram, "PULIH", broken), seconds=60)
+    assert wait_until(lambda: told(telegram, "PULIH", broken))
     assert all(re.search(r"runbooks/luxima-retention#[a-z-]+\"", text) for text in telegram.texts)
 
 
@@ -126,15 +126,15 @@ def test_everybody_is_told_by_their_own_way_and_of_the_end(people, smtp):
     alertmanager, telegram, hook = people
     for receiver in ("telegram", "email", "actions"):
         alert(alertmanager, receiver)
-    assert wait_until(lambda: told(telegram, "MASALAH", "a &lt; b &amp; c"), seconds=30)
-    assert wait_until(lambda: bool(smtp.messages), seconds=30)
-    assert wait_until(lambda: any(path == "/actions" for _, path, _, _ in hook.asked), seconds=30)
+    assert wait_until(lambda: told(telegram, "MASALAH", "a &lt; b &amp; c"))
+    assert wait_until(lambda: bool(smtp.messages))
+    assert wait_until(lambda: any(path == "/actions" for _, path, _, _ in hook.asked))
     assert "devops@luxima.id" in str(smtp.messages[0]["To"])
     for receiver in ("telegram", "email", "actions"):
         alert(alertmanager, receiver, ends=datetime.now(UTC))
-    assert wait_until(lambda: told(telegram, "PULIH"), seconds=30)
-    assert wait_until(lambda: len(smtp.messages) > 1, seconds=30)
-    assert wait_until(lambda: sum(path == "/actions" for _, path, _, _ in hook.asked) > 1, seconds=30)
+    assert wait_until(lambda: told(telegram, "PULIH"))
+    assert wait_until(lambda: len(smtp.messages) > 1)
+    assert wait_until(lambda: sum(path == "/actions" for _, path, _, _ in hook.asked) > 1)
 
 
 def test_very_many_alerts_with_very_long_names_are_one_message_that_telegram_takes(people):
@@ -149,5 +149,5 @@ def test_very_many_alerts_with_very_long_names_are_one_message_that_telegram_tak
         for number in range(60)
     ]
     requests.post(f"{alertmanager.url}/api/v2/alerts", json=alerts, timeout=5).raise_for_status()
-    assert wait_until(lambda: told(telegram, "dan lainnya"), seconds=30)
+    assert wait_until(lambda: told(telegram, "dan lainnya"))
     assert all(len(text) <= 4096 for text in telegram.texts)

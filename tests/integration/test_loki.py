@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import tarfile
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from luxima_retention.stores.loki.tsdb_index import read
 from tests.configured import loki_settings, opened_loki, s3_variables
 from tests.servers.command import Command
 from tests.servers.loki import config_of, run_loki
+from tests.servers.s3 import delete, fill
 from tests.servers.stub import Answer, run_stub
 
 DATA = Path(__file__).parents[1] / "data" / "loki"
@@ -47,12 +47,10 @@ def captured(name):
 
 
 def load(client, bucket, name):
-    """Put a captured bucket into a fresh one, several objects at a time."""
-    with tarfile.open(captured(name)) as archive, ThreadPoolExecutor(8) as pool:
-        for member in archive:
-            if member.isfile():
-                body = archive.extractfile(member).read()
-                pool.submit(client.put_object, Bucket=bucket, Key=member.name.removeprefix("./"), Body=body)
+    """Put a captured bucket into a fresh one."""
+    with tarfile.open(captured(name)) as archive:
+        files = ((member, archive.extractfile(member)) for member in archive if member.isfile())
+        fill(client, bucket, ((member.name.removeprefix("./"), file.read()) for member, file in files))
     count = {"tsdb-v13-compacted": 968, "tsdb-v13-reuploaded-index": 1040, "mixed-v11-v12-v13": 897}[name]
     assert len(keys(client, bucket)) == count
 
@@ -64,8 +62,7 @@ def keys(client, bucket):
 
 def empty(client, bucket, gone):
     """Delete these keys, as if somebody had done so long ago."""
-    for key in gone:
-        client.delete_object(Bucket=bucket, Key=key)
+    delete(client, bucket, [{"Key": key} for key in gone])
 
 
 def chunks(found):

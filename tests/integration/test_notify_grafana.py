@@ -243,7 +243,7 @@ def test_a_body_on_stdin_needs_no_signature(project):
             env=Command(variables=variables).environment(),
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
         assert done.returncode == code, done.stderr
     assert len(project.items) == 1

@@ -125,7 +125,7 @@ def retention():
         config=CONFIG.format(rules=rules, pushgateway=gateway.url.removeprefix("http://"))
     )
     ratio = "count(policy_target:luxima_retention_compliant:ratio30d)"
-    assert wait_until(lambda: [found for _, found in asked(server, ratio)] == [3.0], seconds=60)
+    assert wait_until(lambda: [found for _, found in asked(server, ratio)] == [3.0])
     yield server
     server.stop()
     gateway.stop()

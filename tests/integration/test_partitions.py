@@ -12,13 +12,19 @@ from luxima_retention.cli import cli
 from luxima_retention.stores.table import store
 from tests.servers.command import Command
 
-TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-CUTOFF = TODAY - timedelta(days=180)
+
+def today():
+    """Asked anew each time: a test run may last past midnight."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def cutoff():
+    return today() - timedelta(days=180)
 
 
 def make(database, *, months=12, name="audit_log_{:02d}"):
     """A table of 30-day partitions with a row each six hours; the cutoff lies inside one of them."""
-    start = TODAY + timedelta(days=13) - timedelta(days=30 * months)
+    start = today() + timedelta(days=13) - timedelta(days=30 * months)
     with database.connect() as owner:
         owner.execute("CREATE SCHEMA core")
         owner.execute(
@@ -59,7 +65,7 @@ def target(document):
 
 
 def expired(database):
-    return database.execute("SELECT count(*) FROM core.audit_log WHERE created_at < %s", CUTOFF)[0][0]
+    return database.execute("SELECT count(*) FROM core.audit_log WHERE created_at < %s", cutoff())[0][0]
 
 
 def attached(database):
@@ -104,7 +110,7 @@ def test_a_partition_with_a_held_row_goes_row_by_row(database):
     run = make(database)
     run("hold", "add", "--policy", "audit-logs", "--tenant", "t1", "--reason", "case")
     held = database.execute(
-        "SELECT count(*) FROM core.audit_log WHERE tenant = 't1' AND created_at < %s", CUTOFF
+        "SELECT count(*) FROM core.audit_log WHERE tenant = 't1' AND created_at < %s", cutoff()
     )
     done = target(run.json("run", "audit-logs"))
     assert (done["outcome"], trash(database)) == ("done", 0)

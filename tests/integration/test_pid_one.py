@@ -115,7 +115,7 @@ def test_the_harness_gives_what_it_promises(installed, read_only):
         "print(os.getpid(), os.getuid(), os.access('.', os.W_OK), package.__file__)"
     )
     container = Container(installed, read_only, {})
-    out, err = container.start(container.bin / "python", "-P", "-c", code).communicate(timeout=60)
+    out, err = container.start(container.bin / "python", "-P", "-c", code).communicate(timeout=300)
     pid, uid, writable, file = out.split() or [err]
     assert (pid, writable) == ("1", "False")
     assert uid != "0"
@@ -141,9 +141,9 @@ def test_sigterm_to_pid_one_ends_the_run_within_one_batch(database, installed, r
 
         assert wait_until(lambda: batches() > 0 or process.poll() is not None)
         before = batches()
-        assert process.poll() is None, process.communicate(timeout=30)
+        assert process.poll() is None, process.communicate(timeout=300)
         os.kill(inner_of(process), signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == 7, out + err
         assert before <= batches() <= before + 1
         completed = ledger.newest(kinds={"run.completed"}, policy="audit-logs")
@@ -153,7 +153,7 @@ def test_sigterm_to_pid_one_ends_the_run_within_one_batch(database, installed, r
 
     again = Container(installed, read_only, dict(command.variables))
     done = again.start(again.bin / "luxima-retention", "run", "audit-logs")
-    out, err = done.communicate(timeout=60)
+    out, err = done.communicate(timeout=300)
     assert done.returncode == 0, out + err
 
 
@@ -169,7 +169,7 @@ def test_the_daemon_as_pid_one_ends_with_sigterm(database, installed, read_only)
         if "schedule.leader" in line:
             break
     os.kill(inner_of(process), signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=300)
     assert process.returncode == 0, said
 
 
@@ -191,6 +191,6 @@ def test_a_report_as_pid_one_ends_with_sigterm_whatever_it_waits_for(
         asked, _ = silent.accept()
         with asked:
             os.kill(inner_of(process), signal.SIGTERM)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=300)
     assert process.returncode == 7, out + err
     assert "stopped by SIGTERM" in err

@@ -61,7 +61,7 @@ class Running:
         return self.said(event)[0]
 
     def health(self, path="healthz"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=60) as answer:
             return json.loads(answer.read())
 
     def stop(self, number=signal.SIGTERM):
@@ -346,12 +346,12 @@ def test_health_answers_a_head_and_a_query(command, start):
     daemon.expect("schedule.leader")
     assert daemon.health("healthz?probe=1")["healthy"] is True
     address = f"http://127.0.0.1:{daemon.port}/healthz"
-    with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=5) as answer:
+    with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=60) as answer:
         assert (answer.status, answer.read()) == (200, b"")
         assert int(answer.headers["Content-Length"]) > 2
     with pytest.raises(urllib.error.HTTPError, match="404"):
         daemon.health("other")
-    with urllib.request.urlopen(f"http://127.0.0.1:{daemon.port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{daemon.port}/metrics", timeout=60) as answer:
         text = answer.read().decode()
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert "luxima_retention_schedule_leading 1.0" in text.splitlines()

@@ -1,7 +1,9 @@
 """The servers that other tests rely on do what they promise."""
 
+import os
 import smtplib
 import subprocess
+import sys
 from email.message import EmailMessage
 
 import psycopg
@@ -9,6 +11,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
+from tests.servers import forked
 from tests.servers.programs import find_program
 from tests.servers.s3 import READER_ACCESS_KEY, READER_SECRET_KEY
 
@@ -102,7 +105,7 @@ def test_smtp_keeps_and_refuses_mail(smtp):
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "a@example.org", "b@example.org", "Grüße"
     message.set_content("text")
-    with smtplib.SMTP(smtp.host, smtp.port, timeout=5) as client:
+    with smtplib.SMTP(smtp.host, smtp.port, timeout=60) as client:
         client.send_message(message)
         smtp.refuse = "451 try again"
         with pytest.raises(smtplib.SMTPDataError, match="451"):
@@ -115,3 +118,32 @@ def test_smtp_keeps_and_refuses_mail(smtp):
 def test_programs_are_found(name, option):
     done = subprocess.run([find_program(name), option], capture_output=True, text=True, check=True)
     assert name in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [["--version"], ["matrix"], ["no-such-command"], ["run", "metrics"]])
+def test_a_forked_command_is_as_one_that_python_starts(tmp_path, words):
+    environment = dict(os.environ) | {"PYTHONPATH": str(forked.ROOT), "LUXIMA_LOG_LEVEL": "error"}
+    forks = forked.run(words, environment=environment, cwd=tmp_path, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "luxima_retention", *words],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    told = [(each.returncode, each.stdout, each.stderr) for each in (forks, done)]
+    assert told[0] == told[1]
+
+
+def test_a_forked_command_that_takes_too_long_is_killed(tmp_path):
+    environment = dict(os.environ) | {"PYTHONPATH": str(forked.ROOT)}
+    with pytest.raises(subprocess.TimeoutExpired):
+        forked.run(["matrix"], environment=environment, cwd=tmp_path, timeout=0)
+
+
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "TZ", "PYTHONWARNINGS", "LC_ALL"])
+def test_what_python_reads_when_it_starts_is_not_given_to_a_fork(name):
+    assert forked.forkable(os.environ | {"LUXIMA_LEDGER__PATH": "/x"})
+    assert not forked.forkable(os.environ | {name: "x"})

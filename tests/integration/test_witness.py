@@ -59,7 +59,7 @@ def serving(directory, *logs, cosigner=COSIGNER, port=0):
 
 
 def ask(port, body, path="/add-checkpoint", method="POST"):
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request(method, path, body)
         answer = connection.getresponse()
         return answer.status, answer.read().decode(), answer.headers["Content-Type"]

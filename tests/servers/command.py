@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.servers import forked
 from tests.servers.postgres import Database
 
 ROOT = Path(__file__).parents[2]
@@ -54,12 +55,15 @@ class Command:
         return {**kept, "PYTHONPATH": path, **ours}
 
     def __call__(
-        self, *arguments: str, timeout: float = 120, **more: str
+        self, *arguments: str, timeout: float = 300, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run to its end; the result with exit status, stdout and stderr."""
+        environment = self.environment(**more)
+        if forked.forkable(environment):
+            return forked.run(arguments, environment=environment, cwd=self.cwd, timeout=timeout)
         return subprocess.run(
             [sys.executable, "-m", "luxima_retention", *arguments],
-            env=self.environment(**more),
+            env=environment,
             cwd=self.cwd,
             capture_output=True,
             text=True,

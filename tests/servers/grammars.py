@@ -33,7 +33,7 @@ def errors(queries: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found

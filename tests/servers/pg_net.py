@@ -107,7 +107,7 @@ def run_function(script: Path, cache: Path, **variables: str) -> Iterator[str]:
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}"
     try:
-        assert wait_until(lambda: _post(url, {}, b"{}") != 0, seconds=60), "the Edge Function does not answer"
+        assert wait_until(lambda: _post(url, {}, b"{}") != 0), "the Edge Function does not answer"
         yield url
     finally:
         process.terminate()

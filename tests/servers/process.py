@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 #: Seconds a server has to become ready; slow machines need more than the one or two it takes.
-START_SECONDS = 60.0
-STOP_SECONDS = 15.0
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
 
 
 class ServerError(RuntimeError):

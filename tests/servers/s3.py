@@ -10,9 +10,15 @@ import json
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import urllib3
 
 from tests.servers.process import Process, beside_python, free_ports, listening, scratch
 
@@ -22,6 +28,9 @@ SECRET_KEY = "test-secret-key"
 READER_ACCESS_KEY = "test-reader-key"
 READER_SECRET_KEY = "test-reader-secret"
 REGION = "us-east-1"
+_AT_ONCE = 4
+#: endpoint of S3 → that of its filer
+_filers: dict[str, str] = {}
 
 
 @dataclass(kw_only=True)
@@ -57,6 +66,7 @@ class S3Server:
             ready=lambda: listening(ports[6]) and server.answers(),
             environment={"HOME": str(home)},
         )
+        _filers[server.endpoint_url] = f"http://127.0.0.1:{ports[4]}"
         return server
 
     def client(self, access_key: str | None = None, secret_key: str | None = None, **options: Any) -> Any:
@@ -100,18 +110,40 @@ class S3Server:
                 left.unlink()
 
 
+def fill(client: Any, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
+    """Put many objects, several at a time.
+
+    Into a server of ours through its filer, which asks for no signature: less than half the work of S3 for
+    both sides. The objects are the same, to the ETag.
+    """
+    filer = _filers.get(client.meta.endpoint_url)
+
+    def put(key: str, body: bytes) -> None:
+        if filer:
+            status = http.request("PUT", f"{filer}/buckets/{bucket}/{quote(key)}", body=body).status
+            assert status == HTTPStatus.CREATED, status
+        else:
+            client.put_object(Bucket=bucket, Key=key, Body=body)
+
+    with urllib3.PoolManager(maxsize=_AT_ONCE) as http, ThreadPoolExecutor(_AT_ONCE) as pool:
+        for sent in [pool.submit(put, key, body) for key, body in objects]:
+            sent.result()
+
+
 def empty_bucket(client: Any, bucket: str) -> None:
     """Delete a bucket with everything in it, locked versions too where governance allows it."""
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
         found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-        for item in found:
-            client.delete_object(
-                Bucket=bucket,
-                Key=item["Key"],
-                VersionId=item["VersionId"],
-                BypassGovernanceRetention=True,
-            )
+        if found:
+            names = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
+            delete(client, bucket, names, BypassGovernanceRetention=True)
     client.delete_bucket(Bucket=bucket)
+
+
+def delete(client: Any, bucket: str, names: list[dict[str, str]], **options: Any) -> None:
+    """Delete up to a thousand objects, or versions, in one request."""
+    answer = client.delete_objects(Bucket=bucket, Delete={"Objects": names, "Quiet": True}, **options)
+    assert not answer.get("Errors"), answer["Errors"]
 
 
 def _identities() -> dict[str, Any]:

@@ -38,7 +38,7 @@ def test_compose_takes_the_file_as_it_is():
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")
 

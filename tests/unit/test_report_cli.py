@@ -238,7 +238,7 @@ def test_a_report_that_cannot_be_written_whole_leaves_the_one_that_is_there(home
     code += "from luxima_retention.cli import main\nmain()\n"
     options = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06", "--format", form]
     words = [sys.executable, "-c", code, *options, "-o", str(out)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 3, done.stderr
     assert "cannot be written: File too large" in done.stderr
     assert out.read_text() == "the last one"
@@ -280,7 +280,7 @@ def test_a_period_that_has_not_begun_is_no_report(home):
 def test_a_report_goes_through_a_pipe_too(home):
     words = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06", "-o", "/dev/stdout"]
     words = [sys.executable, "-m", "luxima_retention", *words]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
     told, _ = json.JSONDecoder().raw_decode(done.stdout)
     assert told["destroyed"] == 14
 

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from html.parser import HTMLParser
 
 import pytest
@@ -65,14 +66,34 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
-@pytest.fixture(scope="module", params=sorted(STATES))
-def state(request):
-    return STATES[request.param]()
+@pytest.fixture(params=sorted(STATES))
+def named(request):
+    return request.param
+
+
+@pytest.fixture
+def state(named):
+    return state_of(named)
 
 
 @pytest.fixture(params=["id", "en"])
 def lang(request):
     return request.param
+
+
+@pytest.fixture
+def text(named, lang):
+    return html_of(named, lang)
+
+
+@cache
+def state_of(name):
+    return STATES[name]()
+
+
+@cache
+def html_of(name, lang):
+    return as_html(state_of(name), lang)
 
 
 def test_every_text_is_there_in_both_languages_and_translated():
@@ -86,8 +107,7 @@ def test_every_text_is_there_in_both_languages_and_translated():
     assert {f"rule {rule.name}" for rule in RULES} <= set(TEXTS)
 
 
-def test_the_page_is_well_formed_and_the_same_bytes_twice(state, lang):
-    text = as_html(state, lang)
+def test_the_page_is_well_formed_and_the_same_bytes_twice(state, lang, text):
     page = Page(text)
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
@@ -95,18 +115,18 @@ def test_the_page_is_well_formed_and_the_same_bytes_twice(state, lang):
     assert page.named("html") == [{"lang": lang}]
 
 
-def test_nothing_is_loaded_and_nothing_runs(state, lang):
-    page = Page(as_html(state, lang))
+def test_nothing_is_loaded_and_nothing_runs(text):
+    page = Page(text)
     assert {"script", "link", "img", "iframe", "object"}.isdisjoint(tag for tag, _ in page.tags)
     assert not [
         name for _, attrs in page.tags for name in attrs if name in {"src", "href"} or name[:2] == "on"
     ]
-    assert "@import" not in as_html(state, lang)
+    assert "@import" not in text
 
 
-def test_it_can_be_read_by_ear(state, lang):
+def test_it_can_be_read_by_ear(text):
     """Headings in order, captions, headings of rows and columns, names of images and regions."""
-    page = Page(as_html(state, lang))
+    page = Page(text)
     assert page.headings[0] == 1
     assert all(after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
     assert len(page.named("table")) == len(page.named("caption"))
@@ -118,8 +138,7 @@ def test_it_can_be_read_by_ear(state, lang):
         assert image.get("aria-hidden") == "true" or image["aria-labelledby"] in page.ids
 
 
-def test_page_one_names_verdict_oldest_record_and_exceptions(state, lang):
-    text = as_html(state, lang)
+def test_page_one_names_verdict_oldest_record_and_exceptions(state, lang, text):
     first = text[: text.index('<section class="apart wide">')]
     assert TEXTS[state.verdict][lang] in first
     assert all(row["oldest"] in first for row in state.stores if row["oldest"])
@@ -129,9 +148,9 @@ def test_page_one_names_verdict_oldest_record_and_exceptions(state, lang):
 
 
 @pytest.mark.parametrize("lang", ["id"])
-def test_figures_are_those_of_the_json(state, lang):
+def test_figures_are_those_of_the_json(state, lang, text):
     told = json.loads(as_json(state))
-    text = "".join(Page(as_html(state, lang)).text)
+    text = "".join(Page(text).text)
     for name in ("destroyed", "overdue", "held"):
         figure = "-" if told[name] is None else f"{told[name]:,}".replace(",", ".")
         assert re.search(rf"{TEXTS[name][lang]}\s*{re.escape(figure)}(?![.\d])", text), name

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "luxima_retention"
 SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "jobs").glob("*.py")])
@@ -136,6 +138,10 @@ def test_every_test_can_fail():
                 text = ast.unparse(node)
                 proves = ("assert", "pytest.raises", "promise(", "conformance.", "expect", "check")
                 assert any(word in text for word in proves), f"{path}:{node.name} cannot fail"
+
+
+def test_the_longest_files_are_there():
+    assert set(LONGEST) <= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
 
 
 def test_nothing_tracked_names_this_machine():

@@ -18,13 +18,14 @@ _REPEAT = {"critical": "4h", "none": "4m"}
 
 
 def prometheus(rules: Rules) -> dict[str, Any]:
-    """A Prometheus rule file: its recording rules in a group before the alerts that use them."""
-    groups: list[dict[str, Any]] = []
-    if rules.records:
-        records = [{"record": name, "expr": expr} for name, expr in rules.records.items()]
-        groups.append({"name": f"{rules.name}-recorded", "interval": rules.interval, "rules": records})
+    """A Prometheus rule file of one group: recording rules, then the alerts that use them.
+
+    Prometheus evaluates the rules of a group one after the other at one instant, and different groups at
+    different ones, so that an alert of another group would compare figures of up to an interval ago.
+    """
+    records = [{"record": name, "expr": expr} for name, expr in rules.records.items()]
     alerts = [_prometheus_alert(rules, alert) for alert in rules.alerts]
-    return {"groups": [*groups, {"name": rules.name, "interval": rules.interval, "rules": alerts}]}
+    return {"groups": [{"name": rules.name, "interval": rules.interval, "rules": [*records, *alerts]}]}
 
 
 def _prometheus_alert(rules: Rules, alert: Alert) -> dict[str, Any]:

@@ -1,0 +1,310 @@
+"""The command without the second that Python needs to load modules: forked from a process that has them.
+
+``run()`` of a test process starts one such process, on first use. Each command is a process of its own all
+the same: its arguments, environment, working directory, streams, exit status and death by a signal are those
+of ``python -m luxima_retention``. Modules of ours do not import each other in circles (``test_structure``),
+so that it makes no difference in which order they are loaded.
+
+What has to be known when Python starts (``PYTHON…``, ``LD_…``, locale, time zone) cannot be given to a fork:
+``forkable()`` says so, and the caller starts Python instead.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import pkgutil
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import import_module, reload
+from pathlib import Path
+from typing import Any, NoReturn
+
+import luxima_retention
+from luxima_retention.io import failpoints, objects
+from luxima_retention.stores import registry
+
+ROOT = Path(__file__).parents[2]
+#: Read by Python, its C library or the loader before the first line of ours; PYTHONPATH is the same in both.
+_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GCONV_", "OPENSSL_", "SSL_")
+#: Loaded by our modules where they need them.
+_LIBRARIES = (
+    "boto3",
+    "botocore.client",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "cryptography.hazmat.primitives.serialization",
+    "google_crc32c",
+    "jinja2",
+    "prometheus_client",
+    "psycopg.rows",
+    "pydantic_settings",
+    "requests",
+    "rfc8785",
+    "rich.console",
+    "rich.table",
+    "structlog",
+    "tenacity",
+    "yaml",
+    "zstandard",
+)
+#: Parsed by botocore for each client of S3.
+_MODELS = (("s3", "service-2"), ("s3", "endpoint-rule-set-1"), ("s3", "paginators-1"), ("s3", "waiters-2"))
+_LARGEST = 1 << 20
+#: bytes of a length or a process's number
+_NUMBER = 8
+_STREAMS = 3
+_lock = threading.Lock()
+
+
+# --- in the test's process ----------------------------------------------------------------------------
+
+
+def forkable(environment: Mapping[str, str]) -> bool:
+    """Whether a fork sees this environment as a new Python would."""
+    return _at_start(os.environ) == _at_start(environment)
+
+
+def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(_AT_START) and name != "PYTHONPATH"
+    }
+
+
+def run(
+    arguments: Sequence[str], *, environment: Mapping[str, str], cwd: Path | None, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; as :func:`subprocess.run` with its output, as text, and no input.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer, and was killed.
+    """
+    told = {"arguments": list(arguments), "environment": dict(environment), "cwd": str(cwd or Path.cwd())}
+    text = json.dumps(told).encode()
+    with _connected() as connection:
+        out, err = os.pipe(), os.pipe()
+        socket.send_fds(connection, [len(text).to_bytes(_NUMBER, "big")], [out[1], err[1]])
+        for _, written in (out, err):
+            os.close(written)
+        connection.sendall(text)
+        pid = int.from_bytes(_exactly(connection, _NUMBER), "big")
+        read = _read(pid, (connection.fileno(), out[0], err[0]), timeout)
+    status, *streams = (b"".join(parts) for parts in read.values())
+    words = [sys.executable, "-m", "luxima_retention", *arguments]
+    if not status:
+        raise subprocess.TimeoutExpired(words, timeout, *streams)
+    return subprocess.CompletedProcess(words, int(status), *map(_text, streams))
+
+
+def _text(written: bytes) -> str:
+    """As a pipe that is read as text."""
+    return written.decode().replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read(pid: int, descriptors: tuple[int, int, int], timeout: float) -> dict[int, list[bytes]]:
+    """All that comes, until all are at their end; at the timeout the command is killed."""
+    read: dict[int, list[bytes]] = {each: [] for each in descriptors}
+    deadline = time.monotonic() + timeout
+    with selectors.DefaultSelector() as selector:
+        for each in descriptors:
+            selector.register(each, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            if not ready:
+                os.kill(pid, signal.SIGKILL)
+                break
+            for key, _ in ready:
+                if part := os.read(key.fd, _LARGEST):
+                    read[key.fd].append(part)
+                else:
+                    selector.unregister(key.fd)
+    for pipe in descriptors[1:]:
+        os.close(pipe)
+    return read
+
+
+def _connected() -> socket.socket:
+    with _lock:
+        path = _template(os.getpid())
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(path)
+    return connection
+
+
+@cache
+def _template(_process: int) -> str:
+    """Start the process that forks, which ends with this one, however that ends; where it is asked."""
+    home = tempfile.TemporaryDirectory(prefix="lux-fork-")
+    path = f"{home.name}/s"
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, path],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n"
+    process.stdout.close()
+
+    def end() -> None:
+        process.stdin.close()
+        process.wait()
+        home.cleanup()
+
+    atexit.register(end)
+    return path
+
+
+# --- in the process that forks ------------------------------------------------------------------------
+
+
+class _Template:
+    """Takes requests, forks, and tells of each child's end."""
+
+    def __init__(self, path: str) -> None:
+        self.asked = socket.socket(socket.AF_UNIX)
+        self.asked.bind(path)
+        self.asked.listen(64)
+        self.ended, wakes = socket.socketpair()
+        for end in (self.ended, wakes):
+            end.setblocking(False)
+        self.wakes = wakes
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
+        self.children: dict[int, socket.socket] = {}
+        self.selector = selectors.DefaultSelector()
+        for ready in (self.asked, self.ended, sys.stdin.buffer):
+            self.selector.register(ready, selectors.EVENT_READ)
+
+    def serve(self) -> None:
+        """Until the test's process is gone."""
+        while True:
+            for key, _ in self.selector.select():
+                if key.fileobj is self.asked:
+                    self._fork()
+                elif key.fileobj is self.ended:
+                    self._reap()
+                else:
+                    return
+
+    def _fork(self) -> None:
+        connection, _ = self.asked.accept()
+        head, streams, _, _ = socket.recv_fds(connection, _NUMBER, _STREAMS - 1)
+        told = json.loads(_exactly(connection, int.from_bytes(head, "big")))
+        pid = os.fork()
+        if pid == 0:
+            self._become(told, streams, connection)
+        for stream in streams:
+            os.close(stream)
+        self.children[pid] = connection
+        connection.sendall(pid.to_bytes(_NUMBER, "big"))
+
+    def _reap(self) -> None:
+        self.ended.recv(_LARGEST)
+        while self.children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            # Whoever asked may have waited long enough.
+            with self.children.pop(pid) as connection, suppress(OSError):
+                connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+
+    def _become(self, told: Any, streams: list[int], connection: socket.socket) -> NoReturn:
+        """The command; never returns."""
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for each in (self.asked, self.ended, self.wakes, connection, *self.children.values()):
+                each.detach()
+            _wear(told, streams)
+            sys.exit(_main(told["arguments"]))
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        except BaseException:  # noqa: BLE001 - told as Python does
+            sys.excepthook(*sys.exc_info())
+            code = 1
+        _leave(code)
+
+
+def _wear(told: Any, streams: list[int]) -> None:
+    """Take the streams, the environment and the directory of the command; nothing else stays open."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, stream in enumerate((nothing, *streams)):
+        os.dup2(stream, number)
+    os.closerange(_STREAMS, 256)
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    os.environ.clear()
+    os.environ.update(told["environment"])
+    os.chdir(told["cwd"])
+    # It reads its variable when it is loaded.
+    reload(failpoints)
+
+
+def _main(arguments: list[str]) -> None:
+    sys.argv = ["luxima_retention", *arguments]
+    runpy.run_module("luxima_retention", run_name="__main__", alter_sys=True)
+
+
+def _leave(code: int) -> NoReturn:
+    """As Python ends: threads, what is registered, then the streams."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            code = code or 120
+    os._exit(code)
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    told = b""
+    while len(told) < size:
+        more = connection.recv(size - len(told))
+        assert more, "the test's process is gone"
+        told += more
+    return told
+
+
+def _load() -> None:
+    ours = [found.name for found in pkgutil.walk_packages(luxima_retention.__path__, "luxima_retention.")]
+    for name in (*_LIBRARIES, *ours):
+        if not name.endswith("__main__"):
+            import_module(name)
+    registry.kinds()
+    loader = objects._session()._session.get_component("data_loader")
+    for service, kind in _MODELS:
+        loader.load_service_model(service, kind)
+    for name in ("endpoints", "partitions", "sdk-default-configuration"):
+        loader.load_data(name)
+
+
+def main() -> None:
+    _load()
+    gc.freeze()  # else the first collection copies every page
+    template = _Template(sys.argv[1])
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    template.serve()
+
+
+if __name__ == "__main__":
+    main()
