@@ -79,7 +79,7 @@ def subject(message: Message, style: Style) -> str:
         return style.word("subject_digest", environment=style.environment, count=len(message.notes))
     note = message.notes[0]
     more = f" +{len(message.notes) - 1}" if len(message.notes) > 1 else ""
-    mark = style.word(f"mark_{message.severity}")
+    mark = style.word("mark_removed" if note.change is Change.REMOVED else f"mark_{message.severity}")
     policy = note.facts.get("policy", note.key)
     return style.word(
         "subject", mark=mark, policy=policy, environment=style.environment, title=_title(note, style) + more
@@ -87,8 +87,8 @@ def subject(message: Message, style: Style) -> str:
 
 
 def _title(note: Note, style: Style) -> str:
-    if note.change is Change.RECOVERED:
-        return style.word("recovered")
+    if note.change.over:
+        return style.word(str(note.change))
     if note.change is Change.UNSTABLE:
         return ": ".join(
             [style.word("unstable"), *([TITLES[note.code][style.language]] if note.code else [])]
@@ -132,8 +132,8 @@ def _name(note: Note) -> str:
 
 def _part(note: Note, message: Message, style: Style) -> str:
     lines = [_first_line(note, style)]
-    if note.change is Change.RECOVERED:
-        lines.append(style.word("recovered_line", span=style.span(message.at - note.since)))
+    if note.change.over:
+        lines.append(style.word(f"{note.change}_line", span=style.span(message.at - note.since)))
     else:
         lines += [*_details(note, message.at, style)]
     lines += [_where(note, style), _links(note, style)]
@@ -141,8 +141,8 @@ def _part(note: Note, message: Message, style: Style) -> str:
 
 
 def _first_line(note: Note, style: Style) -> str:
-    if note.change is Change.RECOVERED:
-        sign = _SIGNS[Severity.INFO]
+    if note.change.over:
+        sign = "⚪" if note.change is Change.REMOVED else _SIGNS[Severity.INFO]
     else:
         sign = _SIGNS[Severity.CRITICAL if note.critical else Severity.WARNING]
     return f"{sign} <b>{_title(note, style)}</b> — {_name(note)} · {_escaped(style.environment)}"

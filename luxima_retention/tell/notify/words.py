@@ -89,6 +89,7 @@ WORDS: Mapping[str, Words] = {
     "mark_critical": {"id": "KRITIS", "en": "CRITICAL"},
     "mark_warning": {"id": "PERINGATAN", "en": "WARNING"},
     "mark_info": {"id": "PULIH", "en": "RECOVERED"},
+    "mark_removed": {"id": "DITUTUP", "en": "CLOSED"},
     "subject": {
         "id": "[{mark}] Retensi {policy} ({environment}): {title}",
         "en": "[{mark}] Retention of {policy} ({environment}): {title}",
@@ -106,6 +107,13 @@ WORDS: Mapping[str, Words] = {
     "recovered_line": {
         "id": "Run terakhir selesai tanpa masalah; terganggu {span}.",
         "en": "The last run ended without trouble; it was disturbed for {span}.",
+    },
+    "removed": {"id": "Tidak lagi diawasi", "en": "No longer watched"},
+    "removed_line": {
+        "id": "Setelan tidak menyebutnya lagi, jadi masalah ini ditutup setelah {span} tanpa perbaikan."
+        " Pastikan itu memang disengaja.",
+        "en": "The settings do not name it any more, so this trouble is closed after {span} without being"
+        " mended. Make sure that this was meant.",
     },
     "unstable": {"id": "Tidak stabil", "en": "Unstable"},
     "unstable_line": {
