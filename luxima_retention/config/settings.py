@@ -311,6 +311,11 @@ class ScheduleSettings(Section):
         "53 9 2 * *", description="When a restore is rehearsed; never while archive.url is empty."
     )
     ledger_verify: CronExpression = Field("13 8 * * *", description="When the whole ledger is verified.")
+    observability_check: CronExpression = Field(
+        "23 9 * * mon",
+        description="When rules and dashboards are checked; never while observability.directory and"
+        " observability.prometheus_url are empty.",
+    )
     report: CronExpression = Field(
         "37 8 1 * *",
         description="When the report about the month before goes to report.url; never while that is empty.",
@@ -392,6 +397,20 @@ class TelemetrySettings(Section):
         timedelta(seconds=2),
         description="What all of this may cost a run, whatever the receivers do; then they are left behind.",
     )
+
+
+class ObservabilitySettings(Section):
+    """``observability``: what the weekly look at rules and dashboards compares and asks."""
+
+    directory: str = Field(
+        "",
+        description="Directory from which Grafana and Prometheus read the generated files; empty compares"
+        " none.",
+    )
+    prometheus_url: Url = Field(
+        "", description="Prometheus that is asked which of the metrics in rules and panels it has."
+    )
+    prometheus_http: HttpSettings = http_options("How observability.prometheus_url is reached.")
 
 
 class NotifySettings(Section):
@@ -512,6 +531,9 @@ class Settings(Section):
     pace: PaceSettings = Field(default_factory=PaceSettings, description="How gently tables are emptied.")
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Metrics and traces.")
+    observability: ObservabilitySettings = Field(
+        default_factory=ObservabilitySettings, description="Rules and dashboards."
+    )
     notify: NotifySettings = Field(default_factory=NotifySettings, description="Who is told of trouble.")
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="The ledger.")
     report: ReportSettings = Field(default_factory=ReportSettings, description="Reports.")

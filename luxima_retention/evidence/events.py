@@ -899,7 +899,8 @@ class ObservabilityChecked(Event):
         wrong: what Grafana would refuse, ignore or show wrongly, at most 100 sentences.
         asked: whether a Prometheus was asked which metrics it has.
         missing: metrics that rules or panels use and that it does not have, at most 100.
-        exit_code: 0, or 8 where anything of that was found.
+        error: why it could not be asked.
+        exit_code: 0; 8 where anything of that was found; else 3 where it could not be asked.
     """
 
     kind: ClassVar[str] = "observability.checked"
@@ -908,6 +909,7 @@ class ObservabilityChecked(Event):
     wrong: tuple[str, ...] = ()
     asked: bool = False
     missing: tuple[str, ...] = ()
+    error: str | None = None
     exit_code: ExitCode = ExitCode.DONE
 
 

@@ -279,7 +279,7 @@ def _(event: events.ArchiveDrilled) -> Iterator[tuple[str, Said]]:
 @_said.register
 def _(event: events.ObservabilityChecked) -> Iterator[tuple[str, Said]]:
     yield _served("observability-check")
-    found = ", ".join((*event.differs, *event.wrong, *event.missing)[:3])
+    found = event.error or ", ".join((*event.differs, *event.wrong, *event.missing)[:3])
     cause = Cause(code="dashboards") if event.exit_code else WELL
     yield "observability", Said(target="check", code=event.exit_code, cause=cause, sentence=found)
 

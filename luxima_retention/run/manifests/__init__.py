@@ -225,6 +225,8 @@ def _needs(settings: Settings, account: str, is_policy: bool, secret: str) -> bo
         return is_policy and _drops_partitions(settings, account)
     if section not in {"policies", "databases", "s3"} or account == "report":
         return True
+    if account == "observability-check" and settings.observability.directory:
+        return True  # what is configured decides what the files should say
     return rest.split(".")[0] in _own_sections(settings, account, is_policy)[section]
 
 
@@ -286,6 +288,8 @@ def _policy_ports(settings: Settings, name: str) -> frozenset[int]:
 def _job_ports(settings: Settings, name: str) -> frozenset[int]:
     """The report surveys every store, reads archive and anchors, and writes into a bucket."""
     ports = _common_ports(settings) | _s3_of(settings, settings.archive, settings.archive.url)
+    if name == "observability-check":
+        ports |= url_ports(settings.observability.prometheus_url)
     if name == "report":
         ports |= _s3_of(settings, settings.report, settings.report.url)
         ports = ports.union(*(_policy_ports(settings, policy) for policy in configured(settings)))

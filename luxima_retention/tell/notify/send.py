@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -63,13 +63,21 @@ class Told:
 
 def after_run(settings: Settings, result: RunResult, clock: Clock = system_clock) -> Iterator[str]:
     """Tell what a real run did; a sentence for each receiver that could not be told. Never raises."""
+    yield from _telling(settings, lambda deadline: _after_run(settings, result, deadline, clock))
+
+
+def after_check(settings: Settings, seen: Sequence[Seen], clock: Clock = system_clock) -> Iterator[str]:
+    """Tell what a command saw that is no run. As :func:`after_run`."""
+    yield from _telling(settings, lambda deadline: _said_of(settings, seen, deadline, clock))
+
+
+def _telling(settings: Settings, work: Callable[[Deadline], Iterator[str]]) -> Iterator[str]:
+    """Tell within the budget; whatever goes wrong is a sentence."""
     if not settings.notify.on:
         return
     deadline = UNLIMITED.within(BUDGET)
     try:
-        yield from bounded(
-            lambda: list(_after_run(settings, result, deadline, clock)), BUDGET, "the notifications"
-        )
+        yield from bounded(lambda: list(work(deadline)), BUDGET, "the notifications")
     except RetentionError as error:
         yield f"people were not told: {error.message}"
     except Exception as error:  # noqa: BLE001 - a fault in here must not end a run that is over
@@ -85,11 +93,14 @@ def _after_run(settings: Settings, result: RunResult, deadline: Deadline, clock:
         target=lambda: hearts.set_result(list(beat(settings.notify, result, deadline))), daemon=True
     )
     pulse.start()
-    seen = seen_of(settings, result)
-    told = _with_memory(settings, seen, deadline, clock)
-    yield from (*told.warnings, *told.hints)
+    yield from _said_of(settings, seen_of(settings, result), deadline, clock)
     pulse.join(max(deadline.remaining() - _SPARE, 0.0))
     yield from hearts.result() if hearts.done() else ["the heartbeats did not end in time"]
+
+
+def _said_of(settings: Settings, seen: Sequence[Seen], deadline: Deadline, clock: Clock) -> Iterator[str]:
+    told = _with_memory(settings, seen, deadline, clock)
+    yield from (*told.warnings, *told.hints)
 
 
 def _with_memory(settings: Settings, seen: Sequence[Seen], deadline: Deadline, clock: Clock) -> Told:
@@ -189,13 +200,13 @@ def _tell(settings: Settings, store: Store, deadline: Deadline, clock: Clock, *,
 
 
 def _policies(settings: Settings) -> Iterator[str]:
-    """Whose troubles somebody can still mend: policies that name a store, and the ledger.
+    """Whose troubles somebody can still mend: policies that name a store, the ledger, the dashboards.
 
     A process that tells has not every policy's secrets, so a table counts where only its DSN is missing.
     """
     from luxima_retention.stores.registry import kind_of
 
-    yield "ledger"
+    yield from ("ledger", "observability")
     for policy in map(settings.policy, settings.policies):
         kind = kind_of(policy)
         if kind.missing(policy) is None or kind.tables(policy):

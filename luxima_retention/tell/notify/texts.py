@@ -15,7 +15,7 @@ from typing import Any
 
 from luxima_retention.core.clock import parse_iso
 from luxima_retention.tell.notify.conditions import Change, Message, Note, Severity
-from luxima_retention.tell.notify.words import ACTIONS, LINKS, MONTHS, TITLES, WORDS
+from luxima_retention.tell.notify.words import ACTIONS, LINKS, MONTHS, TITLES, WORDS, Words
 
 #: characters of HTML: what is left after its entities are read is below Telegram's limit
 LONGEST = 3500
@@ -86,16 +86,22 @@ def subject(message: Message, style: Style) -> str:
     )
 
 
+def _about(note: Note, words: Mapping[int, Words], what: str, style: Style) -> str:
+    """Of the exit code, or of what is no policy's run."""
+    about = note.facts.get("about")
+    return style.word(f"{what}_{about}") if about else words[note.code][style.language]
+
+
 def _title(note: Note, style: Style) -> str:
     if note.change.over:
         return style.word(str(note.change))
     if note.change is Change.UNSTABLE:
         return ": ".join(
-            [style.word("unstable"), *([TITLES[note.code][style.language]] if note.code else [])]
+            [style.word("unstable"), *([_about(note, TITLES, "title", style)] if note.code else [])]
         )
     if note.change is Change.HOURLY and not note.code:
         return style.word("steady")
-    return TITLES[note.code][style.language]
+    return _about(note, TITLES, "title", style)
 
 
 def body(message: Message, style: Style) -> str:
@@ -162,7 +168,7 @@ def _details(note: Note, at: float, style: Style) -> Iterator[str]:
         yield _escaped(_cut(facts["sentence"]))
     yield _figures(facts, style)
     yield _breach(facts, at, style)
-    yield f"➡️ {ACTIONS[note.code][style.language]}" if note.code else ""
+    yield f"➡️ {_about(note, ACTIONS, 'action', style)}" if note.code else ""
     if facts.get("hint"):
         yield f"<i>{_escaped(_cut(facts['hint']))}</i>"
 

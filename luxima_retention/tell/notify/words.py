@@ -108,6 +108,14 @@ WORDS: Mapping[str, Words] = {
         "id": "Run terakhir selesai tanpa masalah; terganggu {span}.",
         "en": "The last run ended without trouble; it was disturbed for {span}.",
     },
+    "title_dashboards": {
+        "id": "Dasbor atau aturan alert tidak sesuai",
+        "en": "Dashboards or alert rules are not as they should be",
+    },
+    "action_dashboards": {
+        "id": "Jalankan observability generate, pasang hasilnya, lalu observability check.",
+        "en": "Run observability generate, deploy what it wrote, then observability check.",
+    },
     "removed": {"id": "Tidak lagi diawasi", "en": "No longer watched"},
     "removed_line": {
         "id": "Setelan tidak menyebutnya lagi, jadi masalah ini ditutup setelah {span} tanpa perbaikan."
