@@ -20,6 +20,7 @@ from luxima_retention.core.plan import Level, Plan, Request, Survey
 OF_WHAT_GOES = frozenset({"share", "max-items", "stale-source", "min-remaining"})
 DEFAULT_SHARE = Decimal("0.25")
 DEFAULT_SKEW = timedelta(seconds=60)
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,8 @@ class GuardResult:
         hint: the option, setting or command that would change it.
         override: the option or setting that switched it off or widened it.
         code: what its refusal asks for: 6 where evidence was changed.
+        used: what it saw as a part of its limit: above 1 it refuses; ``None`` where it has no figures, or
+            nobody knows them.
     """
 
     guard: str
@@ -78,6 +81,7 @@ class GuardResult:
     hint: str | None = None
     override: str | None = None
     code: ExitCode = ExitCode.REFUSED
+    used: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +148,7 @@ def _clock_skew(case: Case) -> Iterator[GuardResult]:
         message=f"this machine says {iso(program)}, {case.survey.identity.target} says {iso(store)}",
         hint=None if passed else "correct the clock that is wrong; guards.max_clock_skew is the limit",
         override=case.limits.override("clock-skew"),
+        used=_used(skew.total_seconds(), case.limits.max_skew.total_seconds()),
     )
 
 
@@ -181,6 +186,7 @@ def _share(case: Case) -> Iterator[GuardResult]:
         if passed
         else f"if that is right, name the value once: --max-fraction {_rounded_up(share)}",
         override=limits.override("share"),
+        used=_used(case.plan.items, max(allowed, float(limit * max(population.value, case.plan.items)))),
     )
 
 
@@ -205,6 +211,7 @@ def _max_items(case: Case) -> Iterator[GuardResult]:
         message=f"{items} records of {case.plan.identity.target} would go",
         hint=None if items <= limit else f"if that is right, name the value: --max-items {items}",
         override=case.limits.override("max-items"),
+        used=_used(items, limit),
     )
 
 
@@ -229,6 +236,7 @@ def _silence(case: Case) -> Iterator[GuardResult]:
         else "look whether its producer has stopped; if that is known, name the value: --max-silence"
         + (f" {silence.days + 1}d" if silence is not None else " off"),
         override=override,
+        used=None if limit is None or silence is None else _used(silence / _SECOND, limit / _SECOND),
     )
 
 
@@ -247,6 +255,8 @@ def _min_remaining(case: Case) -> Iterator[GuardResult]:
         message=f"{left} records of {case.plan.identity.target} would be left",
         hint=None if left >= limit else f"if that is right, name the value: --min-remaining {left}",
         override=case.limits.override("min-remaining"),
+        # The other way round: here the limit is the least.
+        used=_used(limit, left),
     )
 
 
@@ -262,6 +272,11 @@ def _findings(case: Case) -> Iterator[GuardResult]:
                 message=finding.message,
                 hint=finding.hint,
             )
+
+
+def _used(seen: float, limit: float) -> float:
+    """A part of the limit; of a limit of nought nothing is used, or twice of it."""
+    return seen / limit if limit else 2.0 * bool(seen)
 
 
 def _key(case: Case) -> str:
