@@ -441,6 +441,11 @@ class NotifySettings(Section):
     telegram_token: SecretStr | None = Field(None, description="Token of the bot; empty sends nothing.")
     telegram_chat: str = Field("", description="Chat that gets the messages: its number, or @channel.")
     telegram_http: HttpSettings = http_options("How notify.telegram_url is reached.")
+    alert_dsn: SecretStr | None = Field(
+        None,
+        description="libpq connection string of a role in `retention_alerter` of a Supabase project: messages"
+        " become rows of its retention.alert; empty writes none.",
+    )
     smtp_url: str = Field(
         "",
         pattern=r"^(smtps?://[^\s/@?#]+)?$",
@@ -497,9 +502,8 @@ class NotifySettings(Section):
     @property
     def on(self) -> bool:
         """Whether anybody is told anything."""
-        return bool(
-            self.telegram_token or self.mail_to or self.plane_url or self.webhook_url or self.heartbeat_url
-        )
+        channels = (self.telegram_token, self.mail_to, self.plane_url, self.webhook_url, self.alert_dsn)
+        return any(channels) or bool(self.heartbeat_url)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -265,7 +265,7 @@ def _common_ports(settings: Settings) -> frozenset[int]:
     telemetry = settings.telemetry
     return (
         _notify_ports(settings.notify)
-        | dsn_ports(settings.database)
+        | dsn_ports(settings.database.dsn)
         | _s3_of(settings, settings.ledger, *settings.ledger.anchors)
         | url_ports(telemetry.pushgateway_url, telemetry.otlp_url)
     )
@@ -273,8 +273,10 @@ def _common_ports(settings: Settings) -> frozenset[int]:
 
 def _notify_ports(notify: NotifySettings) -> frozenset[int]:
     telegram = notify.telegram_url if notify.telegram_token else ""
+    alerts = dsn_ports(notify.alert_dsn)
     heartbeat = notify.heartbeat_url.get_secret_value() if notify.heartbeat_url else ""
-    return url_ports(telegram, notify.plane_url, notify.webhook_url, heartbeat) | smtp_ports(notify.smtp_url)
+    urls = url_ports(telegram, notify.plane_url, notify.webhook_url, heartbeat)
+    return urls | smtp_ports(notify.smtp_url) | alerts
 
 
 def _policy_ports(settings: Settings, name: str) -> frozenset[int]:

@@ -241,6 +241,8 @@ def _names(settings: NotifySettings) -> Iterator[tuple[str, bool]]:
         yield "plane", False
     if settings.webhook_url:
         yield "webhook", False
+    if settings.alert_dsn:
+        yield "alert", False
 
 
 def style_of(settings: Settings) -> Style:
@@ -272,6 +274,10 @@ def open_channel(settings: Settings, name: str, deadline: Deadline) -> Channel:
         from luxima_retention.tell.notify.plane import Plane
 
         return Plane(chosen, style, deadline)
+    if name == "alert":
+        from luxima_retention.tell.notify.alerts import Alerts
+
+        return Alerts(chosen, style, deadline)
     from luxima_retention.tell.notify.hooks import Webhook
 
     return Webhook(chosen, style, deadline)
