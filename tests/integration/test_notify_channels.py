@@ -256,6 +256,24 @@ def test_a_mail_server_without_tls_gets_nothing(tmp_path):
     assert mailbox.messages == []
 
 
+def test_a_mail_server_that_nobody_trusts_gets_nothing_until_its_certificate_is_mended(tmp_path):
+    context, certificate = server_context(tmp_path)
+    with run_smtp(tls_context=context) as mailbox:
+        options = {
+            "smtp_url": f"smtp://localhost:{mailbox.port}",
+            "mail_from": "retention@luxima.example",
+            "mail_to": "dev@luxima.example",
+            "quiet_hours": "",
+        }
+        (warning,) = run(told_by(tmp_path, **options), 4)
+        assert "a certificate that is not trusted; set notify.smtp_ca_file" in warning
+        assert mailbox.messages == []
+        trusting = told_by(tmp_path, **options, smtp_ca_file=str(certificate))
+        flushed = send.flush(trusting, lambda: NOON)
+        assert (flushed.sent, flushed.waiting) == (1, 0)
+        assert len(mailbox.messages) == 1
+
+
 def test_at_night_warnings_make_no_sound_and_mail_waits_for_the_morning(bot, tmp_path):
     context, certificate = server_context(tmp_path)
     with run_smtp(tls_context=context) as mailbox:

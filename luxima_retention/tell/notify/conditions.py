@@ -94,6 +94,7 @@ class Condition:
         first: the message that told of it first.
         patience: see :class:`Seen`.
         facts: of the last run.
+        seen: when a run last looked at it.
     """
 
     code: int = 0
@@ -108,6 +109,7 @@ class Condition:
     first: str = ""
     patience: float = 2 * _DAY
     facts: dict[str, Any] = field(default_factory=dict)
+    seen: float = 0.0
 
     @property
     def noted(self) -> bool:
@@ -292,18 +294,22 @@ def forget(memory: Memory, policies: Collection[str], now: float) -> Message | N
         policies: names of those that are configured.
         now: seconds since 1970.
     """
-    gone = [key for key, item in memory.conditions.items() if item.facts.get("policy") not in policies]
-    return _message(memory, list(_removed(memory, gone)), now)
+    others = {item.facts.get("policy") for item in memory.conditions.values()} - set(policies)
+    return _message(memory, list(_removed(memory, _unseen(memory, others, now))), now)
 
 
 def _missing(memory: Memory, seen: Sequence[Seen]) -> list[str]:
-    """What a run that knew the targets of a policy did not name any more."""
+    """What runs that knew the targets of a policy did not name any more."""
     looked_at = {item.facts.get("policy") for item in seen if item.facts.get("target")}
-    keys = {item.key for item in seen}
+    return _unseen(memory, looked_at, max((item.at for item in seen), default=0.0))
+
+
+def _unseen(memory: Memory, policies: Collection[Any], now: float) -> list[str]:
+    """What no run looked at for two intervals: another machine may have targets that this one has not."""
     return [
         key
         for key, item in memory.conditions.items()
-        if key not in keys and item.facts.get("policy") in looked_at
+        if item.facts.get("policy") in policies and now - item.seen >= item.patience
     ]
 
 
@@ -365,7 +371,7 @@ def _loudness(note: Note) -> tuple[bool, bool, int, str]:
 def _observed(memory: Memory, seen: Seen) -> Iterator[Note]:
     """The changes that one target tells."""
     condition = memory.conditions.setdefault(seen.key, Condition())
-    condition.facts, condition.patience = seen.facts, seen.patience
+    condition.facts, condition.patience, condition.seen = seen.facts, seen.patience, seen.at
     if seen.code == ExitCode.LOCKED or _shrinks(condition, seen):
         # Somebody else is at work, or the work goes on: nothing has changed yet.
         condition.left = seen.left if seen.code != ExitCode.LOCKED else condition.left

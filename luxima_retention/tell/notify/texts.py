@@ -81,8 +81,13 @@ def subject(message: Message, style: Style) -> str:
     more = f" +{len(message.notes) - 1}" if len(message.notes) > 1 else ""
     mark = style.word("mark_removed" if note.change is Change.REMOVED else f"mark_{message.severity}")
     policy = note.facts.get("policy", note.key)
+    about = note.facts.get("about")
     return style.word(
-        "subject", mark=mark, policy=policy, environment=style.environment, title=_title(note, style) + more
+        f"subject_{about}" if about else "subject",
+        mark=mark,
+        policy=policy,
+        environment=style.environment,
+        title=_title(note, style) + more,
     )
 
 

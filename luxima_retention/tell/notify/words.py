@@ -94,6 +94,10 @@ WORDS: Mapping[str, Words] = {
         "id": "[{mark}] Retensi {policy} ({environment}): {title}",
         "en": "[{mark}] Retention of {policy} ({environment}): {title}",
     },
+    "subject_dashboards": {
+        "id": "[{mark}] Dasbor dan alert ({environment}): {title}",
+        "en": "[{mark}] Dashboards and alerts ({environment}): {title}",
+    },
     "subject_digest": {
         "id": "[RINGKASAN] Retensi ({environment}): {count} masalah terbuka",
         "en": "[DIGEST] Retention ({environment}): {count} open problems",
