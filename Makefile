@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 SEEDS ?= 200
+SECONDS ?= 600
 DEMO := .venv-demo
 # Installed from hashes, so that what is tested is what was locked; the project itself without a network.
 INSTALL = bin/pip install --quiet --disable-pip-version-check
 LOCK = $(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
   --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: help test lint types unit long mutants demo lock sbom bench clean
+.PHONY: help test lint types unit long mutants fuzz demo lock sbom bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -34,6 +35,9 @@ long: $(VENV)/.installed  ## the random harnesses with 200 seeds each; takes hou
 mutants: $(VENV)/.installed  ## change every condition of guards and proof, and count what the tests notice
 	$(VENV)/bin/python -m mutmut run
 	$(VENV)/bin/python -m mutmut results
+
+fuzz: $(VENV)/.installed  ## feed broken input to every reader, SECONDS each
+	$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS)
 
 demo: $(DEMO)/.installed  ## try everything on an embedded PostgreSQL
 	$(DEMO)/bin/luxima-retention demo

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from luxima_retention.config.cronline import parse as parse_cron
 from luxima_retention.core.durations import parse_duration
+from luxima_retention.core.foreign import json_of
 
 
 class Section(BaseModel):
@@ -62,7 +62,7 @@ def as_json(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return json_of(value)
     except ValueError:
         raise ValueError("it is not valid JSON") from None
 

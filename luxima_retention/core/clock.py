@@ -29,11 +29,18 @@ def iso(instant: datetime) -> str:
 
 
 def parse_iso(text: str) -> datetime:
-    """The inverse of :func:`iso`; an instant without zone is a ``ValueError``."""
+    """The inverse of :func:`iso`.
+
+    Raises:
+        ValueError: it is not an instant, has no zone, or lies outside of the calendar in UTC.
+    """
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} lies outside of the calendar") from None
 
 
 def zone_of(name: str) -> tzinfo:

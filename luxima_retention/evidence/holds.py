@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
+from luxima_retention.core.foreign import json_of
 from luxima_retention.core.plan import Hold, digest
+from luxima_retention.evidence.codec import decode
 from luxima_retention.evidence.events import HoldPlaced, HoldReleased
 from luxima_retention.io.sqlfiles import named
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from luxima_retention.evidence.ledger import Entry, Ledger
 
-_TIMES = frozenset({"start", "end", "placed_at", "review_by"})
 #: what the ledger says of holds
 KINDS = frozenset({HoldPlaced.kind, HoldReleased.kind})
 _COMPARE = "find out who changed it; `luxima-retention ledger list --kind hold.placed` says what was placed"
@@ -332,11 +333,11 @@ class FileRegister:
 
     def _read(self) -> tuple[Registered, ...]:
         try:
-            values = json.loads(self._path.read_bytes())
+            values = json_of(self._path.read_bytes())
             return tuple(_from_json(value) for value in values["holds"])
         except FileNotFoundError:
             return ()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"the hold register {self._path} cannot be read: {error}") from error
 
     def _write(self, items: tuple[Registered, ...]) -> None:
@@ -382,14 +383,15 @@ def _to_json(item: Registered) -> dict[str, Any]:
     return {"hold": to_json(item.hold), "released": said}
 
 
+#: what a file says of a hold that an older version wrote
+_UNSAID = {name: value for name, value in asdict(Hold(hold_id="")).items() if name != "hold_id"}
+
+
 def _from_json(value: Mapping[str, Any]) -> Registered:
-    hold: dict[str, Any] = {
-        key: parse_iso(item) if key in _TIMES and item else item for key, item in value["hold"].items()
-    }
     said = value["released"]
     return Registered(
-        hold=Hold(**hold),
-        released=Release(**{**said, "at": parse_iso(said["at"])}) if said else None,
+        hold=decode(Hold, {**_UNSAID, **value["hold"]}),
+        released=decode(Release, said) if said else None,
     )
 
 

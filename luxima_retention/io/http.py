@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from luxima_retention import __version__
 from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError, RetentionError, StoreError
+from luxima_retention.core.foreign import json_of
 
 if TYPE_CHECKING:
     from requests import Response
@@ -137,10 +138,8 @@ class Answer:
         Raises:
             StoreError: it is not JSON.
         """
-        import json
-
         try:
-            return json.loads(self.body)
+            return json_of(self.body)
         except ValueError as error:
             raise StoreError(f"{self.url} does not answer with JSON") from error
 
@@ -152,7 +151,7 @@ class Answer:
         """
         try:
             return parsedate_to_datetime(self.headers["Date"]).astimezone(UTC)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise StoreError(f"{self.url} answers without a date") from error
 
     def retry_after(self) -> float | None:
@@ -164,7 +163,7 @@ class Answer:
         with suppress(ValueError):
             seconds = float(value)
         if math.isnan(seconds):
-            with suppress(ValueError, TypeError):
+            with suppress(ValueError, TypeError, OverflowError):
                 seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
         return None if math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST_WAIT)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import ConfigurationError, GuardRefused
+from luxima_retention.core.foreign import json_of
 from luxima_retention.core.plan import Plan, digest
 
 #: how long a saved plan may be applied
@@ -119,7 +120,7 @@ def load(path: Path, now: datetime) -> PlanFile:
     """
     again = "save a new one with `luxima-retention run --dry-run --save-plan FILE`"
     try:
-        members = json.loads(path.read_bytes())
+        members = json_of(path.read_bytes())
         recorded = members.pop("sha256")
         if members["form"] != _FORM or members["v"] != 1 or digest(members) != recorded:
             raise ConfigurationError(f"the plan {path} is not what was saved", again)

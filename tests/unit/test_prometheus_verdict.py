@@ -218,7 +218,13 @@ def test_what_prometheus_refuses_is_refused(text):
         reading.duration(text)
 
 
-@given(st.lists(st.integers(0, 999), min_size=7, max_size=7))
+@pytest.mark.parametrize("text", ["293y", "9" * 400 + "d"])
+def test_longer_than_the_server_can_keep_is_refused(text):
+    with pytest.raises(ValueError, match="longer than any duration"):
+        reading.duration(text)
+
+
+@given(st.lists(st.integers(0, 200), min_size=7, max_size=7))
 def test_a_duration_is_the_sum_of_its_parts(counts):
     names = ("y", "w", "d", "h", "m", "s", "ms")
     text = "".join(f"{count}{unit}" for count, unit in zip(counts, names, strict=True))

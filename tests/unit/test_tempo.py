@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from luxima_retention.core.deadline import UNLIMITED
+from luxima_retention.core.durations import go_seconds
 from luxima_retention.core.errors import ConfigurationError, ExitCode, RunStopped, StoreError
 from luxima_retention.core.plan import Level, Request, cutoff_at
 from luxima_retention.core.promise import Mode
@@ -319,13 +320,13 @@ def test_many_tenants_are_counted_and_not_lost():
     ],
 )
 def test_durations_as_tempo_prints_them(text, seconds):
-    assert reading.duration(text) == seconds
+    assert go_seconds(str(text)) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "30", "soon", "30 d", "d", "-1h", "1h-", None])
 def test_what_is_no_duration_is_an_error(text):
     with pytest.raises(ValueError, match="not a duration"):
-        reading.duration(text)
+        go_seconds(str(text))
 
 
 def test_the_flat_limits_of_older_servers_are_read_too():

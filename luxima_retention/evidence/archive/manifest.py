@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import Any
 
 from luxima_retention import __version__
 from luxima_retention.core.clock import iso, parse_iso
+from luxima_retention.core.foreign import json_of
 from luxima_retention.core.plan import digest
 from luxima_retention.core.sealed import Sealed
 from luxima_retention.evidence import codec, events
@@ -146,7 +146,7 @@ def read(data: bytes) -> Manifest:
     Raises:
         ValueError, KeyError, TypeError: they are none, or their sums do not add up.
     """
-    value = json.loads(data)
+    value = json_of(data)
     run = Run(
         policy=value["policy"],
         run_id=value["run_id"],

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from luxima_retention.core.errors import StoreError, TamperingFound
+from luxima_retention.core.foreign import json_of
 from luxima_retention.evidence.events import Event
 from luxima_retention.evidence.ledger import entry
 from luxima_retention.evidence.ledger.entry import Entry
@@ -244,7 +245,7 @@ def _last(descriptor: int, end: int) -> Entry | None:
 
 def _recorded(line: str, place: str) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(line)
+        value: dict[str, Any] = json_of(line)
         Tree(value["size"], map(bytes.fromhex, value["peaks"]))
         str(value["note"])
     except (ValueError, KeyError, TypeError) as error:
@@ -270,7 +271,7 @@ def _is_beginning(tail: bytes) -> bool:
     if not (tail.startswith(_BEGINNING) or _BEGINNING.startswith(tail)):
         return False
     try:
-        json.loads(tail)
+        json_of(tail)
     except ValueError:
         return not tail.endswith(b',"v":1}')
     return False

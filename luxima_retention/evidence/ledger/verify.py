@@ -619,6 +619,9 @@ _FIGURES = ("destroyed", "condemned", "missed")
 #: what guards refused, what was let through by a named value, and what was approved for a while
 _GUARDS = frozenset({"refused", "override", "approval"})
 
+#: in one gap: two years of a run each minute
+MOST_MISSED = 1_100_000
+
 Line = dict[str, Any]
 
 
@@ -716,6 +719,8 @@ class PageOne:
         if not line["missed"] or not line["since"] or _instant(line["since"]) >= self._start:
             return True
         at, since, gaps = _instant(line["at"]), _instant(line["since"]), line["gaps"]
+        if gaps > MOST_MISSED:
+            raise ValueError(f"{gaps} missed runs in one gap are more than any schedule has")
         slots = (since + (at - since) * number / (gaps + 1) for number in range(1, gaps + 1))
         line["missed"] = sum(slot >= self._start for slot in slots)
         return bool(line["missed"])
@@ -1096,7 +1101,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (TamperedError, OSError) as error:
         print(f"NOT VERIFIED: {error}", file=sys.stderr)
         return 6
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         print(f"NOT VERIFIED: a file is not what it should be: {error!r}", file=sys.stderr)
         return 6
     print("\n".join(say(found)))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from luxima_retention.core.errors import StoreError
+from luxima_retention.core.foreign import json_of
 from luxima_retention.stores.logfiles.folder import Folder
 from luxima_retention.stores.logfiles.system import told, write
 
@@ -57,6 +58,11 @@ class Step:
         Raises:
             ValueError: a name that is a path, or another method.
         """
+        numbers = (*self.directory, *self.store, self.device, self.inode, self.mode, self.owner, self.group)
+        if len(numbers) != _NUMBERS or not all(type(item) is int for item in (*numbers, self.copied)):
+            raise ValueError("a number of the file system is not one")
+        if not isinstance(self.path, str):
+            raise TypeError(f"{self.path!r} is not a path")
         for name in (self.log, self.to):
             if not name or "/" in name or "\0" in name or name in {".", ".."}:
                 raise ValueError(f"{name!r} is not a name in a directory")
@@ -78,6 +84,8 @@ class Step:
         return found == (self.device, self.inode, self.owner)
 
 
+#: in a step: two directories of two each, then five of the log
+_NUMBERS = 9
 _FIELDS = tuple(field.name for field in fields(Step))
 
 
@@ -169,8 +177,8 @@ class Journal:
             os.ftruncate(self._file, whole)  # of a line that was being written nothing has been done
         try:
             for line in data[:whole].splitlines():
-                self._take(json.loads(line))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+                self._take(json_of(line))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             os.close(self._file)
             said = f"{path} is not a journal of this program: {error}"
             raise StoreError(said, "look at it, then remove it") from error

@@ -15,6 +15,7 @@ from typing import Any
 
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import StoreError
+from luxima_retention.core.foreign import json_of
 from luxima_retention.io.objects import ObjectStore, put
 from luxima_retention.stores.loki.keys import Chunk, parse_chunk
 
@@ -77,8 +78,8 @@ def read_one(place: ObjectStore, name: str, now_ms: int) -> Condemned:
         StoreError: as :func:`read`.
     """
     try:
-        return _parsed(name, json.loads(b"".join(place.read(name))), now_ms)
-    except (ValueError, KeyError, TypeError) as error:
+        return _parsed(name, json_of(b"".join(place.read(name))), now_ms)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{place.url}/{name} is no list of condemned chunks: {error!r}",
             "restore it, or remove it: a run with --sweep finds its chunks again",

@@ -6,27 +6,14 @@ Sources: Loki documentation, "Configuration" (schema_config, storage_config, nam
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+from luxima_retention.core.durations import go_seconds
 from luxima_retention.core.errors import StoreError
 
-_UNITS = {
-    "ns": timedelta(microseconds=0.001),
-    "us": timedelta(microseconds=1),
-    "µs": timedelta(microseconds=1),
-    "ms": timedelta(milliseconds=1),
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-    "y": timedelta(days=365),
-}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|[smhdwy])")
 #: schemas whose keys are known
 _SCHEMAS = range(9, 15)
 #: longer than anything is kept, and short enough for the calendar
@@ -39,12 +26,10 @@ def duration(text: str) -> timedelta:
     Raises:
         StoreError: it is none.
     """
-    parts = _PART.findall(text)
-    if text == "0":
-        return timedelta()
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise StoreError(f"Loki prints a duration as {text!r}, which is none")
-    return sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
+    try:
+        return timedelta(seconds=go_seconds(text))
+    except ValueError as error:
+        raise StoreError(f"Loki prints a duration that cannot be read: {error}") from None
 
 
 # --- storage ---------------------------------------------------------------------------------------------
@@ -245,15 +230,17 @@ def limit_of(limits: Mapping[str, Any], base: Limit | None = None) -> Limit:
         base: of everybody.
 
     Raises:
-        StoreError: a duration is none.
+        StoreError: a duration is none, or the limits are in another form.
     """
-    period = limits.get("retention_period")
-    rules = limits.get("retention_stream")
+    base = base or Limit(period=timedelta())
+    try:
+        period, rules = limits.get("retention_period"), limits.get("retention_stream")
+        streams = [str(rule["period"]) for rule in rules] if rules is not None else None
+    except (LookupError, TypeError, AttributeError) as error:
+        raise StoreError(f"Loki tells limits in a form that is not known here: {error!r}") from error
     return Limit(
-        period=duration(str(period)) if period is not None else (base.period if base else timedelta()),
-        streams=tuple(duration(str(rule["period"])) for rule in rules)
-        if rules is not None
-        else (base.streams if base else ()),
+        period=duration(str(period)) if period is not None else base.period,
+        streams=tuple(map(duration, streams)) if streams is not None else base.streams,
     )
 
 
@@ -262,6 +249,8 @@ def overrides_of(loaded: object, base: Limit) -> dict[str, Limit] | None:
     if not isinstance(loaded, Mapping):
         return None
     found = loaded.get("overrides") or {}
+    if not isinstance(found, Mapping):
+        raise StoreError("Loki tells overrides in a form that is not known here")
     return {str(tenant): limit_of(limits, base) for tenant, limits in found.items() if limits}
 
 

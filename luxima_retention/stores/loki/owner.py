@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.clock import iso
 from luxima_retention.core.errors import StoreError
+from luxima_retention.core.foreign import yaml_of
 from luxima_retention.core.plan import Finding, Hold, Identity, Level, Request, Survey
 from luxima_retention.stores.loki.bucket import Buckets
 from luxima_retention.stores.loki.declared import (
@@ -69,12 +70,7 @@ class Loki:
             StoreError: Loki does not answer, or with something else.
         """
         if self._config is None:
-            import yaml
-
-            try:
-                loaded = yaml.safe_load(self._http.get("/config").text)
-            except yaml.YAMLError as error:
-                raise StoreError(f"{self.url}/config is not YAML") from error
+            loaded = self._parsed("/config", self._http.get("/config").text)
             if not isinstance(loaded, dict) or not all(
                 isinstance(loaded.get(name), dict) for name in ("compactor", "limits_config")
             ):
@@ -160,8 +156,6 @@ class Loki:
 
     def _yaml(self, path: str, tenant: str = "") -> object:
         """A page as YAML; ``None`` where there is no such page."""
-        import yaml
-
         headers = {"X-Scope-OrgID": tenant} if tenant else {}
         answer = self._http.repeated(lambda: self._http.send("GET", path, headers=headers))
         if answer.status == 404:  # noqa: PLR2004 - not found
@@ -170,12 +164,14 @@ class Loki:
             raise StoreError(
                 f"{self.url}{path} answers {answer.status}", f"check {self._http.endpoint.setting}"
             )
+        return self._parsed(path, answer.text)
+
+    def _parsed(self, path: str, text: str) -> object:
         try:
-            loaded: object = yaml.safe_load(answer.text)
-        except yaml.YAMLError as error:
-            raise StoreError(
-                f"{self.url}{path} is not YAML", f"check {self._http.endpoint.setting}"
-            ) from error
+            loaded: object = yaml_of(text)
+        except ValueError as error:
+            hint = f"check {self._http.endpoint.setting}"
+            raise StoreError(f"{self.url}{path} cannot be read: {error}", hint) from error
         return loaded
 
 

@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from luxima_retention.core.durations import within_go
+
 _UNITS = {"y": 31_536_000_000, "w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000}
 #: Descending units, each at most once. A year is 365 days.
 _DURATION = re.compile(
-    r"(?:(?P<y>\d+)y)?(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?"
-    r"(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?(?:(?P<ms>\d+)ms)?"
+    r"(?:(?P<y>[0-9]+)y)?(?:(?P<w>[0-9]+)w)?(?:(?P<d>[0-9]+)d)?(?:(?P<h>[0-9]+)h)?"
+    r"(?:(?P<m>[0-9]+)m)?(?:(?P<s>[0-9]+)s)?(?:(?P<ms>[0-9]+)ms)?"
 )
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?i?)B")
-_PERCENTAGE = re.compile(r"\d+(?:\.\d+)?%")
-_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGTPE]?i?)B")
+_PERCENTAGE = re.compile(r"[0-9]+(?:\.[0-9]+)?%")
+_VERSION = re.compile(r"v?([0-9]+)\.([0-9]+)(?:\.([0-9]+))?")
 _SAMPLE = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)(?:\s+\S+)?")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 #: Servers that answer Prometheus' queries and keep their samples by rules of their own.
@@ -81,7 +83,8 @@ def duration(text: str) -> float:
     if not text or match is None:
         raise ValueError(f"{text!r} is no duration of Prometheus")
     units = _UNITS | {"ms": 1}
-    return sum(int(count) * units[unit] for unit, count in match.groupdict("0").items()) / 1000
+    milliseconds = sum(int(count) * units[unit] for unit, count in match.groupdict("0").items())
+    return within_go(milliseconds // 1000, text) + milliseconds % 1000 / 1000
 
 
 def limits(text: str) -> Limits:
@@ -143,7 +146,7 @@ def _plain(yaml: str) -> Iterator[str]:
 
 
 def metrics(lines: Iterable[str]) -> Metrics:
-    """Read the text format, one line at a time; only samples without labels are kept."""
+    """Read the text format, one line at a time; only numbers without labels are kept."""
     values: dict[str, float] = {}
     product = period = None
     for line in lines:
@@ -154,8 +157,8 @@ def metrics(lines: Iterable[str]) -> Metrics:
             product = _PRODUCTS[match["name"]]
         elif match["name"] == "flag":
             period = _retention_period(match["labels"] or "") or period
-        elif not match["labels"]:
-            values[match["name"]] = _number(match["value"])
+        elif not match["labels"] and math.isfinite(number := _number(match["value"])):
+            values[match["name"]] = number
     return Metrics(values=values, product=product, retention_period=period)
 
 

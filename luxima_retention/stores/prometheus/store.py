@@ -219,9 +219,9 @@ def _evidence(facts: Facts, verdict: Compliance, said: str) -> Mapping[str, str 
 
 def _figure(value: float | None) -> int | str | None:
     """A whole number where it fits JSON's, else its text."""
-    if value is None or (value == int(value) and abs(value) < 2**53):
-        return None if value is None else int(value)
-    return str(value)
+    if value is None:
+        return None
+    return int(value) if abs(value) < 2**53 and value.is_integer() else str(value)
 
 
 def _instant(value: datetime | None) -> str | None:

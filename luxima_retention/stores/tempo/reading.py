@@ -11,23 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from luxima_retention.core.durations import go_seconds
+from luxima_retention.core.foreign import yaml_of
+
 #: The tenant whose overrides count for every tenant without its own.
 WILDCARD = "*"
 #: process → section with the period that it applies; 3.0.0 removed the compactor (release notes, #6273)
 APPLIES = {"compactor": "compactor", "backend-worker": "backend_worker"}
-_UNITS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "ms": 1e-3,
-    "s": 1,
-    "m": 60,
-    "h": 3600,
-    "d": 86_400,
-    "w": 604_800,
-}
-_UNITS |= {"y": 31_536_000}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|[smhdwy])")
 _SERVICE = re.compile(r"\|\s*([a-z][a-z-]*)\s*\|\s*(\w+)\s*\|.*")
 _VERSION = re.compile(r"tempo, version (\S+)")
 
@@ -83,36 +73,16 @@ class Facts:
     storage: str = ""
 
 
-def duration(value: object) -> float:
-    """Seconds of ``720h0m0s``, ``30d``, ``1w``, ``0s`` as Tempo prints them.
-
-    Raises:
-        ValueError: it is none.
-    """
-    text = str(value)
-    parts = _PART.findall(text)
-    if text == "0":
-        return 0.0
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text!r} is not a duration of Tempo")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
-
 def document(text: str, page: str) -> Mapping[str, Any]:
     """The YAML of a status page, which names itself in its first line.
 
     Raises:
         ValueError: it is another page, or not YAML.
     """
-    import yaml
-
     head, separator, body = text.partition("---\n")
     if head.strip() != f"GET /status/{page}" or not separator:
         raise ValueError(f"it is not Tempo's page {page}: {text[:80]!r}")
-    try:
-        loaded = yaml.load(body, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
-    except yaml.YAMLError as error:
-        raise ValueError("it is not YAML") from error
+    loaded = yaml_of(body)
     if not isinstance(loaded, dict):
         raise ValueError("it is not a table")  # noqa: TRY004 - what a server says is no fault of the caller
     return loaded
@@ -160,7 +130,7 @@ def _applied(config: Mapping[str, Any], service: str) -> Applied:
     return Applied(
         service=service,
         setting=f"{name}.compaction.block_retention",
-        seconds=duration(period),
+        seconds=go_seconds(str(period)),
         disabled=section.get("disabled") is True,
     )
 
@@ -181,7 +151,7 @@ def _override(limits: Mapping[str, Any]) -> Override:
     """One tenant's, in the scoped format or in the older flat one (documentation, "Overrides")."""
     scoped = {**limits, **_table(limits, "compaction")}
     return Override(
-        seconds=duration(scoped.get("block_retention", 0)),
+        seconds=go_seconds(str(scoped.get("block_retention", 0))),
         disabled=scoped.get("compaction_disabled") is True,
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import html
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from luxima_retention.core.clock import parse_iso
 from luxima_retention.core.errors import ConfigurationError, RetentionError
+from luxima_retention.core.foreign import json_of
 from luxima_retention.core.redact import redacted
 from luxima_retention.tell.notify.plane import Incident
 
@@ -102,8 +102,8 @@ def alerts_of(body: bytes) -> tuple[Alert, ...]:
             f"the body is larger than {LARGEST} bytes", "lower maxAlerts in the contact point"
         )
     try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
+        told = json_of(body)
+    except ValueError:
         raise NotUnderstood("the body is not JSON") from None
     if not isinstance(told, dict) or str(told.get("version")) not in _VERSIONS:
         raise NotUnderstood("the body is neither of Grafana's version 1 nor of Alertmanager's version 4")

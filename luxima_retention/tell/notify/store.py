@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from luxima_retention.core.errors import StoreError
+from luxima_retention.core.foreign import json_of
 from luxima_retention.io.sqlfiles import named
 from luxima_retention.run.lease import Lease, take_file, take_postgres
 from luxima_retention.tell.notify.conditions import Memory, Seen
@@ -154,13 +155,13 @@ class FileStore:
         data = data[: data.rfind(b"\n") + 1]
         self._taken = len(data)
         with _readable(self._inbox):
-            return memory, [_unpacked(json.loads(line)) for line in data.splitlines()]
+            return memory, [_unpacked(json_of(line)) for line in data.splitlines()]
 
     def remembered(self) -> Memory:
         """See :class:`Store`."""
         with _readable(self._memory):
             text = self._memory.read_text(encoding="utf-8") if self._memory.exists() else "{}"
-            return Memory.from_json(json.loads(text))
+            return Memory.from_json(json_of(text))
 
     def save(self, memory: Memory) -> None:
         """See :class:`Store`. Killed in between, it tells the inbox twice, and that changes no condition."""
@@ -197,7 +198,7 @@ class FileStore:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is not what was written there"
         raise StoreError(
             f"the memory of notifications {path} cannot be used: {said}",
