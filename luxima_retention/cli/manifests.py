@@ -1,4 +1,4 @@
-"""``luxima-retention manifests``: CronJobs and crontab from the settings."""
+"""``luxima-retention manifests``: CronJobs, Helm chart and crontab from the settings."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     metavar="DIRECTORY",
-    help="Where base/ and crontab are written.",
+    help="Where base/, chart/, components/ and crontab are written.",
 )
 @click.option("--check", is_flag=True, help="Write nothing; print the files that differ, and exit with 8.")
 @click.pass_context
 def command(context: click.Context, *, output: Path, check: bool) -> int:
-    """Write the kustomize base and the crontab of the policies that are configured.
+    """Write kustomize base, Helm chart and crontab of the policies that are configured.
 
     Secrets come from secret files or the environment, and become references to Secrets; everything else must
     stand in the settings file, which the pods get. It never overwrites a file that it did not write.

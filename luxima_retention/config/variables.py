@@ -6,6 +6,7 @@ them, and ``LUXIMA_CONFIG`` and the like; what is within two letters of one of o
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ PREFIX = "LUXIMA_"
 OTHERS = ("LUXIMA_CONFIG", "LUXIMA_SECRETS_DIR", "LUXIMA_FAILPOINTS")
 #: stands for any name in the path of a setting: that of a set, a tenant, a policy
 ANY = "*"
+#: the section whose settings stand below names that anybody may choose
+_POLICIES = "policies"
 #: letters by which a slip of the pen differs at most: missing, added, exchanged
 _SLIP = 2
 
@@ -104,6 +107,8 @@ def _problem(name: str, known: Collection[Path], spelled: Collection[str]) -> Pr
         meant = _meant(name, path, known, spelled)
         return Problem(name=name, message=f"{name} is not a setting", hint=_hint(meant))
     meant = _nearest(name, [*spelled, *OTHERS]) or _of_other_prefix(name, known)
+    if meant is None and ours:
+        meant = _of_one_underscore(name.removeprefix(PREFIX).lower(), known)
     if meant is None:
         return None
     return Problem(name=name, message=f"{name} has no effect: it is not a setting", hint=_hint(meant))
@@ -144,6 +149,19 @@ def _of_other_prefix(name: str, known: Collection[Path]) -> str | None:
     _, _, rest = name.partition("_")
     path = tuple(rest.lower().split("__"))
     return PREFIX + rest if len(path) > 1 and any(_is(path, setting) for setting in known) else None
+
+
+def _of_one_underscore(rest: str, known: Collection[Path]) -> str | None:
+    """``LUXIMA_POLICIES_AUDIT_LOGS_RETENTION_DAYS``: a policy's setting, with single underscores.
+
+    Of policies only: ``LUXIMA_S3_UPLOADS_REGION`` may belong to another program of the company.
+    """
+    settings = (setting for setting in known if setting[0] == _POLICIES and ANY in setting)
+    for setting in sorted(settings, key=len, reverse=True):
+        parts = ("(.+)" if part == ANY else f"({re.escape(part)})" for part in setting)
+        if found := re.fullmatch("_".join(parts), rest):
+            return variable(found.groups())
+    return None
 
 
 def _nearest(name: str, candidates: Iterable[str]) -> str | None:

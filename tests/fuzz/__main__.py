@@ -18,7 +18,7 @@ from random import Random
 from typing import NoReturn
 
 from tests.fuzz.mutate import mutants
-from tests.fuzz.targets import refuses, targets
+from tests.fuzz.targets import check_answer, targets
 
 
 def feed(name: str, seconds: float, seed: int) -> int:
@@ -30,7 +30,7 @@ def feed(name: str, seconds: float, seed: int) -> int:
         data = mutants(seeds, random)
         count += 1
         try:
-            refused += refuses(target, data)
+            refused += check_answer(target, data)
         except Exception as error:
             place = (type(error).__name__, traceback.extract_tb(error.__traceback__)[-1].lineno)
             if place not in places:
@@ -63,10 +63,10 @@ def _guide(name: str, seconds: float) -> NoReturn:
         target = targets()[name]
         for number, seed in enumerate(target.seeds()):  # reading once imports what is to be instrumented
             (corpus / str(number)).write_bytes(seed)
-            refuses(target, seed)
+            check_answer(target, seed)
     limits = [f"-max_total_time={seconds:.0f}", "-max_len=20000", "-verbosity=0"]
     limits += ["-print_final_stats=1", f"-artifact_prefix={corpus}/"]
-    atheris.Setup(["fuzz", *limits, str(corpus)], lambda data: refuses(target, data))
+    atheris.Setup(["fuzz", *limits, str(corpus)], lambda data: check_answer(target, data))
     print(f"{name}, guided:", flush=True)
     atheris.Fuzz()
     raise SystemExit

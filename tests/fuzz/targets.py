@@ -42,7 +42,7 @@ class Target:
     refusals: tuple[type[Exception], ...] = ()
 
 
-def refuses(target: Target, data: bytes) -> bool:
+def check_answer(target: Target, data: bytes) -> bool:
     """Read it: whether it was refused. Any other error leaves, and is a finding."""
     try:
         target.read(data)
@@ -372,7 +372,7 @@ _DURATIONS = (b"30d", b"1h30m", b"8w4d", b"720h0m0s", b"22.5s", b"60d or 10GiB",
 
 
 def _durations(data: bytes) -> object:
-    """Each reader of its own: one that refuses must not hide the next."""
+    """Each reader of its own: one that check_answer must not hide the next."""
     from luxima_retention.core.durations import go_seconds, parse_duration
     from luxima_retention.stores.loki import declared
     from luxima_retention.stores.prometheus import reading

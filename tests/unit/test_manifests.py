@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
-import subprocess
-import sysconfig
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -18,36 +15,35 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from luxima_retention import __version__
 from luxima_retention.cli import cli
 from luxima_retention.config.policies import DEFAULTS as SEED
-from luxima_retention.config.sources import load
 from luxima_retention.core.errors import ConfigurationError, ExitCode
 from luxima_retention.run.manifests import MARK, SETTINGS, differing, manifests, write
 from luxima_retention.run.schedule import slots
 from luxima_retention.stores.kind import Opening
-from luxima_retention.stores.registry import kind_of, options
-
-ROOT = Path(__file__).parents[2]
-CRON = ROOT / "cron"
-OVERLAYS = ("base", "overlays/staging", "overlays/production")
-COMPONENTS = ("paused", "sharded", "pushgateway", "otel", "log-volume", "jobs", "grafana-webhook")
-VERSIONS = ("1.31", "1.33", "1.37")
-KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
-DSN = "postgresql://role@host/database"
-SECRETS = {"database__dsn": DSN, "databases__supabase__dsn": DSN}
-#: of the settings that are committed
-COMMITTED = {**SECRETS, "notify__telegram_token": "7100000000:AAE-of-this-test"}
-
-
-def configuration(file, directory, secrets):
-    """The settings of a file and of secret files, as a pod or an administrator has them."""
-    directory.mkdir(exist_ok=True)
-    for name, value in secrets.items():
-        (directory / name).write_text(value + "\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LUXIMA_SECRETS_DIR", str(directory))
-        return load(file, options())
+from luxima_retention.stores.registry import kind_of
+from tests.clusters import (
+    COMMITTED,
+    COMPONENTS,
+    CRON,
+    DSN,
+    OVERLAYS,
+    ROOT,
+    SECRETS,
+    VERSIONS,
+    combined,
+    configuration,
+    container,
+    cron_jobs,
+    kustomize,
+    lines_of,
+    of_kind,
+    parsed,
+    pod,
+    rendered,
+    secret_files,
+    selects,
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,64 +65,9 @@ def _slots():
 SLOTS = _slots()
 
 
-def kustomize(directory):
-    done = subprocess.run(
-        [KUBECTL, "kustomize", directory], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
-@cache
-def rendered(name):
-    return kustomize(CRON / name)
-
-
-def combined(directory, overlay):
-    """An overlay as it is with every component."""
-    (directory / "cron").symlink_to(CRON)
-    (directory / "kustomization.yaml").write_text(
-        yaml.safe_dump(
-            {
-                "resources": [f"cron/{overlay}"],
-                "components": [f"cron/components/{name}" for name in COMPONENTS],
-            }
-        )
-    )
-    return kustomize(directory)
-
-
 @pytest.fixture(scope="module")
 def with_components(tmp_path_factory):
     return combined(tmp_path_factory.mktemp("kustomize"), "overlays/production")
-
-
-def of_kind(kind, documents):
-    return {item["metadata"]["name"]: item for item in documents if item["kind"] == kind}
-
-
-def cron_jobs(documents):
-    return of_kind("CronJob", documents)
-
-
-def pod(cron_job):
-    return cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-
-
-def container(cron_job):
-    (only,) = pod(cron_job)["containers"]
-    return only
-
-
-def parsed(words):
-    """The command that these words call and its parameters, by the real command line."""
-    name, *rest = words
-    outer = click.Context(cli)
-    command = cli.get_command(outer, name)
-    if isinstance(command, click.Group):
-        name, command, rest = command.resolve_command(outer, rest)
-    with command.make_context(name, rest, parent=outer) as inner:
-        return name, inner.params
 
 
 JOBS = [
@@ -153,8 +94,11 @@ def test_components_fit_an_overlay_that_leaves_jobs_out(tmp_path):
     combination = combined(tmp_path, "overlays/staging")
     for document in combination:
         assert kubernetes_validate.validate(document, VERSIONS[-1], strict=True) is not None
-    assert set(cron_jobs(combination)) == set(cron_jobs(rendered("overlays/staging")))
-    assert all("--dry-run" in container(job)["args"] for job in cron_jobs(combination).values())
+    found = cron_jobs(combination)
+    # It starts nothing by itself.
+    assert container(found.pop("hold"))["args"] == ["hold", "list"]
+    assert set(found) == set(cron_jobs(rendered("overlays/staging")))
+    assert all("--dry-run" in container(job)["args"] for job in found.values())
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -271,13 +215,6 @@ def labels_of(slot):
     return {"luxima.id/policy": policy} if policy else {"luxima.id/job": slot}
 
 
-def secret_files(cron_job):
-    """Names of the files below the directory of secrets."""
-    for volume in pod(cron_job)["volumes"]:
-        for source in volume.get("projected", {}).get("sources", []):
-            yield from (item["path"] for item in source["secret"]["items"])
-
-
 @pytest.mark.parametrize(("overlay", "name"), JOBS)
 def test_settings_and_secrets_are_known_and_each_job_is_configured_by_them(overlay, name, tmp_path):
     cron_job = cron_jobs(rendered(overlay))[name]
@@ -347,14 +284,6 @@ def test_every_role_has_its_rights_in_the_docs():
     assert [role for role in roles if f"`{role}`" not in rights] == []
 
 
-def selects(selector, labels):
-    wanted = selector.get("matchLabels", {})
-    one_of = selector.get("matchExpressions", [])
-    return wanted.items() <= labels.items() and all(
-        labels.get(item["key"]) in item["values"] for item in one_of
-    )
-
-
 def test_nothing_may_come_in_or_go_out_unless_it_is_said():
     denied = of_kind("NetworkPolicy", rendered("base"))["default-deny"]["spec"]
     assert denied == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
@@ -401,20 +330,6 @@ def test_sharded_gives_each_index_its_part(with_components):
     assert shards == [(index, job["completions"]) for index in range(job["completions"])]
 
 
-def lines_of(crontab):
-    """Expression and parameters of each line."""
-    for line in crontab.splitlines():
-        if line[:1] in {*"0123456789*"}:
-            *fields, user, words = line.split(maxsplit=6)
-            program, *arguments = shlex.split(words)
-            assert (user, program) == (
-                "root" if "log-files" in words else "luxima-retention",
-                "luxima-retention",
-            )
-            assert "%" not in words
-            yield " ".join(fields), parsed(arguments)
-
-
 def test_the_crontab_says_what_the_daemon_does():
     told = list(lines_of((CRON / "crontab").read_text()))
     wanted = [(slot.expression, parsed(slot.arguments)) for slot in SLOTS.values()]
@@ -451,56 +366,6 @@ def test_whoever_names_no_namespace_has_them_in_that_of_the_base(tmp_path):
     assert {item["metadata"].get("namespace") for item in made} == {"luxima-retention"}
 
 
-# Jobs
-
-
-def volumes_of(template):
-    """The volumes by their name, without the Secrets that are projected."""
-    volumes = {item["name"]: item for item in template["spec"]["volumes"]}
-    return {**volumes, "secrets": {**volumes["secrets"]["projected"], "sources": 0}}
-
-
-@pytest.mark.parametrize("name", ["migrate", "doctor"])
-def test_a_job_has_the_pod_of_the_cron_jobs(with_components, name):
-    job = of_kind("Job", with_components)[name]["spec"]["template"]
-    cron_job = cron_jobs(with_components)["metrics"]["spec"]["jobTemplate"]["spec"]["template"]
-    assert {**job["spec"], "containers": 0, "volumes": 0, "serviceAccountName": 0} == {
-        **cron_job["spec"],
-        "containers": 0,
-        "volumes": 0,
-        "serviceAccountName": 0,
-    }
-    (ours,), (theirs,) = job["spec"]["containers"], cron_job["spec"]["containers"]
-    assert {**ours, "args": 0} == {key: value for key, value in theirs.items() if key != "env"} | {"args": 0}
-    # Which secrets it gets is its own matter.
-    assert volumes_of(job) == volumes_of(cron_job)
-    assert volumes_of(job).keys() == {mount["name"] for mount in ours["volumeMounts"]}
-    (config,) = (item["configMap"]["name"] for item in job["spec"]["volumes"] if "configMap" in item)
-    assert config in of_kind("ConfigMap", with_components)
-    assert parsed(ours["args"])[0] == name
-    assert ours["image"].endswith(f":{__version__}")
-
-
-def test_only_migrate_is_the_owner(with_components):
-    owners = {
-        item["metadata"]["name"]
-        for item in with_components
-        if item["kind"] in {"Job", "CronJob"} and "owner_dsn" in str(item)
-    }
-    assert owners == {"migrate"}
-
-
-def test_migrate_comes_before_a_sync_and_doctor_after_it(with_components):
-    notes = {name: job["metadata"]["annotations"] for name, job in of_kind("Job", with_components).items()}
-    assert notes["migrate"]["argocd.argoproj.io/hook"] == "PreSync"
-    assert notes["migrate"]["helm.sh/hook"] == "pre-install,pre-upgrade"
-    assert notes["doctor"]["argocd.argoproj.io/hook"] == "PostSync"
-    # A Job cannot be changed: the one before goes first.
-    assert {item["argocd.argoproj.io/hook-delete-policy"] for item in notes.values()} == {
-        "BeforeHookCreation"
-    }
-
-
 # The command
 
 
@@ -508,8 +373,14 @@ def test_what_is_committed_is_what_the_settings_make(committed):
     wanted = manifests(committed)
     del wanted[SETTINGS]  # the settings themselves
     assert differing(wanted, CRON) == []
-    written = {path.relative_to(CRON).as_posix() for path in CRON.glob("base/**/*") if path.is_file()}
-    assert written == {name for name in wanted if name.startswith("base/")} | {SETTINGS}
+    ours = ("base", "chart", "components/jobs", "components/daemon")
+    written = {
+        path.relative_to(CRON).as_posix()
+        for part in ours
+        for path in (CRON / part).rglob("*")
+        if path.is_file()
+    }
+    assert written == set(wanted) - {"crontab"} | {SETTINGS}
 
 
 SIXTH = """
@@ -601,7 +472,7 @@ url = "s3://reports"
     secrets = {
         "database__dsn": "postgresql://role@a:6432,b/database",
         "databases__pooled__dsn": "host=pooler.supabase.com port=6543 user=role",
-        "s3__minio__access_key_id": "key",
+        "s3__minio__access_key_id": "AKIA-of-this-test",
         "s3__minio__secret_access_key": "hunter2",
     }
     made = manifests(with_settings(tmp_path, text, secrets))
@@ -619,7 +490,7 @@ url = "s3://reports"
         assert (minio <= set(secret_files(jobs[name]))) == (
             name.startswith("application-logs") or name == "report"
         )
-    assert not any("hunter2" in text or "role" in text for text in made.values())
+    assert [value for value in secrets.values() if any(value in text for text in made.values())] == []
 
 
 def test_dns_and_the_agent_of_the_cloud_are_reached_where_they_are():
@@ -638,13 +509,20 @@ def test_dns_and_the_agent_of_the_cloud_are_reached_where_they_are():
 def test_the_owner_is_mounted_only_where_partitions_are_dropped(tmp_path):
     text = '[audit_log]\nstrategy = "partition_drop"\n' + SIXTH
     made = manifests(with_settings(tmp_path, text, {"database__dsn": DSN, "database__owner_dsn": DSN}))
-    assert {name for name, content in made.items() if "owner_dsn" in content} == {"base/jobs/audit-logs.yaml"}
+    # What the daemon and migrate get is for them alone: see test_manifests_jobs.py.
+    base = {name for name, content in made.items() if name.startswith("base/") and "owner_dsn" in content}
+    assert base == {"base/jobs/audit-logs.yaml"}
 
 
 @pytest.mark.parametrize(
     ("text", "variables", "sentence"),
     [
         ('[database]\ndsn = "postgresql://r:s@h/d"', {}, "database.dsn is a secret"),
+        (
+            '[notify.webhook_http]\nheaders = { Authorization = "Bearer x" }',
+            {},
+            "headers.Authorization is a secret",
+        ),
         (
             "",
             {"LUXIMA_POLICIES__AUDIT_LOGS__RETENTION_DAYS": "200"},
@@ -667,6 +545,16 @@ def test_what_the_pods_would_not_have_or_a_cluster_not_take_is_refused(
     secrets = {} if "dsn" in text else {"database__dsn": DSN}
     with pytest.raises(ConfigurationError, match=sentence):
         manifests(with_settings(tmp_path, text, secrets))
+
+
+def test_headers_may_name_a_tenant_in_the_file_and_are_a_secret_in_a_secret_file(tmp_path):
+    secrets = {"database__dsn": DSN, "notify__webhook_http__headers": '{"X-Api-Key": "of-this-test"}'}
+    made = manifests(with_settings(tmp_path, "", secrets))
+    assert "path: notify__webhook_http__headers" in made["base/jobs/audit-logs.yaml"]
+    (tmp_path / "secrets" / "notify__webhook_http__headers").unlink()
+    text = '[notify.webhook_http]\nheaders = { X-Scope-OrgID = "luxima" }\n'
+    made = manifests(with_settings(tmp_path, text, SECRETS))
+    assert "headers" not in made["base/jobs/audit-logs.yaml"]
 
 
 def test_without_a_database_there_is_only_a_crontab(tmp_path):

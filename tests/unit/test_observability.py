@@ -19,6 +19,7 @@ from luxima_retention.tell.observability.dashboards import DASHBOARDS, panel_ids
 from luxima_retention.tell.observability.files import all_rules, files
 from luxima_retention.tell.observability.lint import lint, panels_of
 from luxima_retention.tell.observability.source import assumed, parsed
+from tests.clusters import combined, kustomize, of_kind, selects
 
 ROOT = Path(__file__).parents[2]
 FILES = files(tuple(DEFAULTS), "production")
@@ -47,10 +48,48 @@ def test_what_is_committed_is_what_the_generator_makes(path):
 def test_nothing_else_stands_among_the_generated_files():
     there = {
         str(path.relative_to(ROOT / "observability"))
-        for part in ("alertmanager", "grafana", "prometheus")
+        for part in ("alertmanager", "grafana", "kubernetes", "prometheus")
         for path in (ROOT / "observability" / part).rglob("*.*")
     }
-    assert there == set(FILES)
+    assert there | {"kustomization.yaml"} == set(FILES)
+
+
+def test_operators_in_a_cluster_take_the_same_rules_and_dashboards():
+    """The rules are those that promtool reads, and each dashboard is its very file."""
+    made = kustomize(ROOT / "observability")
+    assert {item["metadata"]["namespace"] for item in made} == {"monitoring"}
+    rules = of_kind("PrometheusRule", made)
+    assert {name: item["spec"] for name, item in rules.items()} == {
+        group.name: yaml.safe_load(FILES[f"prometheus/{group.name}.rules.yaml"]) for group in RULES
+    }
+    boards = of_kind("ConfigMap", made)
+    assert {name: item["data"] for name, item in boards.items()} == {
+        f"{name}-dashboard": {f"{name}.json": FILES[f"grafana/dashboards/{name}.json"]} for name in DASHBOARDS
+    }
+    # What kubectl notes of them on the client's side has a limit of its own.
+    assert all(len(json.dumps(item)) < 262_144 for item in made)
+    labels = {item["kind"]: item["metadata"]["labels"] for item in made}
+    assert labels["ConfigMap"] == {"grafana_dashboard": "1"}
+    assert labels["PrometheusRule"] == labels["PodMonitor"] == {"release": "kube-prometheus-stack"}
+
+
+def test_the_monitor_finds_the_daemon_and_its_port(tmp_path):
+    (monitor,) = of_kind("PodMonitor", kustomize(ROOT / "observability")).values()
+    daemon = combined(tmp_path, "base", ("daemon",))
+    (deployment,) = of_kind("Deployment", daemon).values()
+    (policy,) = (item for name, item in of_kind("NetworkPolicy", daemon).items() if name == "schedule")
+    template = deployment["spec"]["template"]
+    (run,) = template["spec"]["containers"]
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert monitor["spec"]["namespaceSelector"]["matchNames"] == [deployment["metadata"]["namespace"]]
+    assert selects(monitor["spec"]["selector"], template["metadata"]["labels"])
+    assert [port["containerPort"] for port in run["ports"] if port["name"] == endpoint["port"]] == [8086]
+    # Whoever asks is let in.
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["ports"] == [{"port": 8086, "protocol": "TCP"}]
+    assert rule["from"][0]["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": monitor["metadata"]["namespace"]
+    }
 
 
 def test_the_linter_finds_nothing():

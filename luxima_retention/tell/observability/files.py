@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from luxima_retention.tell.observability import alerting, provisioning
+from luxima_retention.tell.observability import alerting, kubernetes, provisioning
 from luxima_retention.tell.observability.dashboards import DASHBOARDS, dashboard, panel_ids
 from luxima_retention.tell.observability.source import Rules, rules
 
@@ -42,7 +42,13 @@ def files(policies: Iterable[str], environment: str) -> Mapping[str, str]:
         f"{place}/dashboards/luxima.yaml": _yaml(provisioning.dashboards()),
         f"{place}/datasources/luxima.yaml": _yaml(provisioning.datasources()),
     }
-    return made
+    return made | _of_a_cluster(groups)
+
+
+def _of_a_cluster(groups: Iterable[Rules]) -> dict[str, str]:
+    made = {f"kubernetes/{group.name}.rules.yaml": _yaml(kubernetes.rule(group)) for group in groups}
+    made["kubernetes/pod-monitor.yaml"] = _yaml(kubernetes.pod_monitor())
+    return {**made, "kustomization.yaml": _yaml(kubernetes.kustomization(made, DASHBOARDS))}
 
 
 def _json(value: Any) -> str:

@@ -14,6 +14,9 @@ from luxima_retention.tell.observability.alerting import FOLDER, LOKI, POSTGRES,
 #: alerts that one message lists; the rest is counted, so that it stays within Telegram's 4096 characters
 LISTED = 4
 
+#: names of variables that Grafana expands
+_SIGNED_WITH, _OPENED_WITH = "$LUXIMA_ACTIONS_SECRET", "$LUXIMA_POSTGRES_PASSWORD"
+
 _SUMMARY = '{{ printf "%.160s" .Annotations.summary | html }}'
 _WORDS = {
     "id": {
@@ -79,7 +82,7 @@ def contact_points(language: str = "id") -> dict[str, Any]:
     actions = {
         "url": "$LUXIMA_ACTIONS_URL",
         "httpMethod": "POST",
-        "hmacConfig": {"secret": "$LUXIMA_ACTIONS_SECRET", "timestampHeader": "X-Grafana-Alerting-Timestamp"},
+        "hmacConfig": {"secret": _SIGNED_WITH, "timestampHeader": "X-Grafana-Alerting-Timestamp"},
     }
     watchdog = {"url": "$LUXIMA_WATCHDOG_URL", "httpMethod": "POST"}
     points = (
@@ -171,7 +174,7 @@ def _postgres() -> dict[str, Any]:
         "$LUXIMA_POSTGRES_HOST",
         data,
         user="$LUXIMA_POSTGRES_USER",
-        secureJsonData={"password": "$LUXIMA_POSTGRES_PASSWORD"},
+        secureJsonData={"password": _OPENED_WITH},
     )
 
 

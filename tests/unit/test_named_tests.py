@@ -1,0 +1,29 @@
+"""Each line of the pages that promise something by a test names one that exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("threat-model.md", "reliability.md")}
+_TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+NAMED = sorted({found for text in PAGES.values() for found in _TEST.findall(text)})
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_line_names_a_test(name):
+    lines = [line for line in PAGES[name].splitlines() if line.startswith("| ")]
+    promised = [line for line in lines if not line.startswith(("| who |", "| fault |"))]
+    assert len(promised) >= 30
+    assert [line for line in promised if not _TEST.search(line)] == []
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED)
+def test_the_test_is_there(file, name):
+    tree = ast.parse((ROOT / file).read_text())
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    assert name in names if name else any(found.startswith("test_") for found in names)
