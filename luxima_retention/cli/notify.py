@@ -40,7 +40,7 @@ def flush(context: click.Context) -> int:
 
 def _said(told: Told) -> int:
     click.echo(f"sent {told.sent}, waiting {told.waiting}")
-    for warning in told.warnings:
+    for warning in (*told.warnings, *told.hints):
         click.echo(warning, err=True)
     return ExitCode.INCOMPLETE if told.warnings else ExitCode.DONE
 

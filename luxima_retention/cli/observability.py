@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.cli.common import output_option
+from luxima_retention.cli.common import output_option, warn
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
-    from luxima_retention.tell.observability.check import Missing
+    from luxima_retention.io.http import Http
+    from luxima_retention.tell.observability.check import Checked
 
-_DIRECTORY = click.option(
-    "--directory",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("observability"),
-    help="Where the files are.",
-)
+#: that a Prometheus may take to answer
+_SECONDS = 30.0
 
 
 @click.group("observability")
@@ -29,7 +27,12 @@ def command() -> None:
 
 
 @command.command("generate")
-@_DIRECTORY
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("observability"),
+    help="Where the files are written.",
+)
 @click.pass_context
 def generate(context: click.Context, directory: Path) -> None:
     """Write every file anew, for the policies that are configured; all of them where none is."""
@@ -40,35 +43,83 @@ def generate(context: click.Context, directory: Path) -> None:
 
 
 @command.command("check")
-@_DIRECTORY
-@click.option("--prometheus", metavar="URL", help="Ask this Prometheus which metrics it has.")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the files are; default: observability.directory, or observability without --record.",
+)
+@click.option("--prometheus", metavar="URL", help="Prometheus to ask; default: observability.prometheus_url.")
+@click.option("--record", is_flag=True, help="Enter the result into the ledger, and tell it: for schedules.")
 @output_option
 @click.pass_context
-def check(context: click.Context, directory: Path, prometheus: str | None, output: str) -> int:
+def check(
+    context: click.Context, *, directory: Path | None, prometheus: str | None, record: bool, output: str
+) -> None:
     """Compare the files with what would be written, lint them, and tell which metrics nobody exports.
 
-    Exit status: 0 all well, 8 a file differs, is wrong, or asks for a metric that the Prometheus lacks.
+    Exit status: 0 all well, 8 a file differs, is wrong, or asks for a metric that the Prometheus lacks, 3
+    where it could not be asked.
     """
-    from luxima_retention.core.errors import ExitCode
-    from luxima_retention.tell.observability.check import missing
-    from luxima_retention.tell.observability.lint import lint
+    from luxima_retention.tell.telemetry import telling
 
-    files = _files(context.obj.settings)
-    differs = [path for path, text in files.items() if _text(directory / path) != text]
-    wrong = lint(files)
-    lacking = missing(files, prometheus) if prometheus else []
+    settings = context.obj.settings
+    named = settings.observability.directory or ("" if record else "observability")
+    place = directory or (Path(named) if named else None)
+    if not record:
+        context.exit(int(_checked(settings, place, prometheus, output).code))
+    with telling(settings, "observability", settings.schedule.jobs["observability-check"], warn):
+        found = _checked(settings, place, prometheus, output)
+        _recorded(settings, found)
+        context.exit(int(found.code))
+
+
+def _checked(settings: Settings, place: Path | None, prometheus: str | None, output: str) -> Checked:
+    """Look, and print what was found."""
+    from luxima_retention.tell.observability.check import look
+
+    found = look(_files(settings), place, _prometheus(settings, prometheus))
     if output == "json":
-        told = {
-            "version": 1,
-            "differs": differs,
-            "wrong": wrong,
-            "missing": [_member(item) for item in lacking],
-        }
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps({"version": 1, **_told(found)}, indent=2))
     else:
-        for line in _lines(differs, wrong, lacking):
+        for line in _lines(found):
             click.echo(line)
-    return ExitCode.DRIFT if differs or wrong or lacking else ExitCode.DONE
+    return found
+
+
+def _prometheus(settings: Settings, named: str | None) -> Http | None:
+    from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.core.deadline import UNLIMITED
+    from luxima_retention.io.http import Http
+
+    url, options = named or settings.observability.prometheus_url, settings.observability.prometheus_http
+    if not url:
+        return None
+    place = endpoint(
+        url, options, setting="observability.prometheus_url", options="observability.prometheus_http"
+    )
+    return Http(place, UNLIMITED.within(_SECONDS))
+
+
+def _recorded(settings: Settings, found: Checked) -> None:
+    """The outcome as an entry of the ledger, signed; people are told where it changed."""
+    from luxima_retention.core.clock import system_clock
+    from luxima_retention.core.errors import ConfigurationError
+    from luxima_retention.evidence.ledger.session import begin
+    from luxima_retention.run.state import open_state
+    from luxima_retention.tell.notify.facts import seen_of_dashboards
+    from luxima_retention.tell.notify.send import after_check
+
+    state, now = open_state(settings), system_clock()
+    if state is None:
+        raise ConfigurationError("no ledger is configured", "set database.dsn or ledger.path")
+    with closing(state):
+        session = begin(settings, state.ledger, now)
+        state.ledger.append(found.event, policy=None, at=now)
+        if session is not None:
+            session.sign(now)
+    seen = seen_of_dashboards(settings, code=found.code, sentence=found.sentence, now=now)
+    for warning in after_check(settings, [seen]):
+        warn(warning)
 
 
 @command.command("forget")
@@ -94,21 +145,28 @@ def _files(settings: Settings) -> Mapping[str, str]:
     return files(configured(settings) or tuple(settings.policies), settings.telemetry.environment)
 
 
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return None
+def _told(found: Checked) -> dict[str, object]:
+    return {
+        "compared": found.compared,
+        "differs": list(found.differs),
+        "wrong": list(found.wrong),
+        "asked": found.asked,
+        "error": found.error.message if found.error else None,
+        "missing": [
+            {"name": item.name, "used_by": list(item.used_by), "exported_by": item.exported_by}
+            for item in found.missing
+        ],
+    }
 
 
-def _member(item: Missing) -> dict[str, object]:
-    return {"name": item.name, "used_by": list(item.used_by), "exported_by": item.exported_by}
-
-
-def _lines(differs: list[str], wrong: list[str], lacking: list[Missing]) -> Iterator[str]:
-    yield from (f"differs  {path}: run `luxima-retention observability generate`" for path in differs)
-    yield from (f"wrong    {sentence}" for sentence in wrong)
-    for item in lacking:
+def _lines(found: Checked) -> Iterator[str]:
+    yield from (f"differs  {path}: run `luxima-retention observability generate`" for path in found.differs)
+    yield from (f"wrong    {sentence}" for sentence in found.wrong)
+    for item in found.missing:
         yield f"missing  {item.name}: exported by {item.exported_by}; used by {', '.join(item.used_by)}"
-    if not differs and not wrong and not lacking:
+    if found.error:
+        yield f"unknown  {found.error.message}"
+    if not found.code:
         yield "all well"
+    if not found.compared:
+        yield "no file was compared: observability.directory is empty"

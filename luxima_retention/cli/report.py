@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from luxima_retention.run.state import State
 
 
-@click.command("report")
+@click.group("report", invoke_without_command=True)
 @click.option("--from", "start", type=Instant(), help="Start of the period.")
 @click.option("--to", "end", type=Instant(), help="End of the period; outside of it.")
 @click.option("--month", metavar="MONTH", help="Instead of both: 2026-10, or last; in schedule.time_zone.")
@@ -62,6 +62,8 @@ def command(
     A ledger that fails verification is told in the report, and by the exit status: 6, or 3 where it or an
     anchor cannot be read. The bundle about last month that goes to report.url becomes an entry of the ledger.
     """
+    if context.invoked_subcommand is not None:
+        return
     from luxima_retention.report.forms import entry_of, form_of
     from luxima_retention.report.gather import gather
     from luxima_retention.run.state import open_state
@@ -90,6 +92,47 @@ def command(
         if code:
             click.echo(f"the ledger cannot be trusted: {made.ledger_error}", err=True)
             context.exit(int(code))
+
+
+@command.command("retrospective")
+@click.option("--from", "start", type=Instant(), required=True, help="Start of the sprint.")
+@click.option("--to", "end", type=Instant(), required=True, help="Its end; outside of it.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "html", "pdf"]),
+    help="Form; default: what the ending of FILE says, else json.",
+)
+@click.option("-o", "--out", metavar="FILE", required=True, help="Where it is written.")
+@click.option("--lang", type=click.Choice(["id", "en"]), default="id", help="Language of HTML and PDF.")
+@click.pass_context
+def retrospective(
+    context: click.Context, *, start: datetime, end: datetime, form: str | None, out: str, lang: str
+) -> None:
+    """Look back at a sprint: troubles, the time to tell and to mend them, guards, holds, open actions.
+
+    From the ledger and from what people were told; no store is asked. It ends as the report does where the
+    ledger cannot be trusted.
+    """
+    from luxima_retention.report import gather
+    from luxima_retention.report.forms import form_of, write_retrospective
+    from luxima_retention.run.state import open_state
+
+    settings = context.obj.settings
+    period = _begun(*_period(start, end, None, settings.schedule.time_zone))
+    named = form_of(out)
+    form = form or (named if named in {"html", "pdf"} else "json")
+    state = open_state(settings)
+    if state is None:
+        raise ConfigurationError("no ledger is configured", "set database.dsn or ledger.path")
+    with closing(state):
+        made, code = gather.retrospective(settings, state.ledger, *period)
+    write_retrospective(made, form, lang, Path(out))
+    told = made.summary
+    click.echo(f"{told['incidents']} troubles, {told['open']} open, {told['actions']} actions: {out}")
+    if code:
+        click.echo(f"the ledger cannot be trusted: {made.ledger_error}", err=True)
+        context.exit(int(code))
 
 
 def _period(

@@ -10,7 +10,9 @@ from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.io.objects import Access, ObjectStore, open_objects
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import DatabaseSettings, S3Settings, Settings
+    from pydantic import SecretStr
+
+    from luxima_retention.config.settings import S3Settings, Settings
 
 
 def s3_access(settings: S3Settings) -> Access:
@@ -57,11 +59,11 @@ def s3_ports(settings: S3Settings) -> frozenset[int]:
     return url_ports(settings.endpoint_url or "https://amazonaws.com")
 
 
-def dsn_ports(database: DatabaseSettings) -> frozenset[int]:
+def dsn_ports(dsn: SecretStr | None) -> frozenset[int]:
     """The TCP ports of a connection string: 5432 where it names none, several for several hosts."""
     from psycopg.conninfo import conninfo_to_dict
 
-    if database.dsn is None:
+    if dsn is None:
         return frozenset()
-    named = str(conninfo_to_dict(database.dsn.get_secret_value()).get("port") or "")
+    named = str(conninfo_to_dict(dsn.get_secret_value()).get("port") or "")
     return frozenset(int(port or 5432) for port in named.split(","))

@@ -285,7 +285,15 @@ class PaceSettings(Section):
     )
 
 
-Job = Literal["ledger-verify", "archive-expire", "archive-verify", "archive-drill", "report", "notify-flush"]
+Job = Literal[
+    "ledger-verify",
+    "archive-expire",
+    "archive-verify",
+    "archive-drill",
+    "report",
+    "observability-check",
+    "notify-flush",
+]
 #: when the suite's own jobs run, by default
 _JOBS: dict[Any, str] = {
     "ledger-verify": "13 8 * * *",
@@ -293,6 +301,7 @@ _JOBS: dict[Any, str] = {
     "archive-verify": "3 9 * * sat",
     "archive-drill": "53 9 2 * *",
     "report": "37 8 1 * *",
+    "observability-check": "23 9 * * mon",
     "notify-flush": "*/5 * * * *",
 }
 
@@ -315,7 +324,8 @@ class ScheduleSettings(Section):
     jobs: Annotated[dict[Job, CronExpression], NoDecode, BeforeValidator(_jobs)] = Field(
         _JOBS,
         description="When the suite's own jobs run: ledger-verify, archive-expire, archive-verify,"
-        " archive-drill (these three only with archive.url), report (last month's, to report.url) and"
+        " archive-drill (these three only with archive.url), report (last month's, to report.url),"
+        " observability-check (only with observability.directory or observability.prometheus_url) and"
         " notify-flush (what waited, and the daily digest). What is not named stays; empty never starts it.",
     )
     max_runtime: Duration = Field(timedelta(minutes=50), description="Time budget of each run.")
@@ -398,6 +408,20 @@ class TelemetrySettings(Section):
     )
 
 
+class ObservabilitySettings(Section):
+    """``observability``: what the weekly look at rules and dashboards compares and asks."""
+
+    directory: str = Field(
+        "",
+        description="Directory from which Grafana and Prometheus read the generated files; empty compares"
+        " none.",
+    )
+    prometheus_url: Url = Field(
+        "", description="Prometheus that is asked which of the metrics in rules and panels it has."
+    )
+    prometheus_http: HttpSettings = http_options("How observability.prometheus_url is reached.")
+
+
 class ComputeSettings(Section):
     """``compute``: a hosted Supabase database whose size is proposed, and changed once a person approved."""
 
@@ -443,6 +467,11 @@ class NotifySettings(Section):
     telegram_url: Url = Field("https://api.telegram.org", description="Server of Telegram's Bot API.")
     telegram_token: SecretStr | None = Field(None, description="Token of the bot; empty sends nothing.")
     telegram_chat: str = Field("", description="Chat that gets the messages: its number, or @channel.")
+    alert_dsn: SecretStr | None = Field(
+        None,
+        description="libpq connection string of a role in `retention_alerter` of a Supabase project: messages"
+        " become rows of its retention.alert; empty writes none.",
+    )
     smtp_url: Annotated[str, shaped(r"(smtps?://[^\s/@?#]+)?", _SMTP)] = Field(
         "",
         description="Mail server: smtp://host:587 (STARTTLS is required) or smtps://host:465.",
@@ -505,9 +534,8 @@ class NotifySettings(Section):
     @property
     def on(self) -> bool:
         """Whether anybody is told anything."""
-        return bool(
-            self.telegram_token or self.mail_to or self.plane_url or self.webhook_url or self.heartbeat_url
-        )
+        channels = (self.telegram_token, self.mail_to, self.plane_url, self.webhook_url, self.alert_dsn)
+        return any(channels) or bool(self.heartbeat_url)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -538,6 +566,9 @@ class Settings(Section):
     pace: PaceSettings = Field(default_factory=PaceSettings, description="How gently tables are emptied.")
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings, description="The archive.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Metrics and traces.")
+    observability: ObservabilitySettings = Field(
+        default_factory=ObservabilitySettings, description="Rules and dashboards."
+    )
     notify: NotifySettings = Field(default_factory=NotifySettings, description="Who is told of problems.")
     compute: ComputeSettings = Field(
         default_factory=ComputeSettings, description="Size of a hosted database."

@@ -20,6 +20,7 @@ from luxima_retention.core.plan import Level, Plan, Request, Survey
 OF_WHAT_GOES = frozenset({"share", "max-items", "stale-source", "min-remaining"})
 DEFAULT_SHARE = Decimal("0.25")
 DEFAULT_SKEW = timedelta(seconds=60)
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,8 @@ class GuardResult:
         hint: the option, setting or command that would change it.
         override: the option or setting that switched it off or widened it.
         code: what its refusal asks for: 6 where evidence was changed.
+        used: what it saw as a part of its limit: above 1 it refuses; ``None`` where it has no figures, or
+            nobody knows them.
     """
 
     guard: str
@@ -77,6 +80,7 @@ class GuardResult:
     hint: str | None = None
     override: str | None = None
     code: ExitCode = ExitCode.REFUSED
+    used: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +147,7 @@ def _clock_skew(case: Case) -> Iterator[GuardResult]:
         message=f"this machine says {iso(program)}, {case.survey.identity.target} says {iso(store)}",
         hint=None if passed else "correct the clock that is wrong; max_clock_skew of the policy is the limit",
         override=case.limits.override("clock-skew"),
+        used=_used(skew.total_seconds(), case.limits.max_skew.total_seconds()),
     )
 
 
@@ -179,6 +184,7 @@ def _share(case: Case) -> Iterator[GuardResult]:
         " would be deleted",
         hint=None if passed else f"if intended, rerun with --max-fraction {named_share(share)}",
         override=limits.override("share"),
+        used=_used(case.plan.items, max(allowed, float(limit * max(population.value, case.plan.items)))),
     )
 
 
@@ -203,6 +209,7 @@ def _max_items(case: Case) -> Iterator[GuardResult]:
         message=f"{items} records of {case.plan.identity.target} would be deleted",
         hint=None if items <= limit else f"if intended, rerun with --max-items {items}",
         override=case.limits.override("max-items"),
+        used=_used(items, limit),
     )
 
 
@@ -227,6 +234,7 @@ def _silence(case: Case) -> Iterator[GuardResult]:
         else "check whether its producer has stopped; if that is expected, rerun with --max-silence"
         + (f" {silence.days + 1}d" if silence is not None else " off"),
         override=override,
+        used=None if limit is None or silence is None else _used(silence / _SECOND, limit / _SECOND),
     )
 
 
@@ -245,6 +253,8 @@ def _min_remaining(case: Case) -> Iterator[GuardResult]:
         message=f"{left} records of {case.plan.identity.target} would be left",
         hint=None if left >= limit else f"if intended, rerun with --min-remaining {left}",
         override=case.limits.override("min-remaining"),
+        # The other way round: here the limit is the least.
+        used=_used(limit, left),
     )
 
 
@@ -260,6 +270,11 @@ def _findings(case: Case) -> Iterator[GuardResult]:
                 message=finding.message,
                 hint=finding.hint,
             )
+
+
+def _used(seen: float, limit: float) -> float:
+    """A part of the limit; of a limit of nought nothing is used, or twice of it."""
+    return seen / limit if limit else 2.0 * bool(seen)
 
 
 def _key(case: Case) -> str:

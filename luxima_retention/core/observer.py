@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -26,6 +28,9 @@ class Observer(Protocol):
     def told(self, event: str, **values: Any) -> None:
         """Something for the structured log."""
 
+    def span(self, name: str, policy: str, target: str) -> AbstractContextManager[None]:
+        """Around a part of a step that takes time: ``archive.write``, ``ledger.append``."""
+
 
 class Silent:
     """Watches nothing. A base for observers that watch one thing."""
@@ -44,6 +49,10 @@ class Silent:
 
     def told(self, event: str, **values: Any) -> None:
         """See :class:`Observer`."""
+
+    def span(self, name: str, policy: str, target: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        """See :class:`Observer`."""
+        return nullcontext()
 
 
 class Several(Silent):
@@ -76,3 +85,11 @@ class Several(Silent):
         """See :class:`Observer`."""
         for observer in self._observers:
             observer.told(event, **values)
+
+    @contextmanager
+    def span(self, name: str, policy: str, target: str) -> Iterator[None]:
+        """See :class:`Observer`."""
+        with ExitStack() as stack:
+            for observer in self._observers:
+                stack.enter_context(observer.span(name, policy, target))
+            yield

@@ -1002,6 +1002,31 @@ class ReportSent(Event):
 
 @register
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObservabilityChecked(Event):
+    """Rules and dashboards were compared with what would be written, linted, and asked for their metrics.
+
+    Args:
+        compared: files that were compared; 0 where no directory is named.
+        differs: files that are missing or not what would be written, at most 100.
+        wrong: what Grafana would refuse, ignore or show wrongly, at most 100 sentences.
+        asked: whether a Prometheus was asked which metrics it has.
+        missing: metrics that rules or panels use and that it does not have, at most 100.
+        error: why it could not be asked.
+        exit_code: 0; 8 where anything of that was found; else 3 where it could not be asked.
+    """
+
+    kind: ClassVar[str] = "observability.checked"
+    compared: int
+    differs: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    asked: bool = False
+    missing: tuple[str, ...] = ()
+    error: str | None = None
+    exit_code: ExitCode = ExitCode.DONE
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyCreated(Event):
     """The key that signs checkpoints was made.
 

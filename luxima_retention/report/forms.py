@@ -17,6 +17,7 @@ from luxima_retention.report.bundle import Evidence, stem, write_bundle
 from luxima_retention.report.html import as_html
 from luxima_retention.report.model import Report
 from luxima_retention.report.plain import as_csv, as_json
+from luxima_retention.report.retrospective import Retrospective
 
 if TYPE_CHECKING:
     from luxima_retention.io.objects import ObjectStore
@@ -53,6 +54,18 @@ def write(report: Report, form: str, lang: str, evidence: Evidence, path: Path) 
                 draft.write_bytes(_rendered(report, form, lang, evidence.csv_dialect))
     except OSError as error:
         raise StoreError(f"the report {path} cannot be written: {error.strerror}") from error
+
+
+def write_retrospective(made: Retrospective, form: str, lang: str, path: Path) -> None:
+    """Write the look back as ``json``, ``html`` or ``pdf``. Raises as :func:`write`."""
+    from luxima_retention.report import retrospective_pages as pages
+
+    forms = {"json": lambda: pages.as_json(made).encode(), "pdf": lambda: pages.as_pdf(made, lang)}
+    try:
+        with _whole(path) as draft:
+            draft.write_bytes(forms.get(form, lambda: pages.as_html(made, lang).encode())())
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from error
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from luxima_retention.report.model import LedgerState, Letterhead, Report, Terms
 if TYPE_CHECKING:
     from luxima_retention.config.settings import PolicyConfig, Settings
     from luxima_retention.evidence.ledger import Entry, Ledger
+    from luxima_retention.report.retrospective import Retrospective
+    from luxima_retention.tell.notify.conditions import Memory
 
 #: a run is expected this often where the settings expect none
 _DAILY = timedelta(days=1)
@@ -38,7 +41,7 @@ def gather(
         The report, and the exit code that the ledger asks for: a ledger that cannot be verified or read
         is in the report, and does not keep it from being written.
     """
-    state, error = _verified(settings, ledger)
+    state, error = verified(settings, ledger)
     entries = _Entries(ledger)
     survey = _survey(settings, clock)
     report = build(
@@ -56,7 +59,7 @@ def gather(
     return report, (error or entries.error or TamperingFound("")).exit_code
 
 
-def _verified(settings: Settings, ledger: Ledger) -> tuple[LedgerState, RetentionError | None]:
+def verified(settings: Settings, ledger: Ledger) -> tuple[LedgerState, RetentionError | None]:
     """What verification showed, or why it failed."""
     from luxima_retention.evidence.approvals import approver_keys
     from luxima_retention.evidence.ledger.checkpoint import open_anchors, trusted_key, verify
@@ -187,3 +190,41 @@ def _slots(policy: PolicyConfig[Any], after: datetime, until: datetime) -> tuple
     if not expression:
         return ()
     return tuple(passed(expression, ZoneInfo(schedule.time_zone), after, until - schedule.grace))
+
+
+def retrospective(
+    settings: Settings, ledger: Ledger, start: datetime, end: datetime, clock: Clock = system_clock
+) -> tuple[Retrospective, ExitCode]:
+    """The look back at a period, and the exit code that the ledger asks for; see :func:`gather`."""
+    from luxima_retention.report.retrospective import Sources, look_back
+
+    state, error = verified(settings, ledger)
+    entries = _Entries(ledger)
+    sources = Sources(
+        entries=entries,
+        size=state.size,
+        ledger_error=error.message if error else None,
+        memory=_remembered(settings),
+        environment=settings.telemetry.environment,
+        owners={name: policy.owner for name, policy in settings.policies.items()},
+    )
+    made = look_back(sources, start, end, clock())
+    if not made.ledger_error:
+        return made, ExitCode.DONE
+    return made, (error or entries.error or TamperingFound("")).exit_code
+
+
+def _remembered(settings: Settings) -> Memory | None:
+    """What people were told; ``None`` where nobody knows."""
+    from luxima_retention.tell.notify.store import open_store
+
+    if not settings.notify.on:
+        return None
+    try:
+        store = open_store(settings)
+        if store is None:
+            return None
+        with closing(store):
+            return store.remembered()
+    except StoreError:
+        return None  # the look back says that it is not known

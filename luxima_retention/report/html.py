@@ -44,13 +44,20 @@ _SYMBOLS = {
 
 def as_html(report: Report, lang: str) -> str:
     """HTML in ``lang``, ``id`` or ``en``; the same report gives the same bytes."""
+    return rendered("report.html.j2", _values(report, lang))
+
+
+def rendered(template: str, values: Mapping[str, Any]) -> str:
+    """A page of ours: the template beside this module, with the one style sheet in it."""
     from jinja2 import Environment, StrictUndefined
 
-    source = (files("luxima_retention.report") / "report.html.j2").read_text(encoding="utf-8")
+    here = files("luxima_retention.report")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.from_string(source).render(_values(report, lang))
+    style = Markup((here / "report.css").read_text(encoding="utf-8"))  # noqa: S704 - a file of ours
+    source = (here / template).read_text(encoding="utf-8")
+    page = environment.from_string(source).render({**values, "style": style})
     return _HIDDEN.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", page)
 
 
@@ -76,7 +83,7 @@ def _values(report: Report, lang: str) -> dict[str, Any]:
         "strips": [_strip(strip) for strip in page_one.strips(report, lang)],
         "ledger": list(page_one.ledger(report, lang)),
         "appendix": list(appendix(report, lang)),
-        "cell": lambda cell: _cell(cell, lang),
+        "cell": lambda cell: shown(cell, lang),
         "limits": [limit[lang] for limit in LIMITS],
         "minutes": minutes(report),
     }
@@ -160,8 +167,8 @@ def _strip(strip: page_one.Strip) -> dict[str, Any]:
 # --- cells --------------------------------------------------------------------------------------------
 
 
-def _cell(cell: Cell, lang: str) -> Any:
-    """A cell of the appendix."""
+def shown(cell: Cell, lang: str) -> Any:
+    """A cell of a table."""
     kind, value = cell
     if value in (None, "", {}, (None, None)):
         return number(None, lang)

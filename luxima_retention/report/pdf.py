@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -80,6 +80,22 @@ def as_pdf(report: Report, lang: str) -> bytes:
         ConfigurationError: the extra ``pdf`` is not installed.
         StoreError: Typst cannot set the report.
     """
+    return typeset("report.typ", document(report, lang), as_json(report), report.surveyed)
+
+
+def typeset(template: str, values: Mapping[str, Any], figures: str, at: datetime) -> bytes:
+    """PDF/A of pages of ours: ``base.typ`` and the template, beside this module.
+
+    Args:
+        template: its file.
+        values: what it lays out, as JSON values.
+        figures: JSON that is attached.
+        at: when it was written.
+
+    Raises:
+        ConfigurationError: the extra ``pdf`` is not installed.
+        StoreError: Typst cannot set it.
+    """
     try:
         import typst
     except ImportError as error:
@@ -87,15 +103,16 @@ def as_pdf(report: Report, lang: str) -> bytes:
             "Typst, which sets PDF, is not installed",
             "pip install 'luxima-retention[pdf]', or choose another --format",
         ) from error
-    template = (files("luxima_retention.report") / "report.typ").read_bytes()
+    here = files("luxima_retention.report")
+    source = b"\n".join((here / name).read_bytes() for name in ("base.typ", template))
     try:
         return bytes(
             typst.compile(
-                template,
+                source,
                 font_paths=typst.Fonts(include_system_fonts=False),
-                sys_inputs={"data": json.dumps(document(report, lang)), "json": as_json(report)},
+                sys_inputs={"data": json.dumps(values), "json": figures},
                 pdf_standards=["a-3a", "ua-1"],
-                timestamp=int(report.surveyed.timestamp()),
+                timestamp=int(at.timestamp()),
             )
         )
     except typst.TypstError as error:
@@ -240,7 +257,7 @@ def _store(row: Row, told: Told, lang: str, *, whole: bool = False) -> dict[str,
 
 def _laid_out(part: Annex, lang: str) -> tuple[dict[str, Any], Attached | None]:
     """A table, and the file that has all of it where not all of it is set."""
-    rows = [[_cell(cell, lang) for cell in row] for row in part.rows]
+    rows = [[spoken(cell, lang) for cell in row] for row in part.rows]
     columns = [text(column.heading, lang) for column in part.columns]
     file = _attached(f"annex-{part.title[0].lower()}.csv", part.caption, columns, rows)
     laid_out = {
@@ -283,8 +300,8 @@ def _told_of(file: Attached | None, count: int, lang: str) -> str:
     return text("attached rows", lang, **told, sha256=sha256(file.text.encode()).hexdigest())
 
 
-def _cell(cell: Cell, lang: str) -> str:
-    """A cell of the appendix, as words."""
+def spoken(cell: Cell, lang: str) -> str:
+    """A cell of a table, as words."""
     kind, value = cell
     if value in (None, "", {}, (None, None)):
         return number(None, lang)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -182,7 +183,8 @@ class Action:
             part.discard()
             return None
         failpoint("act.before_seal")
-        return part.seal(staged.items, first=staged.first, last=staged.last)
+        with self._span("archive.write"):
+            return part.seal(staged.items, first=staged.first, last=staged.last)
 
     def _report(self, opened: _Open, outcome: Committed) -> None:
         """Write what became of a batch that was only announced."""
@@ -209,7 +211,11 @@ class Action:
             skipped=dict(outcome.skipped) if outcome else {},
             failures=len(outcome.failures) if outcome else 0,
         )
-        self.ledger.append(event, policy=self.plan.policy, at=self.clock(), inside=inside)
+        with self._span("ledger.append"):
+            self.ledger.append(event, policy=self.plan.policy, at=self.clock(), inside=inside)
+
+    def _span(self, name: str) -> AbstractContextManager[None]:
+        return self.observer.span(name, self.plan.policy, self.plan.identity.target)
 
     def _add(self, opened: _Open, outcome: Committed) -> None:
         totals, staged = self.totals, opened.staged

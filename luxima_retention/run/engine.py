@@ -99,9 +99,10 @@ class Scope:
             GuardRefused: there is no ledger.
             StoreError: it does not take the entry.
         """
-        at = self.environment.clock()
-        self.needed().state.ledger.append(event, policy=self.policy.name, at=at)
-        self.environment.observer.told(event.kind, policy=self.policy.name)
+        at, observer, name = self.environment.clock(), self.environment.observer, self.policy.name
+        with observer.span("ledger.append", name, str(getattr(event, "target", "") or "")):
+            self.needed().state.ledger.append(event, policy=name, at=at)
+        observer.told(event.kind, policy=name)
 
     def needed(self) -> Means:
         """What nothing is destroyed without."""

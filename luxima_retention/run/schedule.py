@@ -51,7 +51,7 @@ _SWEPT = frozenset({"sweep.completed", "sweep.missed"})
 #: the same of archives that went, of verifications and rehearsals, and of the monthly report
 _ENDED = frozenset({"archive.expired"})
 _VERIFIED, _CHECKED, _DRILLED = ({name} for name in ("ledger.verified", "archive.checked", "archive.drilled"))
-_SENT = frozenset({"report.sent"})
+_SENT, _LOOKED_AT = frozenset({"report.sent"}), frozenset({"observability.checked"})
 #: a flush leaves no entry: one that was missed is made up for by the next one
 _NEVER: frozenset[str] = frozenset()
 
@@ -126,6 +126,8 @@ def _commands(settings: Settings) -> Iterator[tuple[tuple[str, ...], Collection[
     """Commands that have times of their own, and the entries that tell that they ran."""
     if settings.database.dsn or settings.ledger.path:
         yield ("ledger", "verify", "--record"), _VERIFIED
+        if settings.observability.directory or settings.observability.prometheus_url:
+            yield ("observability", "check", "--record"), _LOOKED_AT
     if settings.archive.url:
         yield ("archive", "expire"), _ENDED
         yield ("archive", "verify", "--record"), _CHECKED

@@ -233,37 +233,11 @@ def oldest_eligible(promise: Promise, found: TargetResult, began: datetime) -> f
 
 def _guards(target: str, found: TargetResult) -> Iterator[Sample]:
     """The use of each guard with a limit; one that had nothing to judge has used nothing."""
-    used = {verdict.guard: verdict for verdict in found.verdicts}
+    verdicts = {verdict.guard: verdict.used for verdict in found.verdicts}
     for guard in _MEASURED:
-        verdict = used.get(guard)
-        value = used_ratio(verdict.observed, verdict.limit, guard) if verdict else 0.0
-        yield Sample(name="guard_used_ratio", value=value, labels={"target": target, "guard": guard})
-
-
-def used_ratio(observed: str, limit: str, guard: str) -> float:
-    """What a guard saw as a part of its limit, from the figures that its verdict begins with.
-
-    ``min-remaining`` is the other way round: there the limit is the least.
-    """
-    seen, allowed = _figure(observed), _figure(limit)
-    if guard == "min-remaining":
-        seen, allowed = allowed, seen
-    if seen is None or allowed is None:
-        return UNKNOWN
-    return seen / allowed if allowed else float(bool(seen)) * 2
-
-
-#: units of the figures in verdicts
-_UNITS = {"%": 0.01, "s": 1.0, "h": 3600.0, "d": 86400.0}
-
-
-def _figure(text: str) -> float | None:
-    """``12.5 % (1 of 8)``, ``14 d``, ``7 h``, ``3 s`` or ``42``; ``None`` for words."""
-    first, *rest = text.split()
-    try:
-        return float(first) * _UNITS.get(rest[0] if rest else "", 1.0)
-    except ValueError:
-        return None
+        used = verdicts.get(guard, 0.0)
+        labels = {"target": target, "guard": guard}
+        yield Sample(name="guard_used_ratio", value=UNKNOWN if used is None else used, labels=labels)
 
 
 def _instant(instant: datetime | None) -> float:

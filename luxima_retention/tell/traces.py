@@ -156,13 +156,16 @@ class Tracing:
     def told(self, event: str, **values: Any) -> None:
         """Events of the log are not repeated in the trace."""
 
-    # --- besides ----------------------------------------------------------------------------------------
-
     @contextmanager
-    def span(self, name: str, **told: str | int) -> Iterator[None]:
-        """A span around a block: ``archive.write``, ``ledger.append``, ``notify telegram``."""
-        facts = {f"{_PREFIX}{key}": value for key, value in told.items()}
-        span = self._tracer.start_span(name, context=self._context, attributes=facts)
+    def span(self, name: str, policy: str, target: str) -> Iterator[None]:
+        """See :class:`~luxima_retention.core.observer.Observer`; below the step that it is a part of."""
+        batches, step = self._batches.get((policy, target)), self._steps.get((policy, target))
+        if step is not None and batches is not None and not batches.next_wanted:
+            yield  # of very many batches
+            return
+        context = self._trace.set_span_in_context(step) if step is not None else self._context
+        facts = {f"{_PREFIX}policy": policy, f"{_PREFIX}target": target}
+        span = self._tracer.start_span(name, context=context, attributes=facts)
         try:
             yield
         except BaseException as error:
@@ -171,6 +174,8 @@ class Tracing:
             raise
         finally:
             span.end()
+
+    # --- besides ----------------------------------------------------------------------------------------
 
     def ids(self) -> dict[str, str]:
         """``trace_id`` (32 hex digits) and ``span_id`` (16) for log lines."""
@@ -224,8 +229,17 @@ class _Batches:
 
     @property
     def wanted(self) -> bool:
-        """Whether this batch gets a span of its own."""
-        return self._number <= _MOST_BATCHES or self._number % _THEN_EACH == 0
+        """Whether the batch that has just ended gets a span of its own."""
+        return _wanted(self._number)
+
+    @property
+    def next_wanted(self) -> bool:
+        """Whether the batch that is at work will get one."""
+        return _wanted(self._number + 1)
+
+
+def _wanted(number: int) -> bool:
+    return number <= _MOST_BATCHES or number % _THEN_EACH == 0
 
 
 class _Noted:

@@ -15,3 +15,7 @@ ON CONFLICT (one) DO UPDATE SET memory = EXCLUDED.memory
 
 -- name: taken
 DELETE FROM retention.notify_inbox WHERE id = ANY (%(ids)s)
+
+-- name: alert
+SELECT retention.raise_alert(%(key)s, %(severity)s, %(title)s, %(body)s, %(policy)s, %(environment)s,
+                             %(run_id)s::uuid)

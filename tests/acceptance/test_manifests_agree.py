@@ -35,6 +35,7 @@ OTHERS = {
     "archive-expire",
     "archive-verify",
     "ledger-verify",
+    "observability-check",
     "report",
 }
 

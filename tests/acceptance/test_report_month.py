@@ -105,9 +105,9 @@ def month(tmp_path: Path) -> Iterator[Month]:
                 "LUXIMA_ARCHIVE__URL": archive.as_uri(),
                 "LUXIMA_ARCHIVE__RETENTION_DAYS": str(ARCHIVE_DAYS),
                 "LUXIMA_SCHEDULE__TIME_ZONE": "Asia/Jakarta",
-                "LUXIMA_REPORT__COMPANY": "PT Contoh",
-                "LUXIMA_REPORT__PLACE": "Jakarta",
-                "LUXIMA_REPORT__NUMBER": "BA-{month}/{year}",
+                "LUXIMA_REPORT__MINUTES__COMPANY": "PT Contoh",
+                "LUXIMA_REPORT__MINUTES__PLACE": "Jakarta",
+                "LUXIMA_REPORT__MINUTES__NUMBER": "BA-{month}/{year}",
             }
             command = Command(variables=variables, cwd=tmp_path)
             done = command("migrate", LUXIMA_DATABASE__OWNER_DSN=database.dsn)

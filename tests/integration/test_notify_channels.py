@@ -120,7 +120,9 @@ def test_a_rate_limit_is_waited_for_or_left_to_the_next_flush(bot, tmp_path):
 
 def test_a_message_that_telegram_cannot_parse_is_sent_without_elements(bot, tmp_path):
     bot.next = [telegram.said(400, "Bad Request: can't parse entities: Unsupported start tag")]
-    assert run(told_by(tmp_path, **of_bot(bot)), 4) == []
+    assert run(told_by(tmp_path, **of_bot(bot)), 4) == [
+        "the chat became a supergroup: set notify.telegram_chat to -1009"
+    ]
     (message,) = bot.messages.values()
     assert "parse_mode" not in message
     assert "<b>" not in message["text"]
@@ -246,6 +248,24 @@ def test_a_mail_server_without_tls_gets_nothing(tmp_path):
         (warning,) = run(settings, 6)
     assert "STARTTLS" in warning
     assert mailbox.messages == []
+
+
+def test_a_mail_server_that_nobody_trusts_gets_nothing_until_its_certificate_is_mended(tmp_path):
+    context, certificate = server_context(tmp_path)
+    with run_smtp(tls_context=context) as mailbox:
+        options = {
+            "smtp_url": f"smtp://localhost:{mailbox.port}",
+            "mail_from": "retention@luxima.example",
+            "mail_to": "dev@luxima.example",
+            "quiet_hours": "",
+        }
+        (warning,) = run(told_by(tmp_path, **options), 4)
+        assert "a certificate that is not trusted; set notify.smtp_ca_file" in warning
+        assert mailbox.messages == []
+        trusting = told_by(tmp_path, **options, smtp_ca_file=str(certificate))
+        flushed = send.flush(trusting, lambda: NOON)
+        assert (flushed.sent, flushed.waiting) == (1, 0)
+        assert len(mailbox.messages) == 1
 
 
 def test_at_night_warnings_make_no_sound_and_mail_waits_for_the_morning(bot, tmp_path):

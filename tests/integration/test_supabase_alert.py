@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
+from cronsim import CronSim
 
+from luxima_retention.core.deadline import UNLIMITED
+from luxima_retention.tell.notify.channel import Later, Refused
+from luxima_retention.tell.notify.conditions import Memory, Seen, observe
+from luxima_retention.tell.notify.send import open_channel
+from tests.configured import settings_of
 from tests.servers import pg_net, telegram
 from tests.servers.postgrest import SECRET_KEY
 from tests.servers.supabase import make_roles, run_project
 
 ROOT = Path(__file__).parents[2]
 MIGRATION = (ROOT / "supabase/migrations/20261126000000_retention_alert.sql").read_text()
+RAISING = (ROOT / "supabase/migrations/20261127000000_raise_alert.sql").read_text()
 FUNCTION = ROOT / "supabase/functions/retention-alert/index.ts"
 SECRET = "alert-secret-0123456789"
 INSERT = """
@@ -134,3 +145,87 @@ def test_nobody_but_the_function_may_touch_alerts(database, net):
             connection.rollback()
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute("SELECT retention.resend_alerts()")
+
+
+def test_pg_cron_gets_one_job_whose_command_sends_what_was_lost(database, net):
+    roles = make_roles(database)
+    database.execute(pg_net.CRON)
+    database.execute(MIGRATION.replace("service_role", roles.service))
+    ((schedule, command, name, active),) = database.execute(
+        "SELECT schedule, command, jobname, active FROM cron.job"
+    )
+    assert (name, active) == ("retention-alert-sweep", True)
+    assert times_an_hour(schedule) == 12
+    database.execute(
+        "INSERT INTO vault.secrets VALUES ('retention_alert_url', 'u'), ('retention_alert_secret', 's')"
+    )
+    alert(database)
+    net.crash()
+    age(database)
+    # As pg_cron does: the text of the command, by itself, as the role that scheduled it.
+    assert database.execute(command) == [(1,)]
+    assert [body for _, _, body in net.queued()] == ['{"id": 1}']
+
+
+def times_an_hour(schedule):
+    start = datetime(2026, 11, 26, tzinfo=UTC)
+    return sum(time <= start + timedelta(hours=1) for time in islice(CronSim(schedule, start), 60))
+
+
+@pytest.fixture
+def raising(database, net):
+    """The DSN of a login that may raise alerts, and the settings of whoever uses it."""
+    roles = make_roles(database)
+    # A role is the server's, and other tests run beside this one; the database drops both at its end.
+    database.login("alerter")
+    alerter = f"{database.name}_alerter"
+    database.execute(MIGRATION.replace("service_role", roles.service))
+    database.execute(RAISING.replace("retention_alerter", alerter))
+    dsn = database.login("alerts", member_of=alerter)
+    return settings_of({"notify": {"alert_dsn": dsn, "environment": "staging"}}), dsn
+
+
+def test_a_refused_run_becomes_a_row_once_and_its_end_another(database, raising):
+    chosen, dsn = raising
+    channel = open_channel(chosen, "alert", UNLIMITED.within(30))
+    memory = Memory()
+    facts = {
+        "policy": "audit-logs",
+        "target": "core.<audit>",
+        "run_id": str(uuid4()),
+        "sentence": "61 of 100",
+    }
+    seen = Seen(key="staging:audit-logs:core.<audit>", code=4, at=1_795_000_000.0, facts=facts)
+    first = observe(memory, [seen])
+    for _ in range(2):
+        channel.send(first, {})
+    over = observe(memory, [replace(seen, code=0, at=seen.at + 60)])
+    channel.send(over, {})
+    rows = database.execute(
+        "SELECT severity, title, body, policy, environment, run_id::text FROM retention.alert ORDER BY id"
+    )
+    assert [row[0] for row in rows] == ["warning", "info"], "the first was sent twice"
+    assert rows[0][1] == "[PERINGATAN] Retensi audit-logs (staging): Penghapusan ditolak pengaman"
+    assert "61 of 100" in rows[0][2]
+    assert "<b>" not in rows[0][2]
+    assert rows[0][3:] == ("audit-logs", "staging", facts["run_id"])
+    assert channel.test().startswith("a row in retention.alert")
+    with psycopg.connect(dsn) as connection:
+        for query in ("SELECT * FROM retention.alert", "DELETE FROM retention.alert"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(query)
+            connection.rollback()
+
+
+def test_a_database_that_is_away_is_asked_later_and_one_without_the_migration_is_not(database):
+    message = observe(Memory(), [Seen(key="p:a:t", code=4, at=1.0, facts={"policy": "a"})])
+
+    def send(dsn):
+        chosen = settings_of({"notify": {"alert_dsn": dsn}})
+        open_channel(chosen, "alert", UNLIMITED.within(30)).send(message, {})
+
+    with pytest.raises(Later) as away:
+        send("host=127.0.0.1 port=1 dbname=x user=x password=alert-password-0123")
+    assert "alert-password" not in str(away.value)
+    with pytest.raises(Refused, match="raise_alert"):
+        send(database.dsn)

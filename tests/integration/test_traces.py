@@ -34,15 +34,19 @@ def run(database):
     return command
 
 
-def test_a_run_is_one_trace_below_its_caller(run, collector):
+def test_a_run_is_one_trace_below_its_caller(run, collector, tmp_path):
+    (tmp_path / "archive").mkdir()
     done = run(
         "run",
         "audit-logs",
         LUXIMA_TELEMETRY__OTLP_URL=collector.url,
         TRACEPARENT=TRACEPARENT,
         TRACESTATE="a=b",
+        LUXIMA_POLICIES__AUDIT_LOGS__ARCHIVE="required",
+        LUXIMA_ARCHIVE__URL=f"file://{tmp_path}/archive",
+        LUXIMA_ARCHIVE__RETENTION_DAYS="730",
     )
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
     root = collector.named("luxima-retention run")
     assert (root.trace_id, root.parent_id) == (TRACE, PARENT)
     assert root.attributes["process.exit.code"] == 0
@@ -59,6 +63,16 @@ def test_a_run_is_one_trace_below_its_caller(run, collector):
     batches = [span for span in collector.spans if span.name == "DELETE core.audit_log"]
     assert {span.parent_id for span in batches} == {steps[3].span_id}
     assert sum(span.attributes["db.operation.batch.size"] for span in batches) > 40
+    written, appended = (
+        [span for span in collector.spans if span.name == name] for name in ("archive.write", "ledger.append")
+    )
+    assert len(written) == len(batches)
+    assert {span.parent_id for span in written} == {steps[3].span_id}
+    # An entry for each batch, below its step; those of start, manifest and end.
+    assert sum(span.parent_id == steps[3].span_id for span in appended) >= len(batches)
+    assert len(appended) > len(batches)
+    for batch, part in zip(batches, written, strict=True):
+        assert batch.begin - 0.001 <= part.begin <= part.end <= batch.end + 0.001
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert {"run.started", "step.ended", "target.ended", "run.finished"} <= {line["event"] for line in lines}
     assert {line["trace_id"] for line in lines} == {TRACE}
@@ -168,7 +182,7 @@ def step(name, seconds, batches=0):
 
 step("survey", 0.3)
 step("act", 0.4, batches=int(sys.argv[2]))
-with tracing.span("ledger.append", policy="audit-logs"):
+with tracing.span("ledger.append", "audit-logs", "core.audit_log"):
     pass
 print("done", flush=True)
 if sys.argv[3] == "hang":

@@ -48,6 +48,33 @@ BEGIN
 END $$;
 """
 
+#: pg_cron 1.6's table of jobs and its way in, as far as a migration needs them; it counts as installed
+CRON = """
+CREATE SCHEMA cron;
+CREATE SEQUENCE cron.jobid_seq;
+CREATE TABLE cron.job (
+    jobid bigint PRIMARY KEY DEFAULT nextval('cron.jobid_seq'), schedule text NOT NULL, command text NOT NULL,
+    nodename text NOT NULL DEFAULT 'localhost', nodeport int NOT NULL DEFAULT inet_server_port(),
+    database text NOT NULL DEFAULT current_database(), username text NOT NULL DEFAULT current_user,
+    active boolean NOT NULL DEFAULT true, jobname text, UNIQUE (jobname, username));
+CREATE FUNCTION cron.schedule(job_name text, schedule text, command text) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE made bigint;
+BEGIN
+    IF schedule !~ '^(\\S+\\s+){4}\\S+$' AND schedule !~ '^[1-5]?[0-9] seconds$' THEN
+        RAISE EXCEPTION 'invalid schedule: %', schedule;
+    END IF;
+    INSERT INTO cron.job (schedule, command, jobname)
+    VALUES (schedule.schedule, schedule.command, schedule.job_name)
+    ON CONFLICT (jobname, username) DO UPDATE SET schedule = EXCLUDED.schedule, command = EXCLUDED.command
+    RETURNING jobid INTO made;
+    RETURN made;
+END $$;
+SET LOCAL allow_system_table_mods = on;
+INSERT INTO pg_catalog.pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+SELECT 4999999, 'pg_cron', 10, oid, false, '1.6' FROM pg_catalog.pg_namespace WHERE nspname = 'cron';
+"""
+
 
 @dataclass
 class Net:

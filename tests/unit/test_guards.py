@@ -477,3 +477,36 @@ def test_a_part_of_a_record_is_not_approved_besides_a_backlog():
     made = {"population": Count(value=103)}
     assert refused(case(SHARE, History(backlog=1), expired=26, **made)) == set()
     assert refused(case(SHARE, History(backlog=1), expired=27, **made)) == {"share"}
+
+
+@pytest.mark.parametrize(
+    ("guard", "limits", "facts", "expected"),
+    [
+        ("stale-source", Limits(min_remaining=0, max_silence=7 * DAY), {"newest": None}, None),
+        ("stale-source", Limits(min_remaining=0, max_silence=2 * HOUR), {}, 0.5),
+        ("max-items", Limits(min_remaining=0, max_items=0), {"expired": 5}, 2.0),
+        ("max-items", Limits(min_remaining=0, max_items=40), {"expired": 10}, 0.25),
+        (
+            "min-remaining",
+            Limits(min_remaining=1, max_fraction=Decimal(1)),
+            {"expired": 100, "newest": None},
+            2.0,
+        ),
+        ("min-remaining", Limits(min_remaining=9), {"expired": 10}, 0.1),
+        ("share", SHARE, {"expired": 25}, 1.0),
+        ("share", SHARE, {"expired": 50}, 2.0),
+        ("clock-skew", SHARE, {"store_clock": NOW - 6 * SECOND}, 0.1),
+        ("identity", SHARE, {}, None),
+    ],
+)
+def test_each_guard_with_a_limit_says_how_much_of_it_is_used(guard, limits, facts, expected):
+    (verdict,) = (item for item in judge(case(limits, **facts)) if item.guard == guard)
+    assert verdict.used == (expected if expected is None else pytest.approx(expected))
+    if expected is not None:
+        assert verdict.passed == (verdict.used <= 1)
+
+
+def test_an_approved_backlog_counts_in_the_use_of_the_share():
+    history = History(proved_at=NOW - DAY, backlog=40)
+    (verdict,) = (item for item in judge(case(SHARE, history, expired=65)) if item.guard == "share")
+    assert (verdict.passed, verdict.used) == (True, pytest.approx(1.0))

@@ -13,9 +13,11 @@ from luxima_retention.core.errors import SEVERITY, ExitCode
 from luxima_retention.tell.notify.conditions import (
     Change,
     Memory,
+    Message,
     Seen,
     Severity,
     digest,
+    forget,
     observe,
     quiet_until,
     tick,
@@ -150,6 +152,101 @@ def test_quiet_hours_end_in_the_morning():
     assert quiet_until(at(6), JAKARTA, (22, 6)) is None
     assert quiet_until(at(2), JAKARTA, None) is None
     assert quiet_until(at(13), JAKARTA, (12, 14)).hour == 14
+
+
+def test_quiet_hours_over_midnight_keep_their_wall_clock_when_summer_time_begins_and_ends():
+    berlin = ZoneInfo("Europe/Berlin")
+    spring = datetime(2026, 3, 28, 23, 30, tzinfo=berlin)
+    assert quiet_until(spring, berlin, (22, 6)).timestamp() - spring.timestamp() == 5.5 * 3600
+    autumn = datetime(2026, 10, 24, 23, 30, tzinfo=berlin)
+    assert quiet_until(autumn, berlin, (22, 6)).timestamp() - autumn.timestamp() == 7.5 * 3600
+    for fold in (0, 1):
+        twice = datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=fold)
+        assert quiet_until(twice, berlin, (22, 3)).timestamp() - twice.timestamp() == (1.5 - fold) * 3600
+
+
+def of_tables(code, *tables, at=0):
+    """What a run over these tables saw, and its policy as a whole."""
+    facts = [{"policy": "audit-logs", "target": table} for table in ("", *tables)]
+    codes = [0, *([code] * len(tables))]
+    return [
+        Seen(key=f"production:audit-logs:{fact['target']}", code=found, at=START + at, facts=fact)
+        for fact, found in zip(facts, codes, strict=True)
+    ]
+
+
+def test_a_failing_target_that_the_settings_name_no_more_is_closed_by_a_word():
+    memory = Memory()
+    first = observe(memory, of_tables(4, "core.audit_log", "core.old"))
+    assert observe(memory, of_tables(4, "core.audit_log", "core.old", at=60)) is None
+    assert observe(memory, of_tables(4, "core.audit_log", at=DAY)) is None, "it may be another machine's"
+    closed = observe(memory, of_tables(4, "core.audit_log", at=2 * DAY + 60))
+    (note,) = (note for note in closed.notes if note.change is Change.REMOVED)
+    assert note.key == "production:audit-logs:core.old"
+    assert closed.answers == first.number
+    alone = Message(number="9", at=closed.at, notes=(note,))
+    assert alone.severity is Severity.INFO
+    assert observe(memory, of_tables(4, "core.audit_log", at=2 * DAY + 120)) is None
+    assert list(memory.to_json()["conditions"]) == ["production:audit-logs:core.audit_log"]
+    (old,) = (trouble for trouble in memory.troubles if trouble.key.endswith("core.old"))
+    assert (old.over, old.removed) == (START + 2 * DAY + 60, True)
+
+
+def test_two_machines_with_targets_of_their_own_close_nothing_of_each_other():
+    memory, changes = Memory(), []
+    for number in range(20):
+        message = observe(memory, of_tables(4, f"set-{number % 2}", at=number * DAY / 2))
+        changes += [note.change for note in message.notes] if message else []
+    assert Change.REMOVED not in changes
+
+
+def test_a_run_that_never_came_to_its_targets_closes_none():
+    memory = Memory()
+    observe(memory, of_tables(4, "core.audit_log"))
+    message = observe(memory, [Seen(key="production:audit-logs:", code=3, at=START + 60, facts=POLICY)])
+    assert [note.change for note in message.notes] == [Change.FAILING]
+
+
+POLICY = {"policy": "audit-logs", "target": ""}
+
+
+def test_what_belongs_to_a_removed_policy_is_closed_and_forgotten():
+    memory = Memory()
+    observe(memory, [seen(4, 0), seen(0, 0, "production:audit-logs:other", left=5)])
+    assert forget(memory, {"audit-logs"}, START + 3 * DAY) is None
+    assert forget(memory, {"metrics"}, START + DAY) is None
+    message = forget(memory, {"metrics"}, START + 2 * DAY)
+    assert [note.change for note in message.notes] == [Change.REMOVED]
+    assert memory.conditions == {}
+    assert forget(memory, {"metrics"}, START + 3 * DAY) is None
+
+
+def test_a_trouble_is_remembered_from_first_word_to_end():
+    memory = Memory()
+    message = observe(memory, [seen(4, 0)])
+    memory.arrived(message.number, "telegram", START + 3)
+    memory.arrived(message.number, "telegram", START + 9)
+    observe(memory, [seen(6, 100)])
+    observe(memory, [seen(0, 400)])
+    observe(memory, [seen(4, 90_000)])
+    memory = Memory.from_json(json.loads(json.dumps(memory.to_json())))
+    first, second = memory.troubles
+    assert (first.since, first.code, first.told, first.over) == (
+        START,
+        6,
+        {"telegram": START + 3},
+        START + 400,
+    )
+    assert (second.since, second.code, second.told, second.over) == (START + 90_000, 4, {}, None)
+
+
+def test_only_so_many_troubles_are_remembered():
+    memory = Memory()
+    for number in range(600):
+        observe(memory, [seen(4, number * 2 * DAY), seen(0, number * 2 * DAY + 60)])
+    kept = memory.to_json()["troubles"]
+    assert len(kept) == 500
+    assert kept[-1]["since"] == START + 599 * 2 * DAY
 
 
 STEPS = st.lists(

@@ -132,6 +132,7 @@ def every(expression, zone):
 PLACES = {
     "report": {"url": "file:///reports"},
     "archive": {"url": "file:///archive", "retention_days": 730},
+    "observability": {"directory": "/etc/grafana/luxima"},
 }
 CONFIGURED = {
     "database": {"dsn": "postgresql://role@db/luxima"},
@@ -159,6 +160,7 @@ def test_the_seed_has_these_slots():
         "archive-expire": "43 8 * * sun",
         "archive-verify": "3 9 * * sat",
         "archive-drill": "53 9 2 * *",
+        "observability-check": "23 9 * * mon",
         "report": "37 8 1 * *",
     }
 
@@ -341,7 +343,11 @@ def test_a_report_is_due_until_the_next_one_is():
 
 @pytest.mark.parametrize(
     ("section", "names"),
-    [("report", {"report"}), ("archive", {"archive-expire", "archive-verify", "archive-drill"})],
+    [
+        ("report", {"report"}),
+        ("archive", {"archive-expire", "archive-verify", "archive-drill"}),
+        ("observability", {"observability-check"}),
+    ],
 )
 def test_without_a_place_there_is_no_slot(section, names):
     places = {key: value for key, value in PLACES.items() if key != section}
@@ -353,7 +359,14 @@ def test_without_a_place_there_is_no_slot(section, names):
 
 def test_only_what_does_no_harm_may_start_at_any_hour():
     late = {name for name, item in DEFAULTS.items() if item.grace != EVERYTHING.schedule.grace}
-    assert late == {"report", "archive-expire", "archive-verify", "archive-drill", "ledger-verify"}
+    assert late == {
+        "report",
+        "archive-expire",
+        "archive-verify",
+        "archive-drill",
+        "ledger-verify",
+        "observability-check",
+    }
 
 
 def test_a_clock_that_went_back_makes_nothing_due():

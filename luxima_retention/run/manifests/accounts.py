@@ -81,7 +81,7 @@ def account(settings: Settings, name: str, secrets: Sequence[str], *, is_policy:
 
 def migrating(settings: Settings, secrets: Sequence[str]) -> Account:
     """The account of ``migrate``: databases only."""
-    ports = (dsn_ports(settings.database_named(name)) for name in databases(settings))
+    ports = (dsn_ports(settings.database_named(name).dsn) for name in databases(settings))
     return Account(
         name="migrate",
         policy=None,
@@ -156,6 +156,8 @@ def _needs(settings: Settings, account: str, is_policy: bool, secret: str) -> bo
         return any(_drops_partitions(settings, name) for name in droppers)
     if section not in {"policies", "databases", "s3"} or account in _OF_EVERY_STORE:
         return True
+    if account == "observability-check" and settings.observability.directory:
+        return True  # what is configured decides what the files should say
     return rest.split(".")[0] in _own_sections(settings, account, is_policy)[section]
 
 
@@ -196,7 +198,7 @@ def _common_ports(settings: Settings) -> frozenset[int]:
     telemetry = settings.telemetry
     return (
         _notify_ports(settings.notify)
-        | dsn_ports(settings.database)
+        | dsn_ports(settings.database.dsn)
         | _s3_of(settings, *settings.ledger.anchors)
         | url_ports(telemetry.pushgateway_url, telemetry.otlp_url)
     )
@@ -204,8 +206,10 @@ def _common_ports(settings: Settings) -> frozenset[int]:
 
 def _notify_ports(notify: NotifySettings) -> frozenset[int]:
     telegram = notify.telegram_url if notify.telegram_token else ""
+    alerts = dsn_ports(notify.alert_dsn)
     heartbeat = notify.heartbeat_url.get_secret_value() if notify.heartbeat_url else ""
-    return url_ports(telegram, notify.plane_url, notify.webhook_url, heartbeat) | smtp_ports(notify.smtp_url)
+    urls = url_ports(telegram, notify.plane_url, notify.webhook_url, heartbeat)
+    return urls | smtp_ports(notify.smtp_url) | alerts
 
 
 def _policy_ports(settings: Settings, name: str) -> frozenset[int]:
@@ -219,6 +223,8 @@ def _policy_ports(settings: Settings, name: str) -> frozenset[int]:
 def _job_ports(settings: Settings, name: str) -> frozenset[int]:
     """What surveys every store reaches them all; the report writes into a bucket besides."""
     ports = _common_ports(settings) | _s3_of(settings, settings.archive.url)
+    if name in {"observability-check", "schedule"}:
+        ports |= url_ports(settings.observability.prometheus_url)
     if name in {"report", "schedule"}:
         ports |= _s3_of(settings, settings.report.url)
     if name in _OF_EVERY_STORE:

@@ -97,7 +97,7 @@ KIND = Kind(
     archives=True,
     database=lambda policy: policy.options.database,
     tables=_tables,
-    ports=lambda policy: dsn_ports(policy.settings.database_named(policy.options.database)),
+    ports=lambda policy: dsn_ports(policy.settings.database_named(policy.options.database).dsn),
     method={
         "id": "Penghapusan baris atau partisi basis data, bertahap",
         "en": "Deletion of database rows or partitions, in batches",

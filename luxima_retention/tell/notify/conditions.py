@@ -6,7 +6,7 @@ again, except once a day in a digest. A target that goes up and down is told as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -24,6 +24,8 @@ _CRITICAL = frozenset({ExitCode.FAULT, ExitCode.USAGE, ExitCode.VERIFICATION_FAI
 _REMEMBERED = 200
 #: targets of one message that are told with all that is known of them
 _IN_FULL = 50
+#: troubles that are remembered for looking back: a year of one or two a day
+_TROUBLES = 500
 
 
 class Change(StrEnum):
@@ -36,7 +38,14 @@ class Change(StrEnum):
     UNSTABLE = "unstable"
     HOURLY = "hourly"
     RECOVERED = "recovered"
+    #: the settings no longer name the target, so no run will ever tell that it is well
+    REMOVED = "removed"
     OPEN = "open"
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody has to do anything about it any more."""
+        return self in {Change.RECOVERED, Change.REMOVED}
 
 
 class Severity(StrEnum):
@@ -85,6 +94,7 @@ class Condition:
         first: the message that told of it first.
         patience: see :class:`Seen`.
         facts: of the last run.
+        seen: when a run last looked at it.
     """
 
     code: int = 0
@@ -99,6 +109,7 @@ class Condition:
     first: str = ""
     patience: float = 2 * _DAY
     facts: dict[str, Any] = field(default_factory=dict)
+    seen: float = 0.0
 
     @property
     def noted(self) -> bool:
@@ -153,7 +164,7 @@ class Message:
     @property
     def severity(self) -> Severity:
         """How loud it is; a digest and a recovery are not."""
-        if self.digest or all(note.change is Change.RECOVERED for note in self.notes):
+        if self.digest or all(note.change.over for note in self.notes):
             return Severity.INFO
         return Severity.CRITICAL if any(note.critical for note in self.notes) else Severity.WARNING
 
@@ -181,6 +192,29 @@ class Delivery:
 
 
 @dataclass(slots=True, kw_only=True)
+class Trouble:
+    """One trouble from its beginning to its end, for looking back.
+
+    Args:
+        key: of the target.
+        since: when it began, seconds since 1970.
+        code: the worst exit code that was told of it.
+        number: of the message that told it first.
+        told: channel → when that message arrived there first.
+        over: when a run found that it was mended, or somebody removed the target; ``None`` while it is open.
+        removed: whether it is the latter.
+    """
+
+    key: str
+    since: float
+    code: int
+    number: str
+    told: dict[str, float] = field(default_factory=dict)
+    over: float | None = None
+    removed: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
 class Memory:
     """All that is remembered between runs.
 
@@ -190,6 +224,7 @@ class Memory:
         sent: number of a message → channel → what the channel knows it by.
         digest: ISO day of the last digest.
         counter: number of the last message.
+        troubles: those that were told, oldest first.
     """
 
     conditions: dict[str, Condition] = field(default_factory=dict)
@@ -197,6 +232,13 @@ class Memory:
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
     digest: str = ""
     counter: int = 0
+    troubles: list[Trouble] = field(default_factory=list)
+
+    def arrived(self, number: str, channel: str, at: float) -> None:
+        """Remember when the message that told a trouble first arrived at a channel."""
+        for trouble in self.troubles:
+            if trouble.number == number:
+                trouble.told.setdefault(channel, at)
 
     def number(self) -> str:
         """A number for a new message."""
@@ -207,7 +249,8 @@ class Memory:
         """As JSON values."""
         kept = dict(list(self.sent.items())[-_REMEMBERED:])
         noted = {key: asdict(item) for key, item in self.conditions.items() if item.noted}
-        return {**asdict(self), "conditions": noted, "sent": kept}
+        troubles = [asdict(item) for item in self.troubles[-_TROUBLES:]]
+        return {**asdict(self), "conditions": noted, "sent": kept, "troubles": troubles}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Memory:
@@ -222,6 +265,7 @@ class Memory:
             sent=dict(value.get("sent", {})),
             digest=value.get("digest", ""),
             counter=value.get("counter", 0),
+            troubles=[Trouble(**item) for item in value.get("troubles", ())],
         )
 
 
@@ -237,8 +281,52 @@ def _rank(code: int) -> int:
 
 def observe(memory: Memory, seen: Sequence[Seen]) -> Message | None:
     """Take in what a run saw; the one message about it, if anything changed."""
+    at = max((item.at for item in seen), default=0.0)
     notes = [note for item in seen for note in _observed(memory, item)]
-    return _message(memory, notes, max((item.at for item in seen), default=0.0))
+    return _message(memory, [*notes, *_removed(memory, _missing(memory, seen))], at)
+
+
+def forget(memory: Memory, policies: Collection[str], now: float) -> Message | None:
+    """Close what belongs to none of these policies: no run will ever look at it again.
+
+    Args:
+        memory: of what was told.
+        policies: names of those that are configured.
+        now: seconds since 1970.
+    """
+    others = {item.facts.get("policy") for item in memory.conditions.values()} - set(policies)
+    return _message(memory, list(_removed(memory, _unseen(memory, others, now))), now)
+
+
+def _missing(memory: Memory, seen: Sequence[Seen]) -> list[str]:
+    """What runs that knew the targets of a policy did not name any more."""
+    looked_at = {item.facts.get("policy") for item in seen if item.facts.get("target")}
+    return _unseen(memory, looked_at, max((item.at for item in seen), default=0.0))
+
+
+def _unseen(memory: Memory, policies: Collection[Any], now: float) -> list[str]:
+    """What no run looked at for two intervals: another machine may have targets that this one has not."""
+    return [
+        key
+        for key, item in memory.conditions.items()
+        if item.facts.get("policy") in policies and now - item.seen >= item.patience
+    ]
+
+
+def _removed(memory: Memory, keys: Iterable[str]) -> Iterator[Note]:
+    """Forget conditions; those that were told are closed by a word, so that nobody waits for their end."""
+    for key in keys:
+        item = memory.conditions.pop(key)
+        if item.told:
+            yield Note(
+                change=Change.REMOVED,
+                key=key,
+                code=item.told,
+                since=item.since,
+                critical=False,
+                first=item.first,
+                facts=item.facts,
+            )
 
 
 def _message(memory: Memory, notes: Sequence[Note], at: float, *, digest: bool = False) -> Message | None:
@@ -246,15 +334,30 @@ def _message(memory: Memory, notes: Sequence[Note], at: float, *, digest: bool =
         return None
     number = memory.number()
     for note in notes:
-        condition = memory.conditions[note.key]
-        if note.change is Change.RECOVERED:
+        condition = memory.conditions.get(note.key)
+        if condition is not None and note.change is Change.RECOVERED:
             condition.first = ""
-        elif not condition.first:
+        elif condition is not None and not condition.first:
             condition.first = number
+        if not digest:
+            _look_back(memory, note, number, at)
     worst_first = sorted(notes, key=_loudness)
     # No text has room for more; what the others are is remembered as their conditions.
     brief = [replace(note, facts=_named(note.facts)) for note in worst_first[_IN_FULL:]]
     return Message(number=number, at=at, notes=(*worst_first[:_IN_FULL], *brief), digest=digest)
+
+
+def _look_back(memory: Memory, note: Note, number: str, at: float) -> None:
+    """Remember when a trouble was told first, how bad it became, and when it was over."""
+    open_ones = (item for item in reversed(memory.troubles) if item.key == note.key and item.over is None)
+    trouble = next(open_ones, None)
+    if note.change.over:
+        if trouble is not None:
+            trouble.over, trouble.removed = at, note.change is Change.REMOVED
+    elif trouble is not None and note.code and _rank(note.code) < _rank(trouble.code):
+        trouble.code = note.code
+    elif trouble is None and note.code:
+        memory.troubles.append(Trouble(key=note.key, since=note.since, code=note.code, number=number))
 
 
 def _named(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,13 +365,13 @@ def _named(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _loudness(note: Note) -> tuple[bool, bool, int, str]:
-    return note.change is Change.RECOVERED, not note.critical, _rank(note.code), note.key
+    return note.change.over, not note.critical, _rank(note.code), note.key
 
 
 def _observed(memory: Memory, seen: Seen) -> Iterator[Note]:
     """The changes that one target tells."""
     condition = memory.conditions.setdefault(seen.key, Condition())
-    condition.facts, condition.patience = seen.facts, seen.patience
+    condition.facts, condition.patience, condition.seen = seen.facts, seen.patience, seen.at
     if seen.code == ExitCode.LOCKED or _shrinks(condition, seen):
         # Somebody else is at work, or the work goes on: nothing has changed yet.
         condition.left = seen.left if seen.code != ExitCode.LOCKED else condition.left

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
 
 _USUAL = timedelta(days=1)
+#: two weekly looks: nobody has to be woken for a dashboard before
+_LONG = timedelta(days=14)
 
 
 def seen_of(settings: Settings, result: RunResult) -> tuple[Seen, ...]:
@@ -31,6 +33,25 @@ def seen_of(settings: Settings, result: RunResult) -> tuple[Seen, ...]:
         key = f"{settings.telemetry.environment}:ledger:checkpoint"
         found.append(Seen(key=key, code=int(result.own_code), at=result.now.timestamp(), facts=facts))
     return tuple(found)
+
+
+def seen_of_dashboards(settings: Settings, *, code: ExitCode, sentence: str, now: datetime) -> Seen:
+    """What the weekly look at rules and dashboards saw.
+
+    Args:
+        settings: in force.
+        code: how it ended.
+        sentence: what it found.
+        now: when.
+    """
+    facts = {"policy": "observability", "target": "check", "about": "dashboards"}
+    return Seen(
+        key=f"{settings.telemetry.environment}:observability:check",
+        code=int(code),
+        at=now.timestamp(),
+        patience=_LONG.total_seconds(),
+        facts={**facts, "sentence": redacted(sentence)},
+    )
 
 
 def _of_policy(settings: Settings, policy: PolicyResult, now: datetime) -> Iterator[Seen]:

@@ -117,7 +117,8 @@ class Mail:
                 f"the mail server {server} offers no STARTTLS, or no login method that we know"
             ) from None
         except ssl.SSLError:
-            raise Refused(
+            # People mend certificates: it waits for that, as for a server that is away.
+            raise Later(
                 f"the mail server {server} has a certificate that is not trusted; set notify.smtp_ca_file"
             ) from None
         except (OSError, smtplib.SMTPException) as error:

@@ -20,7 +20,7 @@ from luxima_retention.core.redact import learn, redacted
 from luxima_retention.io.http import Answer, Http
 from luxima_retention.tell.notify import texts
 from luxima_retention.tell.notify.channel import Later, Refused, Sent, reason_of
-from luxima_retention.tell.notify.conditions import Change, Message, Note
+from luxima_retention.tell.notify.conditions import Message, Note
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import NotifySettings
@@ -267,7 +267,7 @@ def _refused(answer: Answer) -> RetentionError:
 
 def _incidents(message: Message, style: texts.Style) -> Iterator[Incident]:
     """The items that a message makes or comments on: of critical troubles, and of troubles that are over."""
-    told = [note for note in message.notes if note.critical or note.change is Change.RECOVERED]
+    told = [note for note in message.notes if note.critical or note.change.over]
     for note in told[:_AT_ONCE]:
         yield _incident(note, message, style)
 
@@ -280,7 +280,7 @@ def _incident(note: Note, message: Message, style: texts.Style) -> Incident:
         text=_paragraphs(texts.body(alone, style)),
         priority="urgent",
         event=f"{message.number}:{int(message.at)}:{note.change}",
-        resolved=note.change is Change.RECOVERED,
+        resolved=note.change.over,
         links=texts.addresses(note, style),
     )
 

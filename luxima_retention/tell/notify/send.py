@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +23,7 @@ from luxima_retention.tell.notify.conditions import (
     Seen,
     Severity,
     digest,
+    forget,
     observe,
     quiet_until,
     tick,
@@ -49,24 +50,34 @@ class Told:
 
     Args:
         warnings: a sentence for each receiver that did not get something.
+        hints: what somebody should change, though everything arrived.
         sent: deliveries that arrived.
         waiting: deliveries that wait.
     """
 
     warnings: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     sent: int = 0
     waiting: int = 0
 
 
 def after_run(settings: Settings, result: RunResult, clock: Clock = system_clock) -> Iterator[str]:
     """Tell what a real run did; a sentence for each receiver that could not be told. Never raises."""
+    yield from _telling(settings, lambda deadline: _after_run(settings, result, deadline, clock))
+
+
+def after_check(settings: Settings, seen: Sequence[Seen], clock: Clock = system_clock) -> Iterator[str]:
+    """Tell what a command saw that is no run. As :func:`after_run`."""
+    yield from _telling(settings, lambda deadline: _said_of(settings, seen, deadline, clock))
+
+
+def _telling(settings: Settings, work: Callable[[Deadline], Iterator[str]]) -> Iterator[str]:
+    """Tell within the budget; whatever goes wrong is a sentence."""
     if not settings.notify.on:
         return
     deadline = UNLIMITED.within(BUDGET)
     try:
-        yield from bounded(
-            lambda: list(_after_run(settings, result, deadline, clock)), BUDGET, "the notifications"
-        )
+        yield from bounded(lambda: list(work(deadline)), BUDGET, "the notifications")
     except RetentionError as error:
         yield f"no notification was sent: {error.message}"
     except Exception as error:  # noqa: BLE001 - a fault in here must not end a run that is over
@@ -82,10 +93,14 @@ def _after_run(settings: Settings, result: RunResult, deadline: Deadline, clock:
         target=lambda: hearts.set_result(list(beat(settings.notify, result, deadline))), daemon=True
     )
     pulse.start()
-    seen = seen_of(settings, result)
-    yield from _with_memory(settings, seen, deadline, clock).warnings
+    yield from _said_of(settings, seen_of(settings, result), deadline, clock)
     pulse.join(max(deadline.remaining() - _SPARE, 0.0))
     yield from hearts.result() if hearts.done() else ["the heartbeats did not end in time"]
+
+
+def _said_of(settings: Settings, seen: Sequence[Seen], deadline: Deadline, clock: Clock) -> Iterator[str]:
+    told = _with_memory(settings, seen, deadline, clock)
+    yield from (*told.warnings, *told.hints)
 
 
 def _with_memory(settings: Settings, seen: Sequence[Seen], deadline: Deadline, clock: Clock) -> Told:
@@ -124,7 +139,7 @@ def _without_memory(settings: Settings, seen: Sequence[Seen], deadline: Deadline
     memory.outbox = _addressed(settings, [message] if message else [], clock())
     # Nobody keeps it for the morning.
     memory.outbox = [replace(item, due=0.0) for item in memory.outbox]
-    return _deliver(settings, memory, deadline, clock())
+    return _deliver(settings, memory, deadline, clock)
 
 
 @contextmanager
@@ -173,23 +188,29 @@ def _tell(settings: Settings, store: Store, deadline: Deadline, clock: Clock, *,
     """Fold the inbox into the memory, save, send, save again: killed at any place, nothing is lost."""
     memory, inbox = store.load()
     now, zone = clock(), ZoneInfo(settings.schedule.time_zone)
-    _forget(memory, settings)
     found = [observe(memory, seen) for seen in inbox]
+    found.append(forget(memory, set(_policies(settings)), now.timestamp()))
     if daily:
         found += [tick(memory, now.timestamp()), digest(memory, now, zone)]
     memory.outbox += _addressed(settings, [message for message in found if message], now)
     store.save(memory)
-    told = _deliver(settings, memory, deadline, now)
+    told = _deliver(settings, memory, deadline, clock)
     store.save(memory)
     return told
 
 
-def _forget(memory: Memory, settings: Settings) -> None:
-    """Leave out policies that are no more: nobody could mend them."""
-    known = {*settings.policies, "ledger"}
-    memory.conditions = {
-        key: item for key, item in memory.conditions.items() if item.facts.get("policy", "") in known
-    }
+def _policies(settings: Settings) -> Iterator[str]:
+    """Whose troubles somebody can still mend: policies that name a store, the ledger, the dashboards.
+
+    A process that tells has not every policy's secrets, so a table counts where only its DSN is missing.
+    """
+    from luxima_retention.stores.registry import kind_of
+
+    yield from ("ledger", "observability")
+    for policy in map(settings.policy, settings.policies):
+        kind = kind_of(policy)
+        if kind.missing(policy) is None or kind.tables(policy):
+            yield policy.name
 
 
 def _addressed(settings: Settings, messages: Iterable[Message], now: datetime) -> list[Delivery]:
@@ -220,6 +241,8 @@ def _names(settings: NotifySettings) -> Iterator[tuple[str, bool]]:
         yield "plane", False
     if settings.webhook_url:
         yield "webhook", False
+    if settings.alert_dsn:
+        yield "alert", False
 
 
 def style_of(settings: Settings) -> Style:
@@ -251,6 +274,10 @@ def open_channel(settings: Settings, name: str, deadline: Deadline) -> Channel:
         from luxima_retention.tell.notify.plane import Plane
 
         return Plane(chosen, style, deadline)
+    if name == "alert":
+        from luxima_retention.tell.notify.alerts import Alerts
+
+        return Alerts(chosen, style, deadline)
     from luxima_retention.tell.notify.hooks import Webhook
 
     return Webhook(chosen, style, deadline)
@@ -258,16 +285,26 @@ def open_channel(settings: Settings, name: str, deadline: Deadline) -> Channel:
 
 @dataclass(slots=True, kw_only=True)
 class _Tried:
-    """One delivery that was tried: its reference, or why it did not arrive."""
+    """One delivery that was tried: its reference, or why it did not arrive.
+
+    Args:
+        delivery: that was tried.
+        at: when its receiver answered, seconds since 1970.
+        reference: what the channel knows it by.
+        error: why it did not arrive.
+        hint: what somebody should change, though it did.
+    """
 
     delivery: Delivery
+    at: float
     reference: Any = None
     error: Exception | None = None
+    hint: str = ""
 
 
-def _deliver(settings: Settings, memory: Memory, deadline: Deadline, now: datetime) -> Told:
+def _deliver(settings: Settings, memory: Memory, deadline: Deadline, clock: Clock) -> Told:
     """Send what is due, each channel in a thread of its own; the memory keeps what did not arrive."""
-    stamp, told = now.timestamp(), Told()
+    stamp, told = clock().timestamp(), Told()
     # A receiver that asked to wait gets nothing else meanwhile.
     blocked = {item.channel for item in memory.outbox if item.attempts and item.due > stamp}
     due = [item for item in memory.outbox if item.due <= stamp and item.channel not in blocked]
@@ -277,7 +314,15 @@ def _deliver(settings: Settings, memory: Memory, deadline: Deadline, now: dateti
     threads = [
         Thread(
             target=_send_all,
-            args=(settings, name, [item for item in due if item.channel == name], known, limit, tried[name]),
+            args=(
+                settings,
+                name,
+                [one for one in due if one.channel == name],
+                known,
+                limit,
+                clock,
+                tried[name],
+            ),
             daemon=True,
         )
         for name in tried
@@ -302,6 +347,7 @@ def _send_all(  # noqa: PLR0917 - what a thread works with
     due: Sequence[Delivery],
     known: dict[str, dict[str, Any]],
     limit: Deadline,
+    clock: Clock,
     tried: list[_Tried],
 ) -> None:
     """Send what one channel has to send, in its order; after one that has to wait the others wait, too."""
@@ -309,26 +355,35 @@ def _send_all(  # noqa: PLR0917 - what a thread works with
     try:
         channel = open_channel(settings, name, limit)
     except RetentionError as error:
-        tried += [_Tried(delivery=item, error=error) for item in due]
+        tried += [_Tried(delivery=item, at=clock().timestamp(), error=error) for item in due]
         return
     for item in due:
-        try:
-            reference = channel.send(item.message, sent)
-        except Refused as error:
-            tried.append(_Tried(delivery=item, error=error))
-            continue
-        except Exception as error:  # noqa: BLE001 - told where the results are gathered
-            tried.append(_Tried(delivery=item, error=error))
+        outcome = _sent_one(channel, item, sent, clock)
+        tried.append(outcome)
+        if outcome.error is None:
+            sent[item.message.number] = outcome.reference
+        elif not isinstance(outcome.error, Refused):
             return
-        sent[item.message.number] = reference
-        tried.append(_Tried(delivery=item, reference=reference))
+
+
+def _sent_one(channel: Channel, item: Delivery, sent: Mapping[str, Any], clock: Clock) -> _Tried:
+    try:
+        reference = channel.send(item.message, sent)
+    except Exception as error:  # noqa: BLE001 - told where the results are gathered
+        return _Tried(delivery=item, at=clock().timestamp(), error=error)
+    return _Tried(
+        delivery=item, at=clock().timestamp(), reference=reference, hint=getattr(channel, "hint", "")
+    )
 
 
 def _settled(item: Delivery, tried: _Tried | None, memory: Memory, told: Told, now: float) -> bool:
     """Whether a delivery is over: it arrived, it never will, or it is too old."""
     if tried is not None and tried.error is None:
         memory.sent.setdefault(item.message.number, {})[item.channel] = tried.reference
+        memory.arrived(item.message.number, item.channel, tried.at)
         told.sent += 1
+        if tried.hint and tried.hint not in told.hints:
+            told.hints.append(tried.hint)
         return True
     if tried is not None:
         told.warnings.append(f"{item.channel}: {_sentence(tried.error)}")
@@ -355,6 +410,8 @@ def test(settings: Settings) -> Iterator[tuple[str, bool, str]]:
     for name, _ in _names(settings.notify):
         deadline = UNLIMITED.within(BUDGET)
         try:
-            yield name, True, open_channel(settings, name, deadline).test()
+            channel = open_channel(settings, name, deadline)
+            said = channel.test()
+            yield name, True, "; ".join(filter(None, (said, getattr(channel, "hint", ""))))
         except (RetentionError, StoreError) as error:
             yield name, False, _sentence(error)

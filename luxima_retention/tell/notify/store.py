@@ -46,6 +46,9 @@ class Store(Protocol):
     def load(self) -> tuple[Memory, Inbox]:
         """The memory, and what runs saw since it was saved."""
 
+    def remembered(self) -> Memory:
+        """The memory as it was saved last; changes nothing, and needs no lease."""
+
     def save(self, memory: Memory) -> None:
         """Keep the memory; what :meth:`load` gave of the inbox is part of it now."""
 
@@ -95,8 +98,12 @@ class PostgresStore:
         """See :class:`Store`."""
         rows = self._ask("inbox").fetchall()
         self._taken = [row[0] for row in rows]
+        return self.remembered(), [_unpacked(row[1]) for row in rows]
+
+    def remembered(self) -> Memory:
+        """See :class:`Store`."""
         found = self._ask("memory").fetchone()
-        return Memory.from_json(found[0] if found else {}), [_unpacked(row[1]) for row in rows]
+        return Memory.from_json(found[0] if found else {})
 
     def save(self, memory: Memory) -> None:
         """See :class:`Store`."""
@@ -141,9 +148,7 @@ class FileStore:
 
     def load(self) -> tuple[Memory, Inbox]:
         """See :class:`Store`."""
-        with _readable(self._memory):
-            text = self._memory.read_text(encoding="utf-8") if self._memory.exists() else "{}"
-            memory = Memory.from_json(json_of(text))
+        memory = self.remembered()
         with self._opened() as descriptor:
             data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
         # A line that a killed run did not finish tells nothing.
@@ -151,6 +156,12 @@ class FileStore:
         self._taken = len(data)
         with _readable(self._inbox):
             return memory, [_unpacked(json_of(line)) for line in data.splitlines()]
+
+    def remembered(self) -> Memory:
+        """See :class:`Store`."""
+        with _readable(self._memory):
+            text = self._memory.read_text(encoding="utf-8") if self._memory.exists() else "{}"
+            return Memory.from_json(json_of(text))
 
     def save(self, memory: Memory) -> None:
         """See :class:`Store`. Killed in between, it tells the inbox twice, and that changes no condition."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from luxima_retention.core.clock import parse_iso
 from luxima_retention.tell.notify.conditions import Change, Message, Note, Severity
-from luxima_retention.tell.notify.words import ACTIONS, LINKS, MONTHS, TITLES, WORDS
+from luxima_retention.tell.notify.words import ACTIONS, LINKS, MONTHS, TITLES, WORDS, Words
 
 #: characters of HTML: what is left after its entities are read is below Telegram's limit
 LONGEST = 3500
@@ -79,23 +79,34 @@ def subject(message: Message, style: Style) -> str:
         return style.word("subject_digest", environment=style.environment, count=len(message.notes))
     note = message.notes[0]
     more = f" +{len(message.notes) - 1}" if len(message.notes) > 1 else ""
-    mark = style.word(f"mark_{message.severity}")
+    mark = style.word("mark_removed" if note.change is Change.REMOVED else f"mark_{message.severity}")
     policy = note.facts.get("policy", note.key)
+    about = note.facts.get("about")
     return style.word(
-        "subject", mark=mark, policy=policy, environment=style.environment, title=_title(note, style) + more
+        f"subject_{about}" if about else "subject",
+        mark=mark,
+        policy=policy,
+        environment=style.environment,
+        title=_title(note, style) + more,
     )
 
 
+def _about(note: Note, words: Mapping[int, Words], what: str, style: Style) -> str:
+    """Of the exit code, or of what is no policy's run."""
+    about = note.facts.get("about")
+    return style.word(f"{what}_{about}") if about else words[note.code][style.language]
+
+
 def _title(note: Note, style: Style) -> str:
-    if note.change is Change.RECOVERED:
-        return style.word("recovered")
+    if note.change.over:
+        return style.word(str(note.change))
     if note.change is Change.UNSTABLE:
         return ": ".join(
-            [style.word("unstable"), *([TITLES[note.code][style.language]] if note.code else [])]
+            [style.word("unstable"), *([_about(note, TITLES, "title", style)] if note.code else [])]
         )
     if note.change is Change.HOURLY and not note.code:
         return style.word("steady")
-    return TITLES[note.code][style.language]
+    return _about(note, TITLES, "title", style)
 
 
 def body(message: Message, style: Style) -> str:
@@ -133,8 +144,8 @@ def _name(note: Note) -> str:
 
 def _part(note: Note, message: Message, style: Style) -> str:
     lines = [_first_line(note, style)]
-    if note.change is Change.RECOVERED:
-        lines.append(style.word("recovered_line", span=style.span(message.at - note.since)))
+    if note.change.over:
+        lines.append(style.word(f"{note.change}_line", span=style.span(message.at - note.since)))
     else:
         lines += [*_details(note, message.at, style)]
     lines += [_where(note, style), _links(note, style)]
@@ -142,8 +153,8 @@ def _part(note: Note, message: Message, style: Style) -> str:
 
 
 def _first_line(note: Note, style: Style) -> str:
-    if note.change is Change.RECOVERED:
-        sign = _SIGNS[Severity.INFO]
+    if note.change.over:
+        sign = "⚪" if note.change is Change.REMOVED else _SIGNS[Severity.INFO]
     else:
         sign = _SIGNS[Severity.CRITICAL if note.critical else Severity.WARNING]
     return f"{sign} <b>{_title(note, style)}</b> — {_name(note)} · {_escaped(style.environment)}"
@@ -163,7 +174,7 @@ def _details(note: Note, at: float, style: Style) -> Iterator[str]:
         yield _escaped(_cut(facts["sentence"]))
     yield _figures(facts, style)
     yield _breach(facts, at, style)
-    yield f"➡️ {ACTIONS[note.code][style.language]}" if note.code else ""
+    yield f"➡️ {_about(note, ACTIONS, 'action', style)}" if note.code else ""
     yield from _approvable(facts, style)
     if facts.get("hint"):
         yield f"<i>{_escaped(_cut(facts['hint']))}</i>"

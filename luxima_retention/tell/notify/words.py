@@ -89,9 +89,14 @@ WORDS: Mapping[str, Words] = {
     "mark_critical": {"id": "KRITIS", "en": "CRITICAL"},
     "mark_warning": {"id": "PERINGATAN", "en": "WARNING"},
     "mark_info": {"id": "PULIH", "en": "RECOVERED"},
+    "mark_removed": {"id": "DITUTUP", "en": "CLOSED"},
     "subject": {
         "id": "[{mark}] Retensi {policy} ({environment}): {title}",
         "en": "[{mark}] Retention of {policy} ({environment}): {title}",
+    },
+    "subject_dashboards": {
+        "id": "[{mark}] Dasbor dan alert ({environment}): {title}",
+        "en": "[{mark}] Dashboards and alerts ({environment}): {title}",
     },
     "subject_digest": {
         "id": "[RINGKASAN] Retensi ({environment}): {count} masalah terbuka",
@@ -106,6 +111,21 @@ WORDS: Mapping[str, Words] = {
     "recovered_line": {
         "id": "Run terakhir selesai tanpa masalah; terganggu {span}.",
         "en": "The last run ended without trouble; it was disturbed for {span}.",
+    },
+    "title_dashboards": {
+        "id": "Dasbor atau aturan alert tidak sesuai",
+        "en": "Dashboards or alert rules are not as they should be",
+    },
+    "action_dashboards": {
+        "id": "Jalankan observability generate, pasang hasilnya, lalu observability check.",
+        "en": "Run observability generate, deploy what it wrote, then observability check.",
+    },
+    "removed": {"id": "Tidak lagi diawasi", "en": "No longer watched"},
+    "removed_line": {
+        "id": "Setelan tidak menyebutnya lagi, jadi masalah ini ditutup setelah {span} tanpa perbaikan."
+        " Pastikan itu memang disengaja.",
+        "en": "The settings do not name it any more, so this trouble is closed after {span} without being"
+        " mended. Make sure that this was meant.",
     },
     "unstable": {"id": "Tidak stabil", "en": "Unstable"},
     "unstable_line": {

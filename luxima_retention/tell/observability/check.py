@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from luxima_retention.core.errors import StoreError
+from luxima_retention.core.errors import ExitCode, RetentionError, StoreError
+from luxima_retention.evidence.events import ObservabilityChecked
+from luxima_retention.io.http import Http
 from luxima_retention.tell.families import FAMILIES, PREFIX
-from luxima_retention.tell.observability.lint import panels_of
+from luxima_retention.tell.observability.lint import lint, panels_of
 from luxima_retention.tell.observability.source import assumed, parsed
 
-_TIMEOUT = 10
+#: of each list in the ledger's entry
+_LISTED = 100
 #: words of PromQL that look like names
 _WORDS = frozenset(
     {
@@ -106,7 +110,7 @@ def origin(name: str) -> str:
     return "a recording rule" if ":" in name else ""
 
 
-def missing(files: Mapping[str, str], prometheus: str) -> list[Missing]:
+def missing(files: Mapping[str, str], prometheus: Http) -> list[Missing]:
     """The metrics that are used and that this Prometheus has not seen for a day.
 
     Raises:
@@ -122,17 +126,95 @@ def missing(files: Mapping[str, str], prometheus: str) -> list[Missing]:
     ]
 
 
-def _names(url: str) -> set[str]:
-    import requests
-
-    address = f"{url.rstrip('/')}/api/v1/label/__name__/values"
-    try:
-        answer = requests.get(address, timeout=_TIMEOUT, allow_redirects=False)
-        names = answer.json()["data"] if answer.ok else None
-    except (requests.RequestException, ValueError, KeyError) as error:
+def _names(prometheus: Http) -> set[str]:
+    answer = prometheus.send("GET", "/api/v1/label/__name__/values")
+    said = answer.json() if answer.ok else None
+    names = said.get("data") if isinstance(said, dict) else None
+    if not isinstance(names, list):
         raise StoreError(
-            f"{address} cannot be reached: {type(error).__name__}", "check --prometheus"
-        ) from error
-    if names is None:
-        raise StoreError(f"{address} answers {answer.status_code}", "check --prometheus")
+            f"{prometheus.url} answers {answer.status}, and no names of metrics",
+            "check observability.prometheus_url, or --prometheus",
+        )
     return set(names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What a look at rules and dashboards found.
+
+    Args:
+        compared: files that were compared.
+        differs: paths of files that are missing or not what would be written.
+        wrong: what Grafana would refuse, ignore or show wrongly, as sentences.
+        asked: whether a Prometheus was asked.
+        missing: what it does not have.
+        error: why it could not be asked.
+    """
+
+    compared: int
+    differs: tuple[str, ...]
+    wrong: tuple[str, ...]
+    asked: bool
+    missing: tuple[Missing, ...] = ()
+    error: RetentionError | None = None
+
+    @property
+    def code(self) -> ExitCode:
+        """0 all well, 8 something was found, else what its error asks for."""
+        if self.differs or self.wrong or self.missing:
+            return ExitCode.DRIFT
+        return self.error.exit_code if self.error else ExitCode.DONE
+
+    @property
+    def event(self) -> ObservabilityChecked:
+        """The ledger's entry."""
+        return ObservabilityChecked(
+            compared=self.compared,
+            differs=self.differs[:_LISTED],
+            wrong=self.wrong[:_LISTED],
+            asked=self.asked,
+            missing=tuple(item.name for item in self.missing[:_LISTED]),
+            error=self.error.message if self.error else None,
+            exit_code=self.code,
+        )
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in numbers, and the first of each."""
+        found = {
+            "files differ": self.differs,
+            "are wrong": self.wrong,
+            "metrics are missing": tuple(item.name for item in self.missing),
+        }
+        told = [f"{len(names)} {what}: {names[0]}" for what, names in found.items() if names]
+        return "; ".join([*told, *([self.error.message] if self.error else [])])
+
+
+def look(files: Mapping[str, str], directory: Path | None, prometheus: Http | None) -> Checked:
+    """Compare, lint, and ask.
+
+    Args:
+        files: path → text, as they would be written now.
+        directory: where they are read from; ``None`` compares none.
+        prometheus: that should have their metrics; ``None`` asks none.
+    """
+    compared = files if directory is not None else {}
+    found = Checked(
+        compared=len(compared),
+        differs=tuple(path for path, text in compared.items() if _text(directory, path) != text),
+        wrong=tuple(lint(files)),
+        asked=prometheus is not None,
+    )
+    if prometheus is None:
+        return found
+    try:
+        return replace(found, missing=tuple(missing(files, prometheus)))
+    except RetentionError as error:
+        return replace(found, error=error)
+
+
+def _text(directory: Path | None, path: str) -> str | None:
+    try:
+        return (directory / path).read_text(encoding="utf-8") if directory else None
+    except (OSError, UnicodeDecodeError):
+        return None
