@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
+import select
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -127,19 +129,30 @@ class Shard(click.ParamType[tuple[int, int]]):
         return int(index), int(count)
 
 
+#: seconds; whoever waits longer asks again
+_LONGEST_WAIT = 86_400.0
+
+
 class Stopper:
-    """Turns true at SIGTERM or SIGINT; a second SIGINT ends the process at once."""
+    """Turns true at SIGTERM or SIGINT; a second SIGINT ends the process at once.
+
+    A pipe, not a :class:`threading.Event`: the handler runs inside of the main thread's own wait, and would
+    wait for ever for the event's lock.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._stopped = False
+        self._reader, self._writer = os.pipe()
 
     def __call__(self) -> bool:
         """Whether somebody has asked for the end."""
-        return self._event.is_set()
+        return self._stopped
 
     def wait(self, seconds: float) -> None:
         """Sleep, or less when told to stop."""
-        self._event.wait(seconds)
+        poll = select.poll()  # descriptors may be many: select() takes none above 1023
+        poll.register(self._reader, select.POLLIN)
+        poll.poll(math.ceil(min(max(seconds, 0.0), _LONGEST_WAIT) * 1000))
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -154,9 +167,11 @@ class Stopper:
                 signal.signal(number, handler)
 
     def _told(self, number: int, _frame: object) -> None:
-        if self._event.is_set() and number == signal.SIGINT:
+        if self._stopped and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._event.set()
+        if not self._stopped:
+            self._stopped = True
+            os.write(self._writer, b"\0")  # never read: it ends every wait
 
 
 @contextmanager
