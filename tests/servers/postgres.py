@@ -47,6 +47,7 @@ SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "hot_standby": "on",
+    "jit": "off",
     "listen_addresses": "127.0.0.1",
     "log_min_messages": "warning",
     "max_connections": "100",
