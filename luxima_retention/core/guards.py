@@ -28,8 +28,8 @@ class Limits:
     """What a policy's guards compare with.
 
     Args:
-        share: part of all records that may go without being named, 0 to 1.
-        max_fraction: the part that this run, or the settings, name explicitly; ``None`` names none.
+        max_fraction: the part of all records that may go, 0 to 1, as this run or the settings name it;
+            ``None`` names none.
         max_items: the largest number of records that may go; ``None`` does not limit.
         min_remaining: so many records must be left.
         max_silence: age of the newest record from which the producer counts as stalled; ``None`` is off.

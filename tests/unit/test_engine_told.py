@@ -11,7 +11,7 @@ import pytest
 from luxima_retention.core.errors import ArchiveError, ConfigurationError, ExitCode, LeaseHeld, StoreError
 from luxima_retention.core.observer import Silent
 from luxima_retention.core.plan import Finding, Hold, Level
-from luxima_retention.core.results import Outcome, PolicyResult
+from luxima_retention.core.results import Outcome, PolicyResult, TargetResult
 from luxima_retention.evidence import events
 from luxima_retention.evidence.archive import Archive, Run
 from luxima_retention.io.objects import DirectoryPlace
@@ -37,6 +37,7 @@ from tests.unit.test_engine import (
 )
 
 LATER = NOW + timedelta(minutes=1)
+UNREAD = "records or objects could not be read or recognised, so it is not known whether they have expired"
 
 
 class Told(Silent):
@@ -190,7 +191,7 @@ def test_a_checked_store_is_an_entry():
             2,
             Outcome.FAILED,
             3,
-            "2 records or objects could not be read or recognised, so nobody knows whether they have expired",
+            f"2 {UNREAD}",
         ),
     ],
 )
@@ -210,9 +211,10 @@ def test_a_refusal_says_figures_and_names_the_others():
     state = FakeState()
     policy = replace(POLICY, limits=replace(LIMITS, max_items=1, min_remaining=9))
     result = only(run(store(400, 300, 1), state, policy))
-    told = "max-items: 2 records of memory would go (observed 2, limit 1); refused as well: min-remaining"
+    told = "max-items: 2 records of memory would be deleted (observed 2, limit 1)"
+    told += "; refused as well: min-remaining"
     assert (result.outcome, result.exit_code, result.sentence) == (Outcome.REFUSED, 4, told)
-    assert result.hint == "if that is right, name the value: --max-items 2"
+    assert result.hint == "if intended, rerun with --max-items 2"
     (refusal,) = said(state, "run.refused")
     assert (refusal.error, refusal.exit_code, refusal.items) == (told, 4, 2)
     assert {guard.guard for guard in refusal.guards if not guard.passed} == {"max-items", "min-remaining"}
@@ -223,9 +225,9 @@ def test_a_dry_run_says_what_a_real_one_would_refuse():
     state = FakeState()
     policy = replace(POLICY, limits=replace(LIMITS, max_items=1))
     result = only(run(store(400, 300, 1), state, policy, dry_run=True))
-    told = "a real run would refuse: max-items: 2 records of memory would go (observed 2, limit 1)"
+    told = "a real run would refuse: max-items: 2 records of memory would be deleted (observed 2, limit 1)"
     assert (result.outcome, result.exit_code, result.sentence) == (Outcome.WOULD_REFUSE, 0, told)
-    assert result.hint == "if that is right, name the value: --max-items 2"
+    assert result.hint == "if intended, rerun with --max-items 2"
     assert not state.ledger.all
     unread = only(run(store(400, 300, 1, unknown=2), state, policy, dry_run=True))
     assert (unread.outcome, unread.exit_code) == (Outcome.FAILED, 3)
@@ -264,17 +266,31 @@ def test_a_dry_run_says_that_it_would_finish_a_killed_run():
 # --- errors -----------------------------------------------------------------------------------------------
 
 
-def test_an_error_before_the_first_target_is_the_policys():
+def test_an_error_before_the_first_target_is_that_of_each_target_or_the_policys():
     state = FakeState()
     state.leased = True
-    result = run(store(400, 1), state)
-    assert result == PolicyResult(
+    subject = store(400, 1)
+    targets = (("memory", lambda: subject), ("other", lambda: subject))
+    result = run_policy(POLICY, targets, environment(state))
+    assert (result.outcome, result.exit_code, result.sentence) == (Outcome.LOCKED, ExitCode.LOCKED, "")
+    assert result.targets == tuple(
+        TargetResult(
+            target=name,
+            outcome=Outcome.LOCKED,
+            exit_code=ExitCode.LOCKED,
+            sentence="another run holds the lease of audit-logs",
+        )
+        for name in ("memory", "other")
+    )
+    assert run_policy(POLICY, (), environment(state)) == PolicyResult(
         policy="audit-logs",
         retention_days=180,
         outcome=Outcome.LOCKED,
         exit_code=ExitCode.LOCKED,
         sentence="another run holds the lease of audit-logs",
     )
+    (told,) = engine.failed(POLICY, StoreError("no answer", "try again"), targets[:1]).targets
+    assert (told.target, told.sentence, told.hint) == ("memory", "no answer", "try again")
     failed = engine.failed(POLICY, StoreError("no answer", "try again"))
     assert (failed.outcome, failed.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
     assert (failed.sentence, failed.hint) == ("no answer", "try again")

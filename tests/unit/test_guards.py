@@ -283,7 +283,7 @@ def one(guard, made):
 
 def passes(guard, observed, limit, message, **more):
     members = {"guard": guard, "passed": True, "observed": observed, "limit": limit, "message": message}
-    return {**members, "hint": None, "override": None, "code": ExitCode.REFUSED, **more}
+    return {**members, "hint": None, "override": None, "code": ExitCode.REFUSED, "used": None, **more}
 
 
 def refuses(guard, observed, limit, message, hint, **more):
@@ -320,6 +320,7 @@ def refuses(guard, observed, limit, message, hint, **more):
                 "60 s",
                 "60 s",
                 "this machine says 2026-11-23T08:30:00Z, t says 2026-11-23T08:31:00Z",
+                used=1.0,
             ),
         ),
         (
@@ -329,8 +330,9 @@ def refuses(guard, observed, limit, message, hint, **more):
                 "61 s",
                 "0 s",
                 "this machine says 2026-11-23T08:30:00Z, t says 2026-11-23T08:28:59Z",
-                "correct the clock that is wrong; guards.max_clock_skew is the limit",
+                "correct the clock that is wrong; max_clock_skew of the policy is the limit",
                 override="w",
+                used=2.0,
             ),
         ),
         (
@@ -359,7 +361,8 @@ def refuses(guard, observed, limit, message, hint, **more):
                 "share",
                 "10.0 % (10 of 100)",
                 "25.0 % besides 3 that were approved",
-                "10 of 100 records of t would go",
+                "10 of 100 records of t would be deleted",
+                used=10 / 28,
             ),
         ),
         (
@@ -368,14 +371,15 @@ def refuses(guard, observed, limit, message, hint, **more):
                 "share",
                 "26.0 % (26 of 100)",
                 "25.0 %",
-                "26 of 100 records of t would go",
-                "if that is right, name the value once: --max-fraction 0.26",
+                "26 of 100 records of t would be deleted",
+                "if intended, rerun with --max-fraction 0.26",
                 override="n",
+                used=26 / 25,
             ),
         ),
         (
             case(Limits(max_items=10)),
-            passes("max-items", "10", "10", "10 records of t would go"),
+            passes("max-items", "10", "10", "10 records of t would be deleted", used=1.0),
         ),
         (
             case(Limits(max_items=9, named={"max-items": "n"})),
@@ -383,14 +387,21 @@ def refuses(guard, observed, limit, message, hint, **more):
                 "max-items",
                 "10",
                 "9",
-                "10 records of t would go",
-                "if that is right, name the value: --max-items 10",
+                "10 records of t would be deleted",
+                "if intended, rerun with --max-items 10",
                 override="n",
+                used=10 / 9,
             ),
         ),
         (
             case(SILENT, newest=NOW - 25 * HOUR),
-            passes("stale-source", "1 d", "7 d", "the newest record of t is of 2026-11-22T07:30:00Z"),
+            passes(
+                "stale-source",
+                "1 d",
+                "7 d",
+                "the newest record of t is of 2026-11-22T07:30:00Z",
+                used=25 / 168,
+            ),
         ),
         (
             case(Limits(max_silence=5 * HOUR, named={"stale-source": "n"}), newest=NOW - 30 * HOUR),
@@ -399,8 +410,9 @@ def refuses(guard, observed, limit, message, hint, **more):
                 "1 d",
                 "5 h",
                 "the newest record of t is of 2026-11-22T02:30:00Z",
-                "look whether its producer has stopped; if that is known, name the value: --max-silence 2d",
+                "check whether its producer has stopped; if that is expected, rerun with --max-silence 2d",
                 override="n",
+                used=6.0,
             ),
         ),
         (
@@ -410,7 +422,7 @@ def refuses(guard, observed, limit, message, hint, **more):
                 "no newest record",
                 "7 d",
                 "the newest record of t is unknown",
-                "look whether its producer has stopped; if that is known, name the value: --max-silence off",
+                "check whether its producer has stopped; if that is expected, rerun with --max-silence off",
             ),
         ),
         (
@@ -425,7 +437,7 @@ def refuses(guard, observed, limit, message, hint, **more):
         ),
         (
             case(Limits(min_remaining=90)),
-            passes("min-remaining", "90", "90", "90 records of t would be left"),
+            passes("min-remaining", "90", "90", "90 records of t would be left", used=1.0),
         ),
         (
             case(Limits(min_remaining=91, named={"min-remaining": "n"})),
@@ -434,8 +446,9 @@ def refuses(guard, observed, limit, message, hint, **more):
                 "90",
                 "91",
                 "90 records of t would be left",
-                "if that is right, name the value: --min-remaining 90",
+                "if intended, rerun with --min-remaining 90",
                 override="n",
+                used=91 / 90,
             ),
         ),
         (

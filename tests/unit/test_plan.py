@@ -211,7 +211,7 @@ def test_the_whole_of_a_plan_and_its_reasons():
     assert [(item.verdict, item.rule, item.items, item.sentence) for item in plan.reasons] == [
         ("go", "expired", 40, "dated before 2026-05-27T00:00:00Z: archive, then destroy"),
         ("stay", "beyond-plan", 20, "expired, but beyond the plan that was approved"),
-        ("stay", "arrived-late", 10, "expired, but arrived since the run that goes on made its plan"),
+        ("stay", "arrived-late", 10, "expired, but arrived after the continued run had made its plan"),
         ("stay", "unknown", 6, "could not be read or recognised: never touched"),
         ("stay", "hold", 5, "expired, but kept by holds H-1, H-2"),
         ("stay", "locked", 2, "expired, but kept by the store itself"),

@@ -336,7 +336,7 @@ LEFT = "see `luxima-retention explain` for a record that is left"
             0,
             (
                 *(Outcome.STOPPED, 7, f"0 records destroyed; {CLEAN}"),
-                "the next run goes on; --max-runtime gives it more time",
+                "the next run continues; --max-runtime gives it more time",
             ),
         ),
         (
@@ -360,8 +360,8 @@ def test_the_verdict_of_a_run(proof, totals, earlier, verdict):
 
 
 FINDING = Finding(code="not-applicable", level=Level.INFO, message="no such table", hint="none is needed")
-UNREAD = "records or objects could not be read or recognised, so nobody knows whether they have expired"
-LOOK = "see the findings of this target; `luxima-retention doctor` tells them too"
+UNREAD = "records or objects could not be read or recognised, so it is not known whether they have expired"
+LOOK = "see the findings of this target; `luxima-retention doctor` lists them too"
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ TARGET = TargetResult(
     proof=PROOF,
     archive="m.json",
     steps=(STEP,),
+    approve="abc",
 )
 ABOUT = About(
     kind="table",
@@ -233,6 +234,7 @@ GOLDEN_TARGET = {
     "exit_code": 3,
     "sentence": "it failed",
     "hint": "look",
+    "approve": "abc",
     "run_id": "run-1",
     "resumed": True,
     "plan": GOLDEN_PLAN,
@@ -304,7 +306,7 @@ def test_what_is_not_there_is_null():
     assert (told["as_of"], told["checkpoint"], told["warnings"]) == (None, None, [])
     (said,) = told["policies"]
     assert (said["operation"], said["hint"]) == (None, None)
-    absent = ("plan", "survey", "done", "proof", "archive", "hint", "run_id")
+    absent = ("plan", "survey", "done", "proof", "archive", "hint", "run_id", "approve")
     assert [said["targets"][0][name] for name in absent] == [None] * len(absent)
     empty = replace(SURVEY, population=None, oldest=None, expired_bytes=None)
     again = to_json(replace(RUN, policies=(replace(POLICY, targets=(replace(TARGET, survey=empty),)),)))

@@ -68,7 +68,8 @@ def members(event) -> dict[str, object]:
 
 
 def test_a_run_begins():
-    assert members(said.started(PLAN, SURVEY, "run-2", VERDICTS, "file:///a")) == OF_THE_PLAN | {
+    made = said.started(PLAN, SURVEY, "run-2", VERDICTS, archive="file:///a", approved=9)
+    assert members(made) == OF_THE_PLAN | {
         "run_id": "run-2",
         "items": 70,
         "policy": "audit-logs",
@@ -84,9 +85,11 @@ def test_a_run_begins():
         "program_clock": SURVEY.program_clock,
         "store_clock": AT,
         "guards": TOLD,
+        "approval": 9,
     }
-    unknown = said.started(replace(PLAN, population=None), SURVEY, "run-2", (), None)
-    assert (unknown.population, unknown.population_exact, unknown.archive) == (None, None, None)
+    unknown = said.started(replace(PLAN, population=None), SURVEY, "run-2", (), archive=None, approved=None)
+    assert (unknown.population, unknown.population_exact) == (None, None)
+    assert (unknown.archive, unknown.approval) == (None, None)
 
 
 def test_a_killed_run_goes_on():
@@ -129,7 +132,7 @@ def test_somebody_named_a_share(population, told):
 
 
 def test_a_refusal():
-    made = said.refused(PLAN, VERDICTS, "share: too many", ExitCode.VERIFICATION_FAILED)
+    made = said.refused(PLAN, VERDICTS, "share: too many", ExitCode.VERIFICATION_FAILED, "settings-1")
     assert members(made) == OF_THE_PLAN | {
         "policy": "audit-logs",
         "disposition": "archive, then destroy",
@@ -139,7 +142,12 @@ def test_a_refusal():
         "guards": TOLD,
         "exit_code": ExitCode.VERIFICATION_FAILED,
         "error": "share: too many",
+        "population": 100,
+        "newest": PLAN.newest,
+        "settings": "settings-1",
     }
+    unknown = said.refused(replace(PLAN, population=None), (), "e", ExitCode.REFUSED, "s")
+    assert unknown.population is None
 
 
 def test_an_error_before_there_was_a_plan():

@@ -462,7 +462,7 @@ def test_every_guard_has_its_say_and_memory_comes_first():
 
 def test_the_guards_are_given_history_limits_and_clocks():
     first = event("run.started", run_id="r", target="core.t", fingerprint="another")
-    limits = Limits(max_silence=3 * DAY, max_skew=SECOND, share=Decimal("0.01"))
+    limits = Limits(max_silence=3 * DAY, max_skew=SECOND, max_fraction=Decimal("0.01"))
     store = Deletable(NOW + 2 * SECOND, expired=90, population=Count(value=1000), newest=NOW - 9 * DAY)
     found = guarded(state_of(first, ENDED), store, replace(POLICY, limits=limits))
     assert {item.guard for item in found.refused} == {"identity", "clock-skew", "share", "stale-source"}
@@ -476,6 +476,7 @@ def test_the_guards_are_given_history_limits_and_clocks():
 @pytest.mark.parametrize(
     ("guard", "counts"),
     [
+        ("approval", True),
         ("ledger", True),
         ("holds", True),
         ("held-records", True),
@@ -526,7 +527,7 @@ def test_a_plan_beyond_the_approved_terms_is_refused():
 def test_a_saved_plan_that_says_nothing_of_the_policy_refuses_it():
     found = of(guarded(approved={}).verdicts, "approved-plan")
     assert (found.passed, found.limit) == (False, "nothing")
-    assert found.message == "the saved plan says nothing of audit-logs"
+    assert found.message == "the saved plan has nothing about audit-logs"
     assert found.hint == "look at what has changed, and save a new plan"
 
 
