@@ -88,7 +88,10 @@ def parsed(words):
     name, *rest = words
     outer = click.Context(cli)
     command = cli.get_command(outer, name)
-    if isinstance(command, click.Group):
+    # `report` is a command as well as a group.
+    if isinstance(command, click.Group) and (
+        rest[0] in command.commands or not command.invoke_without_command
+    ):
         name, command, rest = command.resolve_command(outer, rest)
     with command.make_context(name, rest, parent=outer) as inner:
         return name, inner.params

@@ -59,11 +59,22 @@ def s3_ports(settings: S3Settings) -> frozenset[int]:
     return url_ports(settings.endpoint_url or "https://amazonaws.com")
 
 
-def dsn_ports(dsn: SecretStr | None) -> frozenset[int]:
-    """The TCP ports of a connection string: 5432 where it names none, several for several hosts."""
+def dsn_ports(dsn: SecretStr | None, setting: str = "a dsn of the settings") -> frozenset[int]:
+    """The TCP ports of a connection string: 5432 where it names none, several for several hosts.
+
+    Raises:
+        ConfigurationError: it is none; it is not repeated, it may hold a password.
+    """
+    from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
     if dsn is None:
         return frozenset()
-    named = str(conninfo_to_dict(dsn.get_secret_value()).get("port") or "")
-    return frozenset(int(port or 5432) for port in named.split(","))
+    try:
+        named = str(conninfo_to_dict(dsn.get_secret_value()).get("port") or "")
+        return frozenset(int(port or 5432) for port in named.split(","))
+    except (ProgrammingError, ValueError):
+        raise ConfigurationError(
+            f"{setting} is not a PostgreSQL connection string",
+            "write it as postgresql://role@host:5432/database or as host=… dbname=…",
+        ) from None

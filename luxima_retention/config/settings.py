@@ -467,7 +467,7 @@ class NotifySettings(Section):
     telegram_url: Url = Field("https://api.telegram.org", description="Server of Telegram's Bot API.")
     telegram_token: SecretStr | None = Field(None, description="Token of the bot; empty sends nothing.")
     telegram_chat: str = Field("", description="Chat that gets the messages: its number, or @channel.")
-    alert_dsn: SecretStr | None = Field(
+    alert_dsn: Dsn | None = Field(
         None,
         description="libpq connection string of a role in `retention_alerter` of a Supabase project: messages"
         " become rows of its retention.alert; empty writes none.",

@@ -156,7 +156,7 @@ def differences(mandate: Mandate, plan: Plan, expired: int) -> tuple[str, ...]:
 def _grown(mandate: Mandate, plan: Plan, expired: int) -> Iterator[str]:
     told = mandate.refusal
     if expired > mandate.left:
-        yield f"{expired} records would go, {mandate.left} of those that were approved are left"
+        yield f"{expired} records would be deleted, {mandate.left} of those that were approved are left"
     if plan.cutoff < mandate.approved.cutoff:
         yield f"the cutoff is {iso(plan.cutoff)}, approved was {iso(mandate.approved.cutoff)}"
     if told.newest and (plan.newest is None or plan.newest < told.newest):

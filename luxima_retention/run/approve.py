@@ -140,7 +140,7 @@ def described(offer: Offer) -> Iterator[str]:
         return
     of = f" of {event.population}" if event.population is not None else ""
     yield f"policy       {offer.entry.policy}, {event.target}"
-    yield f"would go     {event.items}{of} records, older than {iso(event.cutoff) if event.cutoff else '-'}"
+    yield f"to delete    {event.items}{of} records, older than {iso(event.cutoff) if event.cutoff else '-'}"
     yield f"disposition  {event.disposition}; period {event.retention_days} days; on hold {event.held}"
     for item in event.guards:
         if not item.passed:

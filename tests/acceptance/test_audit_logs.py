@@ -348,7 +348,7 @@ def test_a_composite_key_is_explained_by_all_its_values_and_a_comma_needs_quotes
     assert run.json("explain", "audit-logs", '"a,t3",3')["rule"] == "younger"
     done = run("explain", "audit-logs", "a,t3,3")
     assert done.returncode == 2
-    assert "it has the columns tenant, id" in done.stderr
+    assert "its columns are tenant, id" in done.stderr
 
 
 ROLE_SETTINGS = (

@@ -497,13 +497,20 @@ def test_streams_that_the_compactor_keeps_longer_are_drift(command, s3_client, b
     assert "364 days" in target["sentence"]
 
 
-@pytest.mark.parametrize("config", ["compactor:\nlimits_config:\n", "[", "ready"])
-def test_what_is_no_configuration_of_loki_is_told(command, s3_client, bucket, config):
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ("compactor:\nlimits_config:\n", "is not Loki's configuration"),
+        ("[", "cannot be read: it is not YAML"),
+        ("ready", "is not Loki's configuration"),
+    ],
+)
+def test_what_is_no_configuration_of_loki_is_told(command, s3_client, bucket, config, sentence):
     command.variables["LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE"] = "false"
     with run_loki(config) as stub:
         done = command("run", "application-logs", LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url)
     assert done.returncode == 3
-    assert "/config is not" in done.stdout
+    assert f"{stub.url}/config {sentence}" in done.stdout
 
 
 def test_offline_is_refused_when_loki_answers(command, s3_client, bucket):

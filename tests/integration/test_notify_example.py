@@ -89,15 +89,13 @@ def test_an_error_of_an_edge_function_becomes_a_message_and_a_work_item(logs, tm
             "telegram_url": bot.url,
             "telegram_token": bot.token,
             "telegram_chat": "-4001",
-            "plane_url": project.url,
-            "plane_workspace": plane.WORKSPACE,
-            "plane_project": plane.PROJECT,
+            "plane_url": project.address,
             "plane_key": project.key,
             "grafana_secret": SECRET,
             "grafana_telegram": True,
-            "grafana_port": 0,
         }
-        address = stack.enter_context(service.serving(settings_of({"notify": told}), lambda *_, **__: None))
+        settings = settings_of({"notify": told})
+        address = stack.enter_context(service.serving(settings, ("127.0.0.1", 0), lambda *_, **__: None))
         function = stack.enter_context(pg_net.run_function(FUNCTION, tmp_path, LOKI_URL=logs.url))
         for _ in range(30):
             assert pg_net._post(function, {}, b"{}") == 200

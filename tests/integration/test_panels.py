@@ -80,7 +80,9 @@ def states():
         overdue=0,
         oldest=NOW - timedelta(days=179),
     )
-    share = GuardResult(guard="share", passed=True, observed="5.0 % (1 of 20)", limit="25.0 %", message="")
+    share = GuardResult(
+        guard="share", passed=True, observed="5.0 % (1 of 20)", limit="25.0 %", message="", used=0.2
+    )
     done = replace(
         target(NOW - timedelta(days=179), 0),
         proof=proof,
@@ -88,7 +90,9 @@ def states():
         verdicts=(share,),
         steps=(step("survey", 1500), step("act", 4000), step("prove", 500)),
     )
-    much = GuardResult(guard="share", passed=False, observed="50.0 % (1 of 2)", limit="25.0 %", message="")
+    much = GuardResult(
+        guard="share", passed=False, observed="50.0 % (1 of 2)", limit="25.0 %", message="", used=2.0
+    )
     refused = replace(target(NOW - timedelta(days=200), 100, ExitCode.REFUSED), verdicts=(much,))
     return {
         "kept": policy(done),

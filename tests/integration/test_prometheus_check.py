@@ -317,7 +317,7 @@ def test_what_is_not_an_answer_is_never_a_verdict(what, given, sentence):
         ({"runtimeinfo": {"storageRetention": "60d", "startTime": "yesterday"}}, "cannot be read"),
         ({"metrics": "up 1\n"}, "does not say which server it is"),
         ({"metrics": "prometheus_build_info 1\n", "runtimeinfo": {}}, "has no retention"),
-        ({"buildinfo": {}}, "no version"),
+        ({"buildinfo": {}}, "cannot be read: '' is not a version"),
     ],
 )
 def test_an_answer_that_says_nothing_is_an_error(changed, sentence):

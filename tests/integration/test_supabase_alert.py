@@ -182,7 +182,7 @@ def raising(database, net):
     database.execute(MIGRATION.replace("service_role", roles.service))
     database.execute(RAISING.replace("retention_alerter", alerter))
     dsn = database.login("alerts", member_of=alerter)
-    return settings_of({"notify": {"alert_dsn": dsn, "environment": "staging"}}), dsn
+    return settings_of({"notify": {"alert_dsn": dsn}, "telemetry": {"environment": "staging"}}), dsn
 
 
 def test_a_refused_run_becomes_a_row_once_and_its_end_another(database, raising):

@@ -599,7 +599,7 @@ def test_whoever_has_the_lock_is_named_and_is_a_run_of_ours_or_not(any_database)
     with psycopg.connect(other, application_name="luxima-retention/lease/x", autocommit=True) as stranger:
         stranger.execute("SELECT pg_advisory_lock(1280664910, hashtext('audit-logs'))")
         with pytest.raises(
-            StoreError, match=f"no run of luxima-retention: process .*{any_database.name}_other"
+            StoreError, match=rf"not a run of luxima-retention: process \d+, role {any_database.name}_other"
         ):
             take_postgres(table.job, "audit-logs")
     take_postgres(table.job, "audit-logs").release()

@@ -37,7 +37,7 @@ from luxima_retention.io import failpoints, objects
 from luxima_retention.stores import registry
 
 ROOT = Path(__file__).parents[2]
-#: Read by Python, its C library or the loader before the first line of ours; PYTHONPATH is the same in both.
+#: Read by Python, its C library or the loader before the first line of ours.
 _AT_START = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GCONV_", "OPENSSL_", "SSL_")
 #: Loaded by our modules where they need them.
 _LIBRARIES = (
@@ -77,11 +77,10 @@ def forkable(environment: Mapping[str, str]) -> bool:
 
 
 def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in environment.items()
-        if name.startswith(_AT_START) and name != "PYTHONPATH"
-    }
+    found = {name: value for name, value in environment.items() if name.startswith(_AT_START)}
+    # The root comes first in both; any other directory decides what is imported.
+    places = found.pop("PYTHONPATH", "").split(os.pathsep)
+    return found | {"PYTHONPATH": os.pathsep.join(place for place in places if place not in {"", str(ROOT)})}
 
 
 def run(

@@ -129,7 +129,7 @@ def test_a_cutoff_that_has_moved_on_waits_for_the_run_after(house):
     house.now += DAY - timedelta(hours=2)
     assert house.run().totals.destroyed == 60
     assert "edge" in {record.key for record in house.store.records}
-    house.policy = replace(house.policy, limits=replace(LIMITS, share=Decimal(1)))
+    house.policy = replace(house.policy, limits=replace(LIMITS, max_fraction=Decimal(1)))
     assert house.run().totals.destroyed == 1
 
 
@@ -149,7 +149,7 @@ def test_approving_twice_is_refused(house):
 
 def test_what_a_run_has_followed_cannot_be_approved_any_more(house):
     digest = house.digest()
-    house.policy = replace(house.policy, limits=replace(LIMITS, share=Decimal(1)))
+    house.policy = replace(house.policy, limits=replace(LIMITS, max_fraction=Decimal(1)))
     assert house.run().outcome is Outcome.DONE
     with pytest.raises(GuardRefused, match="is over: a run has followed it"):
         house.approve(digest)
@@ -199,7 +199,7 @@ def source_stalled(house):
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (grow, "61 records would go, 60 of those that were approved are left"),
+        (grow, "61 records would be deleted, 60 of those that were approved are left"),
         (other_store, "a limit of the policy was changed"),
         (other_period, "the period, the archive or a limit"),
         (longer_period, "the period, the archive or a limit"),
@@ -233,7 +233,7 @@ def test_a_store_works_from_what_it_was_asked_last(house):
             return super().survey(request)
 
     house.store.__class__ = Noting
-    assert refused(house.run(), "61 records would go")
+    assert refused(house.run(), "61 records would be deleted")
     assert asked == [asked[0], asked[0] - DAY, asked[0]]
 
 
@@ -246,7 +246,9 @@ def test_the_new_refusal_is_of_the_new_plan_and_can_be_approved(house):
 
 
 def test_another_store_under_the_same_name_is_refused_by_its_own_guard(house):
-    house.policy = replace(house.policy, limits=replace(LIMITS, share=Decimal(1), fingerprints=("memory:1",)))
+    house.policy = replace(
+        house.policy, limits=replace(LIMITS, max_fraction=Decimal(1), fingerprints=("memory:1",))
+    )
     house.store.fingerprint = "memory:2"
     house.run()
     with pytest.raises(GuardRefused, match="refused by identity, which nobody can approve"):
@@ -657,7 +659,7 @@ TOLD = {
         "📄 Rencana {short}…: 60 dari 100 catatan dari sebelum 27 Mei 2026 07.00 WIB akan dihapus.\n"
         "✍️ Jika itu benar, setujui dengan luxima-retention approve {digest}\n"
         "Tanpa persetujuan tidak ada yang dihapus.\n"
-        "if that is right, name the value once: --max-fraction 0.6\n"
+        "if intended, rerun with --max-fraction 0.6\n"
         "kode 4 · sejak 23 November 2026 15.30 WIB"
     ),
     "en": (
@@ -669,7 +671,7 @@ TOLD = {
         "📄 Plan {short}…: 60 of 100 records from before 27 May 2026 07:00 WIB would be destroyed.\n"
         "✍️ If that is right, approve it with luxima-retention approve {digest}\n"
         "Without an approval nothing is destroyed.\n"
-        "if that is right, name the value once: --max-fraction 0.6\n"
+        "if intended, rerun with --max-fraction 0.6\n"
         "code 4 · since 23 November 2026 15:30 WIB"
     ),
 }

@@ -85,7 +85,10 @@ def test_a_rule_in_tz_is_no_name(monkeypatch, value):
     monkeypatch.setenv("TZ", value)
     with pytest.raises(ConfigurationError) as caught:
         zone_of("local")
-    assert caught.value.message == f"the machine's time zone is {value!r} by TZ, which is no name"
+    assert (
+        caught.value.message
+        == f"the machine's time zone is {value!r} by TZ, which is not the name of a time zone"
+    )
     assert caught.value.hint == "set rotation.time_zone"
 
 

@@ -75,7 +75,7 @@ def test_what_is_not_done_is_said_with_its_reason_and_exit_7(time, said):
     with pytest.raises(RunStopped, match=f"Loki was not asked: .*{said}") as caught:
         deadline.check("Loki was not asked")
     assert caught.value.exit_code is ExitCode.STOPPED
-    assert caught.value.hint == "the next run goes on; --max-runtime gives it more time"
+    assert caught.value.hint == "the next run continues; --max-runtime gives it more time"
 
 
 def test_while_there_is_time_a_check_says_nothing():

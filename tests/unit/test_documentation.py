@@ -119,9 +119,9 @@ NAMED = re.compile(rf"(?<![\w./])(?:{'|'.join(SECTIONS)})(?:\.[a-z][a-z_-]*)+(?!
 #: what looks like a setting and is an entry of the ledger, an event, a span, a failpoint, a file
 OTHERS = re.compile(
     r"(archive|ledger|report)\.(announced|checked|drilled|expired|restored|verified|recovered|sent|write|append"
-    r"|unwritten|error|root|size)|schedule\.(started|clock_set_back)|ledger\.witnesses\.url"
+    r"|unwritten|error|root|size)|observability\.checked|schedule\.(started|clock_set_back)|ledger\.witnesses\.url"
     r"|\w+\.(before|after|during)_\w+|rotation\.(locks|state)"
-    r"|\w+\.(json|jsonl|yml|csv|typ|py|md|html|pdf|zip|pem|toml|log)"
+    r"|\w+\.(json|jsonl|yml|csv|css|typ|py|md|html|pdf|zip|pem|toml|log)"
 )
 
 

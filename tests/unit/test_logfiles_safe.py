@@ -161,11 +161,11 @@ def test_a_fifo_is_no_log_and_does_not_block(logs, path):
     [("S_IFLNK", "a symbolic link"), ("S_IFDIR", "a directory"), ("S_IFSOCK", "a socket")]
     + [(name, "a device") for name in ("S_IFBLK", "S_IFCHR")],
 )
-def test_what_is_no_regular_file_is_named(name, kind):
+def test_what_is_no_regular_file_is_named(logs, name, kind):
     status = SimpleNamespace(st_mode=getattr(stat, name) | 0o600, st_nlink=1)
     with pytest.raises(UnfitError) as caught:
-        safe._fit("/logs/x", "x", status, hard_links=True)
-    assert caught.value.message == f"/logs/x is {kind}"
+        safe._fit(logs, "x", status, hard_links=True)
+    assert caught.value.message == f"{logs.path}/x is {kind}"
     assert caught.value.rule == ("symlink" if name == "S_IFLNK" else "not-a-file")
     assert caught.value.hint == "name regular files alone in paths"
 
@@ -188,12 +188,12 @@ def test_a_file_of_two_names_is_left_alone_unless_the_set_allows_it(logs, path):
     assert read(logs, "app.log", hard_links=True)[0] == b"first\n"
 
 
-def test_a_file_that_has_just_been_removed_has_vanished():
+def test_a_file_that_has_just_been_removed_has_vanished(logs):
     status = SimpleNamespace(st_mode=stat.S_IFREG | 0o600, st_nlink=0)
     for allowed in (True, False):
         with pytest.raises(FileNotFoundError) as caught:
-            safe._fit("/logs/x", "x", status, hard_links=allowed)
-        assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, "/logs/x")
+            safe._fit(logs, "x", status, hard_links=allowed)
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, f"{logs.path}/x")
 
 
 # --- what a file says of itself -------------------------------------------------------------------------
@@ -473,8 +473,8 @@ def test_a_descriptor_that_is_closed_is_told_for_each_question(path):
     os.close(logs._descriptor)
     asked = {
         "cannot be listed": logs.names,
-        "/app.log cannot be looked at": lambda: logs.look("app.log"),
-        "/x cannot be looked at": lambda: logs.exists("x"),
+        "/app.log cannot be examined": lambda: logs.look("app.log"),
+        "/x cannot be examined": lambda: logs.exists("x"),
         "/app.log cannot be opened": lambda: read(logs, "app.log"),
         "/y cannot be made": lambda: logs.make("y", Attributes()),
         "/z cannot be removed": lambda: logs.remove("z"),
@@ -554,5 +554,5 @@ def test_the_access_control_list_is_asked_by_the_open_directory(logs, monkeypatc
         raise OSError(errno.EIO, "said")
 
     monkeypatch.setattr(safe, "acl_of", fails)
-    with pytest.raises(StoreError, match=f"{logs.path}/app.log cannot be looked at: said"):
+    with pytest.raises(StoreError, match=f"{logs.path}/app.log cannot be examined: said"):
         logs.acl("app.log")

@@ -102,14 +102,15 @@ def test_components_fit_an_overlay_that_leaves_jobs_out(tmp_path):
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_policy_has_a_job_and_other_jobs_are_those_of_ledger_archive_and_report(overlay):
+def test_every_policy_has_a_job_and_other_jobs_are_those_of_the_suite(overlay):
     jobs = cron_jobs(rendered(overlay))
     commands = [parsed(container(job)["args"]) for job in jobs.values()]
     assert {given["policies"] for command, given in commands if command == "run"} == {
         (name,) for name in SEED
     }
     # Dry runs leave nothing to report, and no archive to end.
-    others = set() if overlay.endswith("staging") else {"report", "expire", "verify", "drill", "flush"}
+    all_others = {"report", "expire", "verify", "drill", "flush", "check"}
+    others = set() if overlay.endswith("staging") else all_others
     assert {command for command, _ in commands} == {"run"} | others
     #: the ledger and the archives are verified, each by a job of its own
     assert len(jobs) == len(SEED) + 1 + len(others) + ("verify" in others)
@@ -519,7 +520,7 @@ def test_the_owner_is_mounted_only_where_partitions_are_dropped(tmp_path):
     [
         ('[database]\ndsn = "postgresql://r:s@h/d"', {}, "database.dsn is a secret"),
         (
-            '[notify.webhook_http]\nheaders = { Authorization = "Bearer x" }',
+            '[notify.http.webhook]\nheaders = { Authorization = "Bearer x" }',
             {},
             "headers.Authorization is a secret",
         ),
@@ -542,12 +543,20 @@ def test_what_the_pods_would_not_have_or_a_cluster_not_take_is_refused(
         manifests(with_settings(tmp_path, text, secrets))
 
 
+@pytest.mark.parametrize("dsn", ["of-this-test", "host=h password=of-this-test port=x"])
+def test_what_is_no_connection_string_is_refused_without_a_word_of_it(tmp_path, dsn):
+    secrets = {"database__dsn": DSN, "notify__alert_dsn": dsn}
+    with pytest.raises(ConfigurationError, match=r"notify\.alert_dsn is not a PostgreSQL") as refused:
+        manifests(with_settings(tmp_path, "", secrets))
+    assert "of-this-test" not in f"{refused.value} {refused.value.hint}"
+
+
 def test_headers_may_name_a_tenant_in_the_file_and_are_a_secret_in_a_secret_file(tmp_path):
-    secrets = {"database__dsn": DSN, "notify__webhook_http__headers": '{"X-Api-Key": "of-this-test"}'}
+    secrets = {"database__dsn": DSN, "notify__http__webhook__headers": '{"X-Api-Key": "of-this-test"}'}
     made = manifests(with_settings(tmp_path, "", secrets))
-    assert "path: notify__webhook_http__headers" in made["base/jobs/audit-logs.yaml"]
-    (tmp_path / "secrets" / "notify__webhook_http__headers").unlink()
-    text = '[notify.webhook_http]\nheaders = { X-Scope-OrgID = "luxima" }\n'
+    assert "path: notify__http__webhook__headers" in made["base/jobs/audit-logs.yaml"]
+    (tmp_path / "secrets" / "notify__http__webhook__headers").unlink()
+    text = '[notify.http.webhook]\nheaders = { X-Scope-OrgID = "luxima" }\n'
     made = manifests(with_settings(tmp_path, text, SECRETS))
     assert "headers" not in made["base/jobs/audit-logs.yaml"]
 

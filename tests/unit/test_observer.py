@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from unittest.mock import Mock, call
 
-from luxima_retention.core.observer import Several, Silent
+from luxima_retention.core.observer import Observer, Several, Silent
 from luxima_retention.core.results import Outcome, Step, TargetResult
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -34,5 +34,12 @@ def test_each_of_several_observers_is_told_everything():
     assert one.mock_calls == two.mock_calls == CALLS
 
 
-def test_a_silent_observer_can_be_told_everything():
-    tell(Silent())
+def test_a_silent_observer_can_be_told_everything_and_keeps_nothing():
+    silent = Silent()
+    tell(silent)
+    with silent.span("archive.write", "p", "t") as given:
+        assert given is None
+    assert vars(silent) == {}
+    # Nothing that the engine calls is left out here.
+    told = {name for name in vars(Observer) if not name.startswith("_")}
+    assert told == {name.removeprefix("call.") for name, _, _ in CALLS} | {"span"}

@@ -173,7 +173,7 @@ def test_every_error_of_a_file_names_it_and_says_what_to_do(path):
     with pytest.raises(ConfigurationError) as caught:
         save(path, [Proposed(plan=plan())], NOW)
     assert caught.value.message == f"the plan {path} cannot be written: File exists"
-    assert caught.value.hint == "name a file that is not there yet, in a directory that may be written"
+    assert caught.value.hint == "name a file that does not exist yet, in a directory that may be written"
     with pytest.raises(GuardRefused) as caught:
         load(path, NOW + VALID_FOR)
     assert caught.value.message == (
@@ -192,7 +192,7 @@ def test_a_plan_may_be_applied_from_its_first_instant_to_its_last(path):
     ("changes", "said"),
     [
         ({}, ()),
-        ({"items": 101}, ("101 records would go, approved were 100",)),
+        ({"items": 101}, ("101 records would be deleted, and the approved plan has 100",)),
         ({"items": 100}, ()),
         ({"retention_days": 179}, ("the period is 179 days, approved were 180",)),
         ({"retention_days": 181}, ()),

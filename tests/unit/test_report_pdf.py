@@ -55,9 +55,10 @@ def crowded(error=None):
 
 def query(made, lang, what):
     """What the set document says about itself."""
+    here = files("luxima_retention.report")
     return json.loads(
         typst.query(
-            (files("luxima_retention.report") / "report.typ").read_bytes(),
+            b"\n".join((here / name).read_bytes() for name in ("base.typ", "report.typ")),
             what,
             font_paths=typst.Fonts(include_system_fonts=False),
             sys_inputs={"data": json.dumps(document(made, lang)), "json": as_json(made)},

@@ -352,8 +352,8 @@ def test_a_report_is_due_until_the_next_one_is():
 def test_without_a_place_there_is_no_slot(section, names):
     places = {key: value for key, value in PLACES.items() if key != section}
     assert set(DEFAULTS) - {item.name for item in slots(settings_of({**CONFIGURED, **places}))} == names
-    none = {name.replace("-", "_"): "" for name in names}
-    off = settings_of({**CONFIGURED, **PLACES, "schedule": none})
+    none = dict.fromkeys(names, "")
+    off = settings_of({**CONFIGURED, **PLACES, "schedule": {"jobs": none}})
     assert set(DEFAULTS) - {item.name for item in slots(off)} == names
 
 

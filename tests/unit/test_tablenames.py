@@ -52,5 +52,5 @@ def test_a_key_has_one_value_for_each_column(columns, item, values):
 def test_another_number_of_values_is_no_key(columns, item):
     with pytest.raises(ConfigurationError) as caught:
         key_values("core.t", columns, item)
-    assert caught.value.message == f"{item!r} is no key of core.t: it has the columns a, b"
+    assert caught.value.message == f"{item!r} is not a key of core.t: its columns are a, b"
     assert caught.value.hint == "give one value for each, separated by commas; quote one that holds a comma"

@@ -206,7 +206,7 @@ def _common_ports(settings: Settings) -> frozenset[int]:
 
 def _notify_ports(notify: NotifySettings) -> frozenset[int]:
     telegram = notify.telegram_url if notify.telegram_token else ""
-    alerts = dsn_ports(notify.alert_dsn)
+    alerts = dsn_ports(notify.alert_dsn, "notify.alert_dsn")
     heartbeat = notify.heartbeat_url.get_secret_value() if notify.heartbeat_url else ""
     urls = url_ports(telegram, notify.plane_url, notify.webhook_url, heartbeat)
     return urls | smtp_ports(notify.smtp_url) | alerts
