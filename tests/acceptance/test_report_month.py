@@ -13,16 +13,15 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from math import ceil
 from pathlib import Path
 
 import pytest
 from pypdf import PdfReader
 
+from tests.servers.clock import Clock
 from tests.servers.command import TABLE, Command
 from tests.servers.postgres import Database, PostgresServer
 from tests.servers.process import scratch
-from tests.servers.programs import faketime_library
 from tests.servers.prometheus import start_prometheus
 
 DAYS, ARCHIVE_DAYS = 180, 10
@@ -32,27 +31,6 @@ ROWS = """
 INSERT INTO core.audit_log (created_at, tenant)
 SELECT %s::timestamptz + n * interval '1 hour', 't' || n FROM generate_series(0, 9) n
 """
-FAKED = {
-    "LD_PRELOAD": faketime_library(),
-    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    "NO_FAKE_STAT": "1",
-}
-
-
-class Clock:
-    """The clock of server and command: the real one plus what a file says."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.variables = FAKED | {"FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1"}
-        self.set(datetime(2026, 10, 31, tzinfo=UTC))
-
-    def set(self, instant: datetime) -> None:
-        new = self.file.with_suffix(".new")
-        # A second early is another day where a border is.
-        new.write_text(f"{ceil((instant - datetime.now(UTC)).total_seconds()):+d}s")
-        new.chmod(0o644)
-        new.replace(self.file)
 
 
 @dataclass(kw_only=True)
@@ -90,7 +68,7 @@ class Month:
 @pytest.fixture
 def month(tmp_path: Path) -> Iterator[Month]:
     home = scratch("clock")  # tmp_path is not for the server's user to read
-    clock = Clock(home / "now")
+    clock = Clock(home / "now", datetime(2026, 10, 31, tzinfo=UTC))
     server = PostgresServer.start(environment=clock.variables)
     try:
         with server.database() as database:

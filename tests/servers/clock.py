@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 
 from tests.servers.programs import faketime_library
@@ -30,6 +31,7 @@ class Clock:
     def set(self, instant: datetime) -> None:
         """It is ``instant`` now."""
         new = self.file.with_suffix(".new")
-        new.write_text(f"{int((instant - datetime.now(UTC)).total_seconds()):+d}s")
+        # A second early is another day where a border is.
+        new.write_text(f"{ceil((instant - datetime.now(UTC)).total_seconds()):+d}s")
         new.chmod(0o644)
         new.replace(self.file)
