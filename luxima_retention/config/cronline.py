@@ -7,6 +7,7 @@ differently from others is refused: a day of the month together with a day of th
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -14,6 +15,9 @@ _FIELDS = 5
 _DAY, _WEEKDAY = 2, 4
 #: numbers, names, lists, ranges and steps; not the ``L``, ``W`` and ``#`` of other dialects
 _FIELD = re.compile(r"(\*|[0-9]+|[a-z]{3})(-([0-9]+|[a-z]{3}))?(/[0-9]+)?", re.IGNORECASE)
+
+#: how far back an earlier time is looked for; 29 February is left out in 1900 and 2100, so 8 years apart
+_SPANS = tuple(timedelta(days=days) for days in (0.1, 2, 40, 400, 9 * 366))
 
 
 def parse(expression: str) -> str:
@@ -70,8 +74,13 @@ def passed(expression: str, zone: tzinfo, after: datetime, until: datetime) -> I
 
 
 def previous(expression: str, zone: tzinfo, before: datetime) -> datetime:
-    """The newest time that is not after ``before``."""
-    from cronsim import CronSim
+    """The newest time that is not after ``before``.
 
-    backwards = CronSim(expression, before.astimezone(zone) + timedelta(minutes=1), reverse=True)
-    return next(time for time in backwards if time.astimezone(UTC) <= before.astimezone(UTC))
+    Looked for forwards in longer and longer spans: backwards, ``cronsim`` passes over the second of the
+    hours that come twice.
+    """
+    return next(
+        last[0]
+        for span in _SPANS
+        if (last := deque(passed(expression, zone, before - span, before), maxlen=1))
+    )

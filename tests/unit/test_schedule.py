@@ -228,7 +228,7 @@ def test_an_hour_that_is_left_out_comes_right_after_it_and_one_that_comes_twice_
 
 @pytest.mark.parametrize("expression", ["30 2 * * *", "*/10 * * * *", "0 3 * * sun"])
 @pytest.mark.parametrize("zone", ZONES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_the_next_time_is_later_and_the_one_before_is_not(expression, zone, data):
     """Also when it is asked in the hour that comes twice."""
@@ -243,6 +243,17 @@ def test_the_next_time_is_later_and_the_one_before_is_not(expression, zone, data
     later = bisect_right(expected, at)
     assert next(times(expression, ZoneInfo(zone), at)).astimezone(UTC) == expected[later]
     assert previous(expression, ZoneInfo(zone), at).astimezone(UTC) == expected[later - 1]
+
+
+@pytest.mark.parametrize("hours", range(24, 30))
+def test_the_time_before_is_found_in_the_second_of_the_hours_that_come_twice(hours):
+    """In Santiago midnight of 5 April 2026 goes back to 23:00: what is due each ten minutes goes on."""
+    at = datetime(2026, 4, 4, tzinfo=UTC) + timedelta(hours=hours)
+    assert previous("*/10 * * * *", ZoneInfo("America/Santiago"), at).astimezone(UTC) == at
+
+
+def test_the_time_before_is_found_eight_years_back():
+    assert previous("0 0 29 2 *", UTC, datetime(2104, 2, 28, tzinfo=UTC)) == datetime(2096, 2, 29, tzinfo=UTC)
 
 
 def test_zero_is_sunday_and_not_monday():
