@@ -10,7 +10,8 @@ LOCK = $(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashe
   --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
 # The longest files begin first (tests/conftest.py); a file stays with the worker that has its servers.
-PARALLEL = --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One order of tests, so that a red run can be repeated.
+PARALLEL = --randomly-seed 1 --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Hundreds of tests start the command: it would compile every module again each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,7 +34,8 @@ types: $(VENV)/.installed  ## mypy, strict
 unit: $(VENV)/.installed  ## the tests that need no server
 	$(VENV)/bin/python -m pytest $(PARALLEL) tests/unit
 
-long: $(VENV)/.installed  ## the random harnesses with 200 seeds each; takes hours
+long: $(VENV)/.installed  ## other examples and another order, then the random harnesses with 200 seeds; takes hours
+	LUXIMA_TEST_SEEDS=3 $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal tests/unit
 	LUXIMA_TEST_SEEDS=$(SEEDS) $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
 	  --timeout 7200 tests/integration/test_table_random.py tests/integration/test_loki_random.py \
 	  tests/integration/test_loki_killed.py

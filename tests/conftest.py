@@ -84,9 +84,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
+# The same examples each time: a red run can be repeated. `make long` draws others (LUXIMA_TEST_SEEDS).
 # A limit of time belongs to hangs (pytest-timeout), not to a machine that others use too.
 hypothesis.settings.register_profile(
-    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "suite",
+    derandomize="LUXIMA_TEST_SEEDS" not in OUTSIDE,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 # Of `make mutants`: what a mutant comes to must not depend on luck.
 hypothesis.settings.register_profile(
