@@ -531,7 +531,7 @@ def gap(
 
 
 ATTACKS = (
-    refused("deletes rows by himself", "permission denied", "DELETE FROM core.audit_log"),
+    refused("deletes rows by a statement of its own", "permission denied", "DELETE FROM core.audit_log"),
     refused("empties the table", "permission denied", "TRUNCATE core.audit_log"),
     refused(
         "makes records older", "permission denied", "UPDATE core.audit_log SET created_at = '2000-01-01'"
@@ -787,7 +787,7 @@ ATTACKS = (
     ),
     verified(
         KEY,
-        "has a key of his own only, and signs with it",
+        "has another key only, and signs with it",
         "the pinned key",
         lambda files: files.forge(30, anchored=True, signer=STRANGER),
         "",

@@ -144,6 +144,18 @@ def test_every_setting_that_a_sentence_names_is_one():
     assert wrong == set()
 
 
+def test_every_setting_of_a_policy_that_a_sentence_names_is_one():
+    """Written `policies.<name>.option`: one of those that every policy has."""
+    ours = {path.removeprefix("policies.<name>.") for path in KNOWN if path.startswith("policies.<name>.")}
+    named = {
+        (where, name)
+        for where, text in sentences()
+        for name in re.findall(r"policies\.<name>\.([a-z_]+)", text)
+    }
+    assert {name for _, name in named} >= {"archive", "identity"}
+    assert {(where, name) for where, name in named if name not in ours} == set()
+
+
 def is_a_setting(name):
     """A setting, a section of settings, or the table of one that has entries by name."""
     parts = name.replace("-", "_").split(".")

@@ -88,7 +88,7 @@ def _process(pid_file: Path) -> tuple[int, int]:
 
 
 def _check_owner(pid_file: Path, owner: int, process: int) -> None:
-    """Whoever writes a pid file could name any process; only one of his own gets the signal then."""
+    """Whoever writes a pid file could name any process; only one of the same user gets the signal then."""
     if owner in {0, os.geteuid()}:
         return
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
