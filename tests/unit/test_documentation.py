@@ -11,7 +11,7 @@ from textwrap import dedent
 import click
 import pytest
 
-from luxima_retention.cli import COMMANDS, cli, reference
+from luxima_retention.cli import cli, reference
 from luxima_retention.config.policies import DEFAULTS
 from luxima_retention.config.sources import known_paths
 from luxima_retention.core import guards, results
@@ -99,17 +99,43 @@ def test_every_policy_is_in_the_readme():
         assert f"{policy['retention_days']} days" in DOCS["README.md"]
 
 
+def anchors(text):
+    """What GitHub makes of the headings."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("name", DOCS)
 def test_links_lead_somewhere(name):
     here = ROOT if name == "README.md" else ROOT / "docs"
-    for link in re.findall(r"\]\(([^)#:]+)\)", DOCS[name]):
-        assert (here / link).exists(), f"{name} links to {link}"
+    for link, anchor in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", DOCS[name]):
+        assert not link or (here / link).exists(), f"{name} links to {link}"
+        text = (here / link).read_text() if anchor and link else DOCS[name]
+        assert not anchor or anchor in anchors(text), f"{name} links to {link}#{anchor}"
+
+
+def shown(text):
+    """The words of each command that a document shows, after the program's name."""
+    # Names of a namespace and a Helm release.
+    text = re.sub(r"(-n|--install|--namespace) luxima-retention ", "", text)
+    spans = re.findall(r"`([^`\n]+)`", text) + re.findall(r"^    (.+)$", text, re.MULTILINE)
+    for span in spans:
+        for found in re.finditer(r"(?<![\w/-])luxima-retention ([a-z-].*?)(?= [|;&] |  +#|$)", span):
+            # Options of the program itself come before the command: each of them takes one value.
+            yield re.sub(r"(--(config|log-level) \S+ )+", "", found[1]).split()
 
 
 @pytest.mark.parametrize("name", DOCS)
-def test_commands_that_the_docs_show_are_there(name):
-    for shown in re.findall(r"`luxima-retention ([a-z]+)", DOCS[name]):
-        assert shown in COMMANDS, f"{name} shows luxima-retention {shown}"
+def test_commands_and_options_that_the_docs_show_are_there(name):
+    for words in shown(DOCS[name]):
+        longest = max((n for n in (1, 2) if tuple(words[:n]) in TREE), default=None)
+        assert longest or words[0].startswith("-"), f"{name} shows luxima-retention {' '.join(words)}"
+        options = {option for param in cli.params for option in param.opts}
+        if longest:
+            parameters = TREE[tuple(words[:longest])].params
+            options |= {option for param in parameters for option in param.opts}
+        for word in re.findall(r"(?<=[ \[])--[a-z][a-z-]*", " " + " ".join(words)):
+            assert word in options, f"{name} shows luxima-retention {' '.join(words)}"
 
 
 #: settings and short forms: their first name, and every path below it
