@@ -37,7 +37,7 @@ def propose(context: click.Context, reason: str) -> None:
         warn(warning)
     event = made.event
     click.echo(f"proposed (entry {made.entry.seq}): {event.target} from {event.before} to {event.after}")
-    click.echo(f"a person may approve it: luxima-retention approve {event.digest}")
+    click.echo(f"a person may approve it: luxima-retention approve --key FILE {event.digest}")
 
 
 @command.command("apply")

@@ -66,8 +66,9 @@ def test(context: click.Context) -> int:
 
 @command.command("grafana-webhook")
 @click.option("--listen", metavar="HOST:PORT", callback=listening, help="Take alerts over HTTP there.")
+@click.option("--telegram", is_flag=True, help="Also tell Telegram; not where Grafana does.")
 @click.pass_context
-def grafana_webhook(context: click.Context, *, listen: tuple[str, int] | None) -> None:
+def grafana_webhook(context: click.Context, *, listen: tuple[str, int] | None, telegram: bool) -> None:
     """Make or update work items from alerts of Grafana or Alertmanager: a body on stdin, or --listen.
 
     Requests go to /grafana and carry Grafana's signature by notify.grafana_secret, or it as a bearer token.
@@ -78,11 +79,11 @@ def grafana_webhook(context: click.Context, *, listen: tuple[str, int] | None) -
 
     settings = context.obj.settings
     if listen is None:
-        taken = Receiver(settings).take(sys.stdin.buffer.read(LARGEST + 1))
+        taken = Receiver(settings, telegram=telegram).take(sys.stdin.buffer.read(LARGEST + 1))
         click.echo(json.dumps({"version": 1, "items": taken}, indent=2))
         return
     stopper, say = Stopper(), sayer(context.obj)
-    with stopper.listening(), serving(settings, listen, say) as address:
+    with stopper.listening(), serving(settings, listen, say, telegram=telegram) as address:
         say("grafana.listening", address=address)
         while not stopper():
             stopper.wait(1.0)

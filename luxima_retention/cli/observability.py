@@ -48,7 +48,7 @@ def generate(context: click.Context, directory: Path) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Where the files are; default: observability.directory, or observability without --record.",
 )
-@click.option("--prometheus", metavar="URL", help="Prometheus to ask; default: observability.prometheus_url.")
+@click.option("--prometheus", metavar="URL", help="Prometheus to ask; default: those of the policies.")
 @click.option("--record", is_flag=True, help="Enter the result into the ledger, and tell it: for schedules.")
 @output_option
 @click.pass_context
@@ -77,7 +77,7 @@ def _checked(settings: Settings, place: Path | None, prometheus: str | None, out
     """Look, and print what was found."""
     from luxima_retention.tell.observability.check import look
 
-    found = look(_files(settings), place, _prometheus(settings, prometheus))
+    found = look(_files(settings), place, tuple(_servers(settings, prometheus)))
     if output == "json":
         click.echo(json.dumps({"version": 1, **_told(found)}, indent=2))
     else:
@@ -86,18 +86,21 @@ def _checked(settings: Settings, place: Path | None, prometheus: str | None, out
     return found
 
 
-def _prometheus(settings: Settings, named: str | None) -> Http | None:
+def _servers(settings: Settings, named: str | None) -> Iterator[Http]:
+    """The servers that are asked: one that was named has credentials only where a policy names it, too."""
     from luxima_retention.config.endpoints import endpoint
+    from luxima_retention.config.settings import HttpSettings
     from luxima_retention.core.deadline import UNLIMITED
     from luxima_retention.io.http import Http
+    from luxima_retention.run.runner import with_metrics
+    from luxima_retention.stores.registry import kind_of
 
-    url, options = named or settings.observability.prometheus_url, settings.observability.prometheus_http
-    if not url:
-        return None
-    place = endpoint(
-        url, options, setting="observability.prometheus_url", options="observability.prometheus_http"
-    )
-    return Http(place, UNLIMITED.within(_SECONDS))
+    policies = [settings.policy(name) for name in with_metrics(settings)]
+    known = [one for policy in policies if (of := kind_of(policy).metrics) for one in of(policy)]
+    if named:
+        plain = endpoint(named, HttpSettings(), setting="--prometheus", options="prometheus.http")
+        known = [one for one in known if one.url.rstrip("/") == named.rstrip("/")] or [plain]
+    yield from (Http(one, UNLIMITED.within(_SECONDS)) for one in known)
 
 
 def _recorded(settings: Settings, found: Checked) -> None:

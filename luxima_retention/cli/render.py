@@ -137,7 +137,7 @@ def _target_lines(target: TargetResult) -> Iterator[Text]:
     if target.hint:
         yield _hint(target.hint)
     if target.approve:
-        yield _hint(f"a person may approve this plan: luxima-retention approve {target.approve}")
+        yield _hint(f"a person may approve this plan: luxima-retention approve --key FILE {target.approve}")
     for verdict in target.verdicts:
         if not verdict.passed:
             yield Text(

@@ -241,9 +241,6 @@ class LedgerSettings(Section):
     approvers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
         (), description="Verifier keys of the persons who may approve, as `ledger approver` prints them."
     )
-    approver_key_file: str = Field(
-        "", description="Key of the person who runs `approve`, PEM; on his own machine, never where jobs run."
-    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -325,7 +322,7 @@ class ScheduleSettings(Section):
         _JOBS,
         description="When the suite's own jobs run: ledger-verify, archive-expire, archive-verify,"
         " archive-drill (these three only with archive.url), report (last month's, to report.url),"
-        " observability-check (only with observability.directory or observability.prometheus_url) and"
+        " observability-check (only with observability.directory or a policy of kind prometheus) and"
         " notify-flush (what waited, and the daily digest). What is not named stays; empty never starts it.",
     )
     max_runtime: Duration = Field(timedelta(minutes=50), description="Time budget of each run.")
@@ -402,24 +399,19 @@ class TelemetrySettings(Section):
     http: dict[Literal["pushgateway", "otlp"], HttpSettings] = Field(
         {}, description="How they are reached: tables http.pushgateway and http.otlp."
     )
-    budget: Duration = Field(
-        timedelta(seconds=2),
-        description="What all of this may cost a run, whatever the receivers do; then they are left behind.",
-    )
 
 
 class ObservabilitySettings(Section):
-    """``observability``: what the weekly look at rules and dashboards compares and asks."""
+    """``observability``: what the weekly look at rules and dashboards compares.
+
+    Which of their metrics there are, it asks the servers of the policies of kind ``prometheus``.
+    """
 
     directory: str = Field(
         "",
         description="Directory from which Grafana and Prometheus read the generated files; empty compares"
         " none.",
     )
-    prometheus_url: Url = Field(
-        "", description="Prometheus that is asked which of the metrics in rules and panels it has."
-    )
-    prometheus_http: HttpSettings = http_options("How observability.prometheus_url is reached.")
 
 
 class ComputeSettings(Section):
@@ -439,10 +431,9 @@ class ComputeSettings(Section):
         "ci_12xlarge",
         "ci_16xlarge",
     ] = Field("", description="The largest compute that is ever proposed; empty proposes none.")
-    url: Url = Field("https://api.supabase.com", description="Supabase's Management API.")
     http: HttpSettings = http_options(
-        "How compute.url is reached; its bearer_token may read the add-ons, and change them only where"
-        " `compute apply` runs."
+        "How the Management API is reached; its bearer_token may read the add-ons, and change them only"
+        " where `compute apply` runs."
     )
 
 
@@ -487,12 +478,6 @@ class NotifySettings(Section):
         (), description="Who gets the report about the month before by e-mail."
     )
     report_format: Literal["pdf", "html", "bundle"] = Field("pdf", description="Form of the report there.")
-    report_largest_mib: int = Field(
-        10,
-        ge=1,
-        le=100,
-        description="MiB of a report that is attached; of a larger one only the place is named.",
-    )
     plane_url: Url = Field(
         "",
         description="Address of a project in Plane, as the browser shows it, for work items about critical"
@@ -513,10 +498,6 @@ class NotifySettings(Section):
     )
     grafana_secret: SecretStr | None = Field(
         None, description="Secret of the signature on what Grafana sends to notify grafana-webhook."
-    )
-    grafana_telegram: bool = Field(
-        False,
-        description="Whether notify grafana-webhook also sends to Telegram; leave it off where Grafana does.",
     )
 
     @property

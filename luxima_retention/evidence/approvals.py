@@ -201,25 +201,21 @@ def approver_keys(settings: LedgerSettings) -> tuple[Key, ...]:
     return keys
 
 
-def open_approver(settings: LedgerSettings) -> Signer:
-    """The key of whoever is about to approve, under the name that the settings give it.
+def open_approver(settings: LedgerSettings, file: Path) -> Signer:
+    """The key of whoever is about to approve, in this file, under the name that the settings give it.
 
     Raises:
-        ConfigurationError: there is none, it cannot be used, or nobody may approve.
+        ConfigurationError: it cannot be used, or nobody may approve.
         GuardRefused: it is nobody's who may approve.
     """
     keys = approver_keys(settings)
     if not keys:
         raise ConfigurationError("nobody may approve", "set ledger.approvers, see `ledger approver`")
-    if not settings.approver_key_file:
-        raise ConfigurationError(
-            "ledger.approver_key_file names no key", "set it to your own key, on your own machine"
-        )
-    mine = Signer.load(Path(settings.approver_key_file), "approver")
+    mine = Signer.load(file, "approver")
     name = next((key.name for key in keys if key.public == mine.key.public), None)
     if name is None:
         raise GuardRefused(
-            f"the key {settings.approver_key_file} is nobody's who may approve",
+            f"the key {file} is nobody's who may approve",
             "have its verifier key added to ledger.approvers by whoever deploys the settings",
         )
     return Signer(name, mine.private)

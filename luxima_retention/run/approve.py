@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -28,15 +29,18 @@ def approve(
     text: str,
     now: datetime,
     confirm: Callable[[tuple[str, ...]], bool] = lambda _lines: True,
+    *,
+    key: Path,
 ) -> Entry | None:
     """Sign the approval of a refused plan or a proposal, and enter it.
 
     Args:
-        settings: with the persons who may approve, and the key of this one.
+        settings: with the persons who may approve.
         ledger: that the refusal stands in.
         text: the digest, or its beginning.
         now: the program's clock.
         confirm: is shown what is about to be approved, line by line.
+        key: file of this person's key, PEM.
 
     Returns:
         The entry; ``None`` where it was not confirmed.
@@ -47,7 +51,7 @@ def approve(
         TamperingFound: the ledger, or an approval in it, is not what was written.
         StoreError: the ledger cannot be read or written.
     """
-    signer = approvals.open_approver(settings.ledger)
+    signer = approvals.open_approver(settings.ledger, key)
     session = begin(settings, ledger, now)
     offer = approvals.found(ledger, text)
     state = approvals.standing(ledger, offer.entry.policy, offer.event.target)

@@ -29,6 +29,7 @@ from luxima_retention.evidence import approvals
 from luxima_retention.evidence.events import ActionDone, ActionProposed, ActionState
 from luxima_retention.evidence.ledger.session import begin
 from luxima_retention.io.http import Http
+from luxima_retention.stores.supabase.options import API
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
@@ -76,9 +77,7 @@ class Compute:
             raise ConfigurationError(
                 "no hosted database is configured", "set compute.project_ref and compute.largest"
             )
-        there = endpoint(
-            compute.url, compute.http, setting="compute.url", options="compute.http", proxied=True
-        )
+        there = endpoint(API, compute.http, setting="compute.http", options="compute.http", proxied=True)
         self._http = Http(there, UNLIMITED.within(_SECONDS))
         self._path = f"/v1/projects/{compute.project_ref}/billing/addons"
 

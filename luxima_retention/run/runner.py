@@ -194,6 +194,11 @@ def configured(settings: Settings) -> tuple[str, ...]:
     return tuple(policy.name for policy in policies if kind_of(policy).missing(policy) is None)
 
 
+def with_metrics(settings: Settings) -> tuple[str, ...]:
+    """Those of them whose servers say which metrics there are."""
+    return tuple(name for name in configured(settings) if kind_of(settings.policy(name)).metrics)
+
+
 def _run_all(
     settings: Settings,
     options: Options,

@@ -29,6 +29,7 @@ from luxima_retention.core.durations import spelled
 from luxima_retention.core.errors import ConfigurationError, ExitCode, LeaseHeld, LeaseLost, RetentionError
 from luxima_retention.evidence.events import SlotMissed, SweepMissed, missed
 from luxima_retention.run.healthz import answering
+from luxima_retention.run.runner import with_metrics
 from luxima_retention.run.state import State, open_state
 from luxima_retention.stores.registry import kind_of
 
@@ -126,7 +127,7 @@ def _commands(settings: Settings) -> Iterator[tuple[tuple[str, ...], Collection[
     """Commands that have times of their own, and the entries that tell that they ran."""
     if settings.database.dsn or settings.ledger.path:
         yield ("ledger", "verify", "--record"), _VERIFIED
-        if settings.observability.directory or settings.observability.prometheus_url:
+        if settings.observability.directory or with_metrics(settings):
             yield ("observability", "check", "--record"), _LOOKED_AT
     if settings.archive.url:
         yield ("archive", "expire"), _ENDED

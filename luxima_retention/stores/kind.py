@@ -20,6 +20,7 @@ from luxima_retention.core.protocol import Surveyable
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import TableSettings
+    from luxima_retention.io.http import Endpoint
 
 #: The name of a target, and what opens its store.
 Target = tuple[str, Callable[[], Surveyable]]
@@ -123,6 +124,7 @@ class Kind(Generic[Options]):
         run_options: flags of ``run`` that it knows: ``sweep``, ``shard``, ``rotate_now``.
         before: an operation of its own that precedes the five steps, such as a rotation.
         ports: TCP ports that its stores are reached at, for network policies.
+        metrics: servers that say which metrics there are, as Prometheus does; ``None`` for none.
         volume: whether it works on files of a volume.
         method: how records are destroyed, for the minutes, by language.
         rules: names of the cited rules that may concern it; see ``report/rules.py``.
@@ -144,6 +146,7 @@ class Kind(Generic[Options]):
     run_options: frozenset[str] = frozenset()
     before: Callable[[PolicyConfig[Options], Opening, Surroundings], Operation] | None = None
     ports: Callable[[PolicyConfig[Options]], frozenset[int]] = lambda _policy: frozenset()
+    metrics: Callable[[PolicyConfig[Options]], tuple[Endpoint, ...]] | None = None
     volume: bool = False
     method: Mapping[str, str]
     rules: tuple[str, ...] = ()

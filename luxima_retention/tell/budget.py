@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+#: seconds that all of it may cost a run; then receivers are left behind
+BUDGET = 2.0
 #: seconds that one request waits for a connection or a byte
 REQUEST_SECONDS = 1.5
 

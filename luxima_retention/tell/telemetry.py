@@ -1,7 +1,7 @@
 """What the suite tells the stack that watches: metrics to a Pushgateway or to files, a trace to a collector.
 
 Neither decides anything: where a receiver cannot be reached, the result carries a warning and ends as it
-would, and all of it together costs a run ``telemetry.budget`` at most.
+would, and all of it together costs a run two seconds at most.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from luxima_retention.core.errors import ExitCode, RetentionError
 from luxima_retention.core.results import OUTCOMES, Outcome, PolicyResult, RunResult
 from luxima_retention.stores.registry import kind_of
 from luxima_retention.tell import samples
-from luxima_retention.tell.budget import Telling, within
+from luxima_retention.tell.budget import BUDGET, Telling, within
 from luxima_retention.tell.families import UNKNOWN, Sample, exposition
 from luxima_retention.tell.promise import interval, matrix_digest, promise
 from luxima_retention.tell.pushing import Group, push, write_files, written
@@ -143,7 +143,7 @@ class Telemetry:
     def _tell(self, code: ExitCode, **groups: Callable[[], Iterable[Group]]) -> Iterator[str]:
         """Hand over groups, by what they are about, and the trace, side by side."""
         telemetry, tellings = self._settings.telemetry, dict[str, Telling]()
-        end = time.monotonic() + telemetry.budget.total_seconds()
+        end = time.monotonic() + BUDGET
         for about, make in groups.items():
             if place := telemetry.pushgateway_url or telemetry.textfile_directory:
                 tellings[f"{place} ({about})"] = partial(_deliver, telemetry, make)
@@ -187,7 +187,7 @@ def pushgateway(telemetry: TelemetrySettings) -> Http:
         options="telemetry.http.pushgateway",
         proxied=True,
     )
-    return Http(place, UNLIMITED.within(telemetry.budget.total_seconds()))
+    return Http(place, UNLIMITED.within(BUDGET))
 
 
 @contextmanager

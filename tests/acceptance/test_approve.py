@@ -27,9 +27,11 @@ class Office:
         self.key = home / "rina.pem"
         self.public = self.made("rina.wijaya", self.key)
         job.variables = {**job.variables, "LUXIMA_LEDGER__APPROVERS": self.public}
-        self.laptop = Command(
-            variables={**job.variables, "LUXIMA_LEDGER__APPROVER_KEY_FILE": str(self.key)}, cwd=job.cwd
-        )
+
+    def approve(self, *words, **more):
+        """As Rina, on her laptop, where jobs have no key."""
+        kept = {key: value for key, value in self.job.variables.items() if not key.endswith("KEY_FILE")}
+        return Command(variables=kept, cwd=self.job.cwd)("approve", "--key", str(self.key), *words, **more)
 
     def made(self, name, path):
         done = self.job("ledger", "approver", name, "--key", str(path))
@@ -72,21 +74,16 @@ def test_a_refused_backlog_in_postgresql_goes_once_a_person_signed(database, tmp
     run = with_key(audit_log(database), tmp_path)
     run.variables = {**run.variables, "LUXIMA_POLICIES__AUDIT_LOGS__MAX_FRACTION": "0.3"}
     office = Office(run, tmp_path)
-    office.laptop.variables = {
-        key: value for key, value in office.laptop.variables.items() if not key.endswith("KEY_FILE")
-    } | {"LUXIMA_LEDGER__APPROVER_KEY_FILE": str(office.key)}
     first = target(run.json("run", "audit-logs", code=4))
     digest = first["approve"]
     assert digest == first["plan"]["digest"]
 
-    said(run("approve", digest), 2, "ledger.approver_key_file names no key")
-    signing = run(
-        "approve", digest, LUXIMA_LEDGER__APPROVER_KEY_FILE=run.variables["LUXIMA_LEDGER__KEY_FILE"]
-    )
+    said(run("approve", digest), 2, "no key is named")
+    signing = run("approve", digest, "--key", run.variables["LUXIMA_LEDGER__KEY_FILE"])
     said(signing, 4, "nobody's who may approve")
     assert left(database) == 8760
 
-    said(office.laptop("approve", digest[:12]), 0, "approved by rina.wijaya")
+    said(office.approve(digest[:12]), 0, "approved by rina.wijaya")
     killed = run("run", "audit-logs", LUXIMA_FAILPOINTS="table.after_delete=kill@2")
     assert killed.returncode < 0
     assert 0 < 8760 - left(database) < first["plan"]["items"]
@@ -147,15 +144,15 @@ def files(tmp_path):
 
 def test_with_a_ledger_in_a_file_root_writes_no_approval_and_a_person_does(files):
     digest = target(files.job.json("run", "log-files", code=4))["approve"]
-    said(files.laptop("approve", digest), 0, "approved by rina.wijaya")
+    said(files.approve(digest), 0, "approved by rina.wijaya")
     (genuine,) = files.entries("plan.approved")
-    said(files.laptop("approve", digest, "--withdraw"), 0, "withdrawn")
+    said(files.approve(digest, "--withdraw"), 0, "withdrawn")
     body = {key: value for key, value in genuine["body"].items() if key != "version"}
     forged = codec.decode(PlanApproved, {**body, "end": "2099-01-01T00:00:00Z"})
     files.enter(forged, "log-files")
     said(files.job("run", "log-files"), 6, "says something else than what was signed")
     assert files.old() == 3
     again = target(files.job.json("run", "log-files", code=4))["approve"]
-    said(files.laptop("approve", again), 0, "approved by rina.wijaya")
+    said(files.approve(again), 0, "approved by rina.wijaya")
     assert target(files.job.json("run", "log-files"))["done"]["destroyed"] == 3
     assert files.old() == 0

@@ -68,7 +68,6 @@ def test_an_error_is_one_message_and_one_work_item_within_a_minute(tmp_path):
                 "LUXIMA_NOTIFY__PLANE_URL": project.address,
                 "LUXIMA_NOTIFY__PLANE_KEY": project.key,
                 "LUXIMA_NOTIFY__GRAFANA_SECRET": SECRET,
-                "LUXIMA_NOTIFY__GRAFANA_TELEGRAM": "true",
             }
         )
         gateway = start_pushgateway()
@@ -79,7 +78,7 @@ def test_an_error_is_one_message_and_one_work_item_within_a_minute(tmp_path):
         stack.callback(prometheus.stop)
         push(gateway, 1)
         failed = time.monotonic()
-        service = command.start("notify", "grafana-webhook", "--listen", f"127.0.0.1:{port}")
+        service = command.start("notify", "grafana-webhook", "--listen", f"127.0.0.1:{port}", "--telegram")
         assert wait_until(lambda: bool(bot.messages))
         took = time.monotonic() - failed
         assert took <= 60
@@ -89,7 +88,7 @@ def test_an_error_is_one_message_and_one_work_item_within_a_minute(tmp_path):
         assert wait_until(lambda: len(project.calls) > asked + 3)
         service.kill()
         killed = service.communicate()
-        service = command.start("notify", "grafana-webhook", "--listen", f"127.0.0.1:{port}")
+        service = command.start("notify", "grafana-webhook", "--listen", f"127.0.0.1:{port}", "--telegram")
         push(gateway, 0)
         comments = project.comments.setdefault(item["id"], [])
         assert wait_until(lambda: any("resolved" in one["external_id"] for one in comments))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import requests
 
-from tests.servers.command import ROOT, Command, audit_log
+from tests.servers.command import PATIENT, ROOT, Command, audit_log
 from tests.servers.process import wait_until
 
 
@@ -61,7 +61,8 @@ def test_it_says_what_nobody_exports(prometheus_factory):
 
 def test_a_policy_that_is_gone_is_forgotten(database, pushgateway):
     run = audit_log(database, rows=100)
-    run.variables |= {"LUXIMA_TELEMETRY__PUSHGATEWAY_URL": pushgateway.url, "LUXIMA_TELEMETRY__BUDGET": "60s"}
+    run.variables |= {"LUXIMA_TELEMETRY__PUSHGATEWAY_URL": pushgateway.url}
+    run.module = PATIENT
     run.json("run", "audit-logs")
 
     def groups():

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.servers.alertmanager import run_telegram, start_alertmanager
-from tests.servers.command import audit_log
+from tests.servers.command import PATIENT, audit_log
 from tests.servers.process import wait_until
 from tests.servers.stub import Answer, run_stub
 
@@ -76,7 +76,8 @@ def test_three_alerts_of_real_runs_fire_and_resolve(
         ),
     )
     run = audit_log(database)
-    run.variables |= {"LUXIMA_TELEMETRY__PUSHGATEWAY_URL": pushgateway.url, "LUXIMA_TELEMETRY__BUDGET": "60s"}
+    run.variables |= {"LUXIMA_TELEMETRY__PUSHGATEWAY_URL": pushgateway.url}
+    run.module = PATIENT
 
     assert run("run", "audit-logs", "--max-fraction", "0.01").returncode == 4
     refused = "audit-logs: penghapusan di core.audit_log ditolak pengaman"

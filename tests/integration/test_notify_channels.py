@@ -431,12 +431,12 @@ def test_messages_read_well_in_both_languages(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("limit", "attached"), [(1, True), (0, False)])
-def test_a_report_goes_by_mail_within_its_limit_and_is_one_line_in_telegram(bot, tmp_path, limit, attached):
+@pytest.mark.parametrize(("more", "attached"), [(0, True), (1, False)])
+def test_a_report_goes_by_mail_within_its_limit_and_is_one_line_in_telegram(bot, tmp_path, more, attached):
     from luxima_retention.tell.notify.reports import Written, send_report
 
     file = tmp_path / "report-2026-10.pdf"
-    file.write_bytes(b"%PDF-1.7 " + bytes(1024 * 1024 * (1 - limit)))
+    file.write_bytes(b"%PDF-1.7 ".ljust(10 * 1024 * 1024 + more, b"\0"))
     context, certificate = server_context(tmp_path)
     with run_smtp(tls_context=context) as mailbox:
         settings = told_by(
@@ -446,7 +446,6 @@ def test_a_report_goes_by_mail_within_its_limit_and_is_one_line_in_telegram(bot,
             smtp_ca_file=str(certificate),
             mail_from="retention@luxima.example",
             report_to=["auditor@luxima.example"],
-            report_largest_mib=1,
         )
         written = Written(period="2026-10", verdict="compliant", where="s3://reports/2026-10.zip", file=file)
         assert list(send_report(settings, written)) == []

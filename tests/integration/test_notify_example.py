@@ -92,10 +92,11 @@ def test_an_error_of_an_edge_function_becomes_a_message_and_a_work_item(logs, tm
             "plane_url": project.address,
             "plane_key": project.key,
             "grafana_secret": SECRET,
-            "grafana_telegram": True,
         }
         settings = settings_of({"notify": told})
-        address = stack.enter_context(service.serving(settings, ("127.0.0.1", 0), lambda *_, **__: None))
+        address = stack.enter_context(
+            service.serving(settings, ("127.0.0.1", 0), lambda *_, **__: None, telegram=True)
+        )
         function = stack.enter_context(pg_net.run_function(FUNCTION, tmp_path, LOKI_URL=logs.url))
         for _ in range(30):
             assert pg_net._post(function, {}, b"{}") == 200

@@ -208,9 +208,8 @@ def test_telegram_is_told_once_where_that_is_asked_for(project):
             telegram_url=bot.url,
             telegram_token=bot.token,
             telegram_chat="-4001",
-            grafana_telegram=True,
         )
-        receiver = service.Receiver(settings)
+        receiver = service.Receiver(settings, telegram=True)
         body = json.dumps(of_grafana(firing())).encode()
         receiver.take(body)
         receiver.take(body)

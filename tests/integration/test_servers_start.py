@@ -123,7 +123,7 @@ def test_programs_are_found(name, option):
 @pytest.mark.parametrize("words", [["--version"], ["matrix"], ["no-such-command"], ["run", "metrics"]])
 def test_a_forked_command_is_as_one_that_python_starts(tmp_path, words):
     environment = dict(os.environ) | {"PYTHONPATH": str(forked.ROOT), "LUXIMA_LOG_LEVEL": "error"}
-    forks = forked.run(words, environment=environment, cwd=tmp_path, timeout=60)
+    forks = forked.run("luxima_retention", words, environment=environment, cwd=tmp_path, timeout=60)
     done = subprocess.run(
         [sys.executable, "-m", "luxima_retention", *words],
         env=environment,
@@ -140,7 +140,7 @@ def test_a_forked_command_is_as_one_that_python_starts(tmp_path, words):
 def test_a_forked_command_that_takes_too_long_is_killed(tmp_path):
     environment = dict(os.environ) | {"PYTHONPATH": str(forked.ROOT)}
     with pytest.raises(subprocess.TimeoutExpired):
-        forked.run(["matrix"], environment=environment, cwd=tmp_path, timeout=0)
+        forked.run("luxima_retention", ["matrix"], environment=environment, cwd=tmp_path, timeout=0)
 
 
 @pytest.mark.parametrize("name", ["LD_PRELOAD", "TZ", "PYTHONWARNINGS", "LC_ALL"])

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from luxima_retention.core.errors import ExitCode
 from luxima_retention.tell.families import FAMILIES, LEDGER, POLICY, PREFIX, RUN
-from tests.servers.command import Command, audit_log
+from tests.servers.command import PATIENT, Command, audit_log
 from tests.servers.process import free_ports
 from tests.servers.programs import find_program
 from tests.servers.stub import Answer, run_stub
@@ -24,10 +24,6 @@ from tests.servers.stub import Answer, run_stub
 #: what one run may take longer because of telemetry; the budget, and a slow machine's share
 BUDGET = 2.0
 SLACK = 1.5
-
-
-#: where a test asks what is told, not how long it takes: machines that test are busy
-PATIENT = {"LUXIMA_TELEMETRY__BUDGET": "60s"}
 
 
 def scrape(pushgateway):
@@ -69,7 +65,8 @@ def lint(text):
 @pytest.fixture
 def run(database, pushgateway):
     command = audit_log(database)
-    command.variables |= {"LUXIMA_TELEMETRY__PUSHGATEWAY_URL": pushgateway.url, **PATIENT}
+    command.module = PATIENT
+    command.variables |= {"LUXIMA_TELEMETRY__PUSHGATEWAY_URL": pushgateway.url}
     return command
 
 
@@ -103,8 +100,9 @@ def test_a_dry_run_tells_nothing_and_a_real_one_every_family(run, pushgateway):
 
 def test_the_text_that_a_run_pushes_is_clean_for_promtool(database):
     run = audit_log(database, rows=100)
+    run.module = PATIENT
     with run_stub(lambda *_: Answer(202)) as stub:
-        run.json("run", "audit-logs", LUXIMA_TELEMETRY__PUSHGATEWAY_URL=stub.url, **PATIENT)
+        run.json("run", "audit-logs", LUXIMA_TELEMETRY__PUSHGATEWAY_URL=stub.url)
     assert {method for method, *_ in stub.asked} == {"POST"}
     paths = {path for _, path, _, _ in stub.asked}
     assert paths == {
@@ -165,9 +163,9 @@ def test_what_is_only_checked_tells_what_the_other_system_keeps(prometheus_facto
         variables={
             "LUXIMA_PROMETHEUS__URLS": server.url,
             "LUXIMA_TELEMETRY__PUSHGATEWAY_URL": pushgateway.url,
-            **PATIENT,
             "LUXIMA_LEDGER__PATH": str(tmp_path / "ledger.jsonl"),
-        }
+        },
+        module=PATIENT,
     )
     assert run("run", "metrics").returncode == ExitCode.DRIFT
     found = scrape(pushgateway)
@@ -202,7 +200,8 @@ def test_a_ledger_that_was_touched_is_told(run, pushgateway, database):
 
 def test_files_hold_the_same_and_keep_the_last_success(database, tmp_path):
     run = audit_log(database)
-    run.variables |= {"LUXIMA_TELEMETRY__TEXTFILE_DIRECTORY": str(tmp_path), **PATIENT}
+    run.module = PATIENT
+    run.variables |= {"LUXIMA_TELEMETRY__TEXTFILE_DIRECTORY": str(tmp_path)}
     run.json("run", "audit-logs")
     path = tmp_path / "luxima_retention_audit-logs.prom"
     first = path.read_bytes()
@@ -316,6 +315,7 @@ def test_what_a_pushgateway_refuses_is_told_in_its_own_words(run, pushgateway):
 
 def test_credentials_go_to_the_pushgateway_and_nowhere_else(database):
     run = audit_log(database, rows=10)
+    run.module = PATIENT
     with run_stub(lambda *_: Answer(401)) as stub:
         done = run(
             "run",
@@ -323,7 +323,6 @@ def test_credentials_go_to_the_pushgateway_and_nowhere_else(database):
             LUXIMA_TELEMETRY__PUSHGATEWAY_URL=stub.url,
             LUXIMA_TELEMETRY__HTTP__PUSHGATEWAY__USERNAME="u",
             LUXIMA_TELEMETRY__HTTP__PUSHGATEWAY__PASSWORD="s3cret-word",
-            **PATIENT,
         )
     assert done.returncode == 0
     assert {headers["Authorization"] for _, _, headers, _ in stub.asked} == {"Basic dTpzM2NyZXQtd29yZA=="}

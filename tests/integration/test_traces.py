@@ -13,7 +13,7 @@ from itertools import pairwise
 import pytest
 
 from tests.servers.collector import run_collector
-from tests.servers.command import ROOT, Command, audit_log
+from tests.servers.command import PATIENT, ROOT, Command, audit_log
 from tests.servers.process import free_ports, wait_until
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -30,7 +30,7 @@ def collector():
 def run(database):
     """Few rows, and as much time for telling as a busy machine needs."""
     command = audit_log(database, rows=4400)
-    command.variables |= {"LUXIMA_TELEMETRY__BUDGET": "60s"}
+    command.module = PATIENT
     return command
 
 

@@ -21,6 +21,8 @@ _DESTROYING = {
     "LUXIMA_DATABASES__SUPABASE__DSN",
     "LUXIMA_POLICIES__SECURITY_EVENTS__URL",
 }
+#: of ``Command.module``
+PATIENT = "tests.servers.patient"
 #: 365 days of rows, one each hour; the newest is an hour old
 TABLE = """
 CREATE SCHEMA core;
@@ -40,10 +42,17 @@ FROM generate_series(1, %s) n
 
 @dataclass(kw_only=True)
 class Command:
-    """``luxima-retention`` with these variables and nothing else of ours."""
+    """``luxima-retention`` with these variables and nothing else of ours.
+
+    Args:
+        variables: of its environment.
+        cwd: its working directory; ``None`` takes the test's.
+        module: what Python runs; :data:`PATIENT` has time for receivers.
+    """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
+    module: str = "luxima_retention"
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("LUXIMA_")}
@@ -60,9 +69,9 @@ class Command:
         """Run to its end; the result with exit status, stdout and stderr."""
         environment = self.environment(**more)
         if forked.forkable(environment):
-            return forked.run(arguments, environment=environment, cwd=self.cwd, timeout=timeout)
+            return forked.run(self.module, arguments, environment=environment, cwd=self.cwd, timeout=timeout)
         return subprocess.run(
-            [sys.executable, "-m", "luxima_retention", *arguments],
+            [sys.executable, "-m", self.module, *arguments],
             env=environment,
             cwd=self.cwd,
             capture_output=True,
@@ -75,7 +84,7 @@ class Command:
     def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
         """Run beside the test, which ends it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "luxima_retention", *arguments],
+            [sys.executable, "-m", self.module, *arguments],
             env=self.environment(**more),
             cwd=self.cwd,
             stdout=subprocess.PIPE,

@@ -84,14 +84,15 @@ def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(
-    arguments: Sequence[str], *, environment: Mapping[str, str], cwd: Path | None, timeout: float
+    module: str, arguments: Sequence[str], *, environment: Mapping[str, str], cwd: Path | None, timeout: float
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end; as :func:`subprocess.run` with its output, as text, and no input.
 
     Raises:
         subprocess.TimeoutExpired: it took longer, and was killed.
     """
-    told = {"arguments": list(arguments), "environment": dict(environment), "cwd": str(cwd or Path.cwd())}
+    words = [module, *arguments]
+    told = {"words": words, "environment": dict(environment), "cwd": str(cwd or Path.cwd())}
     text = json.dumps(told).encode()
     with _connected() as connection:
         out, err = os.pipe(), os.pipe()
@@ -102,7 +103,7 @@ def run(
         pid = int.from_bytes(_exactly(connection, _NUMBER), "big")
         read = _read(pid, (connection.fileno(), out[0], err[0]), timeout)
     status, *streams = (b"".join(parts) for parts in read.values())
-    words = [sys.executable, "-m", "luxima_retention", *arguments]
+    words = [sys.executable, "-m", *words]
     if not status:
         raise subprocess.TimeoutExpired(words, timeout, *streams)
     return subprocess.CompletedProcess(words, int(status), *map(_text, streams))
@@ -231,7 +232,7 @@ class _Template:
             for each in (self.asked, self.ended, self.wakes, connection, *self.children.values()):
                 each.detach()
             _wear(told, streams)
-            sys.exit(_main(told["arguments"]))
+            sys.exit(_main(*told["words"]))
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         except BaseException:  # noqa: BLE001 - told as Python does
@@ -256,9 +257,9 @@ def _wear(told: Any, streams: list[int]) -> None:
     reload(failpoints)
 
 
-def _main(arguments: list[str]) -> None:
-    sys.argv = ["luxima_retention", *arguments]
-    runpy.run_module("luxima_retention", run_name="__main__", alter_sys=True)
+def _main(module: str, *arguments: str) -> None:
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def _leave(code: int) -> NoReturn:

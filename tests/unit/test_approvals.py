@@ -51,9 +51,8 @@ class House:
             now=lambda: self.now,
         )
 
-    def settings(self, key="rina", **ledger):
-        values = {"approvers": [str(self.rina.key)], "approver_key_file": str(self.path / f"{key}.pem")}
-        return settings_of({"ledger": {**values, **ledger}})
+    def settings(self, **ledger):
+        return settings_of({"ledger": {"approvers": [str(self.rina.key)], **ledger}})
 
     def run(self, **options):
         environment = Environment(
@@ -68,8 +67,9 @@ class House:
     def digest(self):
         return said(self.state, "run.refused")[-1].digest
 
-    def approve(self, digest=None, **settings):
-        return approve(self.settings(**settings), self.ledger, digest or self.digest(), self.now)
+    def approve(self, digest=None, key="rina", **settings):
+        file = self.path / f"{key}.pem"
+        return approve(self.settings(**settings), self.ledger, digest or self.digest(), self.now, key=file)
 
     @property
     def ledger(self):
@@ -331,8 +331,7 @@ def test_whoever_approves_with_a_wrong_clock_or_too_late_is_refused(house, shift
     ("settings", "error", "word"),
     [
         ({"approvers": []}, ConfigurationError, "nobody may approve"),
-        ({"approver_key_file": ""}, ConfigurationError, "names no key"),
-        ({"approver_key_file": "/nowhere.pem"}, ConfigurationError, "cannot be read"),
+        ({"key": "/nowhere"}, ConfigurationError, "cannot be read"),
         ({"key": "budi"}, GuardRefused, "is nobody's who may approve"),
         ({"approvers": ["rina"]}, ConfigurationError, "not an Ed25519 verifier key"),
     ],
@@ -368,7 +367,9 @@ def test_twelve_digits_in_any_case_are_enough(house):
 
 def test_nothing_is_entered_that_was_not_confirmed(house):
     shown = []
-    told = approve(house.settings(), house.ledger, house.digest(), NOW, shown.extend)
+    told = approve(
+        house.settings(), house.ledger, house.digest(), NOW, shown.extend, key=house.path / "rina.pem"
+    )
     assert told is None
     assert not said(house.state, "plan.approved")
     text = "\n".join(shown)
@@ -657,7 +658,7 @@ TOLD = {
         "⏳ Batas terlampaui sejak 18 April 2026 15.35 WIB.\n"
         "➡️ Tidak ada yang dihapus. Periksa rencananya dengan --dry-run sebelum menaikkan batas.\n"
         "📄 Rencana {short}…: 60 dari 100 catatan dari sebelum 27 Mei 2026 07.00 WIB akan dihapus.\n"
-        "✍️ Jika itu benar, setujui dengan luxima-retention approve {digest}\n"
+        "✍️ Jika itu benar, setujui dengan luxima-retention approve --key FILE {digest}\n"
         "Tanpa persetujuan tidak ada yang dihapus.\n"
         "if intended, rerun with --max-fraction 0.6\n"
         "kode 4 · sejak 23 November 2026 15.30 WIB"
@@ -669,7 +670,7 @@ TOLD = {
         "⏳ The limit is exceeded since 18 April 2026 15:35 WIB.\n"
         "➡️ Nothing was destroyed. Look at the plan with --dry-run before you raise the limit.\n"
         "📄 Plan {short}…: 60 of 100 records from before 27 May 2026 07:00 WIB would be destroyed.\n"
-        "✍️ If that is right, approve it with luxima-retention approve {digest}\n"
+        "✍️ If that is right, approve it with luxima-retention approve --key FILE {digest}\n"
         "Without an approval nothing is destroyed.\n"
         "if intended, rerun with --max-fraction 0.6\n"
         "code 4 · since 23 November 2026 15:30 WIB"
@@ -689,6 +690,6 @@ def test_the_message_of_a_refusal_carries_plan_figures_and_command(house, langua
     message, style = observe(memory, seen), style_of(settings)
     digest = house.digest()
     assert plain(body(message, style)) == TOLD[language].format(short=digest[:12], digest=digest)
-    assert f"<code>luxima-retention approve {digest}</code>" in body(message, style)
+    assert f"<code>luxima-retention approve --key FILE {digest}</code>" in body(message, style)
     daily = morning(memory, NOW + DAY, style.zone)
-    assert f"luxima-retention approve {digest}" in body(daily, style)
+    assert f"luxima-retention approve --key FILE {digest}" in body(daily, style)

@@ -51,13 +51,9 @@ class Project:
             "compute": {
                 "project_ref": "abc",
                 "largest": "ci_large",
-                "url": self.url,
                 "http": {"bearer_token": TOKEN},
             },
-            "ledger": {
-                "approvers": [str(self.rina.key)],
-                "approver_key_file": str(self.path / "rina.pem"),
-            },
+            "ledger": {"approvers": [str(self.rina.key)]},
         }
         return settings_of(
             {name: {**values.get(name, {}), **more.get(name, {})} for name in {*values, *more}}
@@ -67,7 +63,7 @@ class Project:
         return compute.propose(self.settings(**more), self.ledger, "alert DatabaseLatency", now)
 
     def approve(self, digest, now=NOW):
-        return approve(self.settings(), self.ledger, digest, now)
+        return approve(self.settings(), self.ledger, digest, now, key=self.path / "rina.pem")
 
     def apply(self, now=NOW, **more):
         return compute.apply(self.settings(**more), self.ledger, now)
@@ -77,10 +73,11 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, monkeypatch):
     made = Project(tmp_path)
     with run_stub(made.answer) as server:
-        made.url, made.asked = server.url, server.asked
+        monkeypatch.setattr(compute, "API", server.url)
+        made.asked = server.asked
         yield made
 
 
@@ -196,7 +193,7 @@ def test_an_approval_of_a_plan_is_none_of_a_proposal_and_the_other_way_round(pro
                 "🟠 Usulan: basis data lebih besar — supabase:abc · production\n"
                 "Dari ci_small ke ci_medium. Alasan: alert DatabaseLatency\n"
                 "Perubahan memulai ulang basis data dan menambah biaya. Periksa dulu kueri dan pooler.\n"
-                "✍️ Jika itu benar, setujui dengan luxima-retention approve {digest},"
+                "✍️ Jika itu benar, setujui dengan luxima-retention approve --key FILE {digest},"
                 " lalu luxima-retention compute apply\n"
                 "Tanpa persetujuan tidak ada yang diubah."
             ),
@@ -207,7 +204,7 @@ def test_an_approval_of_a_plan_is_none_of_a_proposal_and_the_other_way_round(pro
                 "🟠 Proposal: a larger database — supabase:abc · production\n"
                 "From ci_small to ci_medium. Reason: alert DatabaseLatency\n"
                 "The change restarts the database and costs more. Look at queries and the pooler first.\n"
-                "✍️ If that is right, approve it with luxima-retention approve {digest},"
+                "✍️ If that is right, approve it with luxima-retention approve --key FILE {digest},"
                 " then luxima-retention compute apply\n"
                 "Without an approval nothing is changed."
             ),
@@ -234,10 +231,9 @@ def test_the_alert_of_a_slow_database_becomes_a_proposal_that_people_are_told_of
                 "telegram_url": bot.url,
                 "telegram_token": bot.token,
                 "telegram_chat": "-4001",
-                "grafana_telegram": True,
             },
         )
-        receiver = Receiver(settings)
+        receiver = Receiver(settings, telegram=True)
         (first,) = receiver.take(alert())
         (again,) = receiver.take(alert())
         (over,) = receiver.take(alert("resolved"))

@@ -24,8 +24,9 @@ webhook_url = "{hook}"
 quiet_hours = ""
 [observability]
 directory = "{home}/grafana"
-prometheus_url = "{prometheus}"
-prometheus_http = {{ username = "reader", password = "prometheus-password-0123" }}
+[policies.metrics]
+urls = ["{prometheus}"]
+http = {{ username = "reader", password = "prometheus-password-0123" }}
 """
 NAMES = sorted(used(files((), "production")))
 
@@ -101,6 +102,63 @@ def test_the_weekly_check_enters_and_tells_what_changed(stack):
         3,
     )
     assert all(headers["Authorization"].startswith("Basic ") for _, _, headers, _ in server.asked)
+
+
+@pytest.fixture
+def other():
+    """A second Prometheus, which knows what is in the list."""
+    names = []
+    answer = lambda *_: Answer(body=json.dumps({"data": names}).encode())  # noqa: E731
+    with run_stub(answer) as server:
+        yield server, names
+
+
+def asked(home, *servers):
+    """What a look says that asks these servers, the settings' and others."""
+    text = (home / "settings.toml").read_text()
+    urls = json.dumps([server.url for server in servers])
+    lines = [f"urls = {urls}" if line.startswith("urls = ") else line for line in text.splitlines()]
+    (home / "settings.toml").write_text("\n".join(lines))
+    run(home, "generate", "--directory", str(home / "grafana"))
+    return run(home, "check")
+
+
+def test_what_one_of_several_servers_has_is_not_missing(stack, other):
+    home, _, names, server = stack
+    second, more = other
+    more.append(names.pop())
+    more.append(names.pop())
+    done = asked(home, server, second)
+    assert (done.exit_code, done.stdout) == (0, "all well\n")
+    lacking = more.pop()
+    done = asked(home, server, second)
+    assert done.exit_code == 8
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [f"missing  {lacking}"]
+
+
+def test_a_server_that_is_away_matters_where_something_is_missing(stack, other):
+    home, _, names, server = stack
+    second, more = other
+    more += names
+    lacking = names.pop()
+    assert asked(home, server, second).exit_code == 0
+    names.clear()
+    assert asked(home, server, second).exit_code == 0
+    more.remove(lacking)
+    done = asked(home, server, second)
+    assert (done.exit_code, done.stdout) == (
+        3,
+        f"unknown  {server.url} answers 503, and no names of metrics\n",
+    )
+
+
+def test_credentials_go_to_no_server_but_those_of_the_policies(stack, other):
+    home, _, _, server = stack
+    second, _ = other
+    run(home, "check", "--prometheus", second.url)
+    run(home, "check", "--prometheus", f"{server.url}/")
+    assert [("Authorization" in headers) for _, _, headers, _ in second.asked] == [False]
+    assert [("Authorization" in headers) for _, _, headers, _ in server.asked] == [True]
 
 
 def test_without_record_nothing_is_entered_or_told(stack):

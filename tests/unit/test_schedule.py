@@ -132,7 +132,6 @@ def every(expression, zone):
 PLACES = {
     "report": {"url": "file:///reports"},
     "archive": {"url": "file:///archive", "retention_days": 730},
-    "observability": {"directory": "/etc/grafana/luxima"},
 }
 CONFIGURED = {
     "database": {"dsn": "postgresql://role@db/luxima"},
@@ -357,7 +356,6 @@ def test_a_report_is_due_until_the_next_one_is():
     [
         ("report", {"report"}),
         ("archive", {"archive-expire", "archive-verify", "archive-drill"}),
-        ("observability", {"observability-check"}),
     ],
 )
 def test_without_a_place_there_is_no_slot(section, names):
@@ -366,6 +364,16 @@ def test_without_a_place_there_is_no_slot(section, names):
     none = dict.fromkeys(names, "")
     off = settings_of({**CONFIGURED, **PLACES, "schedule": {"jobs": none}})
     assert set(DEFAULTS) - {item.name for item in slots(off)} == names
+
+
+def test_the_weekly_look_needs_files_or_a_server_to_ask():
+    def looks(**sections):
+        ledger = {"ledger": {"path": "ledger.jsonl"}}
+        return "observability-check" in {item.name for item in slots(settings_of({**ledger, **sections}))}
+
+    assert not looks()
+    assert looks(observability={"directory": "/etc/grafana"})
+    assert looks(prometheus={"urls": ["http://127.0.0.1:9090"]})
 
 
 def test_only_what_does_no_harm_may_start_at_any_hour():
@@ -447,6 +455,7 @@ def test_a_policy_without_times_has_no_slot():
         "audit-logs",
         "log-files",
         "ledger-verify",
+        "observability-check",
     }
 
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from luxima_retention.config.connections import dsn_ports, s3_ports, smtp_ports, url_ports
 from luxima_retention.config.places import connection
 from luxima_retention.core.errors import ConfigurationError
-from luxima_retention.run.runner import archives, configured
+from luxima_retention.run.runner import archives, configured, with_metrics
 from luxima_retention.run.schedule import Slot
 from luxima_retention.stores.registry import kind_of
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: of what is of no single policy: what surveys every store, and so has its secrets and its ports
 _OF_EVERY_STORE = frozenset({"report", "doctor", "hold", "schedule"})
+#: asks which metrics there are
+_LOOK = "observability-check"
 #: below it stand headers by their names, which have one secret file together
 _HEADERS = ".headers."
 #: headers that hold a secret; others, such as X-Scope-OrgID, name a tenant
@@ -156,7 +158,7 @@ def _needs(settings: Settings, account: str, is_policy: bool, secret: str) -> bo
         return any(_drops_partitions(settings, name) for name in droppers)
     if section not in {"policies", "databases", "s3"} or account in _OF_EVERY_STORE:
         return True
-    if account == "observability-check" and settings.observability.directory:
+    if account == _LOOK and settings.observability.directory:
         return True  # what is configured decides what the files should say
     return rest.split(".")[0] in _own_sections(settings, account, is_policy)[section]
 
@@ -164,7 +166,8 @@ def _needs(settings: Settings, account: str, is_policy: bool, secret: str) -> bo
 def _own_sections(settings: Settings, account: str, is_policy: bool) -> dict[str, set[str | None]]:
     """The policies, databases and S3 services that concern an account."""
     if not is_policy:
-        return {"policies": set(), "databases": set(), "s3": _s3_names(settings)}
+        asked: set[str | None] = {*with_metrics(settings)} if account == _LOOK else set()
+        return {"policies": asked, "databases": set(), "s3": _s3_names(settings)}
     policy = settings.policy(account)
     own = {getattr(policy.options, "s3", "") or "default"}
     names = own | _s3_names(settings, archive=_archives(policy))
@@ -223,8 +226,9 @@ def _policy_ports(settings: Settings, name: str) -> frozenset[int]:
 def _job_ports(settings: Settings, name: str) -> frozenset[int]:
     """What surveys every store reaches them all; the report writes into a bucket besides."""
     ports = _common_ports(settings) | _s3_of(settings, settings.archive.url)
-    if name in {"observability-check", "schedule"}:
-        ports |= url_ports(settings.observability.prometheus_url)
+    if name == _LOOK:
+        asked = map(settings.policy, with_metrics(settings))
+        ports = ports.union(*(kind_of(policy).ports(policy) for policy in asked))
     if name in {"report", "schedule"}:
         ports |= _s3_of(settings, settings.report.url)
     if name in _OF_EVERY_STORE:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from luxima_retention.config.connections import url_ports
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.stores.kind import Kind, Opening, Target
 from luxima_retention.stores.prometheus.options import PrometheusPolicy
+
+if TYPE_CHECKING:
+    from luxima_retention.io.http import Endpoint
 
 Policy = PolicyConfig[PrometheusPolicy]
 
@@ -17,6 +21,12 @@ def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
 
     stores = open_prometheus(policy.options, opening.deadline, policy.setting)
     return tuple((store.url, lambda store=store: store) for store in stores)
+
+
+def _metrics(policy: Policy) -> tuple[Endpoint, ...]:
+    from luxima_retention.stores.prometheus.store import endpoints
+
+    return endpoints(policy.options, policy.setting)
 
 
 #: blocks are cut every two hours; the largest one spans a tenth of the retention, 31 days at most
@@ -43,5 +53,6 @@ KIND = Kind(
     bound=_bound,
     checks_only=True,
     ports=lambda policy: url_ports(*policy.options.urls),
+    metrics=_metrics,
     method={"id": "Tidak ada pemusnahan: hanya diperiksa", "en": "No destruction: checked only"},
 )

@@ -19,7 +19,7 @@ from luxima_retention.stores.prometheus import reading
 from luxima_retention.stores.prometheus.verdict import Compliance, Facts, in_force, judge
 
 if TYPE_CHECKING:
-    from luxima_retention.io.http import Answer, Http
+    from luxima_retention.io.http import Answer, Endpoint, Http
     from luxima_retention.stores.prometheus.options import PrometheusPolicy
 
 _T = TypeVar("_T")
@@ -41,14 +41,20 @@ def open_prometheus(
     Raises:
         ConfigurationError: a file that ``http`` names cannot be read.
     """
-    from luxima_retention.config.endpoints import endpoint
     from luxima_retention.io.http import Http
 
-    reached = [
+    reached = endpoints(settings, setting)
+    return tuple(PrometheusStore(Http(one, deadline), mode=Mode(settings.mode)) for one in reached)
+
+
+def endpoints(settings: PrometheusPolicy, setting: str) -> tuple[Endpoint, ...]:
+    """How each of ``urls`` is reached; raises as :func:`open_prometheus`."""
+    from luxima_retention.config.endpoints import endpoint
+
+    return tuple(
         endpoint(url, settings.http, setting=f"{setting}.urls", options=f"{setting}.http")
         for url in settings.urls
-    ]
-    return tuple(PrometheusStore(Http(one, deadline), mode=Mode(settings.mode)) for one in reached)
+    )
 
 
 class PrometheusStore:

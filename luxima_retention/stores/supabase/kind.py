@@ -11,10 +11,7 @@ from luxima_retention.stores.kind import Kind, Opening, TableTarget, Target, dim
 
 if TYPE_CHECKING:
     from luxima_retention.core.protocol import Surveyable
-from luxima_retention.stores.supabase.options import SupabasePolicy
-
-#: the platform's own API, which tells what it keeps
-_MANAGEMENT = "https://api.supabase.com"
+from luxima_retention.stores.supabase.options import API, SupabasePolicy
 
 Policy = PolicyConfig[SupabasePolicy]
 
@@ -64,7 +61,7 @@ def _over_https(policy: Policy, opening: Opening, table: TableSettings) -> Surve
 def _platform(policy: Policy, opening: Opening) -> Surveyable:
     from luxima_retention.config.endpoints import endpoint
     from luxima_retention.io.http import Http
-    from luxima_retention.stores.supabase.platform import API, SupabasePlatform
+    from luxima_retention.stores.supabase.platform import SupabasePlatform
 
     name = f"{policy.setting}.management_http"
     there = endpoint(API, policy.options.management_http, setting=name, options=name, proxied=True)
@@ -83,7 +80,7 @@ KIND = Kind(
     archives=True,
     database=lambda policy: policy.options.database if policy.options.tables else None,
     tables=_tables,
-    ports=lambda policy: url_ports(policy.options.url, _MANAGEMENT if policy.options.project else ""),
+    ports=lambda policy: url_ports(policy.options.url, API if policy.options.project else ""),
     method={
         "id": "Penghapusan baris basis data, bertahap",
         "en": "Deletion of database rows, in batches",

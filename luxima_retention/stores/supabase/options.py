@@ -13,6 +13,8 @@ from luxima_retention.config.policies import PolicySettings
 from luxima_retention.config.settings import HttpSettings, TableSettings, http_options, tables_of
 from luxima_retention.config.values import Column
 
+#: the platform's own API, which tells what it keeps
+API = "https://api.supabase.com"
 #: the address of a hosted project
 _PROJECT = re.compile(r"https://([a-z0-9]+)\.supabase\.(?:co|in)(?:/.*)?")
 

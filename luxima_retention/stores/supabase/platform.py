@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 #: Days that a plan keeps the platform's own logs (pricing, "Log retention").
 PLAN_LOG_DAYS: Mapping[str, int] = {"free": 1, "pro": 7, "team": 28, "enterprise": 90}
 AUDIT_TABLE = "auth.audit_log_entries"
-API = "https://api.supabase.com"
 #: How long a blocked token has to wait where the answer does not say (documentation, "Rate limits").
 _BLOCKED_SECONDS = 60.0
 _TOKEN = "set management_http.bearer_token of the policy to a token that may read this project"  # noqa: S105 - the hint

@@ -39,6 +39,6 @@ def tell(settings: Settings, event: ActionProposed) -> Iterator[str]:
 def body(event: ActionProposed, style: Style) -> str:
     """The message as Telegram's HTML."""
     told = {name: html.escape(getattr(event, name)) for name in ("target", "before", "after", "reason")}
-    command = f"<code>luxima-retention approve {html.escape(event.digest)}</code>"
+    command = f"<code>luxima-retention approve --key FILE {html.escape(event.digest)}</code>"
     head = style.word("proposal", environment=html.escape(style.environment), **told)
     return f"{head}\n{style.word('proposal_approve', command=command)}"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
 
 _MIB = 1024 * 1024
+#: MiB of a report that is attached: mail servers refuse more
+_LARGEST = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +62,14 @@ def _by_mail(settings: Settings, report: Written, file: Path) -> None:
     text = style.word("report_body", period=report.period, verdict=report.verdict)
     try:
         size = file.stat().st_size
-        attached = (file.name, file.read_bytes()) if size <= notify.report_largest_mib * _MIB else None
+        attached = (file.name, file.read_bytes()) if size <= _LARGEST * _MIB else None
     except OSError as error:
         raise StoreError(f"{file.name} cannot be read: {error.strerror}") from error
     if attached is None:
         text += "\n" + style.word(
             "report_large",
             size=-(-size // _MIB),
-            limit=notify.report_largest_mib,
+            limit=_LARGEST,
             where=html.escape(report.where),
         )
     subject = style.word("report_subject", period=report.period, environment=style.environment)

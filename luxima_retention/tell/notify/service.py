@@ -56,19 +56,21 @@ class Receiver:
 
     Args:
         settings: with ``notify.plane_url``, or with ``notify.telegram_token``.
+        telegram: whether to tell Telegram, too.
 
     Raises:
         ConfigurationError: there is nobody to tell.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, telegram: bool = False) -> None:
         notify = settings.notify
-        if not notify.plane_url and not (notify.grafana_telegram and notify.telegram_token):
+        if telegram and not notify.telegram_token:
+            raise ConfigurationError("no bot of Telegram is configured", "set notify.telegram_token")
+        if not notify.plane_url and not telegram:
             raise ConfigurationError(
-                "no receiver of alerts is configured",
-                "set notify.plane_url, or notify.grafana_telegram with a bot",
+                "no receiver of alerts is configured", "set notify.plane_url, or add --telegram"
             )
-        self._settings = settings
+        self._settings, self._telegram = settings, telegram
         self._lock = threading.Lock()
         self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
 
@@ -87,8 +89,7 @@ class Receiver:
             deadline = UNLIMITED.within(BUDGET)
             notify, style = self._settings.notify, style_of(self._settings)
             plane = Plane(notify, style, deadline) if notify.plane_url else None
-            wanted = notify.grafana_telegram and notify.telegram_token
-            telegram = Telegram(notify, style, deadline) if wanted else None
+            telegram = Telegram(notify, style, deadline) if self._telegram else None
             return [self._tell(alert, plane, telegram) for alert in alerts]
 
     def _tell(self, alert: Alert, plane: Plane | None, telegram: Telegram | None) -> dict[str, Any]:
@@ -138,18 +139,20 @@ def answer(receiver: Receiver, secret: str, headers: Any, body: bytes, now: floa
 
 
 @contextmanager
-def serving(settings: Settings, address: tuple[str, int], say: Callable[..., None]) -> Iterator[str]:
+def serving(
+    settings: Settings, address: tuple[str, int], say: Callable[..., None], *, telegram: bool = False
+) -> Iterator[str]:
     """Serve at host and port until the block ends, port 0 takes a free one; gives the URL.
 
     Raises:
         ConfigurationError: there is no secret, nobody to tell, or the address cannot be used.
     """
-    notify = settings.notify
-    if notify.grafana_secret is None:
+    secret = settings.notify.grafana_secret
+    if secret is None:
         raise ConfigurationError("without a secret anybody could send alerts", "set notify.grafana_secret")
-    receiver, secret = Receiver(settings), notify.grafana_secret.get_secret_value()
+    receiver = Receiver(settings, telegram=telegram)
     try:
-        server = _Server(address, receiver, secret, say)
+        server = _Server(address, receiver, secret.get_secret_value(), say)
     except (OSError, OverflowError) as error:
         raise ConfigurationError(
             f"{address[0]}:{address[1]} cannot be used: {error}",

@@ -193,7 +193,9 @@ def _approvable(facts: Mapping[str, Any], style: Style) -> Iterator[str]:
         of=of,
         day=style.time(parse_iso(plan["cutoff"])),
     )
-    yield style.word("approve", command=f"<code>luxima-retention approve {_escaped(plan['digest'])}</code>")
+    yield style.word(
+        "approve", command=f"<code>luxima-retention approve --key FILE {_escaped(plan['digest'])}</code>"
+    )
 
 
 def _figures(facts: Mapping[str, Any], style: Style) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,19 +110,26 @@ def origin(name: str) -> str:
     return "a recording rule" if ":" in name else ""
 
 
-def missing(files: Mapping[str, str], prometheus: Http) -> list[Missing]:
-    """The metrics that are used and that this Prometheus has not seen for a day.
+def missing(files: Mapping[str, str], servers: Sequence[Http]) -> list[Missing]:
+    """The metrics that are used and that none of these servers has seen for a day.
 
     Raises:
-        StoreError: it cannot be asked.
+        RetentionError: something is missing, and one of them, that may have it, cannot be asked.
     """
-    users = used(files)
-    known = _names(prometheus)
+    users, faults = used(files), list[RetentionError]()
+    lacking = set(users)
+    for server in servers:
+        try:
+            lacking -= _names(server)
+        except RetentionError as error:
+            faults.append(error)
+    if lacking and faults:
+        raise faults[0]
     return [
         Missing(
             name=name, used_by=tuple(sorted(users[name])), exported_by=origin(name) or "nobody that is known"
         )
-        for name in sorted(set(users) - known)
+        for name in sorted(lacking)
     ]
 
 
@@ -133,7 +140,7 @@ def _names(prometheus: Http) -> set[str]:
     if not isinstance(names, list):
         raise StoreError(
             f"{prometheus.url} answers {answer.status}, and no names of metrics",
-            "check observability.prometheus_url, or --prometheus",
+            f"check {prometheus.endpoint.setting}",
         )
     return set(names)
 
@@ -147,8 +154,8 @@ class Checked:
         differs: paths of files that are missing or not what would be written.
         wrong: what Grafana would refuse, ignore or show wrongly, as sentences.
         asked: whether a Prometheus was asked.
-        missing: what it does not have.
-        error: why it could not be asked.
+        missing: what none has.
+        error: why one could not be asked.
     """
 
     compared: int
@@ -190,25 +197,25 @@ class Checked:
         return "; ".join([*told, *([self.error.message] if self.error else [])])
 
 
-def look(files: Mapping[str, str], directory: Path | None, prometheus: Http | None) -> Checked:
+def look(files: Mapping[str, str], directory: Path | None, servers: Sequence[Http]) -> Checked:
     """Compare, lint, and ask.
 
     Args:
         files: path → text, as they would be written now.
         directory: where they are read from; ``None`` compares none.
-        prometheus: that should have their metrics; ``None`` asks none.
+        servers: that should have their metrics, one or the other.
     """
     compared = files if directory is not None else {}
     found = Checked(
         compared=len(compared),
         differs=tuple(path for path, text in compared.items() if _text(directory, path) != text),
         wrong=tuple(lint(files)),
-        asked=prometheus is not None,
+        asked=bool(servers),
     )
-    if prometheus is None:
+    if not servers:
         return found
     try:
-        return replace(found, missing=tuple(missing(files, prometheus)))
+        return replace(found, missing=tuple(missing(files, servers)))
     except RetentionError as error:
         return replace(found, error=error)
 
