@@ -17,13 +17,12 @@ from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.guards import GuardResult
 from luxima_retention.core.plan import Identity, Survey
 from luxima_retention.core.results import Outcome, PolicyResult, Proof, Step, TargetResult, Totals
-from luxima_retention.tell import samples
+from luxima_retention.tell import samples, telemetry
 from luxima_retention.tell.families import Sample
 from luxima_retention.tell.observability.dashboards import dashboard
 from luxima_retention.tell.observability.lint import panels_of
 from luxima_retention.tell.promise import Promise
 from luxima_retention.tell.pushing import Group, push
-from luxima_retention.tell.telemetry import pushgateway
 from tests.configured import settings_of
 from tests.servers.command import audit_log
 from tests.servers.process import wait_until
@@ -110,8 +109,10 @@ def retention():
     rules = gateway.directory / "rules.yaml"
     text = (ROOT / "observability" / "prometheus" / "luxima-retention.rules.yaml").read_text()
     rules.write_text(text.replace("interval: 1m", "interval: 1s"))
-    settings = settings_of({"telemetry": {"pushgateway_url": gateway.url, "budget": "60s"}})
-    client = pushgateway(settings.telemetry)
+    settings = settings_of({"telemetry": {"pushgateway_url": gateway.url}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(telemetry, "BUDGET", 60.0)
+        client = telemetry.pushgateway(settings.telemetry)
     for state, result in states().items():
         key = {"environment": state, "policy": "audit-logs"}
         told = tuple(samples.of_policy(PROMISE, result, NOW, BUILD))

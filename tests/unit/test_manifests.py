@@ -483,6 +483,7 @@ url = "s3://reports"
     assert reach_of(documents, "security-events") == common | {8443, 6543}
     assert reach_of(documents, "application-logs") == common | {9000}
     assert reach_of(documents, "metrics") == common | {9091}
+    assert reach_of(documents, "observability-check") == common | {8443, 9091}
     assert reach_of(documents, "archive-expire") == common | {8443}
     assert reach_of(documents, "report") == common | {8443, 6543, 9000, 9091}
     jobs = cron_jobs(documents)
@@ -561,12 +562,22 @@ def test_headers_may_name_a_tenant_in_the_file_and_are_a_secret_in_a_secret_file
     assert "headers" not in made["base/jobs/audit-logs.yaml"]
 
 
+def test_who_asks_a_prometheus_has_its_password_and_nobody_else(tmp_path):
+    password = "policies__metrics__http__password"
+    text = '[prometheus]\nurls = ["http://p:9090"]\nhttp = { username = "luxima" }'
+    made = manifests(with_settings(tmp_path, text, {"database__dsn": DSN, password: "of-this-test"}))
+    jobs = cron_jobs(documents_of(made, tmp_path / "out"))
+    having = {name for name, job in jobs.items() if password in secret_files(job)}
+    assert having == {"metrics", "observability-check"}
+    assert having < set(jobs)
+
+
 def test_without_a_database_there_is_only_a_crontab(tmp_path):
     """Each pod would begin a ledger file of its own."""
     text = '[ledger]\npath = "/var/lib/ledger"\n[prometheus]\nurls = ["http://p:9090"]'
     made = manifests(with_settings(tmp_path, text, {}))
     assert set(made) == {"crontab"}
-    assert [given.get("policies") for _, (_, given) in lines_of(made["crontab"])] == [("metrics",), None]
+    assert [name for _, (name, _) in lines_of(made["crontab"])] == ["run", "verify", "check"]
 
 
 def test_without_anything_to_run_nothing_is_written(tmp_path):

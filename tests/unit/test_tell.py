@@ -19,7 +19,7 @@ from luxima_retention.core.history import History
 from luxima_retention.core.plan import Count, Identity, Pending, Request, Survey, cutoff_at, decide
 from luxima_retention.core.results import Outcome, PolicyResult, Proof, RunResult, TargetResult, Totals
 from luxima_retention.run.bound import bound
-from luxima_retention.tell import samples
+from luxima_retention.tell import samples, telemetry
 from luxima_retention.tell.budget import within
 from luxima_retention.tell.families import FAMILIES, PREFIX, Sample, exposition
 from luxima_retention.tell.promise import Promise, matrix_digest, promise
@@ -243,10 +243,11 @@ def read(path):
     }
 
 
-def test_a_checkpoint_that_fails_is_told_of_the_ledger_and_of_no_policy(tmp_path):
+def test_a_checkpoint_that_fails_is_told_of_the_ledger_and_of_no_policy(tmp_path, monkeypatch):
+    monkeypatch.setattr(telemetry, "BUDGET", 60.0)
     settings = settings_of(
         {
-            "telemetry": {"textfile_directory": str(tmp_path), "budget": "60s"},
+            "telemetry": {"textfile_directory": str(tmp_path)},
             "database": {"dsn": "postgresql://u@127.0.0.1/d"},
             "ledger": {"path": str(tmp_path / "ledger")},
         }
