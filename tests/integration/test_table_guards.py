@@ -620,6 +620,17 @@ def test_a_run_whose_lease_went_to_another_deletes_nothing_more(any_database):
     assert table.count() == 563
 
 
+def test_a_lease_that_went_to_another_says_so(any_database):
+    table = Table(any_database)
+    lease = take_postgres(table.job, "audit-logs")
+    lease.check()
+    with psycopg.connect(table.job, autocommit=True) as other:
+        other.execute("SELECT retention.take_lease('audit-logs', 'test')")
+    with pytest.raises(LeaseLost, match=rf"went to another run \(token {lease.token + 1}\)"):
+        lease.check()
+    lease.release()
+
+
 # --- the server around it -------------------------------------------------------------------------------
 
 

@@ -186,6 +186,37 @@ def test_held_rows_stay(harness):
     conformance.held_records_stay(harness, hold, lambda item: item.tenant == "acme")
 
 
+class Part:
+    """An archive's part: what a batch streams before it deletes."""
+
+    format = "csv"
+
+    def __init__(self):
+        self.rows = []
+
+    def write(self, data):
+        self.rows += bytes(data).decode().splitlines()
+
+
+@pytest.mark.parametrize("shape", ["bigint", "no index"])
+def test_held_rows_are_neither_archived_nor_deleted(database, shape):
+    harness = TableHarness(database=database, shape=shape)
+    items = conformance.some(100)
+    harness.fill(items)
+    hold = Hold(hold_id="H-1", policy=harness.policy, tenant="acme")
+    store, part = harness.open(), Part()
+    _, plan = conformance.planned(harness, store)
+    for batch in store.batches(plan, conformance.work(1, (hold,))):
+        batch.stage(part)
+        batch.commit()
+    store.close()
+    gone = {item.name for item in items} - conformance.expected(items, plan.cutoff)
+    free = {item.name for item in items if item.tenant != "acme"}
+    assert harness.names() == {item.name for item in items} - (gone & free)
+    assert len(gone & free) == len([row for row in part.rows if row.endswith(",globex")]) > 0
+    assert not [row for row in part.rows if "acme" in row]
+
+
 def test_rows_of_a_held_range_stay(harness):
     start = datetime.now(UTC) - timedelta(days=150)
     hold = Hold(hold_id="H-2", start=start, end=start + timedelta(days=30))
