@@ -277,7 +277,7 @@ def surroundings_of(policy: str, environment: Environment) -> Surroundings:
         clock=environment.clock,
         holds=lambda: readable_holds(state.register if state else None, policy),
         record=record,
-        stopping=environment.stopping,
+        stopping=environment.end.over,
     )
 
 
@@ -311,7 +311,7 @@ def opening_of(config: PolicyConfig[Any], options: Options, environment: Environ
         shard=options.shard,
         rotate_now=options.rotate_now,
         clock=environment.clock,
-        deadline=Deadline(ends=environment.deadline, stopping=environment.stopping, sleep=environment.wait),
+        deadline=environment.end,
     )
 
 
