@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from luxima_retention.config.places import address, connection
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.io.objects import Access, ObjectStore, open_objects
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from luxima_retention.config.settings import S3Settings, Settings
 
 
-def s3_access(settings: S3Settings) -> Access:
+def s3_access(settings: S3Settings, deadline: Deadline = UNLIMITED) -> Access:
     """How the buckets of this service are reached."""
     key, secret = settings.access_key_id, settings.secret_access_key
     return Access(
@@ -25,11 +26,12 @@ def s3_access(settings: S3Settings) -> Access:
         secret_access_key=secret.get_secret_value() if secret else "",
         addressing_style=settings.addressing_style,
         ca_file=settings.ca_file,
+        deadline=deadline,
     )
 
 
-def open_place(settings: Settings, url: str) -> ObjectStore:
-    """The place that ``url`` names, through the connection that it names.
+def open_place(settings: Settings, url: str, deadline: Deadline = UNLIMITED) -> ObjectStore:
+    """The place that ``url`` names, through the connection that it names; ``deadline`` is that of the run.
 
     Raises:
         ConfigurationError: it names no place, or a connection that is not written.
@@ -39,7 +41,7 @@ def open_place(settings: Settings, url: str) -> ObjectStore:
         raise ConfigurationError(
             f"{url} names the connection {name!r}, which does not exist", f"write a section s3.{name}"
         )
-    return open_objects(address(url), s3_access(settings.s3_named(name or "")))
+    return open_objects(address(url), s3_access(settings.s3_named(name or ""), deadline))
 
 
 def url_ports(*urls: str) -> frozenset[int]:

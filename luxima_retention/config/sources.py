@@ -219,7 +219,7 @@ def _file(path: Path | None) -> dict[str, Any]:
         raise ConfigurationError(
             f"the settings file {path} is not text in UTF-8", "save it as UTF-8"
         ) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits
         raise ConfigurationError(f"the settings file {path} is not valid TOML: {error}") from None
 
 

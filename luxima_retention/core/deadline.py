@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 
 from luxima_retention.core.errors import RunStopped
 
+#: Seconds that what is in hand gets when the end has come: enough to finish, too few to hang.
+IN_HAND = 5.0
+
 
 def _never() -> bool:
     return False
@@ -45,6 +48,21 @@ class Deadline:
         """Sleep so many seconds, never past the end, and less when told to stop."""
         if not self.over():
             self.sleep(min(seconds, self.remaining()))
+
+    def in_hand(self) -> Callable[[], bool]:
+        """Begin something that should be finished: tells whether it has to be given up all the same.
+
+        It has :data:`IN_HAND` seconds from the end on, or from now on where the end has come already.
+        """
+        seen: list[float] = []
+
+        def given_up() -> bool:
+            if not seen and self.over():
+                seen.append(self.monotonic())
+            return bool(seen) and self.monotonic() >= seen[0] + IN_HAND
+
+        given_up()
+        return given_up
 
     def within(self, seconds: float) -> Deadline:
         """The same end, but no later than so many seconds from now."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from luxima_retention.core.clock import iso, parse_iso
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
 from luxima_retention.core.foreign import json_of
 from luxima_retention.core.plan import Hold, digest
@@ -214,10 +215,12 @@ class PostgresRegister:
 
     Args:
         dsn: where schema ``retention`` is; connected to at first use.
+        deadline: of the run.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, deadline: Deadline = UNLIMITED) -> None:
         self._dsn = dsn
+        self._deadline = deadline
         self._own: psycopg.Connection[Any] | None = None
         self._told = Told()
 
@@ -274,7 +277,7 @@ class PostgresRegister:
         from luxima_retention.io.postgres import connect, errors
 
         if self._own is None or self._own.closed:
-            self._own = connect(self._dsn, purpose="holds")
+            self._own = connect(self._dsn, purpose="holds", deadline=self._deadline)
         with errors(sentence), self._own.transaction():
             yield self._own
 

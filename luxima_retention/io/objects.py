@@ -21,16 +21,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError, StoreError
+from luxima_retention.io.waiting import TooLongError, awaited
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
     from mypy_boto3_s3 import S3Client
 
 _BLOCK = 1024 * 1024
 #: S3 takes parts of at least 5 MiB, and at most 10,000 of them
 _PART = 8 * 1024 * 1024
 _IN_FLIGHT = 2
+#: Seconds that a request, or the next block of an answer, may take in all, however slowly it drips.
+_WHOLE = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,10 @@ class Lock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How a bucket is reached; empty values leave the choice to the AWS defaults."""
+    """How a bucket is reached; empty values leave the choice to the AWS defaults.
+
+    ``deadline`` is that of the run: no request waits much longer.
+    """
 
     endpoint_url: str = ""
     region: str = ""
@@ -60,6 +68,7 @@ class Access:
     secret_access_key: str = ""
     addressing_style: str = "auto"
     ca_file: str = ""
+    deadline: Deadline = UNLIMITED
 
 
 class Upload(Protocol):
@@ -284,7 +293,7 @@ class BucketPlace:
         which: dict[str, Any] = {"VersionId": version} if version else {}
         with self.errors(name):
             answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + name, **which)
-            yield from answer["Body"].iter_chunks(_BLOCK)
+            yield from blocks_of(answer["Body"], self._access.deadline)
 
     def stored(self, prefix: str) -> Iterator[Stored]:
         """See :class:`ObjectStore`."""
@@ -541,7 +550,57 @@ def s3_client(access: Access, *, attempts: int = 5, virtual: bool = False) -> S3
         config=config,
     )
     client.meta.events.register("before-call.s3.DeleteObjects", _with_md5)
+    sender: Any = _Sender(client, access.deadline)  # an answer of a handler is taken for the service's
+    client.meta.events.register("before-send.s3", sender)
     return client
+
+
+class _Sender:
+    """Sends in botocore's place: its limits are for each byte, and it knows nothing of a run's end."""
+
+    def __init__(self, client: Any, deadline: Deadline) -> None:
+        self._session = client._endpoint.http_session  # noqa: SLF001 - with the settings of the client
+        self._deadline = deadline
+
+    def __call__(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        from botocore.exceptions import ReadTimeoutError
+
+        url = str(request.url).partition("?")[0]
+        try:
+            answer: AWSResponse = awaited(
+                lambda: self._session.send(request),
+                seconds=_WHOLE,
+                deadline=self._deadline,
+                unfinished=f"{url} has not answered",
+            )
+        except TooLongError as error:
+            raise ReadTimeoutError(endpoint_url=url) from error
+        return answer
+
+
+def blocks_of(body: Any, deadline: Deadline) -> Iterator[bytes]:
+    """The blocks of an answer's body, each within its time.
+
+    Raises:
+        RunStopped: the run should end.
+        ReadTimeoutError: it drips.
+    """
+    from botocore.exceptions import ReadTimeoutError
+
+    chunks = body.iter_chunks(_BLOCK)
+    while True:
+        try:
+            block: bytes | None = awaited(
+                lambda: next(chunks, None),
+                seconds=_WHOLE,
+                deadline=deadline,
+                unfinished="an object was not read to its end",
+            )
+        except TooLongError as error:
+            raise ReadTimeoutError(endpoint_url="the service") from error
+        if block is None:
+            return
+        yield block
 
 
 def _addressing(access: Access) -> Any:

@@ -7,6 +7,7 @@ What a role or a database sets for everybody (DateStyle, isolation, encoding) mu
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import (
     ConfigurationError,
     GuardRefused,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     import psycopg
     from pydantic import SecretStr
 
+    from luxima_retention.io.stoppable import StoppableConnection
+
 #: What the batch functions raise (``sql/functions/3_batches.sql``).
 LEASE_LOST = "LX001"
 REFUSED = "LX002"
@@ -39,6 +43,8 @@ NOT_AS_ASKED = "LX004"
 OLDEST = 13
 
 _CONNECT_SECONDS = 10
+#: what libpq makes of less
+_LEAST_CONNECT_SECONDS = 2
 _OPTIONS = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 #: Settings of a session that change how values read; the server reports them, so looking costs nothing, and
 #: poolers keep them apart for each client.
@@ -49,8 +55,13 @@ LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 def connect(
-    dsn: SecretStr | str, *, purpose: str, read_only: bool = False, setting: str = "database.dsn"
-) -> psycopg.Connection[Any]:
+    dsn: SecretStr | str,
+    *,
+    purpose: str,
+    read_only: bool = False,
+    setting: str = "database.dsn",
+    deadline: Deadline = UNLIMITED,
+) -> StoppableConnection:
     """Connect; transactions begin by themselves, and are ``READ ONLY`` with ``read_only``.
 
     Args:
@@ -58,21 +69,29 @@ def connect(
         purpose: what for, in ``application_name``: ``luxima-retention/<purpose>``.
         read_only: the server refuses every write (SQLSTATE 25006).
         setting: the option that the hint names.
+        deadline: of the run: nothing is waited for much longer.
 
     Raises:
+        RunStopped: the run should end.
         ConfigurationError: the text is not a connection string; it is not repeated, it may hold a password.
         StoreError: the server does not answer, or refuses.
     """
     import psycopg
 
+    from luxima_retention.io.stoppable import StoppableConnection
+
     text = dsn if isinstance(dsn, str) else dsn.get_secret_value()
     values: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, **_OPTIONS, **_parsed(text, setting)}
+    limit = math.ceil(min(deadline.remaining(), _CONNECT_SECONDS))
+    values["connect_timeout"] = max(_LEAST_CONNECT_SECONDS, min(int(values["connect_timeout"]), limit))
     _check_files(values, setting)
     values |= {"application_name": f"luxima-retention/{purpose}", "client_encoding": "UTF8"}
     try:
-        connection = psycopg.connect(**values)
+        connection = StoppableConnection.connect(**values)
         _settle(connection)
     except psycopg.OperationalError as error:
+        if not deadline.remaining():
+            deadline.check(f"PostgreSQL at {_where(values)} has not answered")
         raise StoreError(
             f"no connection to PostgreSQL at {_where(values)}: {_first_line(error)}",
             f"check {setting}, and that the server lets this role in from here",
@@ -83,6 +102,7 @@ def connect(
     # A statement must see what was committed before it began, above all the holds, whatever the default is.
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     _read_every_instant(connection)
+    connection.deadline = deadline
     return connection
 
 

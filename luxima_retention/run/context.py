@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from luxima_retention.core.clock import Clock, system_clock
+from luxima_retention.core.deadline import Deadline
 from luxima_retention.core.guards import Limits
 from luxima_retention.core.observer import Observer, Silent
 from luxima_retention.core.plan import Plan
@@ -89,3 +90,8 @@ class Environment:
     observer: Observer = field(default_factory=Silent)
     clock: Clock = system_clock
     sign_start: Callable[[], None] = lambda: None
+
+    @property
+    def end(self) -> Deadline:
+        """The end of the run, which every wait asks: budget and stop signal in one."""
+        return Deadline(ends=self.deadline, stopping=self.stopping, sleep=self.wait)

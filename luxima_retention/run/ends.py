@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.evidence.archive import Archive
 from luxima_retention.evidence.ledger.session import open_places
 from luxima_retention.run.state import State, mirror_holds
@@ -22,14 +23,16 @@ class Ends:
     Args:
         settings: in force.
         archive: of these settings.
+        deadline: of the run.
 
     Raises:
         ConfigurationError: a key or a place that the settings name is not there, with the setting's name.
     """
 
-    def __init__(self, settings: Settings, archive: Archive | None) -> None:
+    def __init__(self, settings: Settings, archive: Archive | None, deadline: Deadline = UNLIMITED) -> None:
         self._settings = settings
         self._archive = archive
+        self._deadline = deadline
         open_places(settings)
         self._tried: set[str] = set()
 
@@ -44,7 +47,7 @@ class Ends:
             StoreError: the archive or the mirror of the holds does not answer.
         """
         if "evidence" not in self._tried:
-            mirror_holds(self._settings, state)
+            mirror_holds(self._settings, state, self._deadline)
             self._tried.add("evidence")
         if archives and self._archive is not None and "archive" not in self._tried:
             try_archive(self._archive)

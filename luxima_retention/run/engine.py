@@ -328,8 +328,9 @@ def _prepare(
 ) -> Guarded | TargetResult:
     """The first three steps; the result of a target on which nothing will act."""
     policy, environment = scope.policy, scope.environment
-    if environment.stopping():
-        told = "not begun: the run was told to stop"
+    if environment.end.over():
+        late = not environment.end.remaining()
+        told = f"not begun: {'the time budget is used up' if late else 'the run was told to stop'}"
         return known.ended(Verdict(outcome=Outcome.STOPPED, sentence=told, exit_code=ExitCode.STOPPED))
     store = opener()
     stack.callback(store.close)
@@ -364,7 +365,7 @@ def _settled(scope: Scope, known: Known, guarded: Guarded) -> Guarded | TargetRe
         run = guarded.planned.history.open_run
         also = f"; it would first finish the run of {run.run_id}, which was killed" if run else ""
         return known.ended(foretold(plan, survey, _pauses(scope, guarded), also))
-    if environment.stopping():
+    if environment.end.over():
         told = f"not begun: {plan.items} expired records remain"
         return known.ended(Verdict(outcome=Outcome.STOPPED, sentence=told, exit_code=ExitCode.STOPPED))
     return guarded
@@ -551,8 +552,8 @@ def _action(scope: Scope, begun: Begun) -> Action:
         token=means.lease.token,
         resumed=run is not None,
         holds=lambda: in_force(means.state.register, scope.policy.name),
-        stopping=environment.stopping,
-        wait=environment.wait,
+        stopping=environment.end.over,
+        wait=environment.end.wait,
     )
     action = Action(
         store=begun.store,

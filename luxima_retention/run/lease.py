@@ -13,6 +13,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import LeaseHeld, LeaseLost, StoreError
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.sqlfiles import named
@@ -38,8 +39,8 @@ class Lease(Protocol):
         """Give it back; may be called twice."""
 
 
-def take_postgres(dsn: str, policy: str) -> Lease:
-    """The lease of a policy, from schema ``retention``.
+def take_postgres(dsn: str, policy: str, deadline: Deadline = UNLIMITED) -> Lease:
+    """The lease of a policy, from schema ``retention``; ``deadline`` is that of the run.
 
     Raises:
         LeaseHeld: another run has it.
@@ -47,7 +48,7 @@ def take_postgres(dsn: str, policy: str) -> Lease:
     """
     from luxima_retention.io.postgres import connect, errors
 
-    connection = connect(dsn, purpose=f"lease/{policy}")
+    connection = connect(dsn, purpose=f"lease/{policy}", deadline=deadline)
     try:
         connection.autocommit = True
         with errors(f"the lease of {policy} cannot be taken"):

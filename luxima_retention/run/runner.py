@@ -90,12 +90,13 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
     """
     now = hooks.clock()
     _check(options, now)
+    deadline = _deadline(options, hooks)
     approved = planfile.load(options.plan, now).plans if options.plan else None
-    archive = open_archive(settings)
-    ends = None if options.dry_run else Ends(settings, archive)
-    state = open_state(settings)
+    archive = open_archive(settings, deadline)
+    ends = None if options.dry_run else Ends(settings, archive, deadline)
+    state = open_state(settings, deadline)
     try:
-        session, refusal = _begun(settings, options, state, now)
+        session, refusal = _begun(settings, options, state, now, deadline)
         environment = Environment(
             now=now,
             dry_run=options.dry_run,
@@ -105,7 +106,7 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
             ready=partial(ends.try_out, state) if ends and state else lambda _archives: None,
             approved=approved,
             approvers=approver_keys(settings.ledger),
-            deadline=time.monotonic() + options.max_runtime.total_seconds() if options.max_runtime else None,
+            deadline=deadline.ends,
             confirm=hooks.confirm,
             stopping=hooks.stopping,
             wait=hooks.wait,
@@ -118,11 +119,17 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
             planfile.save(options.save_plan, _plans(result), now)
         if ends is None:
             return result
-        sealed = result if state is None or refusal else _sealed(result, settings, state, session)
+        sealed = result if state is None or refusal else _sealed(result, settings, state, session, deadline)
         return replace(sealed, warnings=(*sealed.warnings, *hooks.tell(sealed)))
     finally:
         if state is not None:
             state.close()
+
+
+def _deadline(options: Options, hooks: Hooks) -> Deadline:
+    """The end of the whole run, from now on."""
+    ends = time.monotonic() + options.max_runtime.total_seconds() if options.max_runtime else None
+    return Deadline(ends=ends, stopping=hooks.stopping, sleep=hooks.wait)
 
 
 def _check(options: Options, now: datetime) -> None:
@@ -137,7 +144,7 @@ def _check(options: Options, now: datetime) -> None:
 
 
 def _begun(
-    settings: Settings, options: Options, state: State | None, now: datetime
+    settings: Settings, options: Options, state: State | None, now: datetime, deadline: Deadline
 ) -> tuple[Session | None, RetentionError | None]:
     """The right to sign the ledger; or why no policy may begin: its ledger is not the one that was signed."""
     from luxima_retention.evidence.ledger.session import begin
@@ -145,7 +152,7 @@ def _begun(
     if options.dry_run or state is None:
         return None, None
     try:
-        return begin(settings, state.ledger, now), None
+        return begin(settings, state.ledger, now, deadline), None
     except RetentionError as error:
         return None, error
 
@@ -275,7 +282,7 @@ def surroundings_of(policy: str, environment: Environment) -> Surroundings:
         clock=environment.clock,
         holds=lambda: readable_holds(state.register if state else None, policy),
         record=record,
-        stopping=environment.stopping,
+        stopping=environment.end.over,
     )
 
 
@@ -309,7 +316,7 @@ def opening_of(config: PolicyConfig[Any], options: Options, environment: Environ
         shard=options.shard,
         rotate_now=options.rotate_now,
         clock=environment.clock,
-        deadline=Deadline(ends=environment.deadline, stopping=environment.stopping, sleep=environment.wait),
+        deadline=environment.end,
     )
 
 
@@ -415,10 +422,12 @@ def _plans(result: RunResult) -> Sequence[planfile.Proposed]:
     ]
 
 
-def _sealed(result: RunResult, settings: Settings, state: State, session: Session | None) -> RunResult:
+def _sealed(
+    result: RunResult, settings: Settings, state: State, session: Session | None, deadline: Deadline
+) -> RunResult:
     """Sign the ledger's head after the run; what goes wrong there is told, and counts."""
     try:
-        mirror_holds(settings, state)
+        mirror_holds(settings, state, deadline)
         made = session.sign(system_clock()) if session else None
     except RetentionError as error:
         return replace(result, warnings=(error.message,), own_code=error.exit_code)

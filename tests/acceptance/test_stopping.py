@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 
+from luxima_retention.core.deadline import IN_HAND
 from tests.servers import hostile
 from tests.servers.command import Command, audit_log
 from tests.servers.hostile import run_hostile
 
 #: Seconds that a command needs besides what it is told to take; for a loaded machine.
 SLACK = 20
+
+
+S3 = {
+    "LUXIMA_S3__DEFAULT__ACCESS_KEY_ID": "someone",
+    "LUXIMA_S3__DEFAULT__SECRET_ACCESS_KEY": "a secret of a test",
+    "LUXIMA_S3__DEFAULT__REGION": "us-east-1",
+}
+
+
+def loki(directory, **more):
+    """A Loki of which only the bucket is asked."""
+    return Command(
+        variables={
+            "LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS": "logs",
+            "LUXIMA_LEDGER__PATH": str(directory / "ledger.jsonl"),
+            **S3,
+            **more,
+        }
+    )
 
 
 def timed(run, *arguments, **more):
@@ -79,3 +100,148 @@ def test_a_time_budget_counts_for_postgrest_and_its_retries():
         done, seconds = timed(run, "run", "security-events", "--dry-run", "--max-runtime", "3s")
     assert done.returncode == 7, done.stdout + done.stderr
     assert seconds < 3 + SLACK
+
+
+@pytest.mark.parametrize("sender", [hostile.DRIPPING_HEAD, hostile.DRIPPING_BODY, hostile.silent])
+def test_the_time_budget_counts_for_a_bucket(sender, tmp_path):
+    with run_hostile(sender) as url:
+        run = loki(tmp_path, LUXIMA_S3__DEFAULT__ENDPOINT_URL=url)
+        done, seconds = timed(run, "run", "application-logs", "--max-runtime", "2s")
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert seconds < 2 + IN_HAND + SLACK
+
+
+def test_the_time_budget_counts_for_loki_itself(tmp_path):
+    with run_hostile(hostile.DRIPPING_BODY) as url:
+        run = loki(
+            tmp_path,
+            LUXIMA_S3__DEFAULT__ENDPOINT_URL=url,
+            LUXIMA_POLICIES__APPLICATION_LOGS__URL=url,
+            LUXIMA_POLICIES__APPLICATION_LOGS__HTTP__TIMEOUT="100",
+        )
+        done, seconds = timed(run, "run", "application-logs", "--max-runtime", "2s")
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert seconds < 2 + SLACK
+
+
+def test_the_time_budget_counts_for_tempo(tmp_path):
+    (tmp_path / "luxima-retention.toml").write_text(
+        '[policies.traces]\nkind = "tempo"\nretention_days = 14\nhttp = { timeout = 100 }\n'
+    )
+    with run_hostile(hostile.DRIPPING_HEAD) as url:
+        run = Command(variables={"LUXIMA_POLICIES__TRACES__URL": url}, cwd=tmp_path)
+        done, seconds = timed(run, "run", "traces", "--max-runtime", "2s")
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert seconds < 2 + SLACK
+
+
+def left(database):
+    return database.execute("SELECT count(*) FROM core.audit_log")[0][0]
+
+
+@pytest.mark.parametrize("sender", [hostile.DRIPPING_HEAD, hostile.silent])
+def test_the_time_budget_counts_for_the_archive_and_nothing_goes(database, sender):
+    run = audit_log(database)
+    with run_hostile(sender) as url:
+        more = {"LUXIMA_ARCHIVE__URL": "s3://archive/x", "LUXIMA_ARCHIVE__RETENTION_DAYS": "400"}
+        more |= {"LUXIMA_S3__DEFAULT__ENDPOINT_URL": url, **S3}
+        done, seconds = timed(run, "run", "audit-logs", "--max-runtime", "2s", **more)
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert seconds < 2 + IN_HAND + SLACK
+    assert left(database) == 8760
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "LOCK TABLE core.audit_log IN ACCESS EXCLUSIVE MODE",
+        "LOCK TABLE retention.ledger IN ACCESS EXCLUSIVE MODE",
+        "LOCK TABLE retention.hold IN ACCESS EXCLUSIVE MODE",
+        "LOCK TABLE retention.lease IN ACCESS EXCLUSIVE MODE",
+        "SELECT pg_advisory_xact_lock(1280664909, 1)",  # the ledger's head
+    ],
+    ids=["table", "ledger", "holds", "lease", "head"],
+)
+def test_the_time_budget_counts_for_every_lock(database, lock):
+    run = audit_log(database)
+    with database.connect(autocommit=False) as somebody:
+        somebody.execute(lock)
+        done, seconds = timed(run, "run", "audit-logs", "--max-runtime", "2s")
+        somebody.rollback()
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert seconds < 2 + IN_HAND + SLACK
+    assert left(database) == 8760
+    assert run("run", "audit-logs").returncode == 0
+
+
+def test_sigterm_ends_a_run_that_waits_for_a_lock(database):
+    run = audit_log(database)
+    with database.connect(autocommit=False) as somebody:
+        somebody.execute("LOCK TABLE core.audit_log IN ACCESS EXCLUSIVE MODE")
+        with run.start("run", "audit-logs") as process:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while not database.execute(waiting)[0][0]:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.1)
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            out, errors = process.communicate(timeout=300)
+            seconds = time.monotonic() - began
+    assert process.returncode == 7, out + errors
+    assert seconds < IN_HAND + SLACK
+    assert left(database) == 8760
+
+
+def test_a_database_that_accepts_and_says_nothing_is_waited_for_as_long_as_there_is_time():
+    with run_hostile(hostile.silent) as url:
+        host, port = url.removeprefix("http://").split(":")
+        run = Command(
+            variables={"LUXIMA_DATABASE__DSN": f"host={host} port={port} dbname=x user=x sslmode=disable"}
+        )
+        done, seconds = timed(run, "run", "audit-logs", "--max-runtime", "2s")
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert seconds < 2 + SLACK
+
+
+@pytest.fixture
+def behind(postgres_factory):
+    """A database whose standby replays nothing any more, and a run that would wait for it."""
+    server = postgres_factory()
+    with server.database() as database:
+        run = audit_log(database)
+        server.execute(f'GRANT pg_monitor TO "{database.name}_job"')
+        standby = server.standby()
+        standby.execute("SELECT pg_wal_replay_pause()")
+        database.execute("CREATE TABLE core.noise AS SELECT 1")
+        lag = "SELECT max(replay_lag) > interval '1 second' FROM pg_stat_replication"
+        deadline = time.monotonic() + 60
+        while not server.execute(lag)[0][0]:
+            assert time.monotonic() < deadline
+            database.execute("INSERT INTO core.noise VALUES (1)")
+            time.sleep(0.2)
+        yield database, replace(run, variables={**run.variables, "LUXIMA_PACE__MAX_REPLICA_LAG": "1s"})
+        standby.stop()
+
+
+def test_the_time_budget_counts_for_a_standby_that_stays_behind(behind):
+    database, run = behind
+    done, seconds = timed(run, "run", "audit-logs", "--max-runtime", "3s")
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert seconds < 3 + SLACK
+    assert left(database) == 8760
+
+
+def test_sigterm_ends_the_wait_for_a_standby(behind):
+    database, run = behind
+    with run.start("run", "audit-logs") as process:
+        started = "SELECT count(*) FROM retention.ledger WHERE kind = 'run.started'"
+        while not database.execute(started)[0][0]:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        out, errors = process.communicate(timeout=300)
+        seconds = time.monotonic() - began
+    assert process.returncode == 7, out + errors
+    assert seconds < SLACK
+    assert left(database) == 8760

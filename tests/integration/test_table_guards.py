@@ -479,6 +479,39 @@ def test_holds_by_a_path_into_json(any_database):
         TableSettings(table="core.events", subject_column="payload->>actor; DROP TABLE x")
 
 
+@pytest.mark.parametrize("kind", ["json", "jsonb"])
+@pytest.mark.parametrize(
+    ("stored", "named"),
+    [("1", "1.0"), ("1.0", "1"), ("1", "1e0"), ("-12.50", "-12.5"), ("1E3", "1000"), ('"7"', "7.0")],
+)
+def test_a_number_in_json_is_held_by_its_value(any_database, kind, stored, named):
+    ddl = PLAIN.replace("tenant text", f"payload {kind}")
+    value = f"""('{{"id": ' || CASE WHEN n % 3 = 0 THEN '{stored}' ELSE '77' END || '}}')::{kind}"""
+    fill = FILL.replace("'t' || n % 3", value)
+    table = Table(any_database, ddl, fill, tenant_column="", subject_column="payload->>'id'")
+    hold = Hold(hold_id="H-1", subject=named)
+    store = TableStore(table.job, table.target, GENTLE, read_only=True)
+    assert store.matching(hold) == 200
+    store.close()
+    place(table, hold)
+    table.empty()
+    assert table.count(where="payload->>'id' <> '77'") == 200
+
+
+def test_what_is_no_number_in_json_is_compared_as_text(any_database):
+    """Not even what has the beginning of one, or more digits than a number may have."""
+    ddl = PLAIN.replace("tenant text", "payload json")
+    odd = ["007", "1e9999", "1" * 2000, "1.", "+1", "Nan", "0x10", ""]
+    listed = ", ".join(f"'{item}'" for item in odd)
+    value = f"json_build_object('id', (ARRAY[{listed}])[1 + n % {len(odd)}])"
+    fill = FILL.replace("'t' || n % 3", value)
+    table = Table(any_database, ddl, fill, tenant_column="", subject_column="payload->>'id'")
+    store = TableStore(table.job, table.target, GENTLE, read_only=True)
+    found = [store.matching(Hold(hold_id="H-1", subject=item)) for item in (*odd[:-1], "7", "1", "16")]
+    store.close()
+    assert found == [75] * 7 + [0] * 3
+
+
 def test_thousands_of_holds_are_joined_not_compared_one_by_one(any_database):
     table = Table(
         any_database, fill=FILL.replace("600", "20000").replace("1 day", "1 hour").replace("% 3", "% 5000")

@@ -14,6 +14,7 @@ from luxima_retention.evidence.ledger.file import FileLedger
 from luxima_retention.evidence.ledger.session import begin
 from tests.configured import settings_of
 from tests.ledgers import event
+from tests.servers import hostile
 from tests.servers.process import free_ports
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
@@ -118,6 +119,8 @@ def test_an_authority_that_is_away_or_stamps_something_else_is_told_and_stops_no
     assert "does not answer" in run(home, tmp_path, url).unwitnessed[0]
     with answering(authority, lambda _: b"rubbish") as url:
         assert "sent no time stamp" in run(home, tmp_path, url).unwitnessed[0]
+    with hostile.run_hostile(hostile.DRIPPING_BODY) as url:
+        assert "gave no whole answer within 5 s" in run(home, tmp_path, url).unwitnessed[0]
     with answering(authority) as url:
         run(home, tmp_path, url)
     old = next((tmp_path / "anchor").rglob("*.tsr")).read_bytes()

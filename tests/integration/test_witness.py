@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import shutil
 import threading
+import time
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ from luxima_retention.evidence.witness.proof import consistency_proof
 from luxima_retention.evidence.witness.service import Cosigner, Witness, bound
 from tests.configured import settings_of
 from tests.ledgers import Raw, event
+from tests.servers import hostile
 from tests.servers.process import free_ports
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
@@ -222,6 +224,17 @@ def test_a_witness_that_is_away_stops_no_run_and_is_told(home, tmp_path):
     assert run(with_witnesses(home, port, free_ports(1)[0], quorum=1)).unwitnessed != ()
     with serving(tmp_path / "state", Key.parse(home.ledger.public_key), port=port):
         assert run(with_witnesses(home, port, free_ports(1)[0], quorum=1)).unwitnessed == ()
+
+
+@pytest.mark.parametrize("sender", [hostile.DRIPPING_HEAD, hostile.DRIPPING_BODY, hostile.silent])
+def test_a_witness_that_drips_is_away(home, sender):
+    with hostile.run_hostile(sender) as url:
+        settings = with_witnesses(home, int(url.rpartition(":")[2]))
+        begun = time.monotonic()
+        made = run(settings)
+        seconds = time.monotonic() - begun
+    assert "does not answer: gave no whole answer within 5 s" in made.unwitnessed[0]
+    assert seconds < 3 * 5 + 20
 
 
 def test_ledger_and_every_anchor_rolled_back_is_seen_by_the_witness(home, tmp_path):

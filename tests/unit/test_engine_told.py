@@ -578,8 +578,13 @@ def test_the_end_of_a_run_is_judged_by_the_clock_of_its_end():
 
 def test_a_run_stops_at_its_deadline():
     result = only(run(store(400, 300, 1, batch=1), deadline=0.0))
-    assert (result.outcome, result.proof.explained) == (Outcome.STOPPED, {"stopped": 2})
+    assert (result.outcome, result.exit_code) == (Outcome.STOPPED, ExitCode.STOPPED)
+    assert result.sentence == "not begun: the time budget is used up"
     asked = []
+    told = {"stopping": lambda: bool(asked), "observer": Counting(asked)}
+    result = only(run(store(400, 300, 200, 1, batch=1), **told))
+    assert (result.outcome, result.proof.explained) == (Outcome.STOPPED, {"stopped": 2})
+    asked.clear()
     done = only(run(store(400, 300, 1, batch=1), stopping=lambda: len(asked) > 1, observer=Counting(asked)))
     assert (done.outcome, done.totals.destroyed) == (Outcome.DONE, 2)
 

@@ -11,7 +11,8 @@ import pytest
 from tests.fuzz.mutate import mutants
 from tests.fuzz.targets import check_answer, targets
 
-#: input that once ended with a traceback; `<DEEP>` is nested beyond any reader
+#: input that once ended with a traceback; `<DEEP>` is nested beyond any reader, `<DIGITS>` a
+#: number beyond what Python reads
 FOUND = json.loads((Path(__file__).parents[1] / "fuzz" / "found.json").read_text())
 CHANGES = 15
 
@@ -38,4 +39,5 @@ def test_changed_input_is_taken_or_refused(name):
 
 @pytest.mark.parametrize(("name", "text"), FOUND)
 def test_what_was_found_stays_mended(name, text):
-    check_answer(targets()[name], text.replace("<DEEP>", "[" * 20_000).encode())
+    given = text.replace("<DEEP>", "[" * 20_000).replace("<DIGITS>", "9" * 5000)
+    check_answer(targets()[name], given.encode())

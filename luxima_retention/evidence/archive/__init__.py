@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from luxima_retention.config.connections import open_place
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ArchiveError, StoreError, TamperingFound
 from luxima_retention.core.sealed import Sealed
 from luxima_retention.evidence import events
@@ -38,8 +39,12 @@ __all__ = [
 ]
 
 
-def open_archive(settings: Settings) -> Archive | None:
+def open_archive(settings: Settings, deadline: Deadline = UNLIMITED) -> Archive | None:
     """The archive of these settings; ``None`` when ``archive.url`` is empty.
+
+    Args:
+        settings: in force.
+        deadline: of the run.
 
     Raises:
         ConfigurationError: the URL is not a place.
@@ -48,7 +53,7 @@ def open_archive(settings: Settings) -> Archive | None:
     if not archive.url or archive.retention_days is None:
         return None
     return Archive(
-        open_place(settings, archive.url),
+        open_place(settings, archive.url, deadline),
         retention_days=archive.retention_days,
         object_lock=archive.object_lock,
         mirror_holds=archive.mirror_holds,

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.evidence.events import Event
 from luxima_retention.evidence.ledger.entry import Entry, verify_chain
@@ -86,12 +87,13 @@ class Ledger(Protocol):
         """Give back connections and descriptors; may be called twice."""
 
 
-def open_ledger(dsn: str, path: str) -> Ledger:
+def open_ledger(dsn: str, path: str, deadline: Deadline = UNLIMITED) -> Ledger:
     """The ledger that the settings name; nothing is connected to or opened yet.
 
     Args:
         dsn: ``database.dsn``; empty when there is no database of our own.
         path: ``ledger.path``; used without ``dsn`` only.
+        deadline: of the run: no answer of the database is waited for much longer.
 
     Raises:
         ConfigurationError: neither is set: nothing may be destroyed without a ledger.
@@ -99,7 +101,7 @@ def open_ledger(dsn: str, path: str) -> Ledger:
     if dsn:
         from luxima_retention.evidence.ledger.postgres import PostgresLedger
 
-        return PostgresLedger(dsn)
+        return PostgresLedger(dsn, deadline)
     if path:
         from luxima_retention.evidence.ledger.file import FileLedger
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luxima_retention.config.connections import open_place
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
 from luxima_retention.evidence.events import KeyCreated, KeyRotated
 from luxima_retention.evidence.ledger.verify import (
@@ -342,12 +343,11 @@ class Anchor:
         return b"".join(self._place.read(name, version)).decode()
 
 
-def open_anchors(settings: Settings) -> tuple[Anchor, ...]:
-    """The anchors of these settings."""
+def open_anchors(settings: Settings, deadline: Deadline = UNLIMITED) -> tuple[Anchor, ...]:
+    """The anchors of these settings; ``deadline`` is that of the run."""
     ledger = settings.ledger
-    return tuple(
-        Anchor(open_place(settings, url), ledger.origin, ledger.anchor_lock_days) for url in ledger.anchors
-    )
+    places = (open_place(settings, url, deadline) for url in ledger.anchors)
+    return tuple(Anchor(place, ledger.origin, ledger.anchor_lock_days) for place in places)
 
 
 def open_signer(settings: LedgerSettings) -> Signer | None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import StoreError, TamperingFound
 from luxima_retention.evidence.events import Event, SweepCompleted
 from luxima_retention.evidence.ledger import entry
@@ -35,10 +36,12 @@ class PostgresLedger:
 
     Args:
         dsn: where schema ``retention`` is; connected to at first use.
+        deadline: of the run.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, deadline: Deadline = UNLIMITED) -> None:
         self._dsn = dsn
+        self._deadline = deadline
         self._own: psycopg.Connection[Any] | None = None
         self._fingerprint: str | None = None
         self.written: Entry | None = None
@@ -149,7 +152,7 @@ class PostgresLedger:
     def _connection(self) -> psycopg.Connection[Any]:
         """The ledger's own connection, in autocommit mode; made again when it broke."""
         if self._own is None or self._own.closed:
-            self._own = connect(self._dsn, purpose="ledger")
+            self._own = connect(self._dsn, purpose="ledger", deadline=self._deadline)
             self._own.autocommit = True
         return self._own
 

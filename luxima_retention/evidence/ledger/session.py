@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError, StoreError, TamperingFound
 from luxima_retention.evidence.events import KeptCheckpoint, LedgerRecovered
 from luxima_retention.evidence.ledger.checkpoint import (
@@ -66,8 +67,12 @@ class Places:
     timestamp_url: str = ""
 
 
-def open_places(settings: Settings) -> Places | None:
+def open_places(settings: Settings, deadline: Deadline = UNLIMITED) -> Places | None:
     """What the settings name; ``None`` without a key.
+
+    Args:
+        settings: in force.
+        deadline: of the run.
 
     Raises:
         ConfigurationError: the key cannot be used, or a witness's is none.
@@ -80,7 +85,7 @@ def open_places(settings: Settings) -> Places | None:
     quorum = len(witnesses) if ledger.witness_quorum is None else ledger.witness_quorum
     return Places(
         signer=signer,
-        anchors=open_anchors(settings),
+        anchors=open_anchors(settings, deadline),
         witnesses=witnesses,
         quorum=quorum,
         timestamp_url=ledger.timestamp_url,
@@ -153,7 +158,9 @@ class Session:
             raise _refused(f"entry {own.seq}, which this run wrote, is not what it was")
 
 
-def begin(settings: Settings, ledger: Ledger, now: datetime) -> Session | None:
+def begin(
+    settings: Settings, ledger: Ledger, now: datetime, deadline: Deadline = UNLIMITED
+) -> Session | None:
     """Hold the ledger against its newest checkpoints, before anything is appended; then sign what is new.
 
     Reads the checkpoints' trees and the entries after them, so that it costs what has been added.
@@ -162,6 +169,7 @@ def begin(settings: Settings, ledger: Ledger, now: datetime) -> Session | None:
         settings: with key, anchors and witnesses.
         ledger: of the run.
         now: the program's clock.
+        deadline: of the run.
 
     Returns:
         The right to sign; ``None`` without a key, which is a finding of its own (:mod:`.trust`).
@@ -171,9 +179,9 @@ def begin(settings: Settings, ledger: Ledger, now: datetime) -> Session | None:
         StoreError: the ledger or an anchor cannot be read.
         ConfigurationError: the key cannot be used.
     """
-    places = open_places(settings)
+    places = open_places(settings, deadline)
     if places is None:
-        compare_unsigned(settings, ledger)
+        compare_unsigned(settings, ledger, deadline)
         return None
     size = compare(ledger, places)
     session = Session(ledger, places, size)
@@ -181,7 +189,7 @@ def begin(settings: Settings, ledger: Ledger, now: datetime) -> Session | None:
     return session
 
 
-def compare_unsigned(settings: Settings, ledger: Ledger) -> None:
+def compare_unsigned(settings: Settings, ledger: Ledger, deadline: Deadline = UNLIMITED) -> None:
     """Without a key nothing is signed; an anchor that the settings name must not know more than the ledger.
 
     Raises:
@@ -190,7 +198,7 @@ def compare_unsigned(settings: Settings, ledger: Ledger) -> None:
     """
     head, (_, lost) = ledger.head(), _given_up(ledger)
     size = head.seq if head else 0
-    for anchor in open_anchors(settings):
+    for anchor in open_anchors(settings, deadline):
         _, covered = anchor.reach()
         if covered > max(size, lost):
             raise TamperingFound(
@@ -381,21 +389,17 @@ def _ask(
     """
     if not places.witnesses:
         return "", ()
-    import requests
 
     def history(old: int) -> tuple[Tree, Sequence[bytes]]:
         before = tree_at(ledger, old)
         return before, grown(ledger, before, tree.size)[2]
 
     lines, away = "", []
-    with requests.Session() as session:
-        for witness in places.witnesses:
-            try:
-                lines += cosign(
-                    session, witness, note, before=newest.size, history=history, verifies=library_verifies
-                )
-            except StoreError as error:
-                away.append(error.message)
+    for witness in places.witnesses:
+        try:
+            lines += cosign(witness, note, before=newest.size, history=history, verifies=library_verifies)
+        except StoreError as error:
+            away.append(error.message)
     cosigned = len(places.witnesses) - len(away)
     return lines, tuple(away) if cosigned < places.quorum else ()
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from luxima_retention.core.errors import StoreError, TamperingFound
 from luxima_retention.evidence.ledger.verify import Checkpoint, Key, TamperedError, Tree, Verifies
 from luxima_retention.evidence.witness.proof import consistency_proof
+from luxima_retention.io.http import Endpoint, Http, HttpError
 
-if TYPE_CHECKING:
-    from requests import Session
-
-#: seconds for one answer: a witness that is away must not keep a run
-_PATIENCE = 5
+#: seconds for one answer in all, and its largest size: a witness that is away must not keep a run
+_PATIENCE, _LARGEST = 5, 64 << 10
 _OK, _CONFLICT = 200, 409
 
 #: size of an earlier tree → that tree, and the leaf hashes from there to the checkpoint's end
@@ -43,13 +40,10 @@ class WitnessAheadError(Exception):
         self.size = size
 
 
-def cosign(
-    session: Session, witness: Remote, note: str, *, before: int, history: History, verifies: Verifies
-) -> str:
+def cosign(witness: Remote, note: str, *, before: int, history: History, verifies: Verifies) -> str:
     """The cosignature line of a witness for a checkpoint.
 
     Args:
-        session: of HTTP.
         witness: whom to ask.
         note: the signed checkpoint.
         before: entries that the witness has probably cosigned last.
@@ -62,12 +56,12 @@ def cosign(
         TamperingFound: it says that the ledger is not the continuation of the one that it saw.
     """
     checkpoint = Checkpoint.parse(note)
-    status, body = _post(session, witness, note, min(before, checkpoint.size), history)
+    status, body = _post(witness, note, min(before, checkpoint.size), history)
     if status == _CONFLICT:
         size = _size(witness, body)
         if size > checkpoint.size:
             raise WitnessAheadError(size)
-        status, body = _post(session, witness, note, size, history)
+        status, body = _post(witness, note, size, history)
     if status == 422:  # noqa: PLR2004 - unprocessable: the proof
         raise TamperingFound(
             f"the witness {witness.key.name} saw another ledger: this one does not continue what it cosigned",
@@ -78,21 +72,20 @@ def cosign(
     return _own_line(witness, checkpoint, body, verifies)
 
 
-def _post(session: Session, witness: Remote, note: str, old: int, history: History) -> tuple[int, str]:
-    import requests
-
+def _post(witness: Remote, note: str, old: int, history: History) -> tuple[int, str]:
     tree, leaves = history(old) if old else (Tree(), ())
     proof = [base64.b64encode(item).decode() for item in consistency_proof(tree, leaves)]
     data = "\n".join([f"old {old}", *proof, "", note])
-    url = f"{witness.url.rstrip('/')}/add-checkpoint"
+    there = Endpoint(
+        url=witness.url, setting="ledger.witnesses", options="ledger", timeout=_PATIENCE, proxied=True
+    )
     try:
-        answer = session.post(url, data=data.encode(), timeout=_PATIENCE, allow_redirects=False)
-    except requests.RequestException as error:
-        kind = type(error).__name__
+        answer = Http(there, largest=_LARGEST).send("POST", "/add-checkpoint", body=data.encode())
+    except HttpError as error:
         raise StoreError(
-            f"the witness {witness.key.name} at {witness.url} does not answer: {kind}"
+            f"the witness {witness.key.name} at {witness.url} does not answer: {error.reason}"
         ) from error
-    return answer.status_code, answer.content[:65536].decode(errors="replace")
+    return answer.status, answer.text
 
 
 def _size(witness: Remote, body: str) -> int:

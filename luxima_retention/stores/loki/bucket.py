@@ -18,18 +18,18 @@ from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
 
-from luxima_retention.core.errors import StoreError
+from luxima_retention.core.errors import RunStopped, StoreError
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.objects import (
     NO_KEYS,
     Access,
+    blocks_of,
     bucket_client,
     is_missing_operation,
     keeps_versions,
     listing,
 )
 
-_BLOCK = 1024 * 1024
 #: keys of one DeleteObjects request
 BATCH = 1000
 #: requests side by side, where one answer does not need the one before it
@@ -60,7 +60,7 @@ class Patience:
             raise InterruptedWaitError("the run was told to stop while the bucket's service was busy")
 
 
-class InterruptedWaitError(StoreError):
+class InterruptedWaitError(RunStopped):
     """The run ends while a request waits for its next attempt."""
 
 
@@ -136,7 +136,7 @@ class Buckets:
         number = "[0-9a-f]{1,16}"
         self._chunk = re.compile(rf"{number}(?:{re.escape(delimiter)}{number}){{2,3}}")
         self._access = access
-        self.patience = Patience()
+        self.patience = Patience(stopping=access.deadline.over, wait=access.deadline.wait)
 
     @cached_property
     def client(self) -> Any:
@@ -196,7 +196,7 @@ class Buckets:
         """The bytes of an object."""
         answer = self._call(item.bucket, self.client.get_object, Bucket=item.bucket, Key=self.wire(item.key))
         with self.errors(item.bucket):
-            yield from answer["Body"].iter_chunks(_BLOCK)
+            yield from blocks_of(answer["Body"], self._access.deadline)
 
     def exists(self, key: str) -> bool:
         """Whether any bucket holds this key."""
@@ -446,7 +446,7 @@ class WritableBuckets(Buckets):
             some = wanted[start : start + BATCH]
             try:
                 self._delete_some(some, done, listed=listed, newest=newest)
-            except InterruptedWaitError:
+            except RunStopped:
                 done.left.update(wanted[start:])
                 done.left -= done.gone | done.absent | done.young | done.failures.keys()
                 break
@@ -508,8 +508,6 @@ class WritableBuckets(Buckets):
         def ask(target: dict[str, str]) -> dict[str, str] | None:
             try:
                 self._call(bucket, self.client.delete_object, Bucket=bucket, **target)
-            except InterruptedWaitError:
-                raise
             except StoreError as error:
                 return {"Key": target["Key"], "Code": "", "Message": error.message}
             return None

@@ -22,7 +22,7 @@ def _targets(policy: Policy, opening: Opening) -> tuple[Target, ...]:
 
         return open_loki(
             policy.options,
-            s3_access(policy.settings.s3_named(policy.options.s3)),
+            s3_access(policy.settings.s3_named(policy.options.s3), opening.deadline),
             clock=opening.clock,
             read_only=opening.read_only,
             sweep=opening.sweep,

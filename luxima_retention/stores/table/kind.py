@@ -63,6 +63,7 @@ def _open(policy: Policy, opening: Opening, table: TableSettings) -> Expirable:
         policy.settings.pace,
         read_only=opening.read_only,
         setting=f"{_connection(policy)}.dsn",
+        deadline=opening.deadline,
     )
     return _partitions(policy, opening, rows, table) if table.strategy == "partition_drop" else rows
 

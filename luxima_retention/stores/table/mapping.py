@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from luxima_retention.io.sqlfiles import load
+
 if TYPE_CHECKING:
     from psycopg import sql
 
@@ -46,17 +48,14 @@ class Mapped:
         return sql.SQL("({})").format(sql.Composed(parts)) if keys else sql.Composed(parts)
 
     def equals(self, name: str) -> sql.Composed:
-        """Whether the row's value is that of column ``name`` of rule ``h``.
-
-        A value in JSON has no type of its own: a UUID or an address may be spelled there in capitals or not,
-        so both are taken for the same. That keeps too much rather than too little.
-        """
+        """Whether the row's value is that of column ``name`` of rule ``h``."""
         from psycopg import sql
 
         held = sql.SQL("h.{}").format(sql.Identifier(name))
         if split(self.setting)[1]:
-            return sql.SQL("pg_catalog.lower({}) {} pg_catalog.lower({})").format(
-                self.value(), sql.SQL(self.equality), held
+            plain = sql.SQL(load("templates/json_value.sql"))
+            return sql.SQL("{} {} {}").format(
+                plain.format(value=self.value()), sql.SQL(self.equality), plain.format(value=held)
             )
         if self.collation:
             held = sql.SQL("({} COLLATE {})").format(held, sql.SQL(self.collation))

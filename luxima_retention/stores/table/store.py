@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.clock import iso
+from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import GuardRefused, StoreError
 from luxima_retention.core.plan import (
     Committed,
@@ -86,6 +87,7 @@ class TableStore:
         pace: how gently it is emptied.
         read_only: for a dry run; the server refuses every write.
         setting: the option that holds ``dsn``, for hints.
+        deadline: of the run, until it deletes: a batch and the proof have limits of their own.
     """
 
     archive_format = "csv"
@@ -98,6 +100,7 @@ class TableStore:
         *,
         read_only: bool,
         setting: str = "database.dsn",
+        deadline: Deadline = UNLIMITED,
     ) -> None:
         self._target = target
         self._pace = pace
@@ -107,7 +110,9 @@ class TableStore:
             name: f"retention.{name}_{function_name(self.name)}"
             for name in ("survey", "explain", "keeps", "prune")
         }
-        self.connection = connect(dsn, purpose=target.policy, read_only=read_only, setting=setting)
+        self.connection = connect(
+            dsn, purpose=target.policy, read_only=read_only, setting=setting, deadline=deadline
+        )
         self._token: int | None = None
         self._functions_seen = ""
 
@@ -212,6 +217,7 @@ class TableStore:
         What others move behind the walk, or add there in place of what they deleted, is found by another
         one; a walk that deletes nothing is the last.
         """
+        self.connection.deadline = UNLIMITED
         left, walked, sizes = plan.items, 0, Sizes(self._pace)
         self._token = self._own_token(work)
         while left > 0 and not work.stopping():
