@@ -1,0 +1,8 @@
+"""Every benchmark, in the order of the page."""
+
+from __future__ import annotations
+
+from bench import prune
+from bench.model import Benchmark
+
+BENCHMARKS: dict[str, Benchmark] = {item.name: item for module in (prune,) for item in module.BENCHMARKS}
