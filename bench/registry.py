@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import prune
+from bench import archive, loki, prune
 from bench.model import Benchmark
 
-BENCHMARKS: dict[str, Benchmark] = {item.name: item for module in (prune,) for item in module.BENCHMARKS}
+BENCHMARKS: dict[str, Benchmark] = {item.name: item for module in (prune, archive, loki) for item in module.BENCHMARKS}
