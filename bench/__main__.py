@@ -12,6 +12,7 @@ Ends with 1 where a benchmark failed; the page tells which, and why.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -29,10 +30,13 @@ def main(words: list[str] | None = None) -> int:
     if options.quick:
         options.runs, options.size, options.output = 1, QUICK, options.output or ROOT / ".cache" / "bench"
     if options.inside:
+        signal.signal(signal.SIGTERM, runner.ended)
         benchmark = BENCHMARKS[options.names[0]]
         return not runner.measure(benchmark, options.inside, runs=options.runs, scale=options.size)
     if options.names == ["list"]:
-        print("\n".join(f"{item.name:14} {item.minutes:3g} min  {item.title}" for item in BENCHMARKS.values()))
+        print(
+            "\n".join(f"{item.name:14} {item.minutes:3g} min  {item.title}" for item in BENCHMARKS.values())
+        )
         return 0
     output = options.output or ROOT / "docs"
     failed = [] if options.names == ["page"] else _measured(options, output / "benchmarks")
@@ -45,7 +49,9 @@ def _measured(options: argparse.Namespace, directory: Path) -> list[str]:
     """The names of those that failed."""
     names = options.names or [item.name for item in BENCHMARKS.values() if item.usual or options.quick]
     if unknown := set(names) - set(BENCHMARKS):
-        raise SystemExit(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+        raise SystemExit(
+            f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}"
+        )
     failed = []
     for name in names:
         print(f"{name}: {BENCHMARKS[name].title}", flush=True)

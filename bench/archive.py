@@ -13,7 +13,11 @@ from bench.prune import DELETE, statement
 from tests.servers.postgres import binaries
 
 _ROWS = 500_000
-_BARE, _PIPE, _OURS = "single DELETE, nothing archived", "COPY piped through zstd -3, then DELETE", "ours, archived"
+_BARE, _PIPE, _OURS = (
+    "single DELETE, nothing archived",
+    "COPY piped through zstd -3, then DELETE",
+    "ours, archived",
+)
 _RESTORED = "archive restore"
 _DIFFERENCES = """
 SELECT count(*) FROM core.original o FULL JOIN core.restored r USING (id)
@@ -34,7 +38,7 @@ def archiving(directory: Path) -> dict[str, str]:
 def pipe(postgres: Postgres, name: str, directory: Path) -> dict[str, float]:
     """As pg_archiver and scripts do: nothing is read back before the rows go."""
     target = directory / "rows.csv.zst"
-    line = f'"$0" --no-psqlrc --quiet "$1" --command "$2" | "$3" -q -3 -f -o "$4"'
+    line = '"$0" --no-psqlrc --quiet "$1" --command "$2" | "$3" -q -3 -f -o "$4"'
     psql, dsn = binaries() / "psql", postgres.server.conninfo(dbname=name)
     begun = time.monotonic()
     copied = cost_of(["sh", "-c", line, psql, dsn, COPY, peer("zstd") or "zstd", target])
@@ -60,11 +64,11 @@ def measure(figures: Figures) -> None:
         postgres.prepare("plain", rows, rows // 2)
         for _ in range(figures.runs):
             with postgres.copy("plain") as name:
-                figures.record(_BARE, **statement(postgres, name, DELETE))
+                figures.record(_BARE, statement(postgres, name, DELETE))
             with postgres.copy("plain") as name, tempfile.TemporaryDirectory() as home:
-                figures.record(_PIPE, **pipe(postgres, name, Path(home)))
+                figures.record(_PIPE, pipe(postgres, name, Path(home)))
             with postgres.copy("plain") as name, tempfile.TemporaryDirectory() as home:
-                figures.record(_OURS, **archived(postgres, name, Path(home))[0])
+                figures.record(_OURS, archived(postgres, name, Path(home))[0])
             with postgres.copy("plain") as name, tempfile.TemporaryDirectory() as home:
                 afterwards(figures, postgres, name, Path(home))
 
@@ -77,15 +81,17 @@ def afterwards(figures: Figures, postgres: Postgres, name: str, directory: Path)
     count = rows[0] if rows else 0
     _, variables, run = archived(postgres, name, directory)
     verified = cost_of(ours("archive", "verify"), variables)
-    figures.record("archive verify", **verified.figures(), rows_per_s=count / verified.seconds)
+    figures.record("archive verify", verified.figures() | {"rows_per_s": count / verified.seconds})
     restored = cost_of(ours("archive", "restore", run, "--into", "core.restored"), variables)
     with postgres.connect(name) as connection:
         different = connection.execute(_DIFFERENCES).fetchone()
     figures.record(
         _RESTORED,
-        **restored.figures(),
-        rows_per_s=count / restored.seconds,
-        different=different[0] if different else count,
+        restored.figures()
+        | {
+            "rows_per_s": count / restored.seconds,
+            "different": different[0] if different else count,
+        },
     )
 
 
@@ -93,9 +99,10 @@ BENCHMARKS = (
     Benchmark(
         name="archive",
         title="Archive, then delete",
-        compares="Half a million expired rows of about 240 bytes leave a table of a million, into a directory."
-        " Ours compresses, hashes, stores and reads back each part before its batch commits; the pipe verifies"
-        " nothing. Rows a second are those of the action; verifying and restoring are whole commands.",
+        compares="Half a million expired rows of about 240 bytes leave a table of a million, into a"
+        " directory. Ours compresses, hashes, stores and reads back each part before its batch"
+        " commits; the pipe verifies nothing. Rows a second are those of the action; verifying and"
+        " restoring are whole commands.",
         measure=measure,
         minutes=12,
         headline="rows_per_s",

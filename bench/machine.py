@@ -35,15 +35,21 @@ def facts() -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Of what was measured, by name."""
+    commit = _output("git", "describe", "--always", "--dirty")
     found = {
-        "luxima-retention": f"{version('luxima-retention')} {_output('git', 'describe', '--always', '--dirty')}",
+        "luxima-retention": f"{version('luxima-retention')} ({commit})",
         "Python": platform.python_version(),
         "PostgreSQL": _output(str(binaries() / "postgres"), "--version").split()[-1],
         "SeaweedFS": _output(beside_python("weed"), "version").split()[2],
         "logrotate": _output(find_program("logrotate"), "--version").split()[1],
         "gzip": _output("gzip", "--version").split("\n")[0].split()[-1],
     }
-    for name, word in (("zstd", "--version"), ("s5cmd", "version"), ("rclone", "version"), ("aws", "--version")):
+    for name, word in (
+        ("zstd", "--version"),
+        ("s5cmd", "version"),
+        ("rclone", "version"),
+        ("aws", "--version"),
+    ):
         if program := peer(name):
             found[name] = _words(_output(program, word))
     return found | {name: version(name) for name in _LIBRARIES}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +79,7 @@ class Figures:
     error: str = ""
     rows: list[Row] = field(default_factory=list)
 
-    def record(self, case: str, *, axis: str = "", size: int = 0, **values: float) -> None:
+    def record(self, case: str, values: Mapping[str, float], *, axis: str = "", size: int = 0) -> None:
         """Keep the figures of one run, on disk too."""
         row = self.find(case, axis, size)
         if row is None:

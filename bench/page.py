@@ -1,4 +1,4 @@
-"""Writes ``docs/benchmarks.md`` and its plots from the figures in ``docs/benchmarks``, and from nothing else."""
+"""Writes ``docs/benchmarks.md`` and its plots, from the figures in ``docs/benchmarks`` and nothing else."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def write(output: Path) -> None:
     directory = output / "benchmarks"
     found = {name: read(path) for name in BENCHMARKS if (path := directory / f"{name}.json").exists()}
     for name, figures in found.items():
-        if panels := list(_panels(BENCHMARKS[name], figures)):
-            (directory / f"{name}.svg").write_text(svg(panels))
+        if grown := list(panels(BENCHMARKS[name], figures)):
+            (directory / f"{name}.svg").write_text(svg(grown))
     (output / "benchmarks.md").write_text(page(found))
 
 
@@ -64,8 +64,8 @@ def _measured_on(found: dict[str, Figures]) -> Iterator[str]:
     if not found:
         return
     newest = max(found.values(), key=lambda figures: figures.began)
-    dates = sorted(figures.began[:10] for figures in found.values())
-    yield f"Measured from {dates[0]} to {dates[-1]}, in {sum(f.seconds for f in found.values()) / 60:.0f} minutes."
+    minutes = sum(figures.seconds for figures in found.values()) / 60
+    yield f"Measured last on {newest.began[:10]}; all parts together took {minutes:.0f} minutes."
     yield "\n| machine | |\n|---|---|"
     yield from (f"| {name} | {value} |" for name, value in newest.machine.items())
     yield "\n" + ", ".join(f"{name} {value}" for name, value in newest.versions.items()) + ".\n"
@@ -113,9 +113,10 @@ def _section(benchmark: Benchmark, figures: Figures | None) -> Iterator[str]:
 def _when(figures: Figures) -> str:
     sized = "" if figures.scale == 1 else f" Sizes were {figures.scale:g} of the usual ones."
     plural = "run" if figures.runs == 1 else "runs"
+    began, load = figures.began[:16].replace("T", " "), figures.machine.get("load", "unknown")
     return (
-        f"`python -m bench {figures.name}`, {figures.began[:16].replace('T', ' ')} UTC, {figures.runs} {plural} each,"
-        f" {figures.seconds / 60:.1f} minutes, load {figures.machine.get('load', 'unknown')}.{sized}\n"
+        f"`python -m bench {figures.name}`, {began} UTC, {figures.runs} {plural} each,"
+        f" {figures.seconds / 60:.1f} minutes, load {load}.{sized}\n"
     )
 
 
@@ -149,12 +150,16 @@ def _cell(row: Row, metric: str, *, spread: bool) -> str:
 def _ratio(benchmark: Benchmark, rows: list[Row], row: Row) -> str:
     reference = next((each for each in rows if each.case == benchmark.reference), None)
     try:
-        return f"{row.median(benchmark.headline) / reference.median(benchmark.headline):.2f}" if reference else ""
+        return (
+            f"{row.median(benchmark.headline) / reference.median(benchmark.headline):.2f}"
+            if reference
+            else ""
+        )
     except (NotMeasuredError, ZeroDivisionError):
         return ""
 
 
-def _panels(benchmark: Benchmark, figures: Figures) -> Iterator[Panel]:
+def panels(benchmark: Benchmark, figures: Figures) -> Iterator[Panel]:
     """Cost, then memory, against each axis."""
     for shown in (("seconds", "cpu_s"), ("memory_mib",)):
         for axis in benchmark.plots:

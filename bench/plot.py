@@ -10,7 +10,8 @@ from html import escape
 _WIDTH, _HEIGHT = 380, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 20, 44, 44
 _STYLE = """
-text { font: 12px system-ui, sans-serif; fill: #57606a } .title { font-weight: 600; font-size: 13px; fill: #1f2328 }
+text { font: 12px system-ui, sans-serif; fill: #57606a }
+.title { font-weight: 600; font-size: 13px; fill: #1f2328 }
 .page { fill: #ffffff } .grid { stroke: #d8dee4 } .axis { stroke: #8c959f }
 .s0 { stroke: #0969da; fill: #0969da } .s1 { stroke: #bc4c00; fill: #bc4c00 }
 text.s0, text.s1 { stroke: none } polyline { fill: none !important; stroke-width: 2 } circle { stroke: none }
@@ -39,9 +40,10 @@ def svg(panels: Sequence[Panel], columns: int = 2) -> str:
     """All panels in one picture, so many side by side."""
     rows = math.ceil(len(panels) / columns)
     width, height = columns * _WIDTH, rows * _HEIGHT
+    told = escape("; ".join(panel.title for panel in panels))
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label="{escape("; ".join(panel.title for panel in panels))}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{told}">',
         f"<style>{_STYLE}</style>",
         f'<rect class="page" width="{width}" height="{height}"/>',
     ]

@@ -37,16 +37,21 @@ HASHED = "PARTITION BY HASH (id)"
 RANGED = "PARTITION BY RANGE (created_at)"
 PARTS = "CREATE TABLE core.part_{n} PARTITION OF core.audit_log FOR VALUES WITH (MODULUS 4, REMAINDER {n});"
 RANGES = f"""
-DO $$ BEGIN
-  EXECUTE format('CREATE TABLE core.old PARTITION OF core.audit_log FOR VALUES FROM (MINVALUE) TO (%L)', {CUTOFF});
-  EXECUTE format('CREATE TABLE core.new PARTITION OF core.audit_log FOR VALUES FROM (%L) TO (MAXVALUE)', {CUTOFF});
+DO $$
+DECLARE part text := 'CREATE TABLE core.%s PARTITION OF core.audit_log FOR VALUES FROM (%s) TO (%s)';
+DECLARE edge text := quote_literal({CUTOFF});
+BEGIN
+  EXECUTE format(part, 'old', 'MINVALUE', edge);
+  EXECUTE format(part, 'new', edge, 'MAXVALUE');
 END $$;
 """
 # About 240 bytes each, in the order of their time; 1 % of them held.
 ROWS = f"""
 INSERT INTO core.audit_log
-SELECT g, CASE WHEN g <= {{expired}} THEN {CUTOFF} - interval '180 days' * (({{expired}} + 1 - g)::float8 / {{expired}})
-               ELSE {CUTOFF} + (now() - {CUTOFF}) * ((g - {{expired}})::float8 / ({{stored}} - {{expired}})) END,
+SELECT g, CASE WHEN g <= {{expired}}
+               THEN {CUTOFF} - interval '180 days' * (({{expired}} + 1 - g)::float8 / {{expired}})
+               ELSE {CUTOFF} + (now() - {CUTOFF}) * ((g - {{expired}})::float8 / ({{stored}} - {{expired}}))
+          END,
        CASE WHEN g % 100 = 0 THEN 'held' ELSE 'tenant-' || g % 50 END,
        'user-' || g % 1000, 'update', repeat(md5(g::text), 4)
 FROM generate_series(1, {{stored}}) g;

@@ -33,6 +33,7 @@ class Pipe:
         self.delay, self.counts = delay, counts
         self.waiting: deque[tuple[float, bytes]] = deque()
         self.size, self.changed, self.tail = 0, asyncio.Event(), b""
+        self.room = asyncio.Event()
 
     async def take(self, reader: asyncio.StreamReader) -> None:
         """Read until the end, with the time at which each block is due."""
@@ -47,8 +48,9 @@ class Pipe:
             self.waiting.append((clock() + self.delay, block))
             self.size += len(block)
             self.changed.set()
-            while self.size > _WINDOW:
-                await asyncio.sleep(self.delay / 4)
+            if self.size > _WINDOW:
+                self.room.clear()
+                await self.room.wait()
 
     async def give(self, writer: asyncio.StreamWriter) -> None:
         """Write each block when it is due."""
@@ -63,6 +65,7 @@ class Pipe:
             if not block:
                 break
             self.size -= len(block)
+            self.room.set()
             writer.write(block)
             await writer.drain()
         if writer.can_write_eof():

@@ -87,7 +87,7 @@ def measure(figures: Figures) -> None:
         for _ in range(figures.runs):
             for case, template, way in ways:
                 with postgres.copy(template) as name:
-                    figures.record(case, **_shown(way(name)))
+                    figures.record(case, _shown(way(name)))
 
 
 def _shown(found: Values) -> Values:
@@ -123,7 +123,7 @@ def felt(figures: Figures) -> None:
                     found = watched(postgres, name, partial(way, name))
                 if case == _USUAL:
                     rates |= found
-                figures.record(case, **_shown(found))
+                figures.record(case, _shown(found))
 
 
 def _felt_ways(postgres: Postgres, figures: Figures, rates: Values) -> dict[str, Callable[[str], Values]]:
@@ -152,30 +152,31 @@ def _felt_ways(postgres: Postgres, figures: Figures, rates: Values) -> dict[str,
 
 def grown(figures: Figures) -> None:
     """What a run costs by what is stored, and by what has expired."""
-    largest = figures.size(_LARGEST)
-    sizes = {
-        "stored": [(size, figures.size(_FEW)) for size in (figures.size(_SMALLEST), largest // 2, largest)],
-        "expired": [(largest, size) for size in (figures.size(_FEW), figures.size(_MANY) // 2, figures.size(_MANY))],
+    few, many, largest = (figures.size(usual) for usual in (_FEW, _MANY, _LARGEST))
+    tables = {
+        "stored": {size: (size, few) for size in (figures.size(_SMALLEST), largest // 2, largest)},
+        "expired": {size: (largest, size) for size in (few, many // 2, many)},
     }
     with run_postgres() as postgres:
-        for stored, expired in dict.fromkeys(pair for pairs in sizes.values() for pair in pairs):
+        for stored, expired in {pair for sizes in tables.values() for pair in sizes.values()}:
             postgres.prepare(f"t_{stored}_{expired}", stored, expired)
         for _ in range(figures.runs):
-            for axis, pairs in sizes.items():
-                for stored, expired in pairs:
+            for axis, sizes in tables.items():
+                for size, (stored, expired) in sizes.items():
                     with postgres.copy(f"t_{stored}_{expired}") as name:
                         found = _shown(ours(postgres, name, **FREE))
                     found["seconds"] = found.pop("whole_s")
-                    figures.record("ours", axis=axis, size={"stored": stored, "expired": expired}[axis], **found)
+                    del found["rows_per_s"]
+                    figures.record("ours", found, axis=axis, size=size)
 
 
 BENCHMARKS = (
     Benchmark(
         name="prune",
         title="Emptying a table",
-        compares="A million rows of about 240 bytes, half of them expired, 1 % of those held; PostgreSQL with"
-        " fsync and synchronous commit. Rows a second are those of the statements by hand, and of the action of"
-        " our run; survey and proof stand beside it.",
+        compares="A million rows of about 240 bytes, half of them expired, 1 % of those held; PostgreSQL"
+        " with fsync and synchronous commit. Rows a second are those of the statements by hand,"
+        " and of the action of our run; survey and proof stand beside it.",
         measure=measure,
         minutes=15,
         headline="rows_per_s",
@@ -192,7 +193,7 @@ BENCHMARKS = (
                 least=1.0,
             ),
             Aim(
-                says="Two passes in parallel where the table is partitioned: at least 1.3 × its single DELETE",
+                says="Partitioned, two passes in parallel: at least 1.3 × its single DELETE",
                 measured=ratio(
                     "rows_per_s", "four partitions: ours, not throttled", "four partitions: single DELETE"
                 ),
@@ -203,9 +204,9 @@ BENCHMARKS = (
     Benchmark(
         name="inserts",
         title="What concurrent inserts feel",
-        compares="Another process inserts a row every 5 ms while half of a million rows goes. The empty writer"
-        " deletes nothing: it writes as many bytes of WAL a second as our run, in as many commits; less than it"
-        " the disk does not allow.",
+        compares="Another process inserts a row every 5 ms while half of a million rows goes. The empty"
+        " writer deletes nothing: it writes as many bytes of WAL a second as our run, in as many"
+        " commits; less than it the disk does not allow.",
         measure=felt,
         minutes=10,
         headline="insert_p99_ms",
@@ -226,8 +227,8 @@ BENCHMARKS = (
     Benchmark(
         name="table-growth",
         title="Growth: a table",
-        compares="The whole command, survey to proof, on a table of three sizes with as many expired rows each,"
-        " and on the largest with three numbers of expired rows.",
+        compares="The whole command, survey to proof, on a table of three sizes with as many expired rows"
+        " each, and on the largest with three numbers of expired rows.",
         measure=grown,
         minutes=12,
         plots=("stored", "expired"),
@@ -240,4 +241,3 @@ BENCHMARKS = (
         ),
     ),
 )
-

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench import archive, loki, prune
+from bench import archive, delay, drain, evidence, loki, prune, rotate, start
 from bench.model import Benchmark
 
-BENCHMARKS: dict[str, Benchmark] = {item.name: item for module in (prune, archive, loki) for item in module.BENCHMARKS}
+_MODULES = (start, prune, archive, drain, loki, delay, rotate, evidence)
+BENCHMARKS: dict[str, Benchmark] = {item.name: item for module in _MODULES for item in module.BENCHMARKS}

@@ -76,7 +76,6 @@ def _told(benchmark: Benchmark, path: Path, said: str) -> Figures:
 
 def measure(benchmark: Benchmark, path: Path, *, runs: int, scale: float) -> bool:
     """Inside the process: whether it came to its end."""
-    signal.signal(signal.SIGTERM, _ended)
     path.unlink(missing_ok=True)
     figures = Figures(name=benchmark.name, path=path, runs=runs, scale=scale)
     begun = time.monotonic()
@@ -93,5 +92,6 @@ def measure(benchmark: Benchmark, path: Path, *, runs: int, scale: float) -> boo
     return not figures.error
 
 
-def _ended(_number: int, _frame: FrameType | None) -> None:
+def ended(_number: int, _frame: FrameType | None) -> None:
+    """Of SIGTERM."""
     raise EndedError
