@@ -30,7 +30,6 @@ def main(words: list[str] | None = None) -> int:
     if options.quick:
         options.runs, options.size, options.output = 1, QUICK, options.output or ROOT / ".cache" / "bench"
     if options.inside:
-        signal.signal(signal.SIGTERM, runner.ended)
         benchmark = BENCHMARKS[options.names[0]]
         return not runner.measure(benchmark, options.inside, runs=options.runs, scale=options.size)
     if options.names == ["list"]:
@@ -77,4 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    signal.signal(signal.SIGTERM, runner.ended)
+    try:
+        sys.exit(main())
+    except (runner.EndedError, KeyboardInterrupt):
+        sys.exit("ended; what was measured so far is kept")

@@ -195,6 +195,7 @@ class Benchmark:
         reference: the case that the last column divides by; empty has no such column.
         aims: of the issue.
         plots: what grows, by axis: ``stored``, ``expired``; in the file NAME.svg.
+        things: what grows there: rows, chunks.
         usual: whether ``make bench`` runs it.
     """
 
@@ -207,4 +208,5 @@ class Benchmark:
     reference: str = ""
     aims: tuple[Aim, ...] = ()
     plots: tuple[str, ...] = ()
+    things: str = "records"
     usual: bool = True

@@ -31,13 +31,18 @@ METRICS = {
     "command_runs": ("runs", 0),
     "longest_s": ("longest s", 2),
 }
-GROWN = {"stored": "stored", "expired": "expired"}
+#: title → metric → name of its line
+_PLOTTED = {
+    "Seconds": {"seconds": "wall clock", "cpu_s": "CPU of the command"},
+    "MiB of memory": {"memory_mib": "memory"},
+}
 _HEAD = """\
 # Benchmarks
 
 `make bench` measures and writes this page; nothing on it is written by hand.
 Figures are medians; the figures of every run are in [benchmarks](benchmarks), a file for each part.
 Ways that are compared ran in turns on the same data, on the same machine, in the same minutes.
+Memory is the largest process of a command; less than 9 MiB cannot be told.
 """
 
 
@@ -107,7 +112,8 @@ def _section(benchmark: Benchmark, figures: Figures | None) -> Iterator[str]:
     if any(row.axis in benchmark.plots for row in figures.rows):
         yield f"![{benchmark.title}](benchmarks/{benchmark.name}.svg)\n"
     for axis in benchmark.plots:
-        yield from _table(benchmark, [row for row in figures.rows if row.axis == axis], GROWN[axis])
+        rows = [row for row in figures.rows if row.axis == axis]
+        yield from _table(benchmark, rows, f"{benchmark.things} {axis}")
 
 
 def _when(figures: Figures) -> str:
@@ -161,12 +167,12 @@ def _ratio(benchmark: Benchmark, rows: list[Row], row: Row) -> str:
 
 def panels(benchmark: Benchmark, figures: Figures) -> Iterator[Panel]:
     """Cost, then memory, against each axis."""
-    for shown in (("seconds", "cpu_s"), ("memory_mib",)):
+    for title, named in _PLOTTED.items():
         for axis in benchmark.plots:
-            lines = {METRICS[name][0]: _points(figures, axis, name) for name in shown}
-            if lines := {name: points for name, points in lines.items() if points}:
-                title = "Memory, MiB" if "memory_mib" in shown else "Time, seconds"
-                yield Panel(title=f"{title}, against {GROWN[axis]}", x=GROWN[axis], lines=lines)
+            points = {name: _points(figures, axis, metric) for metric, name in named.items()}
+            if lines := {name: line for name, line in points.items() if line}:
+                grows = f"{benchmark.things} {axis}"
+                yield Panel(title=f"{title} by {grows}", x=grows, lines=lines)
 
 
 def _points(figures: Figures, axis: str, metric: str) -> list[tuple[float, float]]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-_WIDTH, _HEIGHT = 380, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 20, 44, 44
+_WIDTH, _HEIGHT = 380, 260
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 24, 54, 44
 _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #57606a }
 .title { font-weight: 600; font-size: 13px; fill: #1f2328 }
@@ -77,7 +77,7 @@ def _panel(panel: Panel) -> list[str]:
     def at(x: float, y: float) -> tuple[float, float]:
         return _LEFT + (right - _LEFT) * x / across[-1], bottom - (bottom - _TOP) * y / up[-1]
 
-    parts = [f'<text class="title" x="{_LEFT}" y="18">{escape(panel.title)}</text>']
+    parts = [f'<text class="title" x="{_LEFT}" y="24">{escape(panel.title)}</text>']
     for value in up:
         _, y = at(0, value)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -90,7 +90,9 @@ def _panel(panel: Panel) -> list[str]:
     parts.append(f'<text x="{middle}" y="{bottom + 35}" text-anchor="middle">{escape(panel.x)}</text>')
     for number, (name, line) in enumerate(panel.lines.items()):
         parts += _line(f"s{number}", [at(*point) for point in line])
-        parts.append(f'<text class="s{number}" x="{_LEFT + number * 120}" y="35">● {escape(name)}</text>')
+        if len(panel.lines) > 1:
+            at_x = _LEFT + number * 120
+            parts.append(f'<text class="s{number}" x="{at_x}" y="42">● {escape(name)}</text>')
     return parts
 
 

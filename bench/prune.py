@@ -232,6 +232,7 @@ BENCHMARKS = (
         measure=grown,
         minutes=12,
         plots=("stored", "expired"),
+        things="rows",
         aims=(
             Aim(
                 says="Memory does not grow with what has expired: the most at most 1.1 × the least",

@@ -136,7 +136,7 @@ def test_growth_is_plotted_and_the_picture_is_beside_the_page(tmp_path):
 
 def test_a_line_lies_where_its_figures_are():
     panel = Panel(title="a < b", x="rows", lines={"one": [(0, 0), (100, 10)]})
-    assert lines_of(svg([panel])) == ["58.0,206.0 360.0,44.0"]
+    assert lines_of(svg([panel])) == ["58.0,216.0 356.0,54.0"]
 
 
 @pytest.mark.parametrize(
