@@ -4,6 +4,7 @@ VENV := .venv
 SEEDS ?= 200
 SECONDS ?= 600
 DEMO := .venv-demo
+PEERS := .venv-bench
 # Installed from hashes, so that what is tested is what was locked; the project itself without a network.
 INSTALL = bin/pip install --quiet --disable-pip-version-check
 LOCK = $(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
@@ -50,8 +51,8 @@ fuzz: $(VENV)/.installed  ## feed broken input to every reader, SECONDS each
 demo: $(DEMO)/.installed  ## try everything on an embedded PostgreSQL
 	$(DEMO)/bin/luxima-retention demo
 
-bench: $(VENV)/.installed  ## measure side by side with what people do by hand; takes minutes
-	for file in bench/[a-z]*.py; do $(VENV)/bin/python $$file || exit 1; done
+bench: $(VENV)/.installed $(PEERS)/.installed  ## measure beside what people use, and write docs/benchmarks.md; takes half an hour
+	$(VENV)/bin/python -m bench $(NAMES)
 
 lock: $(VENV)/.installed  ## write the locks again; UPGRADE=--upgrade takes the newest versions
 	$(LOCK) --all-extras --group build --group test --group lint pyproject.toml --output-file requirements/dev.lock
@@ -59,13 +60,14 @@ lock: $(VENV)/.installed  ## write the locks again; UPGRADE=--upgrade takes the 
 	$(LOCK) --extra otel --extra pdf --constraints requirements/dev.lock pyproject.toml --output-file requirements/image.lock
 	$(LOCK) --group build --constraints requirements/dev.lock --output-file requirements/build.lock
 	$(LOCK) --no-deps --group helm --output-file requirements/helm.lock
+	$(LOCK) --group bench --output-file requirements/bench.lock
 
 sbom: $(VENV)/.installed  ## what the image holds, as CycloneDX
 	$(VENV)/bin/python -m uv tool run --quiet --from 'cyclonedx-bom>=7,<8' cyclonedx-py requirements \
 	  requirements/image.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.cdx.json
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(DEMO) .cache .mypy_cache .ruff_cache .pytest_cache demo-output sbom.cdx.json
+	rm -rf $(VENV) $(DEMO) $(PEERS) .cache .mypy_cache .ruff_cache .pytest_cache demo-output sbom.cdx.json
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)'; exit 1; }
@@ -79,4 +81,9 @@ $(DEMO)/.installed: requirements/demo.lock pyproject.toml
 	@$(PYTHON) -m venv $(DEMO) || { echo 'python3 -m venv does not work: apt-get install python3-venv'; exit 1; }
 	$(DEMO)/$(INSTALL) --require-hashes -r requirements/demo.lock
 	$(DEMO)/$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PEERS)/.installed: requirements/bench.lock
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/$(INSTALL) --require-hashes -r requirements/bench.lock
 	@touch $@

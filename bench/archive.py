@@ -1,197 +1,129 @@
-"""Archive before delete, against what people do by hand, on the same rows in the same run.
-
-    python bench/archive.py [--dsn "host=… user=… dbname=…"] [--rows 1000000] [--batch 50000] [--repeat 3]
-
-The database must be empty enough to make a schema ``bench_archive`` in it. Three ways to get rid of the
-same rows, each on a fresh copy of the table:
-
-* ``bare``: one DELETE, nothing archived: the bound.
-* ``pipe``: ``COPY … TO STDOUT`` through ``zstd -3`` into a file, then one DELETE: nothing is verified.
-* ``archive``: batches of ``COPY (DELETE … RETURNING *)`` into an archive part that is compressed, hashed,
-  stored, read back and verified before its batch commits.
-
-Afterwards the archive is verified in full, restored into another table, and compared with the original.
-"""
+"""Archiving rows before they go."""
 
 from __future__ import annotations
 
-import argparse
-import resource
-import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench.measure import cost_of, ours, peer
+from bench.model import Aim, Benchmark, Figures, of, ratio
+from bench.postgres import EXPIRED, FREE, Postgres, acted, rated, run_command, run_postgres
+from bench.prune import DELETE, statement
+from tests.servers.postgres import binaries
 
-import psycopg
-
-from luxima_retention.evidence.archive import Archive, Manifest, Run
-from luxima_retention.evidence.archive.restore import restore_table
-from luxima_retention.io.objects import DirectoryPlace
-
-COLUMNS = (("id", "bigint"), ("at", "timestamp with time zone"), ("actor", "text"), ("action", "text"),
-           ("entity", "text"), ("address", "inet"), ("detail", "jsonb"))  # fmt: skip
-MAKE = """
-CREATE TABLE bench_archive.original AS
-SELECT g::bigint AS id, now() - interval '1 year' AS at, 'user-' || g %% 1000 AS actor,
-       'update'::text AS action,
-       'invoice-' || g AS entity, '10.0.0.1'::inet + g %% 65000 AS address,
-       jsonb_build_object('from', g, 'to', g + 1, 'reason', repeat(md5(g::text), 3)) AS detail
-FROM generate_series(1, %(rows)s) g
+_ROWS = 500_000
+_BARE, _PIPE, _OURS = (
+    "single DELETE, nothing archived",
+    "COPY piped through zstd -3, then DELETE",
+    "ours, archived",
+)
+_RESTORED = "archive restore"
+_DIFFERENCES = """
+SELECT count(*) FROM core.original o FULL JOIN core.restored r USING (id)
+WHERE record_send(o) IS DISTINCT FROM record_send(r)
 """
+COPY = f"COPY (SELECT * FROM core.audit_log WHERE {EXPIRED}) TO STDOUT WITH (FORMAT csv, HEADER true)"
 
 
-class Bench:
-    """The table, and the ways to empty a copy of it."""
-
-    def __init__(self, dsn: str, rows: int, batch: int, directory: Path) -> None:
-        self.dsn, self.rows, self.batch, self.directory = dsn, rows, batch, directory
-        self.connection = psycopg.connect(dsn, autocommit=True)
-        self.connection.execute("SET synchronous_commit = off")
-        self.connection.execute("DROP SCHEMA IF EXISTS bench_archive CASCADE")
-        self.connection.execute("CREATE SCHEMA bench_archive")
-        self.connection.execute(MAKE, {"rows": rows})
-        self.manifest: Manifest | None = None
-
-    def fresh(self) -> None:
-        """A copy of the table, indexed, analysed and written out."""
-        run = self.connection.execute
-        run("DROP TABLE IF EXISTS bench_archive.copy")
-        run("CREATE TABLE bench_archive.copy AS SELECT * FROM bench_archive.original")
-        run("ALTER TABLE bench_archive.copy ADD PRIMARY KEY (id)")
-        run("VACUUM ANALYZE bench_archive.copy")
-
-    def bare(self) -> None:
-        """One DELETE."""
-        self.connection.execute("DELETE FROM bench_archive.copy")
-
-    def pipe(self) -> None:
-        """A copy through zstd, then one DELETE."""
-        copy = "COPY bench_archive.copy TO STDOUT WITH (FORMAT csv, HEADER true)"
-        target = self.directory / "pipe.csv.zst"
-        zstd = subprocess.Popen(["zstd", "-q", "-3", "-f", "-o", target], stdin=subprocess.PIPE)
-        assert zstd.stdin is not None  # noqa: S101 - said above
-        with self.connection.cursor().copy(copy) as rows:
-            for row in rows:
-                zstd.stdin.write(row)
-        zstd.stdin.close()
-        zstd.wait()
-        self.bare()
-
-    def archive(self) -> None:
-        """Batches, each archived, read back and verified before it commits."""
-        archive = self.opened()
-        now, run_id, parts = datetime.now(UTC), str(uuid.uuid4()), []
-        for number, low in enumerate(range(0, self.rows, self.batch), start=1):
-            part = archive.writer(policy="audit-logs", run_id=run_id, number=number, form="csv", now=now)
-            with self.connection.transaction():
-                self.delete_into(part.write, low)
-                parts.append(part.seal(min(self.batch, self.rows - low)))
-        run = Run(
-            policy="audit-logs",
-            run_id=run_id,
-            target="bench_archive.copy",
-            fingerprint="bench",
-            cutoff=now,
-            form="csv",
-            schema=COLUMNS,
-        )
-        self.manifest = archive.complete(run, parts, now)
-
-    def delete_into(self, write: Callable[[Any], None], low: int) -> None:
-        """Delete one batch and stream it."""
-        statement = (
-            f"COPY (DELETE FROM bench_archive.copy WHERE id > {low} AND id <= {low + self.batch} RETURNING *)"
-            " TO STDOUT WITH (FORMAT csv, HEADER true)"
-        )
-        with self.connection.cursor().copy(statement) as rows:
-            for row in rows:
-                write(row)
-
-    def opened(self) -> Archive:
-        """The archive in the directory of this run."""
-        return Archive(DirectoryPlace(self.directory), retention_days=400)
-
-    def restored(self) -> None:
-        """The whole archive, in another table."""
-        assert self.manifest is not None  # noqa: S101 - archive() ran before
-        restore_table(self.opened(), self.manifest, self.connection, "bench_archive.restored")
-
-    def differences(self) -> int:
-        """Rows that are not the same to the last byte."""
-        row = self.connection.execute(
-            "SELECT count(*) FROM bench_archive.original o FULL JOIN bench_archive.restored r USING (id)"
-            " WHERE record_send(o) IS DISTINCT FROM record_send(r)"
-        ).fetchone()
-        return int(row[0]) if row else -1
+def archiving(directory: Path) -> dict[str, str]:
+    """The variables of an archive in a directory."""
+    return {
+        "LUXIMA_ARCHIVE__URL": f"file://{directory}",
+        "LUXIMA_ARCHIVE__RETENTION_DAYS": "400",
+        "LUXIMA_POLICIES__AUDIT_LOGS__ARCHIVE": "required",
+    }
 
 
-def timed(step: Callable[[], None]) -> float:
-    """Seconds of wall clock."""
-    begin = time.perf_counter()
-    step()
-    return time.perf_counter() - begin
+def pipe(postgres: Postgres, name: str, directory: Path) -> dict[str, float]:
+    """As pg_archiver and scripts do: nothing is read back before the rows go."""
+    target = directory / "rows.csv.zst"
+    line = '"$0" --no-psqlrc --quiet "$1" --command "$2" | "$3" -q -3 -f -o "$4"'
+    psql, dsn = binaries() / "psql", postgres.server.conninfo(dbname=name)
+    begun = time.monotonic()
+    copied = cost_of(["sh", "-c", line, psql, dsn, COPY, peer("zstd") or "zstd", target])
+    deleted = statement(postgres, name, DELETE)
+    seconds = time.monotonic() - begun
+    found = rated(round(deleted["rows_per_s"] * deleted["seconds"]), seconds)
+    size = target.stat().st_size / (1 << 20)
+    return found | {"cpu_s": copied.cpu, "memory_mib": copied.memory, "result_mib": size}
 
 
-def measure(bench: Bench, repeat: int) -> dict[str, float]:
-    """Median seconds of each way, interleaved so that a noisy minute hits all of them."""
-    taken: dict[str, list[float]] = {"bare": [], "pipe": [], "archive": []}
-    for _ in range(repeat):
-        for name, seconds in taken.items():
-            bench.fresh()
-            seconds.append(timed(getattr(bench, name)))
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+def archived(postgres: Postgres, name: str, directory: Path) -> tuple[dict[str, float], dict[str, str], str]:
+    """The command: its figures, its variables and the name of the run."""
+    variables = postgres.variables(name) | FREE | archiving(directory)
+    target, cost = run_command(variables=variables, policy="audit-logs")
+    size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / (1 << 20)
+    return acted(target, cost) | {"result_mib": size}, variables, target["run_id"]
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--dsn", help="an empty database; a server of its own without it")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--batch", type=int, default=50_000)
-    parser.add_argument("--repeat", type=int, default=3)
-    options = parser.parse_args()
-    if options.dsn:
-        compare(options)
-        return
-    from tests.servers.postgres import PostgresServer, remove_copies
+def measure(figures: Figures) -> None:
+    """Every way on its copy; then an archive is verified, restored and compared."""
+    rows = figures.size(2 * _ROWS)
+    with run_postgres() as postgres:
+        postgres.prepare("plain", rows, rows // 2)
+        for _ in range(figures.runs):
+            with postgres.copy("plain") as name:
+                figures.record(_BARE, statement(postgres, name, DELETE))
+            with postgres.copy("plain") as name, tempfile.TemporaryDirectory() as home:
+                figures.record(_PIPE, pipe(postgres, name, Path(home)))
+            with postgres.copy("plain") as name, tempfile.TemporaryDirectory() as home:
+                figures.record(_OURS, archived(postgres, name, Path(home))[0])
+            with postgres.copy("plain") as name, tempfile.TemporaryDirectory() as home:
+                afterwards(figures, postgres, name, Path(home))
 
-    server = PostgresServer.start(
-        settings={"fsync": "on", "synchronous_commit": "on", "shared_buffers": "1GB"}
+
+def afterwards(figures: Figures, postgres: Postgres, name: str, directory: Path) -> None:
+    """Whether the archive gives back what it took."""
+    with postgres.connect(name) as connection:
+        connection.execute(f"CREATE TABLE core.original AS SELECT * FROM core.audit_log WHERE {EXPIRED}")
+        rows = connection.execute("SELECT count(*) FROM core.original").fetchone()
+    count = rows[0] if rows else 0
+    _, variables, run = archived(postgres, name, directory)
+    verified = cost_of(ours("archive", "verify"), variables)
+    figures.record("archive verify", verified.figures() | {"rows_per_s": count / verified.seconds})
+    restored = cost_of(ours("archive", "restore", run, "--into", "core.restored"), variables)
+    with postgres.connect(name) as connection:
+        different = connection.execute(_DIFFERENCES).fetchone()
+    figures.record(
+        _RESTORED,
+        restored.figures()
+        | {
+            "rows_per_s": count / restored.seconds,
+            "different": different[0] if different else count,
+        },
     )
-    try:
-        options.dsn = server.dsn
-        compare(options)
-    finally:
-        server.stop()
-        remove_copies()
 
 
-def compare(options: argparse.Namespace) -> None:
-    """Measure every way in one database."""
-    directory = Path(tempfile.mkdtemp(prefix="bench-archive-"))
-    bench = Bench(options.dsn, options.rows, options.batch, directory)
-    for name, seconds in (taken := measure(bench, options.repeat)).items():
-        print(f"{name:8} {options.rows / seconds:>12,.0f} rows/s   {taken['bare'] / seconds:.2f} of bare")
-    print(f"archive against pipe: {taken['pipe'] / taken['archive']:.2f}")
-    manifest = bench.manifest
-    assert manifest is not None  # noqa: S101 - measure() archived
-    print(f"verify   {options.rows / timed(lambda: bench.opened().verify(manifest)):>12,.0f} rows/s")
-    print(f"restore  {options.rows / timed(bench.restored):>12,.0f} rows/s")
-    print(f"rows that came back different: {bench.differences()}")
-    print(f"{manifest.size:,} bytes of {sum(part.raw_bytes for part in manifest.parts):,}")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
-    bench.connection.execute("DROP SCHEMA bench_archive CASCADE")
-    shutil.rmtree(directory)
-
-
-if __name__ == "__main__":
-    main()
+BENCHMARKS = (
+    Benchmark(
+        name="archive",
+        title="Archive, then delete",
+        compares="Half a million expired rows of about 240 bytes leave a table of a million, into a"
+        " directory. Ours compresses, hashes, stores and reads back each part before its batch"
+        " commits; the pipe verifies nothing. Rows a second are those of the action; verifying and"
+        " restoring are whole commands.",
+        measure=measure,
+        minutes=12,
+        headline="rows_per_s",
+        reference=_BARE,
+        aims=(
+            Aim(
+                says="At least a third of a bare DELETE",
+                measured=ratio("rows_per_s", _OURS, _BARE),
+                least=1 / 3,
+            ),
+            Aim(
+                says="At least 1.2 × COPY piped through zstd",
+                measured=ratio("rows_per_s", _OURS, _PIPE),
+                least=1.2,
+            ),
+            Aim(
+                says="Every row comes back to the last byte",
+                measured=of("different", _RESTORED),
+                most=0,
+                unit="rows different",
+            ),
+        ),
+    ),
+)

@@ -1,249 +1,244 @@
-"""Emptying a table: ours beside what people do by hand, on the same rows in the same run.
-
-    python bench/prune.py [--rows 4000000] [--no-inserts]
-
-Starts a PostgreSQL of its own (fsync and synchronous commit on) and stops it. Half of the rows have
-expired, 1 % of those are held. Every way works on a fresh copy of the same table, while another process
-inserts a row every 5 ms; its latency is told as p50 and p99.
-"""
+"""Emptying a table, and what others feel of it."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
-import os
-import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench.model import Aim, Benchmark, Figures, ratio, spread
+from bench.postgres import (
+    EXPIRED,
+    FREE,
+    HASHED,
+    RANGED,
+    WINDOW,
+    Beside,
+    Postgres,
+    acted,
+    insert,
+    rated,
+    run_command,
+    run_postgres,
+    write_wal,
+)
 
-import psycopg
-
-from tests.servers.postgres import PostgresServer, remove_copies
-
-ROOT = Path(__file__).parents[1]
-SETTINGS = {
-    "fsync": "on",
-    "synchronous_commit": "on",
-    "full_page_writes": "on",
-    "shared_buffers": "1GB",
-    "max_wal_size": "16GB",
-    "checkpoint_timeout": "1h",
-    "autovacuum": "off",
-    "wal_level": "replica",
-}
-BASE = """
-CREATE TABLE base AS
-SELECT g::bigint AS id, now() - interval '360 days' + g * (interval '360 days' / %(rows)s) AS created_at,
-       CASE WHEN g %% 100 = 0 THEN 'held' ELSE 'tenant-' || g %% 50 END AS tenant,
-       'user-' || g %% 1000 AS actor, 'update'::text AS action, repeat(md5(g::text), 4) AS detail
-FROM generate_series(1, %(rows)s) g
-"""
-EXPIRED = "created_at < date_trunc('day', now(), 'UTC') - interval '180 days' AND tenant <> 'held'"
+DELETE = f"DELETE FROM core.audit_log WHERE {EXPIRED}"
 LOOP = f"DELETE FROM core.audit_log WHERE id IN (SELECT id FROM core.audit_log WHERE {EXPIRED} LIMIT 10000)"
+_STORED, _SECONDS = 1_000_000, 4.0
+_SMALLEST, _LARGEST, _FEW, _MANY = 300_000, 2_000_000, 100_000, 1_000_000
+_PURE = "ours, not throttled"
+_USUAL = "ours, as it comes"
+_ALONE, _EMPTY = "nothing else at work", "an empty writer of the same WAL"
+
+Values = dict[str, float]
 
 
-class Bench:
-    """One server, one set of rows."""
-
-    def __init__(self, server: PostgresServer, rows: int, *, inserts: bool) -> None:
-        self.server = server
-        self.inserts = inserts
-        self.connection = psycopg.connect(server.dsn, autocommit=True)
-        self.connection.execute(BASE % {"rows": rows})
-        self.connection.execute("CREATE SCHEMA core")
-        self.results: dict[str, dict[str, Any]] = {}
-
-    def fresh(self, *, indexed: bool = True) -> None:
-        """The same rows again, in a table of their own."""
-        # With its memory: the identity guard would refuse another table under the same name.
-        self.connection.execute("DROP SCHEMA IF EXISTS retention CASCADE")
-        self.connection.execute("DROP TABLE IF EXISTS core.audit_log CASCADE")
-        self.connection.execute("CREATE TABLE core.audit_log AS TABLE base")
-        self.connection.execute("ALTER TABLE core.audit_log ADD PRIMARY KEY (id)")
-        if indexed:
-            self.connection.execute("CREATE INDEX ON core.audit_log (created_at, id)")
-        self.connection.execute("CREATE SEQUENCE IF NOT EXISTS core.numbers START 1000000000")
-        self.connection.execute("ALTER TABLE core.audit_log ALTER id SET DEFAULT nextval('core.numbers')")
-        self.connection.execute("VACUUM ANALYZE core.audit_log")
-        self.connection.execute("CHECKPOINT")
-
-    def measure(self, name: str, work: Callable[[], dict[str, Any]]) -> None:
-        """Run one way: its rows a second, its WAL, and what concurrent inserts felt."""
-        inserter = Inserter(self.server.dsn) if self.inserts else None
-        before = self.connection.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
-        found = work()
-        after = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)::bigint"
-        wal = self.connection.execute(after, before).fetchone()
-        samples = inserter.stop() if inserter else []
-        start, end = found.pop("window", (0.0, float("inf")))
-        latencies = [latency for at, latency in samples if start <= at <= end]
-        found |= {"wal_mib": int(wal[0]) >> 20 if wal else 0}
-        if latencies:
-            cuts = statistics.quantiles(latencies, n=100)
-            found |= {"insert_p50_ms": round(cuts[49], 2), "insert_p99_ms": round(cuts[98], 2)}
-        self.results[name] = found
-        print(f"{name:<22} {json.dumps(found)}", flush=True)
-
-    def statement(self, statement: str, *, repeat: bool = False) -> dict[str, Any]:
-        """A DELETE by hand, once or until nothing is left."""
-        begun, rows = time.monotonic(), 0
-        while True:
-            count = self.connection.execute(statement).rowcount
-            rows += max(count, 0)
-            if not repeat or count <= 0:
-                break
+def statement(postgres: Postgres, name: str, words: str, *, repeat: bool = False) -> Values:
+    """A DELETE by hand, once or until nothing is left."""
+    with postgres.connect(name) as connection:
+        begun, rows, count = time.monotonic(), 0, 1
+        while count > 0:
+            count = connection.execute(words).rowcount
+            rows += count
+            count *= repeat
         return rated(rows, time.monotonic() - begun)
 
-    def ours(self, **variables: str) -> dict[str, Any]:
-        """The command itself; parts from its own JSON."""
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "LUXIMA_DATABASE__DSN": self.server.dsn,
-            "LUXIMA_DATABASE__OWNER_DSN": self.server.dsn,
-            "LUXIMA_AUDIT_LOG__TENANT_COLUMN": "tenant",
-            "LUXIMA_POLICIES__AUDIT_LOGS__ARCHIVE": "off",
-            "LUXIMA_POLICIES__AUDIT_LOGS__MAX_FRACTION": "0.9",
-            **variables,
-        }
-        command = [sys.executable, "-m", "luxima_retention", "--log-level", "warning"]
-        subprocess.run([*command, "migrate"], env=environment, check=True, capture_output=True)
-        add = ["hold", "add", "--policy", "audit-logs", "--tenant", "held", "--reason", "bench"]
-        subprocess.run([*command, *add], env=environment, check=True, capture_output=True)
-        run = [*command, "run", "audit-logs", "--yes", "--output", "json"]
-        done = subprocess.run(run, env=environment, check=False, capture_output=True, text=True)
-        (target,) = json.loads(done.stdout)["policies"][0]["targets"]
-        if done.returncode:
-            raise SystemExit(f"{target['sentence']}\n{done.stderr}")
-        spent = target["milliseconds"]
-        found = rated(target["done"]["destroyed"], spent["act"] / 1000)
-        waits = {name: ms for name, ms in target["done"]["metrics"].items() if name.startswith("wait_ms")}
-        window = self.connection.execute(
-            "SELECT extract(epoch FROM min(at))::float8, extract(epoch FROM max(at))::float8"
-            " FROM retention.ledger WHERE kind IN ('run.started', 'run.completed')"
-        ).fetchone()
-        return (
-            found
-            | {"window": window}
-            | {"survey_s": spent["survey"] / 1000, "prove_s": spent["prove"] / 1000, **waits}
-        )
 
-    def idle(self, seconds: float) -> dict[str, Any]:
-        """What inserts feel when nobody deletes."""
+def drop(postgres: Postgres, name: str) -> Values:
+    """Detach and drop a whole partition, as pg_partman does."""
+    with postgres.connect(name) as connection:
+        rows = connection.execute("SELECT count(*) FROM core.old").fetchone()
+        begun = time.monotonic()
+        connection.execute("ALTER TABLE core.audit_log DETACH PARTITION core.old CONCURRENTLY")
+        connection.execute("DROP TABLE core.old")
+        return rated(rows[0] if rows else 0, time.monotonic() - begun)
+
+
+def ours(postgres: Postgres, name: str, **variables: str) -> Values:
+    """The command, and when its run began and ended."""
+    found = acted(*run_command(variables=postgres.variables(name) | variables, policy="audit-logs"))
+    with postgres.connect(name) as connection:
+        began, ended = connection.execute(WINDOW).fetchone() or (0.0, 0.0)
+        batches = connection.execute("SELECT count(*) FROM retention.ledger WHERE kind = 'batch'").fetchone()
+    return found | {"began": began, "ended": ended, "batches": float(batches[0] if batches else 0)}
+
+
+def measure(figures: Figures) -> None:
+    """Every way on its copy of the same rows."""
+    stored = figures.size(_STORED)
+    with run_postgres() as postgres:
+        postgres.prepare("plain", stored, stored // 2)
+        postgres.prepare("bare", stored, stored // 2, indexed=False)
+        postgres.prepare("hashed", stored, stored // 2, partitions=HASHED)
+        postgres.prepare("ranged", stored, stored // 2, partitions=RANGED)
+        delete = partial(statement, postgres, words=DELETE)
+        ways: tuple[tuple[str, str, Callable[[str], Values]], ...] = (
+            ("single DELETE", "plain", lambda name: delete(name=name)),
+            ("DELETE … IN loop", "plain", lambda name: statement(postgres, name, LOOP, repeat=True)),
+            (_PURE, "plain", lambda name: ours(postgres, name, **FREE)),
+            ("no index: single DELETE", "bare", lambda name: delete(name=name)),
+            ("no index: ours, not throttled", "bare", lambda name: ours(postgres, name, **FREE)),
+            ("four partitions: single DELETE", "hashed", lambda name: delete(name=name)),
+            ("four partitions: ours, not throttled", "hashed", lambda name: ours(postgres, name, **FREE)),
+            ("DETACH and DROP of a partition", "ranged", lambda name: drop(postgres, name)),
+        )
+        for _ in range(figures.runs):
+            for case, template, way in ways:
+                with postgres.copy(template) as name:
+                    figures.record(case, _shown(way(name)))
+
+
+def _shown(found: Values) -> Values:
+    return {name: value for name, value in found.items() if name not in {"began", "ended", "batches"}}
+
+
+def watched(postgres: Postgres, name: str, way: Callable[[], Values]) -> Values:
+    """One way, its WAL, and what concurrent inserts felt while it was at work."""
+    inserter = Beside(insert, postgres.server.conninfo(dbname=name))
+    with postgres.connect(name) as connection:
+        before = connection.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+        begun = time.time()
+        found = {"began": begun} | way()
+        found = {"ended": time.time()} | found
+        after = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)::float8"
+        wal = connection.execute(after, before).fetchone()
+    felt = sorted(ms for at, ms in inserter.stop() if found["began"] <= at <= found["ended"])
+    if len(felt) > 1:
+        cuts = statistics.quantiles(felt, n=100, method="inclusive")
+        found |= {"insert_p50_ms": cuts[49], "insert_p99_ms": cuts[98]}
+    return found | {"wal_mib": (wal[0] if wal else 0.0) / (1 << 20)}
+
+
+def felt(figures: Figures) -> None:
+    """Latency of inserts beside each way; the empty writer has the pace of the throttled run before it."""
+    stored = figures.size(_STORED)
+    with run_postgres() as postgres:
+        postgres.prepare("plain", stored, stored // 2)
+        for _ in range(figures.runs):
+            rates: Values = {}
+            for case, way in _felt_ways(postgres, figures, rates).items():
+                with postgres.copy("plain") as name:
+                    found = watched(postgres, name, partial(way, name))
+                if case == _USUAL:
+                    rates |= found
+                figures.record(case, _shown(found))
+
+
+def _felt_ways(postgres: Postgres, figures: Figures, rates: Values) -> dict[str, Callable[[str], Values]]:
+    seconds = max(_SECONDS * min(figures.scale, 1), 0.2)
+
+    def empty(name: str) -> Values:
+        taken = rates["ended"] - rates["began"]
+        size = int(rates["wal_mib"] * (1 << 20) / max(rates["batches"], 1))
+        writer = Beside(write_wal, postgres.server.conninfo(dbname=name), size, rates["batches"] / taken)
+        time.sleep(seconds)
+        writer.stop()
+        return {}
+
+    def alone(_name: str) -> Values:
         time.sleep(seconds)
         return {}
 
-
-class Inserter:
-    """A process that inserts a row every 5 ms and keeps each latency."""
-
-    def __init__(self, dsn: str) -> None:
-        self._stop = multiprocessing.Event()
-        self._queue: Any = multiprocessing.Queue()
-        self._process = multiprocessing.Process(target=_insert, args=(dsn, self._stop, self._queue))
-        self._process.start()
-
-    def stop(self) -> list[tuple[float, float]]:
-        """End it; when each insert began (seconds since 1970), and the milliseconds that it took."""
-        self._stop.set()
-        samples: list[tuple[float, float]] = self._queue.get(timeout=60)
-        self._process.join()
-        return samples
+    return {
+        _ALONE: alone,
+        "single DELETE": lambda name: statement(postgres, name, DELETE),
+        _PURE: lambda name: ours(postgres, name, **FREE),
+        _USUAL: lambda name: ours(postgres, name),
+        _EMPTY: empty,
+    }
 
 
-def _insert(dsn: str, stop: Any, queue: Any) -> None:
-    row = "INSERT INTO core.audit_log (created_at, tenant, actor, action, detail)"
-    row += " VALUES (now(), 't', 'a', 'b', 'c')"
-    samples = []
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        while not stop.is_set():
-            now, begun = time.time(), time.perf_counter()
-            connection.execute(row)
-            samples.append((now, (time.perf_counter() - begun) * 1000))
-            time.sleep(0.005)
-    queue.put(samples)
+def grown(figures: Figures) -> None:
+    """What a run costs by what is stored, and by what has expired."""
+    few, many, largest = (figures.size(usual) for usual in (_FEW, _MANY, _LARGEST))
+    tables = {
+        "stored": {size: (size, few) for size in (figures.size(_SMALLEST), largest // 2, largest)},
+        "expired": {size: (largest, size) for size in (few, many // 2, many)},
+    }
+    with run_postgres() as postgres:
+        for stored, expired in {pair for sizes in tables.values() for pair in sizes.values()}:
+            postgres.prepare(f"t_{stored}_{expired}", stored, expired)
+        for _ in range(figures.runs):
+            for axis, sizes in tables.items():
+                for size, (stored, expired) in sizes.items():
+                    with postgres.copy(f"t_{stored}_{expired}") as name:
+                        found = _shown(ours(postgres, name, **FREE))
+                    found["seconds"] = found.pop("whole_s")
+                    del found["rows_per_s"]
+                    figures.record("ours", found, axis=axis, size=size)
 
 
-def rated(rows: int, seconds: float) -> dict[str, Any]:
-    """Rows, seconds and rows a second."""
-    return {"rows": rows, "seconds": round(seconds, 2), "rows_per_s": round(rows / max(seconds, 0.001))}
-
-
-def partition(bench: Bench) -> dict[str, Any]:
-    """Detach and drop: the bound that rows cannot reach."""
-    bench.connection.execute("DROP TABLE core.audit_log CASCADE")
-    bench.connection.execute("CREATE TABLE core.audit_log (LIKE base) PARTITION BY RANGE (created_at)")
-    edge = bench.connection.execute("SELECT date_trunc('day', now(), 'UTC') - interval '180 days'").fetchone()
-    half = edge[0] if edge else None
-    for name, start, end in (("old", "MINVALUE", f"'{half}'"), ("new", f"'{half}'", "MAXVALUE")):
-        bench.connection.execute(
-            f"CREATE TABLE core.{name} PARTITION OF core.audit_log FOR VALUES FROM ({start}) TO ({end})"
-        )
-    bench.connection.execute("INSERT INTO core.audit_log TABLE base")
-    rows = bench.connection.execute("SELECT count(*) FROM core.old").fetchone()
-    bench.connection.execute("CHECKPOINT")
-    begun = time.monotonic()
-    bench.connection.execute("ALTER TABLE core.audit_log DETACH PARTITION core.old CONCURRENTLY")
-    bench.connection.execute("DROP TABLE core.old")
-    return rated(int(rows[0]) if rows else 0, time.monotonic() - begun)
-
-
-def main() -> None:
-    """Measure every way and print ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=4_000_000)
-    parser.add_argument("--no-inserts", action="store_true")
-    arguments = parser.parse_args()
-    server = PostgresServer.start(settings=SETTINGS)
-    try:
-        bench = Bench(server, arguments.rows, inserts=not arguments.no_inserts)
-        delete = f"DELETE FROM core.audit_log WHERE {EXPIRED}"
-        free = {"LUXIMA_PACE__DUTY_CYCLE": "1", "LUXIMA_PACE__MAX_BATCH_ROWS": "50000"}
-        gentlest = {"LUXIMA_PACE__DUTY_CYCLE": "0.2", "LUXIMA_PACE__MAX_BATCH_ROWS": "1000"}
-        bench.fresh()
-        bench.measure("idle", lambda: bench.idle(5))
-        bench.measure("single DELETE", lambda: bench.statement(delete))
-        bench.fresh()
-        bench.measure("DELETE … IN loop", lambda: bench.statement(LOOP, repeat=True))
-        bench.fresh()
-        bench.measure("ours, unthrottled", lambda: bench.ours(**free))
-        bench.fresh()
-        bench.measure("ours, throttled", bench.ours)
-        bench.fresh()
-        bench.measure("ours, 1000 at 0.2", lambda: bench.ours(**gentlest))
-        bench.fresh(indexed=False)
-        bench.measure("no index: DELETE", lambda: bench.statement(delete))
-        bench.fresh(indexed=False)
-        bench.measure("no index: ours", lambda: bench.ours(**free))
-        bench.inserts = False
-        bench.measure("drop partition", lambda: partition(bench))
-        report(bench.results)
-    finally:
-        server.stop()
-        remove_copies()
-
-
-def report(results: dict[str, dict[str, Any]]) -> None:
-    """The ratios that decide."""
-    rate = {name: found["rows_per_s"] for name, found in results.items() if "rows_per_s" in found}
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
-    print(f"\nunthrottled / single DELETE   {rate['ours, unthrottled'] / rate['single DELETE']:.2f}")
-    print(f"unthrottled / IN loop         {rate['ours, unthrottled'] / rate['DELETE … IN loop']:.2f}")
-    print(f"no index / its single DELETE  {rate['no index: ours'] / rate['no index: DELETE']:.2f}")
-    if "insert_p99_ms" in results["idle"]:
-        idle = results["idle"]["insert_p99_ms"]
-        for name in ("single DELETE", "ours, throttled", "ours, 1000 at 0.2"):
-            print(f"p99 of inserts, {name:<17} {results[name]['insert_p99_ms'] / idle:.2f} times idle")
-    print(f"peak memory of any client     {peak} MiB")
-
-
-if __name__ == "__main__":
-    main()
+BENCHMARKS = (
+    Benchmark(
+        name="prune",
+        title="Emptying a table",
+        compares="A million rows of about 240 bytes, half of them expired, 1 % of those held; PostgreSQL"
+        " with fsync and synchronous commit. Rows a second are those of the statements by hand,"
+        " and of the action of our run; survey and proof stand beside it.",
+        measure=measure,
+        minutes=15,
+        headline="rows_per_s",
+        reference="single DELETE",
+        aims=(
+            Aim(
+                says="Not throttled, at least 1.3 × a single DELETE",
+                measured=ratio("rows_per_s", _PURE, "single DELETE"),
+                least=1.3,
+            ),
+            Aim(
+                says="The same without an index on the time",
+                measured=ratio("rows_per_s", "no index: ours, not throttled", "no index: single DELETE"),
+                least=1.0,
+            ),
+            Aim(
+                says="Partitioned, two passes in parallel: at least 1.3 × its single DELETE",
+                measured=ratio(
+                    "rows_per_s", "four partitions: ours, not throttled", "four partitions: single DELETE"
+                ),
+                least=1.3,
+            ),
+        ),
+    ),
+    Benchmark(
+        name="inserts",
+        title="What concurrent inserts feel",
+        compares="Another process inserts a row every 5 ms while half of a million rows goes. The empty"
+        " writer deletes nothing: it writes as many bytes of WAL a second as our run, in as many"
+        " commits; less than it the disk does not allow.",
+        measure=felt,
+        minutes=10,
+        headline="insert_p99_ms",
+        reference=_ALONE,
+        aims=(
+            Aim(
+                says="Throttled, the 99th percentile of an insert at most 1.2 × that without any deletion",
+                measured=ratio("insert_p99_ms", _USUAL, _ALONE),
+                most=1.2,
+            ),
+            Aim(
+                says="The same, beside the empty writer of the same WAL",
+                measured=ratio("insert_p99_ms", _USUAL, _EMPTY),
+                most=1.2,
+            ),
+        ),
+    ),
+    Benchmark(
+        name="table-growth",
+        title="Growth: a table",
+        compares="The whole command, survey to proof, on a table of three sizes with as many expired rows"
+        " each, and on the largest with three numbers of expired rows.",
+        measure=grown,
+        minutes=12,
+        plots=("stored", "expired"),
+        things="rows",
+        aims=(
+            Aim(
+                says="Memory does not grow with what has expired: the most at most 1.1 × the least",
+                measured=spread("memory_mib", "expired"),
+                most=1.1,
+            ),
+        ),
+    ),
+)

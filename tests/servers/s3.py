@@ -10,15 +10,16 @@ import json
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.client import HTTPConnection
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-
-import urllib3
 
 from tests.servers.process import Process, beside_python, free_ports, listening, scratch
 
@@ -28,8 +29,10 @@ SECRET_KEY = "test-secret-key"
 READER_ACCESS_KEY = "test-reader-key"
 READER_SECRET_KEY = "test-reader-secret"
 REGION = "us-east-1"
-_AT_ONCE = 4
-#: endpoint of S3 → that of its filer
+_AT_ONCE = 8
+#: objects that wait in memory for their turn
+_WAITING = 10_000
+#: endpoint of S3 → host and port of its filer
 _filers: dict[str, str] = {}
 
 
@@ -51,8 +54,8 @@ class S3Server:
     ports: list[int] = field(default_factory=list)
 
     @classmethod
-    def start(cls) -> S3Server:
-        """A fresh, empty service."""
+    def start(cls, *options: str) -> S3Server:
+        """A fresh, empty service; ``options`` are more of ``weed server``."""
         home = scratch("s3")
         (home / "data").mkdir()
         (home / "s3.json").write_text(json.dumps(_identities()))
@@ -61,12 +64,12 @@ class S3Server:
         ports = free_ports(8)
         server = cls(endpoint_url=f"http://127.0.0.1:{ports[6]}", ports=ports)
         server.process = Process(
-            [beside_python("weed"), *_arguments(home, ports)],
+            [beside_python("weed"), *_arguments(home, ports), *options],
             directory=home,
             ready=lambda: listening(ports[6]) and server.answers(),
             environment={"HOME": str(home)},
         )
-        _filers[server.endpoint_url] = f"http://127.0.0.1:{ports[4]}"
+        _filers[server.endpoint_url] = f"127.0.0.1:{ports[4]}"
         return server
 
     def client(self, access_key: str | None = None, secret_key: str | None = None, **options: Any) -> Any:
@@ -116,18 +119,24 @@ def fill(client: Any, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None
     Into a server of ours through its filer, which asks for no signature: less than half the work of S3 for
     both sides. The objects are the same, to the ETag.
     """
-    filer = _filers.get(client.meta.endpoint_url)
+    waiting, filer = iter(objects), _filers.get(client.meta.endpoint_url)
+    kept = threading.local()
 
     def put(key: str, body: bytes) -> None:
-        if filer:
-            status = http.request("PUT", f"{filer}/buckets/{bucket}/{quote(key)}", body=body).status
-            assert status == HTTPStatus.CREATED, status
-        else:
+        if not filer:
             client.put_object(Bucket=bucket, Key=key, Body=body)
+            return
+        if not hasattr(kept, "connection"):
+            kept.connection = HTTPConnection(filer)
+        kept.connection.request("PUT", f"/buckets/{bucket}/{quote(key)}", body)
+        with kept.connection.getresponse() as answer:
+            answer.read()
+        assert answer.status == HTTPStatus.CREATED, answer.status
 
-    with urllib3.PoolManager(maxsize=_AT_ONCE) as http, ThreadPoolExecutor(_AT_ONCE) as pool:
-        for sent in [pool.submit(put, key, body) for key, body in objects]:
-            sent.result()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for some in iter(lambda: list(islice(waiting, _WAITING)), []):
+            for sent in [pool.submit(put, key, body) for key, body in some]:
+                sent.result()
 
 
 def empty_bucket(client: Any, bucket: str) -> None:

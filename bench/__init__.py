@@ -1,0 +1,1 @@
+"""What the suite costs, beside what people do by hand: ``python -m bench``, and what it writes."""
