@@ -89,7 +89,8 @@ def test_a_disk_that_is_full_deletes_nothing(database, tmp_path):
     (tmp_path / "archive").mkdir()
     run = with_archive(audit_log(database), f"file://{tmp_path}/archive")
     done = subprocess.run(
-        [sys.executable, "-m", "luxima_retention", "run", "audit-logs"],
+        # -B: Python would leave compiled modules behind that are cut off.
+        [sys.executable, "-B", "-m", "luxima_retention", "run", "audit-logs"],
         env=run.environment(),
         capture_output=True,
         text=True,

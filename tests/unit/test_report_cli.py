@@ -237,7 +237,8 @@ def test_a_report_that_cannot_be_written_whole_leaves_the_one_that_is_there(home
     code += "import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
     code += "from luxima_retention.cli import main\nmain()\n"
     options = ["--config", str(home / "settings.toml"), "report", "--month", "2026-06", "--format", form]
-    words = [sys.executable, "-c", code, *options, "-o", str(out)]
+    # -B: Python would leave compiled modules behind that are cut off (source: CPython's _write_atomic).
+    words = [sys.executable, "-B", "-c", code, *options, "-o", str(out)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 3, done.stderr
     assert "cannot be written: File too large" in done.stderr
