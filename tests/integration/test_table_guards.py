@@ -20,8 +20,10 @@ from luxima_retention.core.errors import (
     LeaseLost,
     ProofFailed,
     StoreError,
+    TamperingFound,
 )
 from luxima_retention.core.plan import Hold, Level
+from luxima_retention.evidence import holds as register_module
 from luxima_retention.evidence.holds import PostgresRegister
 from luxima_retention.evidence.ledger.postgres import PostgresLedger
 from luxima_retention.run.lease import take_postgres
@@ -539,6 +541,31 @@ def test_thousands_of_holds_are_joined_not_compared_one_by_one(any_database):
         plan = "\n".join(row[0] for row in admin.execute("EXPLAIN " + text.replace("%", "%%")))
     assert "Hash" in plan
     assert "Anti Join" in plan
+
+
+def test_holds_that_have_not_changed_are_compared_with_the_ledger_once(any_database, monkeypatch):
+    """Each batch reads them, and comparing thousands takes long. What changes is always compared."""
+    table = Table(any_database)
+    for number in range(3):
+        place(table, Hold(hold_id=f"H-{number}", tenant=f"t{number}"))
+    compared = []
+    usual = register_module.placed
+    monkeypatch.setattr(register_module, "placed", lambda hold: compared.append(hold) or usual(hold))
+    register = PostgresRegister(table.job)
+    first = register.all()
+    assert (len(first), len(compared)) == (3, 3)
+    assert register.all() == first
+    assert len(compared) == 3
+    place(table, Hold(hold_id="H-3", tenant="t0"))
+    compared.clear()
+    assert (len(register.all()), len(compared)) == (4, 4)
+    with psycopg.connect(any_database.admin_dsn, autocommit=True) as admin:
+        admin.execute("ALTER TABLE retention.hold DISABLE TRIGGER ALL")
+        admin.execute("UPDATE retention.hold SET tenant = 'tx' WHERE hold_id = 'H-1'")
+    for _ in range(2):
+        with pytest.raises(TamperingFound, match="shows hold H-1 otherwise"):
+            register.all()
+    register.close()
 
 
 # --- rows that others need ------------------------------------------------------------------------------
