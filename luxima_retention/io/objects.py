@@ -578,6 +578,8 @@ class _Sender:
         from botocore.exceptions import ReadTimeoutError
 
         url = str(request.url).partition("?")[0]
+        if b"attempt=1" not in _bytes(request.headers.get("amz-sdk-request", b"")):
+            self._deadline.check(f"{url} was busy")
         try:
             answer: AWSResponse = awaited(
                 lambda: self._session.send(request),
@@ -588,6 +590,10 @@ class _Sender:
         except TooLongError as error:
             raise ReadTimeoutError(endpoint_url=url) from error
         return answer
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()
 
 
 def blocks_of(body: Any, deadline: Deadline) -> Iterator[bytes]:
