@@ -31,6 +31,8 @@ PLACES = (Path(FILE), Path("/etc/luxima-retention") / FILE)
 #: one file for each secret, named ``database__dsn``; LUXIMA_SECRETS_DIR names another directory
 SECRETS = Path("/run/secrets/luxima-retention")
 _LARGEST_SECRET = 64 * 1024
+#: UTF-8; some editors put a mark before it, which is no part of the text
+_TEXT = "utf-8-sig"
 #: what a policy may be called; CronJobs take 52 letters, with the suffix of further runs
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]|[a-z]")
 #: taken by metrics, accounts and slots
@@ -209,7 +211,7 @@ def _file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding=_TEXT))
     except OSError as error:
         raise ConfigurationError(
             f"the settings file {path} cannot be read: {error.strerror}",
@@ -249,7 +251,7 @@ def _secret(file: Path) -> str:
     try:
         if file.stat().st_size > _LARGEST_SECRET:
             raise ConfigurationError(f"the secret file {file} is larger than {_LARGEST_SECRET} bytes")
-        return file.read_text(encoding="utf-8").removesuffix("\n")
+        return file.read_text(encoding=_TEXT).removesuffix("\n")
     except UnicodeDecodeError:
         raise ConfigurationError(
             f"the secret file {file} is not text in UTF-8", "write it as UTF-8"

@@ -169,6 +169,7 @@ class Request:
         cutoff: strictly older goes; start of a UTC day.
         now: the run's one reading of the program's clock.
         holds: the active holds that cover the policy.
+        begun: batches that an earlier process of the same run began here, before it was killed.
     """
 
     policy: str
@@ -176,6 +177,7 @@ class Request:
     cutoff: datetime
     now: datetime
     holds: tuple[Hold, ...] = ()
+    begun: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -223,11 +223,16 @@ class PostgresRegister:
         self._deadline = deadline
         self._own: psycopg.Connection[Any] | None = None
         self._told = Told()
+        self._rows: list[tuple[Any, ...]] = []
+        self._found: tuple[Registered, ...] = ()
+        self._agreed = False
 
     def all(self, *, active: bool = True) -> tuple[Registered, ...]:
         """See :class:`Register`."""
         found = self._read()
-        self._told.compare(found, "the hold register")
+        if not self._agreed:
+            self._told.compare(found, "the hold register")
+            self._agreed = True
         return tuple(item for item in found if item.released is None or not active)
 
     def place(self, hold: Hold, ledger: Ledger) -> None:
@@ -260,17 +265,24 @@ class PostgresRegister:
             self._own.close()
 
     def _read(self) -> tuple[Registered, ...]:
-        """Every hold, as it stands there, and what the ledger has said since it was last asked."""
+        """Every hold, as it stands there, and what the ledger has said since it was last asked.
+
+        Each batch asks, and thousands of holds take half a second to read and compare: what has not changed
+        since it was compared is not compared again.
+        """
         from luxima_retention.evidence.ledger.postgres import entry_of
 
         with self._transaction("the hold register cannot be read") as connection:
             connection.execute(_sql("one_snapshot"))
             rows = connection.execute(_sql("holds")).fetchall()
             entries = connection.execute(_sql("hold_entries"), {"after": self._told.seq}).fetchall()
-        for entry in map(entry_of, entries):
-            if entry.kind in KINDS:
-                self._told.add(entry)
-        return tuple(_registered(row) for row in rows)
+        told = [entry for entry in map(entry_of, entries) if entry.kind in KINDS]
+        for entry in told:
+            self._told.add(entry)
+        if told or rows != self._rows:
+            self._rows, self._agreed = rows, False
+            self._found = tuple(_registered(row) for row in rows)
+        return self._found
 
     @contextmanager
     def _transaction(self, sentence: str) -> Iterator[psycopg.Connection[Any]]:

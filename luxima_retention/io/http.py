@@ -24,6 +24,7 @@ from luxima_retention import __version__
 from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError, RetentionError, StoreError
 from luxima_retention.core.foreign import json_of
+from luxima_retention.io.certificates import check_certificates
 
 if TYPE_CHECKING:
     from requests import Response
@@ -324,22 +325,8 @@ def check_ca_file(endpoint: Endpoint) -> None:
     Raises:
         ConfigurationError: it is not there, or not PEM.
     """
-    import ssl
-
-    if not endpoint.ca_file:
-        return
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(endpoint.ca_file)
-    except ssl.SSLError as error:
-        raise ConfigurationError(
-            f"{endpoint.ca_file} holds no certificate in PEM form",
-            f"set {endpoint.options}.ca_file to the CA's file",
-        ) from error
-    except OSError as error:
-        raise ConfigurationError(
-            f"{endpoint.ca_file} cannot be read: {error.strerror}",
-            f"set {endpoint.options}.ca_file to the CA's file",
-        ) from error
+    if endpoint.ca_file:
+        check_certificates(endpoint.ca_file, f"set {endpoint.options}.ca_file to the CA's file")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError, StoreError
+from luxima_retention.io.certificates import check_certificates
 from luxima_retention.io.waiting import TooLongError, awaited
 
 if TYPE_CHECKING:
@@ -528,9 +529,15 @@ def s3_client(access: Access, *, attempts: int = 5, virtual: bool = False) -> S3
         access: how it is reached.
         attempts: requests in all before an error is told; 1 for callers that retry by themselves.
         virtual: the bucket's name goes into the host name, also where an endpoint is given.
+
+    Raises:
+        ConfigurationError: region or CA file are none.
     """
     from botocore.config import Config
+    from botocore.exceptions import InvalidRegionError
 
+    if access.ca_file:
+        check_certificates(access.ca_file, "correct ca_file of its section s3")
     config = Config(
         connect_timeout=10,
         read_timeout=30,
@@ -540,15 +547,20 @@ def s3_client(access: Access, *, attempts: int = 5, virtual: bool = False) -> S3
         response_checksum_validation="when_required",
         s3={"addressing_style": "virtual" if virtual else _addressing(access)},
     )
-    client = _session().client(
-        "s3",
-        endpoint_url=access.endpoint_url or None,
-        region_name=access.region or None,
-        aws_access_key_id=access.access_key_id or None,
-        aws_secret_access_key=access.secret_access_key or None,
-        verify=access.ca_file or None,
-        config=config,
-    )
+    try:
+        client = _session().client(
+            "s3",
+            endpoint_url=access.endpoint_url or None,
+            region_name=access.region or None,
+            aws_access_key_id=access.access_key_id or None,
+            aws_secret_access_key=access.secret_access_key or None,
+            verify=access.ca_file or None,
+            config=config,
+        )
+    except InvalidRegionError:
+        raise ConfigurationError(
+            f"{access.region!r} is not a region", "correct region in its section s3"
+        ) from None
     client.meta.events.register("before-call.s3.DeleteObjects", _with_md5)
     sender: Any = _Sender(client, access.deadline)  # an answer of a handler is taken for the service's
     client.meta.events.register("before-send.s3", sender)
@@ -566,6 +578,8 @@ class _Sender:
         from botocore.exceptions import ReadTimeoutError
 
         url = str(request.url).partition("?")[0]
+        if b"attempt=1" not in _bytes(request.headers.get("amz-sdk-request", b"")):
+            self._deadline.check(f"{url} was busy")
         try:
             answer: AWSResponse = awaited(
                 lambda: self._session.send(request),
@@ -576,6 +590,10 @@ class _Sender:
         except TooLongError as error:
             raise ReadTimeoutError(endpoint_url=url) from error
         return answer
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()
 
 
 def blocks_of(body: Any, deadline: Deadline) -> Iterator[bytes]:

@@ -155,13 +155,15 @@ def _parsed(dsn: str, setting: str) -> dict[str, Any]:
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        return conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
+        values = conninfo_to_dict(dsn)
+        [int(port) for port in str(values.get("port") or "5432").split(",") if port]
+    except (psycopg.ProgrammingError, ValueError):
         # libpq quotes the text, and so the password, in its message.
         raise ConfigurationError(
             f"{setting} is not a PostgreSQL connection string",
             f"write {setting} as postgresql://role@host:5432/database or as host=… dbname=…",
         ) from None
+    return values
 
 
 #: parts of a connection string that name files, and the words that stand for something else there

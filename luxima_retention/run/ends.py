@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.evidence.archive import Archive
+from luxima_retention.evidence.ledger.checkpoint import pinned_key
 from luxima_retention.evidence.ledger.session import open_places
 from luxima_retention.run.state import State, mirror_holds
 
@@ -34,6 +35,8 @@ class Ends:
         self._archive = archive
         self._deadline = deadline
         open_places(settings)
+        if settings.ledger.public_key:
+            pinned_key(settings.ledger.public_key)
         self._tried: set[str] = set()
 
     def try_out(self, state: State, archives: bool) -> None:

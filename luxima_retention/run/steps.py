@@ -118,8 +118,14 @@ class Guarded:
         return refused if self.plan.items or (refused and refused[0].guard in ALWAYS_REFUSE) else ()
 
 
-def survey(policy: Policy, environment: Environment, store: Surveyable) -> Surveyed:
+def survey(policy: Policy, environment: Environment, store: Surveyable, begun: int = 0) -> Surveyed:
     """Ask a store for its facts, by the earlier of both clocks and with the holds in force.
+
+    Args:
+        policy: in force.
+        environment: what the run works with.
+        store: that is asked.
+        begun: see :class:`~luxima_retention.core.plan.Request`.
 
     Raises:
         StoreError: it cannot be asked.
@@ -133,6 +139,7 @@ def survey(policy: Policy, environment: Environment, store: Surveyable) -> Surve
         cutoff=cutoff_at(policy.retention_days, present),
         now=environment.now,
         holds=holds,
+        begun=begun,
     )
     found = store.preflight(request)
     facts = store.survey(request)
@@ -189,6 +196,8 @@ def decide(policy: Policy, environment: Environment, surveyed: Surveyed) -> Plan
     if state is None or not readable(state):
         return _decided(policy, environment, surveyed, History())
     history = histories.read(state.ledger, policy.name, target)
+    if begun := _begun_before(surveyed, history):
+        return decide(policy, environment, survey(policy, environment, surveyed.store, begun))
     mandate, told = mandate_of(policy, environment, target)
     if mandate is None:
         return replace(_decided(policy, environment, surveyed, history), approval=told)
@@ -200,6 +209,17 @@ def decide(policy: Policy, environment: Environment, surveyed: Surveyed) -> Plan
         usual = _decided(policy, environment, now, history)
         return replace(usual, approval=(changed(mandate, differs),))
     return replace(made, mandate=mandate, approval=(accepted(mandate, made.plan),))
+
+
+def _begun_before(surveyed: Surveyed, history: History) -> int:
+    """Batches of the killed run that this one goes on with, where a store that knew of them may know more.
+
+    It may have been emptied by them, so that nothing is left that it could recognise.
+    """
+    run, request = history.open_run, surveyed.request
+    if run is None or run.cutoff != request.cutoff or request.begun or not surveyed.survey.unknown:
+        return 0
+    return run.batches
 
 
 def _surveyed_by(surveyed: Surveyed, cutoff: datetime) -> Surveyed:

@@ -58,6 +58,25 @@ def test_a_key_that_is_not_there_ends_the_run_before_it_begins(suite):
 @pytest.mark.parametrize(
     "variables",
     [
+        {"LUXIMA_LEDGER__PUBLIC_KEY": "rubbish"},
+        {"LUXIMA_LEDGER__APPROVERS": "rubbish"},
+        {"LUXIMA_LEDGER__KEY_FILE": "garbage"},
+        {"LUXIMA_LEDGER__KEY_FILE": "."},
+    ],
+)
+def test_a_key_that_is_none_ends_the_run_before_it_begins(suite, variables):
+    (suite.cwd / "garbage").write_bytes(b"\xff\xfe\x00 no key")
+    (suite.cwd / "garbage").chmod(0o600)
+    done = suite("run", "log-files", **variables)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "ledger." in done.stderr
+    assert len(old(suite)) == 1
+    assert kinds(suite) == []
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
         {
             "LUXIMA_ARCHIVE__URL": "file:///nowhere/at/all",
             "LUXIMA_ARCHIVE__RETENTION_DAYS": "365",

@@ -57,6 +57,9 @@ def run(monkeypatch, capfd):
     return called
 
 
+BUCKET = {"LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS": "b"}
+
+
 def shown(done):
     return [part for part in PARTS if part in done.stdout + done.stderr]
 
@@ -139,6 +142,21 @@ def test_a_bucket_s_secret_key_is_never_shown(run):
     assert shown(done) == []
 
 
+def test_a_mark_before_the_text_of_a_file_is_no_part_of_it(run, tmp_path):
+    """Some editors write one, and end lines with two characters."""
+    (port,) = free_ports(1)
+    dsn = f"host=127.0.0.1 port={port} dbname=x user=x password=TOPSECRET\r\n"
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "database__dsn").write_text(dsn, encoding="utf-8-sig", newline="")
+    (tmp_path / "settings.toml").write_text("[pace]\r\nduty_cycle = 0.3\r\n", encoding="utf-8-sig")
+    where = {"LUXIMA_SECRETS_DIR": str(secrets), "LUXIMA_CONFIG": str(tmp_path / "settings.toml")}
+    done = run("run", "audit-logs", "--dry-run", **where)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f"no connection to PostgreSQL at 127.0.0.1:{port}/x" in done.stdout
+    assert shown(done) == []
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
@@ -157,6 +175,10 @@ def test_a_bucket_s_secret_key_is_never_shown(run):
             "LUXIMA_POLICIES__APPLICATION_LOGS__URL",
         ),
         ({"LUXIMA_DATABASE__DSN": "host=h sslrootcert=/nowhere"}, "sslrootcert of database.dsn"),
+        ({"LUXIMA_DATABASE__DSN": "postgresql://r@h:port/d"}, "database.dsn is not a PostgreSQL"),
+        ({**BUCKET, "LUXIMA_S3__DEFAULT__CA_FILE": "/nowhere"}, "ca_file of its section s3"),
+        ({**BUCKET, "LUXIMA_S3__DEFAULT__CA_FILE": "/etc/hostname"}, "ca_file of its section s3"),
+        ({**BUCKET, "LUXIMA_S3__DEFAULT__REGION": "no region"}, "'no region' is not a region"),
         (
             {"LUXIMA_PROMETHEUS__URLS": "http://x", "LUXIMA_PROMETHEUS__HTTP__CA_FILE": "/nowhere"},
             "metrics.http.ca_file",
@@ -174,6 +196,10 @@ def test_secret_files_of_another_encoding_and_the_settings_file_of_one_are_named
     (tmp_path / "database__dsn").write_bytes(b"host=h password=\xe9")
     done = run("matrix", LUXIMA_SECRETS_DIR=str(tmp_path))
     assert (done.returncode, "database__dsn is not text in UTF-8" in done.stderr) == (2, True)
+    (tmp_path / "database__dsn").write_text("host=h password=TOPSECRET", encoding="utf-16")
+    done = run("matrix", LUXIMA_SECRETS_DIR=str(tmp_path))
+    assert (done.returncode, "database__dsn is not text in UTF-8" in done.stderr) == (2, True)
+    assert shown(done) == []
     (tmp_path / "settings.toml").write_bytes(b"# caf\xe9\n")
     done = run("matrix", LUXIMA_CONFIG=str(tmp_path / "settings.toml"))
     assert (done.returncode, "settings.toml is not text in UTF-8" in done.stderr) == (2, True)

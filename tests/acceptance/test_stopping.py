@@ -245,3 +245,62 @@ def test_sigterm_ends_the_wait_for_a_standby(behind):
     assert process.returncode == 7, out + errors
     assert seconds < SLACK
     assert left(database) == 8760
+
+
+@pytest.mark.parametrize("how", ["budget", "SIGTERM"])
+def test_a_batch_that_waits_for_rows_of_somebody_else_ends_with_the_run(database, how):
+    run = audit_log(database)
+    with database.connect(autocommit=False) as somebody:
+        somebody.execute("SELECT count(*) FROM (SELECT FROM core.audit_log WHERE id > 8000 FOR UPDATE) x")
+        if how == "budget":
+            done, seconds = timed(run, "run", "audit-logs", "--max-runtime", "3s")
+            code, said = done.returncode, done.stdout + done.stderr
+        else:
+            with run.start("run", "audit-logs") as process:
+                while not database.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0]:
+                    assert process.poll() is None, process.communicate()
+                    time.sleep(0.1)
+                process.send_signal(signal.SIGTERM)
+                began = time.monotonic()
+                out, errors = process.communicate(timeout=300)
+                code, said, seconds = process.returncode, out + errors, time.monotonic() - began
+        somebody.rollback()
+    assert code == 7, said
+    assert seconds < 3 + IN_HAND + SLACK
+    assert left(database) == 8760
+    assert run("run", "audit-logs").returncode == 0
+
+
+@pytest.mark.parametrize("what", ["a standby that must confirm", "the ledger's head"])
+def test_sigterm_ends_a_batch_that_cannot_commit(postgres_factory, what):
+    """Nothing is lost or doubled: a commit that nobody confirmed has its entry, and the next run goes on."""
+    server = postgres_factory()
+    with server.database() as database:
+        run = audit_log(database)
+        waiting = {"LUXIMA_FAILPOINTS": "act.before_entry=sleep:4"}
+        with (
+            run.start("run", "audit-logs", **waiting) as process,
+            database.connect(autocommit=False) as other,
+        ):
+            started = "SELECT count(*) FROM retention.ledger WHERE kind = 'run.started'"
+            while not database.execute(started)[0][0]:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.1)
+            if what == "the ledger's head":
+                other.execute("SELECT pg_advisory_xact_lock(1280664909, 1)")
+            else:
+                server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+                server.execute("SELECT pg_reload_conf()")
+            time.sleep(4)
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            out, errors = process.communicate(timeout=300)
+            seconds = time.monotonic() - began
+        server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        server.execute("SELECT pg_reload_conf()")
+        assert process.returncode == 7, out + errors
+        assert seconds < 6 * IN_HAND + SLACK  # some entries of its end wait as well
+        assert run("run", "audit-logs").returncode == 0
+        items = "(convert_from(entry, 'UTF8')::jsonb -> 'body' ->> 'items')::bigint"
+        gone = database.execute(f"SELECT sum({items}) FROM retention.ledger WHERE kind = 'batch'")[0][0]
+        assert gone + left(database) == 8760

@@ -9,14 +9,24 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from luxima_retention.core.errors import ArchiveError, ConfigurationError, StoreError, TamperingFound
+from luxima_retention.core.deadline import Deadline
+from luxima_retention.core.errors import (
+    ArchiveError,
+    ConfigurationError,
+    RunStopped,
+    StoreError,
+    TamperingFound,
+)
 from luxima_retention.core.plan import Hold
 from luxima_retention.evidence.archive import Run, check, open_archive
 from luxima_retention.evidence.archive.drill import rehearse, sample
 from luxima_retention.evidence.archive.restore import restore_table
+from luxima_retention.io.objects import Access, open_objects, put
 from luxima_retention.run.ends import try_archive
 from tests.configured import s3_section, settings_of
+from tests.integration.test_loki_services import SERVICES
 from tests.servers.s3 import READER_ACCESS_KEY, READER_SECRET_KEY
+from tests.servers.s3_services import Asked, service, slow
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 COLUMNS = (
@@ -32,7 +42,8 @@ def archive(s3, bucket):
 
 
 def settings(s3, bucket, **changed):
-    keys = {name: changed.pop(name) for name in ("access_key_id", "secret_access_key") if name in changed}
+    named = ("access_key_id", "secret_access_key", "endpoint_url")
+    keys = {name: changed.pop(name) for name in named if name in changed}
     archive = {"url": f"s3://{bucket}/retention/archive", "retention_days": 400, **changed}
     return settings_of({"archive": archive, "s3": {"default": s3_section(s3, **keys)}})
 
@@ -242,6 +253,41 @@ def test_a_legal_hold_is_mirrored_and_lifted(s3, s3_client, locked_bucket):
     assert status() == "ON"
     assert archive.mirror([Hold(hold_id="H-2", policy="log-files")]) == 0
     assert status() == "OFF"
+
+
+@pytest.mark.parametrize("quirk", SERVICES.values(), ids=SERVICES)
+def test_an_archive_and_an_anchor_live_with_what_a_service_lacks(s3, bucket, quirk):
+    with service(s3, quirk) as stub:
+        archive = open_archive(settings(s3, bucket, endpoint_url=stub.url))
+        try_archive(archive)
+        sealed = part_of(archive, [b"{}"] * 3).seal(3, first=NOW, last=NOW)
+        manifest = archive.complete(run_of(form="jsonl"), [sealed], NOW)
+        assert [item.name for item in archive.manifests("audit-logs")] == [manifest.name]
+        assert b"".join(archive.place.read(sealed.name))
+        put(archive.place, "anchor/000000000001-a.txt", b"a note")
+        assert list(archive.place.versions("anchor/")) == [("anchor/000000000001-a.txt", None)]
+        for name in (sealed.name, manifest.name, "anchor/000000000001-a.txt"):
+            archive.place.delete(name)
+        assert list(archive.place.stored("")) == []
+
+
+def test_a_storm_is_not_sat_out_once_the_run_should_end(s3, bucket):
+    asked, over = Asked(), []
+    storm = slow(1)
+
+    def quirk(name, headers, body, number):
+        if name != "PutObject":
+            return None
+        over.append(True)
+        return storm(name, headers, body, number)
+
+    with service(s3, quirk, asked) as stub:
+        section = s3_section(s3, endpoint_url=stub.url)
+        deadline = Deadline(stopping=lambda: bool(over))
+        place = open_objects(f"s3://{bucket}/x", Access(**section, deadline=deadline))
+        with pytest.raises(RunStopped, match="was busy: the run was told to stop"):
+            put(place, "a", b"b")
+    assert asked.counts["PutObject"] == 1
 
 
 def test_listing_shows_archives_and_orphans(archive):

@@ -25,6 +25,7 @@ import pytest
 
 from luxima_retention.core.errors import ExitCode, StoreError
 from luxima_retention.core.plan import Hold
+from luxima_retention.stores.logfiles import removal as removal_module
 from luxima_retention.stores.logfiles import safe
 from luxima_retention.stores.logfiles.folder import Folder, Locks, lock_of
 from luxima_retention.stores.logfiles.journal import name_of
@@ -1049,6 +1050,21 @@ def test_a_file_dated_in_the_future_neither_goes_nor_holds_a_place(log):
 
 
 # Mail and shred.
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_mail_program_that_hangs_is_ended_and_keeps_the_file(log, monkeypatch, reads):
+    """Whether it reads what it is given and never ends, or does not even read."""
+    monkeypatch.setattr(removal_module, "_PATIENCE", 1.0)
+    mailer = log.parent.parent / "mailer"
+    mailer.write_text(f"#!/bin/sh\n{'cat > /dev/null' if reads else ':'}\nsleep 1000\n")
+    mailer.chmod(0o755)
+    log.write_text("line\n" * 100_000)  # more than a pipe takes
+    chosen = {"keep": 1, "compress": "none", "mail": "me@example.org", "mail_newest": True}
+    begun = time.monotonic()
+    done = turned(log, rotation={"mail_program": str(mailer)}, **chosen)
+    assert time.monotonic() - begun < 60
+    assert "ended with status -9" in done.failures[0]
 
 
 def test_what_goes_is_mailed_decompressed_and_a_mail_that_fails_keeps_it(log):

@@ -12,7 +12,7 @@ import requests
 from luxima_retention.io.http import Endpoint, Http
 from luxima_retention.stores.loki.keys import DAY_MS, milliseconds
 from luxima_retention.stores.loki.owner import Loki
-from tests.integration.lokibuckets import ACROSS, CUT, OLD, YOUNG, chunk, codes, open_bucket
+from tests.integration.lokibuckets import ACROSS, AS_OF, CUT, OLD, YOUNG, chunk, codes, open_bucket
 from tests.servers.loki import config_of, run_loki
 from tests.servers.stub import Answer, run_stub
 
@@ -251,6 +251,38 @@ def test_an_offline_sweep_leaves_young_objects_alone(loki):
     assert codes(loki.run("--sweep", code=3, LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE="true")) == {
         "empty-bucket"
     }
+
+
+@pytest.mark.parametrize(
+    "place", ["loki.after_request", "act.after_commit", "engine.after_act", "engine.after_proof"]
+)
+def test_a_sweep_that_was_killed_once_it_had_emptied_the_bucket_is_finished(loki, place):
+    """Nothing is there that could be recognised; what the plan named is gone, and the ledger says why."""
+    loki.add(OLD)
+    offline = {"LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE": "true", "LUXIMA_FAILPOINTS": f"{place}=kill"}
+    killed = loki.command("run", "application-logs", "--as-of", AS_OF, "--sweep", **offline)
+    assert killed.returncode == -9, killed.stdout + killed.stderr
+    assert loki.present() == set()
+    done = loki.offline("--sweep")
+    assert (done["outcome"], done["resumed"], done["proof"]["left"]) == ("done", True, 0)
+    assert codes(loki.offline("--sweep", code=3)) == {"empty-bucket"}
+
+
+def test_a_bucket_that_somebody_else_emptied_is_not_taken_for_the_killed_runs_work(loki):
+    loki.add(OLD)
+    offline = {"LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE": "true"}
+    killed = loki.command(
+        "run",
+        "application-logs",
+        "--as-of",
+        AS_OF,
+        "--sweep",
+        **offline,
+        LUXIMA_FAILPOINTS="engine.after_intent=kill",
+    )
+    assert killed.returncode == -9, killed.stdout + killed.stderr
+    loki.client.delete_object(Bucket=loki.name, Key=OLD.key)
+    assert codes(loki.offline("--sweep", code=3)) == {"empty-bucket"}
 
 
 def test_what_a_delete_marker_hides_is_destroyed_with_the_rest(loki):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import uuid
 from contextlib import closing
 from dataclasses import replace
@@ -19,8 +20,10 @@ from luxima_retention.core.errors import (
     LeaseLost,
     ProofFailed,
     StoreError,
+    TamperingFound,
 )
 from luxima_retention.core.plan import Hold, Level
+from luxima_retention.evidence import holds as register_module
 from luxima_retention.evidence.holds import PostgresRegister
 from luxima_retention.evidence.ledger.postgres import PostgresLedger
 from luxima_retention.run.lease import take_postgres
@@ -30,7 +33,9 @@ from luxima_retention.stores.table.shape import TableTarget
 from luxima_retention.stores.table.store import TableStore
 from tests.integration import conformance
 from tests.integration.test_table_store import GENTLE, LedgeredStore
+from tests.servers.clock import Clock
 from tests.servers.postgres import Database
+from tests.servers.process import scratch
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)
@@ -538,6 +543,31 @@ def test_thousands_of_holds_are_joined_not_compared_one_by_one(any_database):
     assert "Anti Join" in plan
 
 
+def test_holds_that_have_not_changed_are_compared_with_the_ledger_once(any_database, monkeypatch):
+    """Each batch reads them, and comparing thousands takes long. What changes is always compared."""
+    table = Table(any_database)
+    for number in range(3):
+        place(table, Hold(hold_id=f"H-{number}", tenant=f"t{number}"))
+    compared = []
+    usual = register_module.placed
+    monkeypatch.setattr(register_module, "placed", lambda hold: compared.append(hold) or usual(hold))
+    register = PostgresRegister(table.job)
+    first = register.all()
+    assert (len(first), len(compared)) == (3, 3)
+    assert register.all() == first
+    assert len(compared) == 3
+    place(table, Hold(hold_id="H-3", tenant="t0"))
+    compared.clear()
+    assert (len(register.all()), len(compared)) == (4, 4)
+    with psycopg.connect(any_database.admin_dsn, autocommit=True) as admin:
+        admin.execute("ALTER TABLE retention.hold DISABLE TRIGGER ALL")
+        admin.execute("UPDATE retention.hold SET tenant = 'tx' WHERE hold_id = 'H-1'")
+    for _ in range(2):
+        with pytest.raises(TamperingFound, match="shows hold H-1 otherwise"):
+            register.all()
+    register.close()
+
+
 # --- rows that others need ------------------------------------------------------------------------------
 
 
@@ -685,6 +715,72 @@ def test_what_a_dba_asks_first_is_told(any_database):
     assert "autovacuum-off" in found
     assert "partman.part_config" in found["other-owner-not-visible"].message
     assert "pg_cron runs: DELETE FROM core.events WHERE true" in found["other-owner"].message
+
+
+def test_what_keeps_dead_rows_is_told_by_its_name(postgres_factory):
+    """A transaction, a prepared one and the rows themselves, an hour and more later by the server's clock."""
+    home = scratch("dba")
+    clock = Clock(home / "now", NOW)
+    server = postgres_factory(environment=clock.variables, settings={"max_prepared_transactions": "2"})
+    with server.database() as database:
+        table = Table(database, fill=FILL.replace("600", "30000").replace("1 day", "1 hour"))
+        server.execute(f'GRANT pg_monitor TO "{table.job_role}"')
+        assert not {"old-transaction", "prepared-transaction", "dead-rows"} & table.findings().keys()
+        table.owner("ALTER TABLE core.events SET (autovacuum_enabled = false)")
+        with database.connect(autocommit=False) as old, database.connect(autocommit=False) as prepared:
+            old.execute("SELECT pg_current_xact_id()")
+            prepared.execute("CREATE TABLE core.other (n int)")
+            prepared.execute("PREPARE TRANSACTION 'forgotten'")
+            table.owner("DELETE FROM core.events WHERE id > 15000", "SELECT pg_stat_clear_snapshot()")
+            clock.set(NOW + timedelta(minutes=150))
+            found = table.findings()
+            pid = old.info.backend_pid
+            old.rollback()
+        database.execute("ROLLBACK PREPARED 'forgotten'")
+    shutil.rmtree(home)
+    assert f"process {pid} of role" in found["old-transaction"].message
+    assert "open for 2 h" in found["old-transaction"].message
+    assert "prepared transaction 'forgotten'" in found["prepared-transaction"].message
+    assert found["dead-rows"].message == "core.events holds 15000 dead rows beside 15000"
+    assert "VACUUM core.events" in str(found["dead-rows"].hint)
+
+
+def test_timescaledb_as_another_owner_is_told(database):
+    """Its views as they are documented; the extension itself is in no package that the tests have."""
+    table = Table(database)
+    table.owner(
+        "CREATE SCHEMA timescaledb_information",
+        "CREATE TABLE timescaledb_information.jobs"
+        " (job_id int, proc_name text, hypertable_schema text, hypertable_name text, config jsonb)",
+        "CREATE TABLE timescaledb_information.continuous_aggregates"
+        " (hypertable_schema text, hypertable_name text, view_schema text, view_name text)",
+        f'GRANT USAGE ON SCHEMA timescaledb_information TO "{table.job_role}"',
+        f'GRANT SELECT ON ALL TABLES IN SCHEMA timescaledb_information TO "{table.job_role}"',
+    )
+    assert "other-owner" not in table.findings()
+    jobs = (
+        "INSERT INTO timescaledb_information.jobs VALUES (1000, 'policy_retention', 'core', 'events', '{}')"
+    )
+    table.owner(jobs.replace("{}", '{"drop_after": "60 days"}'))
+    assert "TimescaleDB drops chunks: 60 days" in table.findings()["other-owner"].message
+    table.owner(
+        "DELETE FROM timescaledb_information.jobs",
+        "INSERT INTO timescaledb_information.continuous_aggregates"
+        " VALUES ('core', 'events', 'core', 'daily')",
+    )
+    assert "keeps copies in core.daily" in table.findings()["other-owner"].message
+
+
+def test_a_job_of_pg_partman_that_this_role_may_read_is_told(database):
+    table = Table(database)
+    table.owner(
+        "CREATE SCHEMA partman",
+        "CREATE TABLE partman.part_config (parent_table text, retention text)",
+        "INSERT INTO partman.part_config VALUES ('core.events', '60 days'), ('core.other', '1 day')",
+        f'GRANT USAGE ON SCHEMA partman TO "{table.job_role}"',
+        f'GRANT SELECT ON partman.part_config TO "{table.job_role}"',
+    )
+    assert "pg_partman keeps 60 days" in table.findings()["other-owner"].message
 
 
 def test_a_publication_that_would_refuse_the_deletion_is_told(any_database):

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from luxima_retention.core.deadline import UNLIMITED, Deadline
+from luxima_retention.core.deadline import IN_HAND, UNLIMITED, Deadline
 from luxima_retention.core.errors import ExitCode, RunStopped
 
 
@@ -80,3 +80,23 @@ def test_what_is_not_done_is_said_with_its_reason_and_exit_7(time, said):
 
 def test_while_there_is_time_a_check_says_nothing():
     assert Time().deadline(1).check("never said") is None
+
+
+def test_what_is_in_hand_when_the_end_comes_has_a_few_seconds_more():
+    time = Time(stop_at=110)
+    given_up = time.deadline().in_hand()
+    for now, wanted in ((105, False), (110, False), (114.9, False), (115, True)):
+        time.now = now
+        assert given_up() is wanted, now
+
+
+def test_what_begins_after_the_end_has_them_as_well():
+    time = Time()
+    deadline = time.deadline(0)
+    time.now += 60
+    given_up = deadline.in_hand()
+    assert not given_up()
+    time.now += IN_HAND - 0.1
+    assert not given_up()
+    time.now += 0.1
+    assert given_up()

@@ -355,6 +355,18 @@ def open_signer(settings: LedgerSettings) -> Signer | None:
     return Signer.load(Path(settings.key_file), settings.origin) if settings.key_file else None
 
 
+def pinned_key(text: str) -> Key:
+    """The key that ``ledger.public_key`` names, or its option.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        return Key.parse(text)
+    except ValueError as error:
+        raise ConfigurationError(f"the pinned key is not valid: {error}", "see ledger.public_key") from error
+
+
 def trusted_key(settings: LedgerSettings, given: str | None, ledger: Ledger) -> Key | None:
     """The key that checkpoints must be signed with: the one given, the pinned one, or our own.
 
@@ -364,14 +376,8 @@ def trusted_key(settings: LedgerSettings, given: str | None, ledger: Ledger) -> 
     Raises:
         ConfigurationError: what was given or pinned is not a verifier key.
     """
-    text = given or settings.public_key
-    if text:
-        try:
-            return Key.parse(text)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"the pinned key is not valid: {error}", "see ledger.public_key"
-            ) from error
+    if text := given or settings.public_key:
+        return pinned_key(text)
     signed = next(iter(ledger.notes()), None)
     signer = open_signer(settings) if signed else None
     return signer.key if signer else None

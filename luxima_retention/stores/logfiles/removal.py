@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -23,6 +25,7 @@ from luxima_retention.stores.logfiles.safe import Directory
 from luxima_retention.stores.logfiles.sets import LogSet, Place
 from luxima_retention.stores.logfiles.terms import Terms
 
+#: seconds for a program: overwriting many gigabytes takes a while
 _PATIENCE = 3600.0
 
 
@@ -168,17 +171,31 @@ def _run(command: list[str], failed: str, *, out: int = 2, content: int | None =
             group=None if ours else os.getegid(),
         ) as process:
             assert process.stdin is not None  # noqa: S101 - a pipe
-            with suppress(BrokenPipeError):  # a program that ends early tells why by its status
-                if content is not None:
-                    _feed(content, process.stdin)
-                process.stdin.close()
-            process.stdin = None
-            status = process.wait(_PATIENCE)
-    except (OSError, subprocess.TimeoutExpired) as error:
+            with _ending(process):
+                with suppress(BrokenPipeError):  # a program that ends early tells why by its status
+                    if content is not None:
+                        _feed(content, process.stdin)
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+                process.stdin = None
+                status = process.wait()
+    except OSError as error:
         hint = f"install {command[0]}, or see mail and shred of the set"
         raise StoreError(f"{failed}: {command[0]}: {error}", hint) from error
     if status:
         raise StoreError(f"{failed}: {command[0]} ended with status {status}")
+
+
+@contextmanager
+def _ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A program that does not end, or does not read what it is given, is killed with all that it started."""
+    killing = threading.Timer(_PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
+    killing.daemon = True
+    killing.start()
+    try:
+        yield
+    finally:
+        killing.cancel()
 
 
 def _feed(descriptor: int, to: IO[bytes]) -> None:

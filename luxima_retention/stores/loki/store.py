@@ -147,6 +147,8 @@ class LokiStore:
 
     def survey(self, request: Request) -> Survey:
         """The facts: reads the index files of expired tables and the lists of condemned chunks."""
+        # What an earlier process of this run has begun here, it had recognised; it may be gone by now.
+        self._recognised = self._recognised or request.begun > 0
         look = self._look(request)
         found = tally(look, self.place, young=self._young if self._spares_young else None)
         swept, late = self._count_orphans(look)

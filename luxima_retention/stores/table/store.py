@@ -12,6 +12,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.clock import iso
 from luxima_retention.core.deadline import UNLIMITED, Deadline
-from luxima_retention.core.errors import GuardRefused, StoreError
+from luxima_retention.core.errors import GuardRefused, RunStopped, StoreError
 from luxima_retention.core.plan import (
     Committed,
     Count,
@@ -113,6 +114,7 @@ class TableStore:
         self.connection = connect(
             dsn, purpose=target.policy, read_only=read_only, setting=setting, deadline=deadline
         )
+        self._deadline = deadline
         self._token: int | None = None
         self._functions_seen = ""
 
@@ -260,6 +262,18 @@ class TableStore:
             rows = self.connection.execute(_sql("columns"), {"table": self._quoted}).fetchall()
             self.connection.rollback()
         return tuple((name, kind) for name, kind in rows)
+
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """What has no limit of its own ends with the run: the ledger's lock, a standby that must confirm.
+
+        A commit that a standby does not confirm is made all the same when it is cancelled.
+        """
+        self.connection.deadline = self._deadline
+        try:
+            yield
+        finally:
+            self.connection.deadline = UNLIMITED
 
     def close(self) -> None:
         """Close the connection; may be called twice."""
@@ -574,11 +588,12 @@ class TableBatch:
     def commit(self) -> Committed:
         """Make deletion, cursor and the ledger's entry beside them final."""
         begun = time.monotonic()
-        if self._work.enter is not None and self._items:
-            self._work.enter(self._store.connection)
-        with errors(f"batch of {self._store.name}: the commit failed, what it did is not known"):
-            failpoint("table.before_commit")
-            self._store.connection.commit()
+        with self._store.stoppable():
+            if self._work.enter is not None and self._items:
+                self._work.enter(self._store.connection)
+            with errors(f"batch of {self._store.name}: the commit failed, what it did is not known"):
+                failpoint("table.before_commit")
+                self._store.connection.commit()
         self._open = False
         failpoint("table.after_commit")
         self.seconds += time.monotonic() - begun
@@ -606,8 +621,13 @@ class TableBatch:
                 cause = error.__cause__
                 self.rollback()
                 again = isinstance(cause, psycopg.Error) and cause.sqlstate in self._store.repeatable
-                if not again or attempt == _ATTEMPTS or self._work.stopping():
+                if not again or attempt == _ATTEMPTS:
                     raise
+                if self._work.stopping():
+                    raise RunStopped(
+                        f"{error.message}; it was rolled back, and the run should end",
+                        "the next run tries again",
+                    ) from error
                 self._back_off(attempt)
             else:
                 return position
