@@ -30,6 +30,7 @@ _STORED, _SECONDS = 1_000_000, 4.0
 _SMALLEST, _LARGEST, _FEW, _MANY = 300_000, 2_000_000, 100_000, 1_000_000
 _PURE = "ours, not throttled"
 _USUAL = "ours, as it comes"
+_GENTLEST = {"LUXIMA_PACE__DUTY_CYCLE": "0.2", "LUXIMA_PACE__MAX_BATCH_ROWS": "1000"}
 _ALONE, _EMPTY = "nothing else at work", "an empty writer of the same WAL"
 
 Values = dict[str, float]
@@ -146,6 +147,7 @@ def _felt_ways(postgres: Postgres, figures: Figures, rates: Values) -> dict[str,
         "single DELETE": lambda name: statement(postgres, name, DELETE),
         _PURE: lambda name: ours(postgres, name, **FREE),
         _USUAL: lambda name: ours(postgres, name),
+        "ours, gentlest (duty cycle 0.2, 1,000 rows)": lambda name: ours(postgres, name, **_GENTLEST),
         _EMPTY: empty,
     }
 
