@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import Cost, cost_of, peer
-from bench.model import Aim, Benchmark, Figures, of, ratio
+from bench.model import Aim, Benchmark, Figures, of, ratio, spread
 from bench.postgres import run_command
 from bench.proxy import Proxy, run_proxy
 from luxima_retention.stores.loki.keys import DAY_MS, Chunk, milliseconds, parse_chunk
@@ -339,6 +339,11 @@ BENCHMARKS = (
                 says="A full sweep needs a quarter of the CPU of `s5cmd ls`",
                 measured=ratio("cpu_s", _SWEEP, _LIST),
                 most=0.25,
+            ),
+            Aim(
+                says="Memory does not grow with what has expired: the most at most 1.1 × the least",
+                measured=spread("memory_mib", "expired"),
+                most=1.1,
             ),
         ),
     ),

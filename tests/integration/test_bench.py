@@ -70,7 +70,7 @@ def test_figures_of_another_version_are_refused(tmp_path):
 def test_the_page_shows_medians_with_their_spread_and_the_ratio(tmp_path, monkeypatch):
     figures = figures_of(tmp_path, "some", theirs=[4.0, 4.0, 4.0], ours=[1.0, 9.0, 2.0])
     text = told(monkeypatch, figures, reference="theirs")
-    assert "| way | seconds | × theirs |" in text
+    assert "| way | seconds | seconds, × theirs |" in text
     assert "| ours | 2.00 (1.00 to 9.00) | 0.50 |" in text
     assert "`python -m bench some`" in text
 
@@ -156,6 +156,19 @@ def test_the_committed_page_is_the_one_that_the_committed_figures_make():
     for name, figures in found.items():
         if panels := list(page.panels(BENCHMARKS[name], figures)):
             assert (FIGURES / f"{name}.svg").read_text() == svg(panels), "run: python -m bench page"
+
+
+@pytest.mark.parametrize("path", sorted(FIGURES.glob("*.json")), ids=lambda path: path.stem)
+def test_what_was_measured_is_what_aims_and_tables_ask_for(path):
+    figures, benchmark = read(path), BENCHMARKS[path.stem]
+    if figures.error:
+        return
+    for aim in benchmark.aims:
+        assert aim.measured(figures) >= 0
+    metrics = {name for row in figures.rows for run in row.runs for name in run}
+    assert benchmark.headline in metrics
+    assert metrics - set(page.METRICS) <= {"left", "different"}, "asked by aims alone"
+    assert not benchmark.reference or figures.find(benchmark.reference)
 
 
 def test_a_benchmark_that_fails_keeps_what_it_has_measured(tmp_path):
