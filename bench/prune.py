@@ -85,7 +85,7 @@ def measure(figures: Figures) -> None:
             ("four partitions: ours, not throttled", "hashed", lambda name: ours(postgres, name, **FREE)),
             ("DETACH and DROP of a partition", "ranged", lambda name: drop(postgres, name)),
         )
-        for _ in range(figures.runs):
+        for _ in figures.rounds():
             for case, template, way in ways:
                 with postgres.copy(template) as name:
                     figures.record(case, _shown(way(name)))
@@ -117,7 +117,7 @@ def felt(figures: Figures) -> None:
     stored = figures.size(_STORED)
     with run_postgres() as postgres:
         postgres.prepare("plain", stored, stored // 2)
-        for _ in range(figures.runs):
+        for _ in figures.rounds():
             rates: Values = {}
             for case, way in _felt_ways(postgres, figures, rates).items():
                 with postgres.copy("plain") as name:
@@ -162,7 +162,7 @@ def grown(figures: Figures) -> None:
     with run_postgres() as postgres:
         for stored, expired in {pair for sizes in tables.values() for pair in sizes.values()}:
             postgres.prepare(f"t_{stored}_{expired}", stored, expired)
-        for _ in range(figures.runs):
+        for _ in figures.rounds():
             for axis, sizes in tables.items():
                 for size, (stored, expired) in sizes.items():
                     with postgres.copy(f"t_{stored}_{expired}") as name:
@@ -180,7 +180,7 @@ BENCHMARKS = (
         " with fsync and synchronous commit. Rows a second are those of the statements by hand,"
         " and of the action of our run; survey and proof stand beside it.",
         measure=measure,
-        minutes=15,
+        minutes=3,
         headline="rows_per_s",
         reference="single DELETE",
         aims=(
@@ -210,7 +210,7 @@ BENCHMARKS = (
         " writer deletes nothing: it writes as many bytes of WAL a second as our run, in as many"
         " commits; less than it the disk does not allow.",
         measure=felt,
-        minutes=10,
+        minutes=4,
         headline="insert_p99_ms",
         reference=_ALONE,
         aims=(
@@ -232,7 +232,7 @@ BENCHMARKS = (
         compares="The whole command, survey to proof, on a table of three sizes with as many expired rows"
         " each, and on the largest with three numbers of expired rows.",
         measure=grown,
-        minutes=12,
+        minutes=4,
         plots=("stored", "expired"),
         things="rows",
         aims=(
