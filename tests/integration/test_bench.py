@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -49,6 +54,15 @@ def lines_of(picture):
     """The points of each line."""
     root = ET.fromstring(picture)  # noqa: S314 - we have written it
     return [line.get("points") for line in root.findall(".//{http://www.w3.org/2000/svg}polyline")]
+
+
+def commands_of(directory):
+    """Of every process that has something of a directory on its command line."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if str(directory) in line]
 
 
 def test_figures_come_back_as_they_were_written(tmp_path):
@@ -198,6 +212,28 @@ def test_a_benchmark_that_takes_too_long_is_ended_and_told(tmp_path):
     benchmark = replace(BENCHMARKS["verify"], minutes=0.0)
     figures = runner.run(benchmark, tmp_path / "verify.json", runs=1, scale=1)
     assert figures.error == read(tmp_path / "verify.json").error == "it was ended after 0 minutes"
+
+
+def test_a_benchmark_that_is_ended_leaves_no_server_and_no_file(tmp_path):
+    # Short, because of UNIX sockets; open, because PostgreSQL does not run as root.
+    with TemporaryDirectory(prefix="b-") as name:
+        scratch = Path(name)
+        scratch.chmod(0o755)
+        with subprocess.Popen(
+            [sys.executable, "-m", "bench", "inserts", "--quick", "--output", str(tmp_path)],
+            cwd=ROOT,
+            env=os.environ | {"TMPDIR": name},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            assert process.stdout.readline() == b"inserts: What concurrent inserts feel\n"
+            assert process.stdout.readline().startswith(b"inserts: nothing else at work: ")
+            assert any("postgres" in line for line in commands_of(scratch))
+            process.terminate()
+        assert process.returncode == 1
+        assert commands_of(scratch) == []
+        assert [*scratch.iterdir()] == []
+    assert read(tmp_path / "benchmarks" / "inserts.json").error == "it was ended"
 
 
 def test_a_quick_run_measures_and_writes_a_page(tmp_path, capfd):
