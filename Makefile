@@ -52,7 +52,7 @@ demo: $(DEMO)/.installed  ## try everything on an embedded PostgreSQL
 	$(DEMO)/bin/luxima-retention demo
 
 bench: $(VENV)/.installed $(PEERS)/.installed  ## measure beside what people use, and write docs/benchmarks.md; takes half an hour
-	$(VENV)/bin/python -m bench $(NAMES)
+	$(VENV)/bin/python -m bench
 
 lock: $(VENV)/.installed  ## write the locks again; UPGRADE=--upgrade takes the newest versions
 	$(LOCK) --all-extras --group build --group test --group lint pyproject.toml --output-file requirements/dev.lock

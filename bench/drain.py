@@ -43,7 +43,7 @@ def measure(figures: Figures) -> None:
     rows = figures.size(_ROWS)
     with run_postgres() as postgres:
         postgres.prepare("plain", rows, rows * 9 // 10)
-        for _ in range(figures.runs):
+        for _ in figures.rounds():
             with postgres.copy("plain") as name:
                 found = drained(postgres, name, _BUDGET)
                 with postgres.connect(name) as connection:
@@ -61,7 +61,7 @@ BENCHMARKS = (
         " (`--max-runtime`) at the pace that settings have by default follow each other until one"
         " has nothing left to do.",
         measure=measure,
-        minutes=10,
+        minutes=2,
         aims=(Aim(says="Nothing is left", measured=of("left", "ours, as it comes"), most=0, unit="rows"),),
     ),
 )

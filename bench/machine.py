@@ -35,9 +35,8 @@ def facts() -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Of what was measured, by name."""
-    commit = _output("git", "describe", "--always", "--dirty")
     found = {
-        "luxima-retention": f"{version('luxima-retention')} ({commit})",
+        "luxima-retention": f"{version('luxima-retention')} ({_commit()})",
         "Python": platform.python_version(),
         "PostgreSQL": _output(str(binaries() / "postgres"), "--version").split()[-1],
         "SeaweedFS": _output(beside_python("weed"), "version").split()[2],
@@ -55,10 +54,16 @@ def versions() -> dict[str, str]:
     return found | {name: version(name) for name in _LIBRARIES}
 
 
+def _commit() -> str:
+    """The commit, and whether what is measured was changed since."""
+    changed = _output("git", "status", "--porcelain", "--", "luxima_retention", "sql")
+    return _output("git", "rev-parse", "--short", "HEAD") + (" and changes" if changed else "")
+
+
 def _words(said: str) -> str:
     """The first word with a number in it."""
     words = said.replace(",", " ").replace("aws-cli/", "").split()
-    return next((word for word in words if word.strip("v")[:1].isdigit()), "unknown")
+    return next((word.strip("v") for word in words if word.strip("v")[:1].isdigit()), "unknown")
 
 
 def _output(*command: str) -> str:
@@ -77,7 +82,7 @@ def _release() -> str:
 
 def _file_system() -> str:
     """Of temporary files, where everything is."""
-    return _output("stat", "--file-system", "--format=%T", tempfile.gettempdir())
+    return _output("findmnt", "--noheadings", "--output", "FSTYPE", "--target", tempfile.gettempdir())
 
 
 def _synchronised() -> float:

@@ -7,8 +7,10 @@ the page is made of that JSON alone, so that one part can be measured again with
 from __future__ import annotations
 
 import json
+import math
 import statistics
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +67,7 @@ class Figures:
         versions: of programs, by name.
         notes: what a reader should know, such as a program that was not there.
         error: why it ended early; empty if it did not.
+        deadline: of the monotonic clock: no round begins that would end later.
     """
 
     name: str
@@ -78,6 +81,18 @@ class Figures:
     notes: list[str] = field(default_factory=list)
     error: str = ""
     rows: list[Row] = field(default_factory=list)
+    deadline: float = field(default=math.inf, compare=False)
+
+    def rounds(self) -> Iterator[int]:
+        """Numbers of rounds: at least one, and no more than time allows, which the page then tells."""
+        longest = 0.0
+        for number in range(self.runs):
+            start = time.monotonic()
+            if number and start + longest > self.deadline:
+                self.note(f"{number} of {self.runs} rounds were measured: the time was up.")
+                return
+            yield number
+            longest = max(longest, time.monotonic() - start)
 
     def record(self, case: str, values: Mapping[str, float], *, axis: str = "", size: int = 0) -> None:
         """Keep the figures of one run, on disk too."""
@@ -115,7 +130,7 @@ class Figures:
     def write(self) -> None:
         """At once whole."""
         document = {"version": VERSION, **asdict(self)}
-        del document["path"]
+        del document["path"], document["deadline"]
         new = self.path.with_suffix(".new")
         new.write_text(json.dumps(document, indent=1) + "\n")
         new.replace(self.path)
@@ -189,8 +204,8 @@ class Benchmark:
         name: on the command line, and of its files.
         title: on the page.
         compares: what with what, in sentences.
-        measure: measures every case ``figures.runs`` times, case after case, so that a noisy minute hits all.
-        minutes: after which it is ended.
+        measure: measures every case once in each of ``figures.rounds()``, so that a noisy minute hits all.
+        minutes: that it may take; no round begins that would end later, and after twice as long it is ended.
         headline: the metric of the last column.
         reference: the case that the last column divides by; empty has no such column.
         aims: of the issue.

@@ -120,8 +120,9 @@ def _when(figures: Figures) -> str:
     sized = "" if figures.scale == 1 else f" Sizes were {figures.scale:g} of the usual ones."
     plural = "run" if figures.runs == 1 else "runs"
     began, load = figures.began[:16].replace("T", " "), figures.machine.get("load", "unknown")
+    version = figures.versions.get("luxima-retention", "unknown")
     return (
-        f"`python -m bench {figures.name}`, {began} UTC, {figures.runs} {plural} each,"
+        f"`python -m bench {figures.name}`, {began} UTC, version {version}, {figures.runs} {plural} each,"
         f" {figures.seconds / 60:.1f} minutes, load {load}.{sized}\n"
     )
 
@@ -132,7 +133,7 @@ def _table(benchmark: Benchmark, rows: list[Row], axis: str) -> Iterator[str]:
     metrics = [name for name in METRICS if any(row.values(name) for row in rows)]
     heads = [*([axis] if axis else []), *(METRICS[name][0] for name in metrics)]
     ratio = bool(benchmark.reference) and not axis
-    heads += [f"× {benchmark.reference}"] if ratio else []
+    heads += [f"{METRICS[benchmark.headline][0]}, × {benchmark.reference}"] if ratio else []
     yield f"| way | {' | '.join(heads)} |\n|---|{'---:|' * len(heads)}"
     for row in rows:
         cells = [f"{row.size:,}"] if axis else []

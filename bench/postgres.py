@@ -166,8 +166,12 @@ class Beside:
         self._process.start()
 
     def stop(self) -> list[tuple[float, float]]:
-        """End it; what it has told."""
+        """End it; what it has told. RuntimeError where it ended by itself, which its own words explain."""
         self._stop.set()
+        while self._told.empty():
+            if not self._process.is_alive():
+                raise RuntimeError(f"the process beside ended with {self._process.exitcode}")
+            time.sleep(0.01)
         told: list[tuple[float, float]] = self._told.get()
         self._process.join()
         return told

@@ -99,6 +99,8 @@ async def serve(port: int, round_trip: float) -> None:
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     print(json.dumps(counts), flush=True)
+    # At once: connections that are open still are nobody's any more.
+    os._exit(0)
 
 
 @dataclass
@@ -127,6 +129,3 @@ def run_proxy(port: int, round_trip: float = 0.0) -> Iterator[Proxy]:
 
 if __name__ == "__main__":
     asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2])))
-    # Connections that are open still would keep the process.
-    sys.stdout.flush()
-    os._exit(0)

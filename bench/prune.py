@@ -30,6 +30,7 @@ _STORED, _SECONDS = 1_000_000, 4.0
 _SMALLEST, _LARGEST, _FEW, _MANY = 300_000, 2_000_000, 100_000, 1_000_000
 _PURE = "ours, not throttled"
 _USUAL = "ours, as it comes"
+_GENTLEST = {"LUXIMA_PACE__DUTY_CYCLE": "0.2", "LUXIMA_PACE__MAX_BATCH_ROWS": "1000"}
 _ALONE, _EMPTY = "nothing else at work", "an empty writer of the same WAL"
 
 Values = dict[str, float]
@@ -84,7 +85,7 @@ def measure(figures: Figures) -> None:
             ("four partitions: ours, not throttled", "hashed", lambda name: ours(postgres, name, **FREE)),
             ("DETACH and DROP of a partition", "ranged", lambda name: drop(postgres, name)),
         )
-        for _ in range(figures.runs):
+        for _ in figures.rounds():
             for case, template, way in ways:
                 with postgres.copy(template) as name:
                     figures.record(case, _shown(way(name)))
@@ -116,7 +117,7 @@ def felt(figures: Figures) -> None:
     stored = figures.size(_STORED)
     with run_postgres() as postgres:
         postgres.prepare("plain", stored, stored // 2)
-        for _ in range(figures.runs):
+        for _ in figures.rounds():
             rates: Values = {}
             for case, way in _felt_ways(postgres, figures, rates).items():
                 with postgres.copy("plain") as name:
@@ -146,6 +147,7 @@ def _felt_ways(postgres: Postgres, figures: Figures, rates: Values) -> dict[str,
         "single DELETE": lambda name: statement(postgres, name, DELETE),
         _PURE: lambda name: ours(postgres, name, **FREE),
         _USUAL: lambda name: ours(postgres, name),
+        "ours, gentlest (duty cycle 0.2, 1,000 rows)": lambda name: ours(postgres, name, **_GENTLEST),
         _EMPTY: empty,
     }
 
@@ -160,7 +162,7 @@ def grown(figures: Figures) -> None:
     with run_postgres() as postgres:
         for stored, expired in {pair for sizes in tables.values() for pair in sizes.values()}:
             postgres.prepare(f"t_{stored}_{expired}", stored, expired)
-        for _ in range(figures.runs):
+        for _ in figures.rounds():
             for axis, sizes in tables.items():
                 for size, (stored, expired) in sizes.items():
                     with postgres.copy(f"t_{stored}_{expired}") as name:
@@ -178,7 +180,7 @@ BENCHMARKS = (
         " with fsync and synchronous commit. Rows a second are those of the statements by hand,"
         " and of the action of our run; survey and proof stand beside it.",
         measure=measure,
-        minutes=15,
+        minutes=3,
         headline="rows_per_s",
         reference="single DELETE",
         aims=(
@@ -208,7 +210,7 @@ BENCHMARKS = (
         " writer deletes nothing: it writes as many bytes of WAL a second as our run, in as many"
         " commits; less than it the disk does not allow.",
         measure=felt,
-        minutes=10,
+        minutes=4,
         headline="insert_p99_ms",
         reference=_ALONE,
         aims=(
@@ -230,7 +232,7 @@ BENCHMARKS = (
         compares="The whole command, survey to proof, on a table of three sizes with as many expired rows"
         " each, and on the largest with three numbers of expired rows.",
         measure=grown,
-        minutes=12,
+        minutes=4,
         plots=("stored", "expired"),
         things="rows",
         aims=(

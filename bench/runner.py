@@ -40,10 +40,10 @@ def run(benchmark: Benchmark, path: Path, *, runs: int, scale: float) -> Figures
     )
     said = ""
     try:
-        code = process.wait(benchmark.minutes * 60)
+        code = process.wait(2 * benchmark.minutes * 60)
         said = f"its process ended with {code}" if code else ""
     except subprocess.TimeoutExpired:
-        said = f"it was ended after {benchmark.minutes:g} minutes"
+        said = f"it was ended after {2 * benchmark.minutes:g} minutes"
     finally:
         _end(process)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -79,6 +79,7 @@ def measure(benchmark: Benchmark, path: Path, *, runs: int, scale: float) -> boo
     path.unlink(missing_ok=True)
     figures = Figures(name=benchmark.name, path=path, runs=runs, scale=scale)
     begun = time.monotonic()
+    figures.deadline = begun + benchmark.minutes * 60
     try:
         figures.machine, figures.versions = machine.facts(), machine.versions()
         benchmark.measure(figures)

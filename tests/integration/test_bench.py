@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -51,6 +56,15 @@ def lines_of(picture):
     return [line.get("points") for line in root.findall(".//{http://www.w3.org/2000/svg}polyline")]
 
 
+def commands_of(directory):
+    """Of every process that has something of a directory on its command line."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if str(directory) in line]
+
+
 def test_figures_come_back_as_they_were_written(tmp_path):
     figures = figures_of(tmp_path, "some", ours=[3.0, 1.0, 2.0])
     figures.note("a sentence")
@@ -70,7 +84,7 @@ def test_figures_of_another_version_are_refused(tmp_path):
 def test_the_page_shows_medians_with_their_spread_and_the_ratio(tmp_path, monkeypatch):
     figures = figures_of(tmp_path, "some", theirs=[4.0, 4.0, 4.0], ours=[1.0, 9.0, 2.0])
     text = told(monkeypatch, figures, reference="theirs")
-    assert "| way | seconds | × theirs |" in text
+    assert "| way | seconds | seconds, × theirs |" in text
     assert "| ours | 2.00 (1.00 to 9.00) | 0.50 |" in text
     assert "`python -m bench some`" in text
 
@@ -94,6 +108,15 @@ def test_what_was_not_measured_is_not_called_met(tmp_path, monkeypatch):
     assert "not measured: 'ours' was not measured" in told(monkeypatch, figures_of(tmp_path, "some"), aim)
     with pytest.raises(NotMeasuredError):
         figures_of(tmp_path, "other", ours=[1.0]).median("ours", "cpu_s")
+
+
+def test_rounds_end_when_the_time_is_up_but_one_there_is(tmp_path):
+    figures = figures_of(tmp_path, "some")
+    assert list(figures.rounds()) == [0, 1, 2]
+    assert figures.notes == []
+    figures.deadline = time.monotonic()
+    assert list(figures.rounds()) == [0]
+    assert figures.notes == ["1 of 3 rounds were measured: the time was up."]
 
 
 def test_growth_is_the_most_divided_by_the_least(tmp_path):
@@ -158,6 +181,21 @@ def test_the_committed_page_is_the_one_that_the_committed_figures_make():
             assert (FIGURES / f"{name}.svg").read_text() == svg(panels), "run: python -m bench page"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted(FIGURES.glob("*.json")) if not read(path).error],
+    ids=lambda path: path.stem,
+)
+def test_what_was_measured_is_what_aims_and_tables_ask_for(path):
+    figures, benchmark = read(path), BENCHMARKS[path.stem]
+    for aim in benchmark.aims:
+        assert aim.measured(figures) >= 0
+    metrics = {name for row in figures.rows for run in row.runs for name in run}
+    assert benchmark.headline in metrics
+    assert metrics - set(page.METRICS) <= {"left", "different"}, "asked by aims alone"
+    assert not benchmark.reference or figures.find(benchmark.reference)
+
+
 def test_a_benchmark_that_fails_keeps_what_it_has_measured(tmp_path):
     def broken(figures):
         figures.record("ours", {"seconds": 1.0})
@@ -174,6 +212,28 @@ def test_a_benchmark_that_takes_too_long_is_ended_and_told(tmp_path):
     benchmark = replace(BENCHMARKS["verify"], minutes=0.0)
     figures = runner.run(benchmark, tmp_path / "verify.json", runs=1, scale=1)
     assert figures.error == read(tmp_path / "verify.json").error == "it was ended after 0 minutes"
+
+
+def test_a_benchmark_that_is_ended_leaves_no_server_and_no_file(tmp_path):
+    # Short, because of UNIX sockets; open, because PostgreSQL does not run as root.
+    with TemporaryDirectory(prefix="b-") as name:
+        scratch = Path(name)
+        scratch.chmod(0o755)
+        with subprocess.Popen(
+            [sys.executable, "-m", "bench", "inserts", "--quick", "--output", str(tmp_path)],
+            cwd=ROOT,
+            env=os.environ | {"TMPDIR": name},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            assert process.stdout.readline() == b"inserts: What concurrent inserts feel\n"
+            assert process.stdout.readline().startswith(b"inserts: nothing else at work: ")
+            assert any("postgres" in line for line in commands_of(scratch))
+            process.terminate()
+        assert process.returncode == 1
+        assert commands_of(scratch) == []
+        assert [*scratch.iterdir()] == []
+    assert read(tmp_path / "benchmarks" / "inserts.json").error == "it was ended"
 
 
 def test_a_quick_run_measures_and_writes_a_page(tmp_path, capfd):
