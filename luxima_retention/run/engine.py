@@ -100,7 +100,7 @@ class Scope:
             StoreError: it does not take the entry.
         """
         at, observer, name = self.environment.clock(), self.environment.observer, self.policy.name
-        with observer.span("ledger.append", name, str(getattr(event, "target", "") or "")):
+        with observer.span("ledger.append", name, str(getattr(event, "target", None) or "")):
             self.needed().state.ledger.append(event, policy=name, at=at)
         observer.told(event.kind, policy=name)
 
@@ -280,7 +280,7 @@ def _write_down(scope: Scope, targets: tuple[str, ...]) -> None:
 
 def _missed(policy: Policy, last: datetime, now: datetime) -> events.SlotMissed | events.SweepMissed | None:
     """The scheduled times since the last run that nothing served."""
-    due = list(passed(policy.schedule, policy.zone, last, now)) if policy.schedule else []
+    due = list(passed(policy.schedule, policy.zone, last, now))
     # This run serves the newest one, if it is not too late for it.
     served = due and now - due[-1] <= policy.grace
     return events.missed(events.SlotMissed, due[:-1] if served else due, last)
@@ -340,7 +340,7 @@ def _prepare(
         return _checked(scope, known, surveyed)
     with known.step("decide"):
         planned = steps.decide(policy, environment, surveyed)
-    known.learn(plan=planned.plan, survey=planned.surveyed.survey)
+    known.learn(plan=planned.plan)
     with known.step("guard"):
         guarded = steps.guard(policy, environment, planned)
     known.learn(verdicts=guarded.verdicts)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -291,6 +293,7 @@ def test_an_error_before_the_first_target_is_that_of_each_target_or_the_policys(
     )
     (told,) = engine.failed(POLICY, StoreError("no answer", "try again"), targets[:1]).targets
     assert (told.target, told.sentence, told.hint) == ("memory", "no answer", "try again")
+    assert (result.policy, result.retention_days) == ("audit-logs", 180)
     failed = engine.failed(POLICY, StoreError("no answer", "try again"))
     assert (failed.outcome, failed.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
     assert (failed.sentence, failed.hint) == ("no answer", "try again")
@@ -418,6 +421,69 @@ def test_a_run_serves_the_time_for_which_it_is_not_too_late(late, missed):
     found = said(state, "slot.missed")
     assert sum(item.missed for item in found) == missed
     assert all(entry.at == begins for entry in state.ledger.all if entry.kind == "slot.missed")
+
+
+def test_what_was_missed_is_told_by_the_clock_of_the_schedule_and_from_the_last_run_on():
+    """Another policy's run, and an entry about something else, are no run of this one."""
+    state = FakeState()
+    daily = replace(POLICY, schedule="25 14 * * *", zone=ZoneInfo("Asia/Jakarta"), disposition="destroy")
+    run(store(1), state, daily)
+    for days, policy in ((2, replace(daily, name="other")), (3, daily)):
+        state.ledger.append(events.HoldReleased(hold_id="H"), policy="audit-logs", at=NOW + 2 * DAY)
+        begins = NOW + days * DAY
+        subject = replace(store(1), now=lambda begins=begins: begins)
+        now = Environment(now=begins, state=state, clock=lambda begins=begins: begins)
+        run_policy(policy, (("memory", lambda subject=subject: subject),), now)
+    (missed,) = said(state, "slot.missed")
+    time = NOW.replace(hour=7, minute=25)
+    assert missed == events.SlotMissed(missed=3, since=LATER, first=time + DAY, last=time + 3 * DAY)
+    applied = [entry.policy for entry in state.ledger.all if entry.kind == "policy.applied"]
+    assert applied == ["audit-logs", "other"], "what a policy says is written down when it changes"
+    assert said(state, "policy.applied")[0].disposition == "destroy"
+
+
+@pytest.mark.parametrize("step", ["decide", "guard"])
+def test_what_was_seen_before_an_error_is_told_with_it(monkeypatch, step):
+    fails = raising(StoreError("no answer"))
+    monkeypatch.setattr(engine.steps, step, lambda *_: fails())
+    subject = store(400, 1)
+    result = run_policy(POLICY, (("by another name", lambda: subject),), environment())
+    target = only(result)
+    assert (result.policy, result.retention_days) == ("audit-logs", 180)
+    assert (target.target, target.survey.expired) == (subject.identity().target, 1)
+    assert (target.plan is None) == (step == "decide")
+
+
+def test_each_step_batch_and_entry_is_told_of_its_policy_and_target():
+    told = []
+
+    class Everything(Silent):
+        def step_began(self, policy, target, name, at):
+            told.append((policy, target))
+
+        def step_ended(self, policy, target, step):
+            told.append((policy, target))
+
+        def batch_done(self, policy, target, done, planned):
+            told.append((policy, target))
+
+        def ended(self, policy, result):
+            told.append((policy, result.target))
+
+        def span(self, name, policy, target):
+            told.append((policy, target))
+            spans.append(name)
+            return nullcontext()
+
+    state, spans = FakeState(), []
+    run(store(400, 1), state, observer=Everything())
+    assert set(told) == {("audit-logs", "memory")}
+    assert set(spans) == {"ledger.append"}
+    told.clear()
+    means = engine.Means(state=state, lease=FakeLease())
+    scope = engine.Scope(policy=POLICY, environment=environment(observer=Everything()), means=means)
+    scope.append(events.HoldReleased(hold_id="H"))
+    assert told == [("audit-logs", "")]
 
 
 def test_without_a_schedule_nothing_is_missed():

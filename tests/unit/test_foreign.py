@@ -7,7 +7,7 @@ import math
 import pytest
 import yaml
 
-from luxima_retention.core.foreign import json_of, yaml_of
+from luxima_retention.core.foreign import json_of, loader, yaml_of
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,26 @@ def test_yaml_that_is_nested_too_deeply_is_told(monkeypatch):
     assert yaml_of("a: 1") == {"a": 1}
     with pytest.raises(ValueError, match="it is nested too deeply"):
         yaml_of("[" * 500)
+
+
+@pytest.mark.parametrize("reader", ["CSafeLoader", "SafeLoader"])
+def test_two_hundred_levels_are_read_and_no_more(monkeypatch, reader):
+    monkeypatch.setattr(yaml, "CSafeLoader", getattr(yaml, reader))
+    value = yaml_of("[" * 200 + "]" * 200)
+    for _ in range(199):
+        (value,) = value
+    assert value == []
+    assert yaml_of("[" + "[]," * 500 + "]") == [[]] * 500
+    with pytest.raises(ValueError, match=r"^it is nested too deeply$"):
+        yaml_of("[" * 201 + "]" * 201)
+
+
+def test_a_key_that_is_nested_more_deeply_than_python_follows_is_told():
+    with pytest.raises(ValueError, match=r"^it is nested too deeply$"):
+        yaml_of("? " + "[" * 200 + "]" * 200 + "\n: 1")
+
+
+def test_the_loader_in_c_is_taken_where_there_is_one(monkeypatch):
+    assert loader() is yaml.CSafeLoader
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    assert loader() is yaml.SafeLoader

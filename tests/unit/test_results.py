@@ -401,3 +401,7 @@ def test_a_proof_holds_where_nothing_is_unexplained_or_overdue(unexplained, over
 
 def test_what_is_condemned_is_dealt_with_too():
     assert TOTALS.items == 39
+
+
+def test_a_store_of_which_nothing_is_said_and_nothing_unknown_is_done():
+    assert checked_code([]) is ExitCode.DONE
