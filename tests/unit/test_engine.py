@@ -654,6 +654,7 @@ def test_nothing_is_begun_when_what_its_end_needs_is_not_there(error, code):
     assert (result.exit_code, only(result).sentence) == (code, error.message)
     assert len(subject.records) == 2
     assert kinds(state) == ["run.failed"]
+    assert said(state, "run.failed")[0].target == "memory"
 
 
 def test_what_the_end_needs_is_not_asked_for_when_nothing_would_go():

@@ -12,7 +12,7 @@ import pytest
 
 from luxima_retention.core.errors import ArchiveError, ConfigurationError, ExitCode, LeaseHeld, StoreError
 from luxima_retention.core.observer import Silent
-from luxima_retention.core.plan import Finding, Hold, Level
+from luxima_retention.core.plan import Counters, Finding, Hold, Level
 from luxima_retention.core.results import Outcome, PolicyResult, TargetResult
 from luxima_retention.evidence import events
 from luxima_retention.evidence.archive import Archive, Run
@@ -21,6 +21,7 @@ from luxima_retention.run import engine
 from luxima_retention.run.context import Environment
 from luxima_retention.run.engine import run_policy
 from luxima_retention.run.planfile import Approved
+from luxima_retention.stores.memory.store import MemoryStore
 from tests.unit.test_engine import (
     CUTOFF,
     DAY,
@@ -221,6 +222,57 @@ def test_a_refusal_says_figures_and_names_the_others():
     assert (refusal.error, refusal.exit_code, refusal.items) == (told, 4, 2)
     assert {guard.guard for guard in refusal.guards if not guard.passed} == {"max-items", "min-remaining"}
     assert [item.guard for item in result.verdicts][:2] == ["identity", "clock-skew"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "approvers", "means", "answerable"),
+    [
+        ({"max_items": 1}, ("rina",), True, True),
+        ({"max_items": 1}, (), True, False),
+        ({"max_items": 1}, ("rina",), False, False),
+        ({"max_items": 1, "max_skew": timedelta(seconds=1)}, ("rina",), True, False),
+        ({"max_items": 1, "named": {"max-items": "--max-items 1"}}, ("rina",), True, False),
+    ],
+)
+def test_a_refusal_names_its_plan_where_a_person_may_answer_it(limits, approvers, means, answerable):
+    state = FakeState()
+    policy = replace(POLICY, limits=replace(LIMITS, **limits))
+    subject = replace(store(400, 300, 1), now=lambda: LATER - timedelta(seconds=30))
+    around = replace(environment(state, approvers=approvers), **({} if means else {"state": None}))
+    result = only(run_policy(policy, (("memory", lambda: subject),), around))
+    assert (result.exit_code, result.approve) == (4, result.plan.digest if answerable else None)
+    for refusal in said(state, "run.refused"):
+        assert refusal.settings == engine.approvals.settings_of(policy)
+
+
+@pytest.mark.parametrize("means", [True, False])
+def test_what_the_next_run_compares_with_is_an_entry_of_a_real_run(means):
+    counters = Counters(epoch="e", deleted={"1": 2}, files={"1": "f"})
+
+    class Counting(MemoryStore):
+        def survey(self, request):
+            found = super().survey(request)
+            lasting = replace(found.identity, kind="postgresql")
+            return replace(found, identity=lasting, counters=counters)
+
+    state, subject = FakeState(), Counting(records=records(1), now=lambda: NOW)
+    around = environment(state) if means else environment(state, dry_run=True)
+    run_policy(POLICY, (("memory", lambda: subject),), around)
+    assert [item.counters for item in said(state, "store.counted")] == [counters] * means
+
+
+def test_a_dry_run_says_which_hold_pauses_the_policy_and_nothing_of_killed_runs():
+    state = FakeState(
+        Hold(hold_id="H-1", policy="audit-logs"), Hold(hold_id="H-2", policy="audit-logs", tenant="t")
+    )
+    for around in (environment(state, dry_run=True), replace(environment(state), state=None)):
+        policy = replace(POLICY, ledgerless=True)
+        result = only(run_policy(policy, (("memory", lambda: store(1)),), around))
+        assert "killed" not in result.sentence
+    told = only(run(store(1), state, dry_run=True))
+    assert (told.outcome, told.sentence) == (Outcome.PAUSED, "paused by hold H-1: 0 expired records stay")
+    free = only(run(store(400, 1), FakeState(), replace(POLICY, disposition="destroy"), dry_run=True))
+    assert free.sentence == "1 records would be deleted: destroy"
 
 
 def test_a_dry_run_says_what_a_real_one_would_refuse():
