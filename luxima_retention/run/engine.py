@@ -150,12 +150,10 @@ class Proved:
     """What the fifth step found.
 
     Args:
-        acted: what was done.
         proof: of the second survey.
         verdict: what both come to.
     """
 
-    acted: Acted
     proof: Proof
     verdict: Verdict
 
@@ -584,7 +582,7 @@ def _prove(scope: Scope, known: Known, acted: Acted) -> Proved:
     proof = prove(plan, surveyed.survey, acted.totals, after, now, stopped=acted.stopped)
     known.learn(proof=proof)
     earlier = begun.resumes.destroyed if begun.resumes else 0
-    return Proved(acted=acted, proof=proof, verdict=concluded(proof, acted.totals, earlier))
+    return Proved(proof=proof, verdict=concluded(proof, acted.totals, earlier))
 
 
 def _idle(scope: Scope, known: Known, begun: Begun) -> TargetResult:

@@ -473,6 +473,7 @@ def test_a_failed_archive_deletes_nothing(tmp_path):
     result = apply(subject, policy=replace(POLICY, archive="required"), archive=archive)
     assert (result.outcome, result.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
     assert len(subject.records) == 2
+    assert list(archive.manifests("audit-logs")) == []
 
 
 def test_a_policy_that_has_archived_does_not_go_on_without(tmp_path):

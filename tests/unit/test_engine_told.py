@@ -673,6 +673,51 @@ def test_a_killed_run_of_another_day_is_closed_under_its_own_name_and_cutoff(tmp
     assert before.index("run.reconciled") < before.index("run.started", before.index("run.reconciled"))
 
 
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_killed_run_that_archived_is_closed_by_a_policy_that_no_longer_does(tmp_path, reachable):
+    archive = Archive(DirectoryPlace(tmp_path), retention_days=365)
+    subject, state = store(*range(200, 206), 1, batch=2), FakeState(shares="memory:1")
+    subject.shared = object()
+    killed_after(state, subject, 1, policy=replace(POLICY, archive="required"), archive=archive)
+    tomorrow = NOW + DAY
+    subject.now = lambda: tomorrow
+    around = Environment(
+        now=tomorrow, state=state, clock=lambda: tomorrow, archive=archive if reachable else None
+    )
+    result = only(run_policy(replace(POLICY, archive="off"), (("memory", lambda: subject),), around))
+    assert (result.outcome, result.archive) == (Outcome.DONE, None)
+    assert [item.items for item in archive.manifests("audit-logs")] == [2] * reachable
+    assert [event.items for event in said(state, "archive.verified")] == [2] * reachable
+
+
+def test_a_run_that_is_told_to_stop_when_all_is_done_is_done():
+    subject = store(400, 300, 1, batch=1)
+    result = only(run(subject, stopping=lambda: len(subject.records) == 1))
+    assert (result.outcome, result.sentence) == (Outcome.DONE, "2 records destroyed; nothing expired is left")
+
+
+def test_the_end_of_a_run_is_an_entry_with_its_proof_and_its_places_have_names(monkeypatch):
+    passed, state = [], FakeState()
+    monkeypatch.setattr(engine, "failpoint", passed.append)
+    result = only(run(store(400, 1), state))
+    assert passed == ["engine.after_intent", "engine.after_act", "engine.after_proof"]
+    (completed,) = said(state, "run.completed")
+    assert (completed.proof.left, result.proof.left) == (0, 0)
+
+
+def test_holds_of_other_policies_are_asked_about_nowhere():
+    asked = []
+
+    class Asking(MemoryStore):
+        def survey(self, request):
+            asked.append([hold.hold_id for hold in request.holds])
+            return super().survey(request)
+
+    ours, theirs = Hold(hold_id="H-1", policy="audit-logs", tenant="t"), Hold(hold_id="H-2", policy="other")
+    run(Asking(records=records(400, 1), now=lambda: NOW), FakeState(ours, theirs))
+    assert asked == [["H-1"], ["H-1"]]
+
+
 def test_the_end_of_a_run_is_judged_by_the_clock_of_its_end():
     """What was condemned is overdue once its date has passed."""
     from luxima_retention.core.plan import Pending
