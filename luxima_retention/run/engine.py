@@ -355,7 +355,7 @@ def _settled(scope: Scope, known: Known, guarded: Guarded) -> Guarded | TargetRe
     if environment.state is None and scope.policy.ledgerless and not survey.expired:
         known.learn(verdicts=())
         also = "; expiry will need a ledger, and none is configured"
-        return known.ended(foretold(plan, survey, _pauses(scope, guarded), also))
+        return known.ended(foretold(plan, survey, (), also))
     if guarded.refused:
         return _refused(scope, known, guarded)
     if environment.dry_run:

@@ -90,10 +90,11 @@ def test_every_entry_is_of_the_policy_at_its_own_moment_and_told():
     assert said(state, "approval")[0].option == "--max-fraction 1"
 
 
-def test_the_start_names_where_records_go_first(tmp_path):
+def test_the_start_names_where_records_go_first(tmp_path, monkeypatch):
     state = FakeState()
     archive = Archive(DirectoryPlace(tmp_path), retention_days=365)
     policy = replace(POLICY, archive="required")
+    monkeypatch.setattr(MemoryStore, "archive_schema", lambda _store: (("id", "bigint"),))
     result = only(run(store(400, 1), state, policy, archive=archive))
     (started,) = said(state, "run.started")
     assert (started.archive, started.run_id) == (archive.url, result.run_id)
@@ -111,7 +112,7 @@ def test_the_start_names_where_records_go_first(tmp_path):
         fingerprint="memory:1",
         cutoff=CUTOFF,
         form="jsonl",
-        schema=(),
+        schema=(("id", "bigint"),),
     )
 
 

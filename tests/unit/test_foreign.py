@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import sys
 
 import pytest
 import yaml
@@ -80,9 +82,16 @@ def test_two_hundred_levels_are_read_and_no_more(monkeypatch, reader):
         yaml_of("[" * 201 + "]" * 201)
 
 
-def test_a_key_that_is_nested_more_deeply_than_python_follows_is_told():
-    with pytest.raises(ValueError, match=r"^it is nested too deeply$"):
-        yaml_of("? " + "[" * 200 + "]" * 200 + "\n: 1")
+def test_yaml_that_does_not_fit_into_what_is_left_of_the_stack_is_told(monkeypatch):
+    """As where the loader in Python is called from far below."""
+    monkeypatch.setattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 150)
+    try:
+        with pytest.raises(ValueError, match=r"^it is nested too deeply$"):
+            yaml_of("[" * 190 + "]" * 190)
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def test_the_loader_in_c_is_taken_where_there_is_one(monkeypatch):
