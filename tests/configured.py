@@ -4,8 +4,27 @@ from __future__ import annotations
 
 from luxima_retention.config.connections import s3_access
 from luxima_retention.config.sources import layered
+from luxima_retention.core.plan import Count, Identity, Plan
 from luxima_retention.stores.loki import open_loki
 from luxima_retention.stores.registry import options
+
+
+def plan_of(**values):
+    """A plan, each figure of which is another one."""
+    usual = {
+        "policy": "audit-logs",
+        "identity": Identity(kind="memory", target="core.audit_log", fingerprint="memory:1"),
+        "retention_days": 180,
+        "cutoff_basis": "store clock",
+        "items": 70,
+        "held": 5,
+        "locked": 2,
+        "undated": 3,
+        "future": 1,
+        "population": Count(value=100, exact=False),
+        "size_bytes": Count(value=7000),
+    }
+    return Plan(**{**usual, **values})
 
 
 def settings_of(values=None):

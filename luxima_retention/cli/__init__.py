@@ -217,7 +217,9 @@ def _fault(error: Exception) -> int:
 
 
 def _told(error: RetentionError) -> int:
-    click.echo(f"error: {error.message}", err=True)
+    from luxima_retention.cli.common import fitted
+
+    click.echo(fitted(f"error: {error.message}", err=True), err=True)
     if error.hint:
-        click.echo(f"hint: {error.hint}", err=True)
+        click.echo(fitted(f"hint: {error.hint}", err=True), err=True)
     return error.exit_code

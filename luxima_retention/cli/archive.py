@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from luxima_retention.cli.common import warn
+from luxima_retention.cli.common import fitted, warn
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -47,7 +47,7 @@ def list_archives(context: click.Context, policy: str | None, output: str) -> No
         click.echo(json.dumps({"archives": members, "orphans": names}, indent=2))
         return
     for manifest in manifests:
-        click.echo(_line(manifest))
+        click.echo(fitted(_line(manifest)))
     for orphan in orphans:
         click.echo(f"orphan  {orphan.name}  {orphan.size} bytes  {orphan.modified:%Y-%m-%dT%H:%M:%SZ}")
 

@@ -7,10 +7,12 @@ import os
 import select
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -186,6 +188,31 @@ def readers_may_leave() -> Iterator[None]:
         leave_quietly()
 
 
+def fitted(line: str, further: str = "  ", *, err: bool = False) -> str:
+    """A line for people: folded between words on a terminal, as it is for a file or a pipe.
+
+    Args:
+        line: of any length, with its indentation.
+        further: the indentation of what does not fit.
+        err: it goes to stderr, not to stdout.
+    """
+    stream = sys.stderr if err else sys.stdout
+    return folded(line, further, get_terminal_size().columns) if stream.isatty() else line
+
+
+def folded(line: str, further: str, width: int) -> str:
+    """A line as several ones of this width at most; a word that is longer stays whole."""
+    words = line.lstrip()
+    return textwrap.fill(
+        words,
+        width,
+        initial_indent=line[: len(line) - len(words)],
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def sayer(context: Context, **always: str) -> Callable[..., None]:
     """Writes events to the structured log on stderr: readable on a terminal, JSON elsewhere.
 
@@ -220,7 +247,7 @@ def sayer(context: Context, **always: str) -> Callable[..., None]:
 
 def warn(sentence: str) -> None:
     """Tell what did not keep the command from its work."""
-    click.echo(f"warning: {sentence}", err=True)
+    click.echo(fitted(f"warning: {sentence}", err=True), err=True)
 
 
 class Log(Silent):

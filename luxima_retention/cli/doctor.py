@@ -6,9 +6,11 @@ import json
 
 import click
 
-from luxima_retention.cli.common import output_option
+from luxima_retention.cli.common import fitted, output_option
 
 _STYLES = {"info": "green", "warning": "yellow"}
+#: below the level
+_INDENT = " " * 8
 
 
 @click.command("doctor")
@@ -39,9 +41,9 @@ def command(context: click.Context, output: str) -> int:
         click.echo(json.dumps({"version": 1, "exit_code": int(code), "checks": values}, indent=2))
         return code
     for check in checks:
-        click.secho(f"{check.level:<8}", fg=_STYLES.get(check.level, "red"), nl=False)
-        click.echo(f"{check.subject}: {check.message}")
+        line = fitted(f"{check.level:<8}{check.subject}: {check.message}", _INDENT)
+        click.echo(click.style(line[:8], fg=_STYLES.get(check.level, "red")) + line[8:])
         if check.hint:
-            click.echo(f"        hint: {check.hint}")
+            click.echo(fitted(f"{_INDENT}hint: {check.hint}", _INDENT))
     click.echo(f"exit {int(code)}")
     return code

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from luxima_retention.cli.common import output_option, policy_type
+from luxima_retention.cli.common import fitted, output_option, policy_type
 
 if TYPE_CHECKING:
     from luxima_retention.run.explain import Explained
@@ -50,10 +50,13 @@ def _print(told: Explained) -> None:
     from luxima_retention.cli.render import both_zones
 
     found = told.explanation
-    click.echo(f"{found.item} {found.verdict}: {found.sentence} (rule: {found.rule})")
+    click.echo(fitted(f"{found.item} {found.verdict}: {found.sentence} (rule: {found.rule})"))
     if found.dated:
         click.echo(f"dated {both_zones(found.dated)}")
     if found.due:
-        click.echo(f"due   {both_zones(found.due)}: the first instant at which a run would delete it")
+        since = "since " if found.verdict == "goes" else ""
+        click.echo(
+            fitted(f"due   {since}{both_zones(found.due)}: the first time that a run may delete it", " " * 6)
+        )
     for sentence in told.refused:
-        click.echo(f"a run would refuse now: {sentence}")
+        click.echo(fitted(f"a run would refuse now: {sentence}"))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from luxima_retention.cli.common import Instant, output_option, policy_type
+from luxima_retention.cli.common import Instant, fitted, output_option, policy_type
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
@@ -88,7 +88,7 @@ def _tell(hold: Hold, kept: tuple[_Kept, ...], output: str) -> None:
         document = {"version": 1, "hold": to_json(hold), "keeps": [asdict(item) for item in kept]}
         click.echo(json.dumps(document, indent=2))
     else:
-        click.echo(f"{hold.hold_id} is in force: {_words(hold)}")
+        click.echo(fitted(f"{hold.hold_id} is in force: {_words(hold)}"))
         for item in kept:
             click.echo(item.sentence())
     if kept and not any(item.records or item.error for item in kept):
@@ -114,9 +114,8 @@ def list_holds(context: click.Context, everything: bool, output: str) -> None:
         click.echo(json.dumps({"version": 1, "holds": values}, indent=2))
         return
     for item in found:
-        end = f"  released {_released(item)}" if item.released else ""
-        hold = item.hold
-        click.echo(f"{hold.hold_id}  {_words(hold)}  {hold.case_ref or '-'}  {hold.reason}{end}")
+        for line in _lines(item):
+            click.echo(fitted(line, " " * 12))
     if not found:
         click.echo("no hold is in force")
 
@@ -235,6 +234,18 @@ def _covered(settings: Settings, hold: Hold) -> Iterator[tuple[str, frozenset[st
         deletes = not kind.checks_only and kind.missing(policy) is None
         if hold.policy == name or (hold.policy is None and deletes):
             yield name, kind.dimensions(policy)
+
+
+def _lines(item: Registered) -> Iterator[str]:
+    """A hold for people: which one, what it keeps, why, since when."""
+    hold = item.hold
+    yield hold.hold_id
+    yield f"  keeps     {_words(hold)}"
+    yield f"  case      {hold.case_ref}: {hold.reason}" if hold.case_ref else f"  reason    {hold.reason}"
+    if hold.placed_at:
+        yield f"  placed    {hold.placed_at:%Y-%m-%dT%H:%M:%SZ} by {hold.placed_by}"
+    if item.released:
+        yield f"  released  {_released(item)}"
 
 
 def _words(hold: Hold) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from luxima_retention.cli.common import warn
+from luxima_retention.cli.common import fitted, warn
 
 if TYPE_CHECKING:
     from luxima_retention.evidence.ledger import Entry, Ledger
@@ -32,7 +32,7 @@ def list_entries(
     """Print entries in their order; as JSON, the very bytes that are hashed, one entry a line."""
     with _opened(context) as ledger:
         for entry in ledger.entries(after, kinds or None, policy):
-            click.echo(entry.data if output == "json" else _line(entry))
+            click.echo(entry.data if output == "json" else fitted(_line(entry), " " * 8))
 
 
 @command.command("verify")
@@ -77,7 +77,11 @@ def verify_ledger(
                 session.sign(now)
     gaps = trust.gaps(settings, verdict, pinned=pinned)
     result = trust.told(settings, verdict, gaps)
-    click.echo(json.dumps(result, indent=2) if output == "json" else _sentence(result))
+    if output == "json":
+        click.echo(json.dumps(result, indent=2))
+        return
+    for line in _sentence(result).splitlines():
+        click.echo(fitted(line, " " * 11))
 
 
 @command.command("keygen")
@@ -227,7 +231,7 @@ class _opened:  # noqa: N801 - used like a function
 
 
 def _line(entry: Entry) -> str:
-    """``    12  2026-11-23T08:30:00Z  audit-logs  batch  items=100 batch=3``."""
+    """``    12  2026-11-23T08:30:00Z  audit-logs  batch  items=100 number=3``."""
     facts = " ".join(_facts(entry.body))
     return (
         f"{entry.seq:>6}  {entry.at:%Y-%m-%dT%H:%M:%SZ}  {entry.policy or '-':<16}  {entry.kind:<16}  {facts}"
@@ -235,8 +239,14 @@ def _line(entry: Entry) -> str:
 
 
 def _facts(body: Any) -> Iterator[str]:
-    """The short facts of a body; what is nested is left to ``--output json``."""
-    return (f"{key}={value}" for key, value in body.items() if isinstance(value, (str, int)))
+    """The short facts of a body; what is nested is left to ``--output json``, and so is what is empty."""
+    return (f"{key}={_quoted(value)}" for key, value in body.items() if isinstance(value, (str, int)))
+
+
+def _quoted(value: str | int) -> str:
+    """In quotes where it would not be seen where it ends."""
+    text = str(value)
+    return text if text and not any(char.isspace() for char in text) else f'"{text}"'
 
 
 def _sentence(result: dict[str, Any]) -> str:

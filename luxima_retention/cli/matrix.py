@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from luxima_retention.cli.common import output_option
+from luxima_retention.cli.common import fitted, output_option
 
 if TYPE_CHECKING:
     from luxima_retention.config.sources import Configuration
+
+#: below what a line says, which begins with what it is about
+_INDENT = " " * 15
 
 
 @click.command("matrix")
@@ -30,7 +33,7 @@ def command(context: click.Context, output: str) -> None:
         click.echo(json.dumps({"version": 1, "file": file, "policies": rows}, indent=2))
     else:
         for line in _lines(rows, configuration):
-            click.echo(line)
+            click.echo(fitted(line, _INDENT))
 
 
 def _row(configuration: Configuration, name: str, now: datetime) -> dict[str, Any]:
@@ -84,7 +87,8 @@ def _block(row: dict[str, Any]) -> Iterator[str]:
     from luxima_retention.cli.render import both_zones
 
     days = row["values"]["retention_days"]
-    yield f"{row['policy']}: {row['log_type']}, {days['value']} days ({days['origin']})"
+    what = "" if row["log_type"] == row["policy"] else f"{row['log_type']}, "
+    yield f"{row['policy']}: {what}{days['value']} days ({days['origin']})"
     yield f"  store        {row['storage']}"
     yield f"  at the end   {row['disposition']}{_why(row)}"
     if row["basis"]:
@@ -122,5 +126,9 @@ def _set_by_somebody(row: dict[str, Any]) -> Iterator[str]:
     for key, item in row["values"].items():
         if key not in shown and item["origin"] != "default":
             value = item["value"]
-            told = f"{len(value)} entries" if isinstance(value, (list, dict)) else value
+            told = _number(len(value)) if isinstance(value, (list, dict)) else value
             yield f"  {key} = {told} ({item['origin']})"
+
+
+def _number(entries: int) -> str:
+    return "1 entry" if entries == 1 else f"{entries} entries"

@@ -69,12 +69,27 @@ def render_run(result: RunResult) -> None:
     out.print(_table(result.policies))
     for policy in result.policies:
         for line in _policy_lines(policy):
-            out.print(line)
+            _fold(out, line)
     if result.checkpoint:
-        out.print(f"ledger signed: {result.checkpoint['size']} entries, root {result.checkpoint['root']}")
+        signed = f"ledger signed: {result.checkpoint['size']} entries, root {result.checkpoint['root']}"
+        _fold(out, Text(signed))
     for warning in result.warnings:
-        out.print(Text(f"warning: {warning}", style="yellow"))
+        _fold(out, Text(f"warning: {warning}", style="yellow"))
     out.print(f"exit {int(result.exit_code)}")
+
+
+def _fold(out: Console, line: Text) -> None:
+    """Print a line; on a terminal what does not fit stands below what it belongs to."""
+    text = line.plain.lstrip("\n")
+    above, indent = len(line.plain) - len(text), len(text) - len(text.lstrip())
+    if not out.is_terminal:
+        out.print(line)
+        return
+    parts = line[above + indent :].wrap(out, out.width - indent - 2)
+    for number, part in enumerate(parts):
+        part.rstrip()
+        before = " " * (indent + 2) if number else "\n" * above + " " * indent
+        out.print(Text.assemble(before, part))
 
 
 def _table(policies: Iterable[PolicyResult]) -> Table:

@@ -34,7 +34,7 @@ def yaml_of(text: str) -> Any:
 
     try:
         _check_depth(text)
-        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        return yaml.load(text, loader())  # noqa: S506 - both are safe
     except yaml.YAMLError as error:
         raise ValueError("it is not YAML") from error
     except RecursionError:
@@ -53,10 +53,17 @@ def _check_depth(text: str) -> None:
     import yaml
 
     depth = 0
-    for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    for event in yaml.parse(text, loader()):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
             raise ValueError("it is nested too deeply")
+
+
+def loader() -> Any:
+    """PyYAML's safe loader: the one in C, where PyYAML was built with it."""
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _refuse(text: str) -> NoReturn:

@@ -19,6 +19,8 @@ from luxima_retention.core.errors import ConfigurationError, ExitCode
 from luxima_retention.core.redact import redacted
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
+#: what happens at the end of the period, by whether an archive takes the records first
+DISPOSITIONS: Mapping[bool, str] = MappingProxyType({True: "archive, then destroy", False: "destroy"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,16 @@ class Hold:
     def pauses(self, policy: str) -> bool:
         """Whether this hold keeps everything of ``policy``."""
         return self.covers(policy) and not self.dimensions()
+
+    def argument(self) -> dict[str, str | None]:
+        """As the functions in PostgreSQL take it: an element of ``p_holds``."""
+        return {
+            "hold_id": self.hold_id,
+            "tenant": self.tenant,
+            "subject": self.subject,
+            "start_at": iso(self.start) if self.start else None,
+            "end_at": iso(self.end) if self.end else None,
+        }
 
     def dimensions(self) -> frozenset[str]:
         """The names of the fields that restrict this hold: ``tenant``, ``subject``, ``range`` and so on."""
@@ -495,3 +507,42 @@ class Explanation:
     sentence: str
     dated: datetime | None = None
     due: datetime | None = None
+
+
+def explained(
+    item: str, row: tuple[datetime | None, str | None] | None, request: Request, now: datetime
+) -> Explanation:
+    """Why a row of a table goes or stays.
+
+    Args:
+        item: as the user named it.
+        row: its own time, if it has one, and the hold that keeps it; ``None`` where there is no such row.
+        request: of the run that would take it.
+        now: the store's clock.
+    """
+    if row is None:
+        return Explanation(item=item, verdict="absent", rule="absent", sentence="there is no such row")
+    dated, held_by = row
+    if dated is None:
+        sentence = "it has no date: it is never touched"
+        return Explanation(item=item, verdict="stays", rule="undated", sentence=sentence)
+    verdict, rule, sentence = _of_dated(dated, held_by, request.cutoff, now)
+    due = first_due(dated, request.retention_days) if rule in {"younger", "expired"} else None
+    return Explanation(item=item, verdict=verdict, rule=rule, sentence=sentence, dated=dated, due=due)
+
+
+def _of_dated(dated: datetime, held_by: str | None, cutoff: datetime, now: datetime) -> tuple[str, str, str]:
+    """Verdict, rule and sentence of a row with a date."""
+    if dated > now:
+        return "stays", "future", "it is dated in the future: it is never touched"
+    if dated >= cutoff:
+        return "stays", "younger", f"it is not older than the cutoff {iso(cutoff)}"
+    if held_by:
+        return "stays", "hold", f"expired, but kept by hold {held_by}"
+    return "goes", "expired", f"dated before {iso(cutoff)}"
+
+
+def first_due(dated: datetime, retention_days: int) -> datetime:
+    """The start of the first UTC day on which a cutoff lies behind ``dated``."""
+    day = dated.replace(hour=0, minute=0, second=0, microsecond=0)
+    return day + timedelta(days=retention_days + 1)

@@ -100,7 +100,7 @@ class Scope:
             StoreError: it does not take the entry.
         """
         at, observer, name = self.environment.clock(), self.environment.observer, self.policy.name
-        with observer.span("ledger.append", name, str(getattr(event, "target", "") or "")):
+        with observer.span("ledger.append", name, str(getattr(event, "target", None) or "")):
             self.needed().state.ledger.append(event, policy=name, at=at)
         observer.told(event.kind, policy=name)
 
@@ -150,12 +150,10 @@ class Proved:
     """What the fifth step found.
 
     Args:
-        acted: what was done.
         proof: of the second survey.
         verdict: what both come to.
     """
 
-    acted: Acted
     proof: Proof
     verdict: Verdict
 
@@ -280,7 +278,7 @@ def _write_down(scope: Scope, targets: tuple[str, ...]) -> None:
 
 def _missed(policy: Policy, last: datetime, now: datetime) -> events.SlotMissed | events.SweepMissed | None:
     """The scheduled times since the last run that nothing served."""
-    due = list(passed(policy.schedule, policy.zone, last, now)) if policy.schedule else []
+    due = list(passed(policy.schedule, policy.zone, last, now))
     # This run serves the newest one, if it is not too late for it.
     served = due and now - due[-1] <= policy.grace
     return events.missed(events.SlotMissed, due[:-1] if served else due, last)
@@ -341,7 +339,7 @@ def _prepare(
         return _checked(scope, known, surveyed)
     with known.step("decide"):
         planned = steps.decide(policy, environment, surveyed)
-    known.learn(plan=planned.plan, survey=planned.surveyed.survey)
+    known.learn(plan=planned.plan)
     with known.step("guard"):
         guarded = steps.guard(policy, environment, planned)
     known.learn(verdicts=guarded.verdicts)
@@ -358,7 +356,7 @@ def _settled(scope: Scope, known: Known, guarded: Guarded) -> Guarded | TargetRe
     if environment.state is None and scope.policy.ledgerless and not survey.expired:
         known.learn(verdicts=())
         also = "; expiry will need a ledger, and none is configured"
-        return known.ended(foretold(plan, survey, _pauses(scope, guarded), also))
+        return known.ended(foretold(plan, survey, (), also))
     if guarded.refused:
         return _refused(scope, known, guarded)
     if environment.dry_run:
@@ -585,7 +583,7 @@ def _prove(scope: Scope, known: Known, acted: Acted) -> Proved:
     proof = prove(plan, surveyed.survey, acted.totals, after, now, stopped=acted.stopped)
     known.learn(proof=proof)
     earlier = begun.resumes.destroyed if begun.resumes else 0
-    return Proved(acted=acted, proof=proof, verdict=concluded(proof, acted.totals, earlier))
+    return Proved(proof=proof, verdict=concluded(proof, acted.totals, earlier))
 
 
 def _idle(scope: Scope, known: Known, begun: Begun) -> TargetResult:

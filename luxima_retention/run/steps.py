@@ -15,6 +15,7 @@ from luxima_retention.core.errors import ExitCode, RetentionError, StoreError, T
 from luxima_retention.core.guards import Case, GuardResult, judge, refusals
 from luxima_retention.core.history import History, OpenRun
 from luxima_retention.core.plan import (
+    DISPOSITIONS,
     Finding,
     Hold,
     Plan,
@@ -256,7 +257,7 @@ def _decided(
         request,
         surveyed.survey,
         cutoff_basis=surveyed.basis,
-        disposition="archive, then destroy" if archive else "destroy",
+        disposition=DISPOSITIONS[archive is not None],
         approved=mandate.left if mandate else saved.items if saved else None,
         resumed=max(0, resumes.planned - resumes.destroyed - resumes.condemned) if resumes else None,
     )
@@ -381,7 +382,7 @@ def _archive_of(
             guard="archive",
             passed=False,
             observed=why,
-            limit="archive, then destroy",
+            limit=DISPOSITIONS[True],
             message=f"{policy.name} archives before it destroys, but {why}",
             hint=("set archive.url, or " if able else "") + f"to destroy without an archive, set {key} = off",
         ),

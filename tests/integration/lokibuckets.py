@@ -10,6 +10,7 @@ from luxima_retention.stores.loki.keys import DAY_MS, Chunk, milliseconds
 from tests.configured import s3_variables
 from tests.servers.command import Command
 from tests.servers.loki_index import index_file
+from tests.servers.s3 import keys_of
 
 AS_OF = "2026-11-23T08:30:00Z"
 #: number of the first table that is kept
@@ -61,15 +62,11 @@ class Bucket:
         self.table(CUT, "acme", [ACROSS, YOUNG])
 
     def present(self):
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
-        found = {item["Key"] for page in pages for item in page.get("Contents", ())}
+        found = keys_of(self.client, self.name)
         return {key.removeprefix(self.prefix) for key in found if "/condemned/" not in key}
 
     def lists(self):
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
-        return [
-            item["Key"] for page in pages for item in page.get("Contents", ()) if "/condemned/" in item["Key"]
-        ]
+        return sorted(key for key in keys_of(self.client, self.name) if "/condemned/" in key)
 
     def rewrite(self, change):
         """Change each list of condemned chunks."""

@@ -15,7 +15,7 @@ from luxima_retention.stores.loki.tsdb_index import read
 from tests.configured import loki_settings, opened_loki, s3_variables
 from tests.servers.command import Command
 from tests.servers.loki import config_of, run_loki
-from tests.servers.s3 import delete, fill
+from tests.servers.s3 import delete, fill, keys_of
 from tests.servers.stub import Answer, run_stub
 
 DATA = Path(__file__).parents[1] / "data" / "loki"
@@ -52,12 +52,7 @@ def load(client, bucket, name):
         files = ((member, archive.extractfile(member)) for member in archive if member.isfile())
         fill(client, bucket, ((member.name.removeprefix("./"), file.read()) for member, file in files))
     count = {"tsdb-v13-compacted": 968, "tsdb-v13-reuploaded-index": 1040, "mixed-v11-v12-v13": 897}[name]
-    assert len(keys(client, bucket)) == count
-
-
-def keys(client, bucket):
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-    return {item["Key"] for page in pages for item in page.get("Contents", ())}
+    assert len(keys_of(client, bucket)) == count
 
 
 def empty(client, bucket, gone):
@@ -119,13 +114,13 @@ def test_what_has_expired_is_gone_and_nothing_else(command, s3_client, bucket, n
     if name.startswith("mixed"):
         command.variables |= {"LUXIMA_POLICIES__APPLICATION_LOGS__PERIODS": json.dumps(MIXED)}
     load(s3_client, bucket, name)
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     planned = run(command, "--dry-run")
     assert planned["outcome"] == "would_delete"
-    assert keys(s3_client, bucket) == before
+    assert keys_of(s3_client, bucket) == before
     done = run(command)
     assert done["done"]["destroyed"] == planned["plan"]["items"]
-    left = keys(s3_client, bucket)
+    left = keys_of(s3_client, bucket)
     assert expired(left) == set()
     assert {int(table[-5:]) for table in tables(left)} == set(range(CUTOFF_MS // DAY_MS, NOW_MS // DAY_MS))
     gone = before - left
@@ -152,14 +147,14 @@ def test_what_has_expired_is_gone_and_nothing_else(command, s3_client, bucket, n
 )
 def test_killed_between_any_two_steps_the_end_is_the_same(command, s3_client, bucket, place):
     load(s3_client, bucket, "tsdb-v13-compacted")
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     name, _, count = place.partition("@")
     killed = command("run", "application-logs", "--as-of", AS_OF, LUXIMA_FAILPOINTS=f"{name}=kill@{count}")
     assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
     resumed = command("run", "application-logs", "--as-of", AS_OF)
     assert resumed.returncode == 0, resumed.stdout
     assert "nothing expired is left" in resumed.stdout
-    left = keys(s3_client, bucket)
+    left = keys_of(s3_client, bucket)
     assert expired(left) == set()
     assert chunks(before - left) == expired(before)
     assert not [key for key in left if key.startswith("luxima-retention/")]
@@ -173,7 +168,7 @@ def test_phase_two_comes_after_the_grace_period_and_not_while_a_table_is_back(s3
     from tests.unit.test_engine import FakeState
 
     load(s3_client, bucket, "tsdb-v13-compacted")
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     saved = {
         key: s3_client.get_object(Bucket=bucket, Key=key)["Body"].read()
         for key in before
@@ -198,7 +193,7 @@ def test_phase_two_comes_after_the_grace_period_and_not_while_a_table_is_back(s3
     condemned = len(expired(before))
     assert (first.outcome, first.totals.condemned) == ("pending", condemned)
     assert first.totals.destroyed == 82
-    assert chunks(keys(s3_client, bucket)) == chunks(before)
+    assert chunks(keys_of(s3_client, bucket)) == chunks(before)
     assert sum(item.items for item in first.proof.pending) == condemned
     assert min(item.due for item in first.proof.pending) == start + timedelta(hours=24)
 
@@ -214,7 +209,7 @@ def test_phase_two_comes_after_the_grace_period_and_not_while_a_table_is_back(s3
     assert daily(start + timedelta(hours=26)).totals.destroyed == 0
     assert daily(start + timedelta(hours=49)).totals.destroyed == again
     assert back.totals.destroyed + again == condemned + len(saved)
-    left = keys(s3_client, bucket)
+    left = keys_of(s3_client, bucket)
     assert expired(left) == set()
     assert chunks(before - left) == expired(before)
 
@@ -227,7 +222,7 @@ def test_held_logs_stay_with_the_index_that_names_them(command, s3_client, bucke
         milliseconds(datetime(2026, 10, 1, tzinfo=UTC)),
         milliseconds(datetime(2026, 10, 3, tzinfo=UTC)),
     )
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     held = {
         key
         for key in expired(before)
@@ -237,7 +232,7 @@ def test_held_logs_stay_with_the_index_that_names_them(command, s3_client, bucke
     }
     done = run(command)
     assert done["survey"]["held"] >= len(held) > 0
-    left = keys(s3_client, bucket)
+    left = keys_of(s3_client, bucket)
     assert held <= chunks(left)
     named = set()
     for key in left:
@@ -251,9 +246,9 @@ def test_held_logs_stay_with_the_index_that_names_them(command, s3_client, bucke
 
 def test_a_tenant_that_keeps_longer_keeps_longer(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     run(command, LUXIMA_POLICIES__APPLICATION_LOGS__TENANT_DAYS='{"luxima": 60}')
-    left = keys(s3_client, bucket)
+    left = keys_of(s3_client, bucket)
     later = CUTOFF_MS - 30 * DAY_MS
     for key in chunks(before):
         chunk = parse_chunk(key, NOW_MS)
@@ -264,7 +259,7 @@ def test_a_tenant_that_keeps_longer_keeps_longer(command, s3_client, bucket):
 def test_shared_index_files_wait_for_the_longest_period(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-reuploaded-index")
     run(command, code=3, LUXIMA_POLICIES__APPLICATION_LOGS__TENANT_DAYS='{"luxima": 60}')
-    left = keys(s3_client, bucket)
+    left = keys_of(s3_client, bucket)
     first = (CUTOFF_MS - 30 * DAY_MS) // DAY_MS
     assert min(int(table[-5:]) for table in tables(left)) == first
 
@@ -284,8 +279,8 @@ def test_what_is_not_lokis_chunk_or_index_is_left_alone_and_reported(command, s3
         s3_client.put_object(Bucket=bucket, Key=key, Body=b"x")
     done = run(command, code=3)
     assert done["survey"]["unknown"] == 2, "the table of no period, and the data object"
-    assert others <= keys(s3_client, bucket)
-    assert expired(keys(s3_client, bucket)) == set()
+    assert others <= keys_of(s3_client, bucket)
+    assert expired(keys_of(s3_client, bucket)) == set()
     (finding,) = [item for item in done["survey"]["findings"] if item["code"] == "foreign-objects"]
     assert "index/index_20710/notes.txt" in finding["message"]
 
@@ -295,7 +290,7 @@ def test_an_index_file_that_cannot_be_read_keeps_its_table_and_its_chunks(comman
     import gzip
 
     load(s3_client, bucket, "tsdb-v13-compacted")
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     name = next(key for key in sorted(before) if key.startswith("index/index_20715/acme-id/"))
     body = s3_client.get_object(Bucket=bucket, Key=name)["Body"].read()
     if damage == "version 4":
@@ -307,7 +302,7 @@ def test_an_index_file_that_cannot_be_read_keeps_its_table_and_its_chunks(comman
     )
     done = run(command, code=3)
     assert done["survey"]["unknown"] == 1
-    left = keys(s3_client, bucket)
+    left = keys_of(s3_client, bucket)
     assert name in left
     stays = {key for key in expired(before) if 20715 in parse_chunk(key, NOW_MS).days}
     assert {key for key in stays if key.startswith("acme-id/")} <= left
@@ -317,11 +312,11 @@ def test_an_index_file_that_cannot_be_read_keeps_its_table_and_its_chunks(comman
 
 def test_a_bucket_that_cannot_be_listed_is_no_empty_bucket(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     done = command("run", "application-logs", LUXIMA_S3__DEFAULT__SECRET_ACCESS_KEY="wrong-secret")
     assert done.returncode == 3
     assert "wrong-secret" not in done.stdout + done.stderr
-    assert keys(s3_client, bucket) == before
+    assert keys_of(s3_client, bucket) == before
 
 
 def test_a_sweep_finds_what_no_index_names(command, s3_client, bucket):
@@ -338,14 +333,14 @@ def test_a_sweep_finds_what_no_index_names(command, s3_client, bucket):
     assert run(command, "--sweep", "--shard", f"{1 - half}/2")["done"]["destroyed"] == 0
     done = run(command, "--sweep", "--shard", f"{half}/2")
     assert (done["done"]["destroyed"], done["survey"]["evidence"]["orphans"]) == (1, 1)
-    left = keys(s3_client, bucket)
+    left = keys_of(s3_client, bucket)
     assert orphan not in left
     assert young in left
 
 
 def test_the_parts_of_a_sweep_run_side_by_side_and_leave_tables_to_the_daily_run(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     lost = {
         key for key in before if key.startswith("index/index_207") and int(key.split("/")[1][-5:]) < 20730
     }
@@ -358,13 +353,13 @@ def test_the_parts_of_a_sweep_run_side_by_side_and_leave_tables_to_the_daily_run
         out, err = part.communicate(timeout=120)
         assert part.returncode == 0, out + err
         documents.append(json.loads(out)["policies"][0]["targets"][0])
-    left = keys(s3_client, bucket)
+    left = keys_of(s3_client, bucket)
     assert tables(left) == tables(before - lost)
     gone = chunks(before - left)
     assert sum(document["done"]["destroyed"] for document in documents) == len(gone) > 100
     assert gone <= expired(before)
     run(command)
-    assert expired(keys(s3_client, bucket)) == set()
+    assert expired(keys_of(s3_client, bucket)) == set()
 
 
 def test_a_sweep_notices_chunks_that_somebody_else_deleted(command, s3_client, bucket):
@@ -386,7 +381,7 @@ def test_a_storm_of_slow_down_is_sat_out(command, s3, s3_client, bucket):
     import requests
 
     load(s3_client, bucket, "tsdb-v13-compacted")
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     numbers = itertools.count(1)
     slow = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
@@ -404,7 +399,7 @@ def test_a_storm_of_slow_down_is_sat_out(command, s3, s3_client, bucket):
     with run_stub(answer) as stub:
         done = run(command, LUXIMA_S3__DEFAULT__ENDPOINT_URL=stub.url)
     assert done["outcome"] == "done"
-    left = keys(s3_client, bucket)
+    left = keys_of(s3_client, bucket)
     assert chunks(before - left) == expired(before)
 
 
@@ -437,16 +432,16 @@ def test_the_rights_that_are_documented_are_those_that_are_used():
 
 def test_young_objects_are_left_alone_and_counted(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     done = run(command, LUXIMA_POLICIES__APPLICATION_LOGS__MIN_OBJECT_AGE="24h")
     assert done["survey"]["locked"] == len(expired(before)) > 400
-    assert chunks(keys(s3_client, bucket)) == chunks(before)
+    assert chunks(keys_of(s3_client, bucket)) == chunks(before)
 
 
 def test_versions_are_really_deleted(command, s3_client, bucket):
     s3_client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     load(s3_client, bucket, "tsdb-v13-compacted")
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     run(command)
     pages = s3_client.get_paginator("list_object_versions").paginate(Bucket=bucket)
     there = {
@@ -463,8 +458,8 @@ def test_versions_are_really_deleted(command, s3_client, bucket):
 @pytest.mark.parametrize(("days", "code", "outcome"), [(30, 0, "compliant"), (14, 8, "drift")])
 def test_where_lokis_compactor_deletes_we_only_check(command, s3_client, bucket, days, code, outcome):
     load(s3_client, bucket, "tsdb-v13-compacted")
-    empty(s3_client, bucket, expired(keys(s3_client, bucket)))
-    before = keys(s3_client, bucket)
+    empty(s3_client, bucket, expired(keys_of(s3_client, bucket)))
+    before = keys_of(s3_client, bucket)
     command.variables |= {
         "LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE": "false",
         "LUXIMA_POLICIES__APPLICATION_LOGS__RETENTION_DAYS": str(days),
@@ -479,12 +474,12 @@ def test_where_lokis_compactor_deletes_we_only_check(command, s3_client, bucket,
             LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url,
         )
     assert document["policies"][0]["targets"][0]["outcome"] == outcome
-    assert keys(s3_client, bucket) == before
+    assert keys_of(s3_client, bucket) == before
 
 
 def test_streams_that_the_compactor_keeps_longer_are_drift(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
-    empty(s3_client, bucket, expired(keys(s3_client, bucket)))
+    empty(s3_client, bucket, expired(keys_of(s3_client, bucket)))
     stream = [{"selector": '{app="a"}', "priority": 1, "period": "52w"}]
     config = config_of(bucket, retention="on-720h", **{"limits_config.retention_stream": stream})
     command.variables["LUXIMA_POLICIES__APPLICATION_LOGS__OFFLINE"] = "false"
@@ -515,14 +510,14 @@ def test_what_is_no_configuration_of_loki_is_told(command, s3_client, bucket, co
 
 def test_offline_is_refused_when_loki_answers(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
-    before = keys(s3_client, bucket)
+    before = keys_of(s3_client, bucket)
     with run_loki(config_of(bucket)) as stub:
         done = command(
             "run", "application-logs", "--as-of", AS_OF, LUXIMA_POLICIES__APPLICATION_LOGS__URL=stub.url
         )
     assert done.returncode == 4
     assert "not-offline" in done.stdout
-    assert keys(s3_client, bucket) == before
+    assert keys_of(s3_client, bucket) == before
 
 
 def test_the_grace_period_comes_from_lokis_own_settings(s3, bucket):
@@ -534,7 +529,7 @@ def test_the_grace_period_comes_from_lokis_own_settings(s3, bucket):
 
 def test_explain_names_the_chunk_its_day_and_its_rule(command, s3_client, bucket):
     load(s3_client, bucket, "tsdb-v13-compacted")
-    present = keys(s3_client, bucket)
+    present = keys_of(s3_client, bucket)
     old, young = min(expired(present)), max(KEPT)
     assert command.json("explain", "application-logs", old)["rule"] == "expired"
     found = command.json("explain", "application-logs", young)

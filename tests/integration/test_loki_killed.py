@@ -14,7 +14,8 @@ from luxima_retention.run.engine import Environment, run_policy
 from luxima_retention.stores.loki.keys import DAY_MS, milliseconds
 from tests.configured import loki_settings, opened_loki
 from tests.conftest import OUTSIDE
-from tests.integration.test_loki_random import POLICY, START, some_chunks, some_index
+from tests.integration.test_loki_random import POLICY, START, filled
+from tests.servers.s3 import keys_of
 from tests.unit.test_engine import FakeState
 
 CUTOFF_MS = (milliseconds(START) // DAY_MS - 30) * DAY_MS
@@ -33,11 +34,6 @@ PLACES = (
 SEEDS = range(int(OUTSIDE["LUXIMA_TEST_SEEDS"])) if "LUXIMA_TEST_SEEDS" in OUTSIDE else (0, 6, 12, 28)
 
 
-def present(client, bucket):
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-    return {item["Key"] for page in pages for item in page.get("Contents", ())}
-
-
 @pytest.fixture
 def small_batches():
     """So that a list has several."""
@@ -49,11 +45,8 @@ def small_batches():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_killed_run_comes_to_the_same_end(s3, s3_client, bucket, seed):
     rnd = random.Random(seed)  # noqa: S311 - no secret
-    chunks = {item.key: item for item in some_chunks(rnd)}
-    files = some_index(rnd, list(chunks.values()))
-    for key, body in {**dict.fromkeys(chunks, b"lines"), **{key: files[key][1] for key in files}}.items():
-        s3_client.put_object(Bucket=bucket, Key=key, Body=body)
-    before, state, offline = present(s3_client, bucket), FakeState(), rnd.random() < 0.6
+    chunks, files = filled(rnd, s3_client, bucket)
+    before, state, offline = keys_of(s3_client, bucket), FakeState(), rnd.random() < 0.6
     settings = loki_settings(s3, bucket, min_object_age="0s", offline=offline)
 
     def ran(now):
@@ -85,5 +78,5 @@ def test_a_killed_run_comes_to_the_same_end(s3, s3_client, bucket, seed):
         ran(START + timedelta(hours=15))
     gone = {key for key, item in chunks.items() if item.end < CUTOFF_MS}
     tables = {key for key in files if int(key.split("/")[1][-5:]) < CUTOFF_MS // DAY_MS}
-    assert before - present(s3_client, bucket) == gone | tables, told
-    assert not [key for key in present(s3_client, bucket) if key.startswith("luxima-retention/")], told
+    assert before - keys_of(s3_client, bucket) == gone | tables, told
+    assert not [key for key in keys_of(s3_client, bucket) if key.startswith("luxima-retention/")], told

@@ -13,6 +13,7 @@ from luxima_retention.stores.loki.keys import DAY_MS, Chunk, milliseconds
 from tests.configured import loki_settings, opened_loki
 from tests.conftest import OUTSIDE
 from tests.servers.loki_index import index_file
+from tests.servers.s3 import keys_of
 from tests.unit.test_engine import FakeState
 
 START = datetime(2026, 11, 1, 8, tzinfo=UTC)
@@ -61,32 +62,34 @@ def some_index(rnd, chunks):
     return files
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_nothing_that_may_still_be_named_goes(s3, s3_client, bucket, seed):
-    rnd = random.Random(seed)  # noqa: S311 - no secret
+def filled(rnd, client, bucket):
+    """Put them into a bucket; chunks by key, and of each index file its chunks and body."""
     chunks = {item.key: item for item in some_chunks(rnd)}
     files = some_index(rnd, list(chunks.values()))
     for key, body in {**dict.fromkeys(chunks, b"lines"), **{key: files[key][1] for key in files}}.items():
-        s3_client.put_object(Bucket=bucket, Key=key, Body=body)
+        client.put_object(Bucket=bucket, Key=key, Body=body)
+    return chunks, files
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_that_may_still_be_named_goes(s3, s3_client, bucket, seed):
+    rnd = random.Random(seed)  # noqa: S311 - no secret
+    chunks, files = filled(rnd, s3_client, bucket)
     longer = {"b": 30 + LONGER} if seed % 2 else {}
     settings = loki_settings(s3, bucket, tenant_days=longer, min_object_age="0s")
-
-    def present():
-        pages = s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        return {item["Key"] for page in pages for item in page.get("Contents", ())}
 
     state, now, seen = FakeState(), START, {}
     for _ in range(6):
         for key in rnd.sample(sorted(files), 2) if rnd.random() < 0.5 else ():
             s3_client.put_object(Bucket=bucket, Key=key, Body=files[key][1] if rnd.random() < 0.8 else b"x")
-        before = present()
+        before = keys_of(s3_client, bucket)
         seen |= {item.key: now for key in before & files.keys() for item in files[key][0]}
         sweep, moment = rnd.random() < 0.3, now
         opened = lambda: opened_loki(settings, clock=lambda: moment, read_only=False, sweep=sweep)  # noqa: B023, E731
         environment = Environment(now=now, state=state, clock=lambda: moment)  # noqa: B023 - used in this turn
         result = run_policy(POLICY, (("loki", opened),), environment)
         assert int(result.exit_code) in {0, 3}, result.targets[0].sentence
-        after = present()
+        after = keys_of(s3_client, bucket)
         cutoff = (milliseconds(now) // DAY_MS - 30) * DAY_MS
         for item in (chunks[key] for key in (before - after) & chunks.keys()):
             assert item.end < cutoff - (LONGER * DAY_MS if item.tenant in longer else 0)

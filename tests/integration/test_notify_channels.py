@@ -50,6 +50,15 @@ def of_bot(chats, **more):
     }
 
 
+def of_mail(mailbox, certificate=None, **more):
+    return {
+        "smtp_url": f"smtp://localhost:{mailbox.port}",
+        "mail_from": "retention@luxima.example",
+        **({"smtp_ca_file": str(certificate)} if certificate else {}),
+        **more,
+    }
+
+
 def of_plane(project, **more):
     return {
         "plane_url": project.address,
@@ -239,12 +248,7 @@ def test_mail_goes_over_tls_with_a_login_and_forms_a_thread(scheme, tmp_path):
 
 def test_a_mail_server_without_tls_gets_nothing(tmp_path):
     with run_smtp() as mailbox:
-        settings = told_by(
-            tmp_path,
-            smtp_url=f"smtp://127.0.0.1:{mailbox.port}",
-            mail_from="retention@luxima.example",
-            mail_to=["dev@luxima.example"],
-        )
+        settings = told_by(tmp_path, **of_mail(mailbox, mail_to=["dev@luxima.example"]))
         (warning,) = run(settings, 6)
     assert "STARTTLS" in warning
     assert mailbox.messages == []
@@ -253,12 +257,7 @@ def test_a_mail_server_without_tls_gets_nothing(tmp_path):
 def test_a_mail_server_that_nobody_trusts_gets_nothing_until_its_certificate_is_mended(tmp_path):
     context, certificate = server_context(tmp_path)
     with run_smtp(tls_context=context) as mailbox:
-        options = {
-            "smtp_url": f"smtp://localhost:{mailbox.port}",
-            "mail_from": "retention@luxima.example",
-            "mail_to": "dev@luxima.example",
-            "quiet_hours": "",
-        }
+        options = of_mail(mailbox, mail_to="dev@luxima.example", quiet_hours="")
         (warning,) = run(told_by(tmp_path, **options), 4)
         assert "a certificate that is not trusted; set notify.smtp_ca_file" in warning
         assert mailbox.messages == []
@@ -274,10 +273,7 @@ def test_at_night_warnings_make_no_sound_and_mail_waits_for_the_morning(bot, tmp
         settings = told_by(
             tmp_path,
             **of_bot(bot),
-            smtp_url=f"smtp://localhost:{mailbox.port}",
-            smtp_ca_file=str(certificate),
-            mail_from="retention@luxima.example",
-            mail_to=["dev@luxima.example"],
+            **of_mail(mailbox, certificate, mail_to=["dev@luxima.example"]),
         )
         assert run(settings, 4, NIGHT) == []
         assert len(bot.messages) == 1
@@ -442,10 +438,7 @@ def test_a_report_goes_by_mail_within_its_limit_and_is_one_line_in_telegram(bot,
         settings = told_by(
             tmp_path,
             **of_bot(bot),
-            smtp_url=f"smtp://localhost:{mailbox.port}",
-            smtp_ca_file=str(certificate),
-            mail_from="retention@luxima.example",
-            report_to=["auditor@luxima.example"],
+            **of_mail(mailbox, certificate, report_to=["auditor@luxima.example"]),
         )
         written = Written(period="2026-10", verdict="compliant", where="s3://reports/2026-10.zip", file=file)
         assert list(send_report(settings, written)) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import uuid
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -100,6 +100,20 @@ class Table:
             return conformance.carry_out(store, plan, work(holds))
         finally:
             store.close()
+
+
+@contextmanager
+def half_done(table):
+    """The batches of a store whose first one is committed; nothing more may go."""
+    store = LedgeredStore(table.job, table.target, GENTLE, read_only=False)
+    _, plan = conformance.planned(Policy, store)
+    batches = store.batches(plan, work())
+    first = next(batches)
+    first.stage(None)
+    first.commit()
+    yield batches
+    store.close()
+    assert table.count() == 563
 
 
 class Policy:
@@ -635,18 +649,11 @@ def test_whatever_guards_a_deletion_and_was_changed_refuses_until_migrate_made_i
 
 def test_a_function_that_is_replaced_between_two_batches_stops_the_run(any_database):
     table = Table(any_database)
-    store = LedgeredStore(table.job, table.target, GENTLE, read_only=False)
-    _, plan = conformance.planned(Policy, store)
-    batches = store.batches(plan, work())
-    first = next(batches)
-    first.stage(None)
-    first.commit()
-    ((text,),) = any_database.execute("SELECT pg_get_functiondef('retention.prune_core_events'::regproc)")
-    any_database.execute(text)  # the same text: replaced all the same
-    with pytest.raises(GuardRefused, match="changed"):
-        next(batches).stage(None)
-    store.close()
-    assert table.count() == 563
+    with half_done(table) as batches:
+        ((text,),) = any_database.execute("SELECT pg_get_functiondef('retention.prune_core_events'::regproc)")
+        any_database.execute(text)  # the same text: replaced all the same
+        with pytest.raises(GuardRefused, match="changed"):
+            next(batches).stage(None)
 
 
 # --- the lease ------------------------------------------------------------------------------------------
@@ -670,17 +677,10 @@ def test_whoever_has_the_lock_is_named_and_is_a_run_of_ours_or_not(any_database)
 
 def test_a_run_whose_lease_went_to_another_deletes_nothing_more(any_database):
     table = Table(any_database)
-    store = LedgeredStore(table.job, table.target, GENTLE, read_only=False)
-    _, plan = conformance.planned(Policy, store)
-    batches = store.batches(plan, work())
-    first = next(batches)
-    first.stage(None)
-    first.commit()
-    take_postgres(table.job, "audit-logs").release()
-    with pytest.raises(LeaseLost):
-        next(batches).stage(None)
-    store.close()
-    assert table.count() == 563
+    with half_done(table) as batches:
+        take_postgres(table.job, "audit-logs").release()
+        with pytest.raises(LeaseLost):
+            next(batches).stage(None)
 
 
 def test_a_lease_that_went_to_another_says_so(any_database):

@@ -3,7 +3,7 @@
 Run in ``mutants/``, as ``python -m tests.mutants.session RESULTS MODULE [--again]``. A first process tells
 which test calls which function; each mutant then meets the tests that call its function, the quickest first,
 until one fails. Only the unit tests of the module itself count: ``test_guards.py``, ``test_engine.py`` and
-``test_engine_told.py``, ``test_logfiles_safe.py``.
+``test_engine_told.py``, ``test_logfiles_safe.py``; and those of :data:`_ALSO`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _WORKERS = 2
 #: so many mutants are lost at most when the session is ended
 _SAVED = 25
 _KILLED, _SURVIVED = 1, 0
+#: what a person approved is tested over whole runs, in a file of its own
+_ALSO = {"run/steps": ("test_approvals.py",), "run/engine": ("test_approvals.py",)}
 _NOTICED = {"killed", "timeout"}
 
 
@@ -142,7 +144,7 @@ def tests_of(module: str) -> list[str]:
     kind = f"{above[-1]}_" if above[0] == "stores" else ""
     unit = Path("tests/unit")
     found = [*unit.glob(f"test_{kind}{name}.py"), *unit.glob(f"test_{kind}{name}_*.py")]
-    return sorted(map(str, found))
+    return sorted(map(str, [*found, *(unit / file for file in _ALSO.get(module, ()))]))
 
 
 if __name__ == "__main__":

@@ -139,6 +139,12 @@ def fill(client: Any, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None
                 sent.result()
 
 
+def keys_of(client: Any, bucket: str) -> set[str]:
+    """Every key that is there."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return {item["Key"] for page in pages for item in page.get("Contents", ())}
+
+
 def empty_bucket(client: Any, bucket: str) -> None:
     """Delete a bucket with everything in it, locked versions too where governance allows it."""
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):

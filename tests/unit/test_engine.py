@@ -473,6 +473,7 @@ def test_a_failed_archive_deletes_nothing(tmp_path):
     result = apply(subject, policy=replace(POLICY, archive="required"), archive=archive)
     assert (result.outcome, result.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
     assert len(subject.records) == 2
+    assert list(archive.manifests("audit-logs")) == []
 
 
 def test_a_policy_that_has_archived_does_not_go_on_without(tmp_path):
@@ -654,6 +655,7 @@ def test_nothing_is_begun_when_what_its_end_needs_is_not_there(error, code):
     assert (result.exit_code, only(result).sentence) == (code, error.message)
     assert len(subject.records) == 2
     assert kinds(state) == ["run.failed"]
+    assert said(state, "run.failed")[0].target == "memory"
 
 
 def test_what_the_end_needs_is_not_asked_for_when_nothing_would_go():

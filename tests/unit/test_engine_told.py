@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from luxima_retention.core.errors import ArchiveError, ConfigurationError, ExitCode, LeaseHeld, StoreError
 from luxima_retention.core.observer import Silent
-from luxima_retention.core.plan import Finding, Hold, Level
+from luxima_retention.core.plan import Counters, Finding, Hold, Level
 from luxima_retention.core.results import Outcome, PolicyResult, TargetResult
 from luxima_retention.evidence import events
 from luxima_retention.evidence.archive import Archive, Run
@@ -19,6 +21,7 @@ from luxima_retention.run import engine
 from luxima_retention.run.context import Environment
 from luxima_retention.run.engine import run_policy
 from luxima_retention.run.planfile import Approved
+from luxima_retention.stores.memory.store import MemoryStore
 from tests.unit.test_engine import (
     CUTOFF,
     DAY,
@@ -87,10 +90,11 @@ def test_every_entry_is_of_the_policy_at_its_own_moment_and_told():
     assert said(state, "approval")[0].option == "--max-fraction 1"
 
 
-def test_the_start_names_where_records_go_first(tmp_path):
+def test_the_start_names_where_records_go_first(tmp_path, monkeypatch):
     state = FakeState()
     archive = Archive(DirectoryPlace(tmp_path), retention_days=365)
     policy = replace(POLICY, archive="required")
+    monkeypatch.setattr(MemoryStore, "archive_schema", lambda _store: (("id", "bigint"),))
     result = only(run(store(400, 1), state, policy, archive=archive))
     (started,) = said(state, "run.started")
     assert (started.archive, started.run_id) == (archive.url, result.run_id)
@@ -108,7 +112,7 @@ def test_the_start_names_where_records_go_first(tmp_path):
         fingerprint="memory:1",
         cutoff=CUTOFF,
         form="jsonl",
-        schema=(),
+        schema=(("id", "bigint"),),
     )
 
 
@@ -221,6 +225,57 @@ def test_a_refusal_says_figures_and_names_the_others():
     assert [item.guard for item in result.verdicts][:2] == ["identity", "clock-skew"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "approvers", "means", "answerable"),
+    [
+        ({"max_items": 1}, ("rina",), True, True),
+        ({"max_items": 1}, (), True, False),
+        ({"max_items": 1}, ("rina",), False, False),
+        ({"max_items": 1, "max_skew": timedelta(seconds=1)}, ("rina",), True, False),
+        ({"max_items": 1, "named": {"max-items": "--max-items 1"}}, ("rina",), True, False),
+    ],
+)
+def test_a_refusal_names_its_plan_where_a_person_may_answer_it(limits, approvers, means, answerable):
+    state = FakeState()
+    policy = replace(POLICY, limits=replace(LIMITS, **limits))
+    subject = replace(store(400, 300, 1), now=lambda: LATER - timedelta(seconds=30))
+    around = replace(environment(state, approvers=approvers), **({} if means else {"state": None}))
+    result = only(run_policy(policy, (("memory", lambda: subject),), around))
+    assert (result.exit_code, result.approve) == (4, result.plan.digest if answerable else None)
+    for refusal in said(state, "run.refused"):
+        assert refusal.settings == engine.approvals.settings_of(policy)
+
+
+@pytest.mark.parametrize("means", [True, False])
+def test_what_the_next_run_compares_with_is_an_entry_of_a_real_run(means):
+    counters = Counters(epoch="e", deleted={"1": 2}, files={"1": "f"})
+
+    class Counting(MemoryStore):
+        def survey(self, request):
+            found = super().survey(request)
+            lasting = replace(found.identity, kind="postgresql")
+            return replace(found, identity=lasting, counters=counters)
+
+    state, subject = FakeState(), Counting(records=records(1), now=lambda: NOW)
+    around = environment(state) if means else environment(state, dry_run=True)
+    run_policy(POLICY, (("memory", lambda: subject),), around)
+    assert [item.counters for item in said(state, "store.counted")] == [counters] * means
+
+
+def test_a_dry_run_says_which_hold_pauses_the_policy_and_nothing_of_killed_runs():
+    state = FakeState(
+        Hold(hold_id="H-1", policy="audit-logs"), Hold(hold_id="H-2", policy="audit-logs", tenant="t")
+    )
+    for around in (environment(state, dry_run=True), replace(environment(state), state=None)):
+        policy = replace(POLICY, ledgerless=True)
+        result = only(run_policy(policy, (("memory", lambda: store(1)),), around))
+        assert "killed" not in result.sentence
+    told = only(run(store(1), state, dry_run=True))
+    assert (told.outcome, told.sentence) == (Outcome.PAUSED, "paused by hold H-1: 0 expired records stay")
+    free = only(run(store(400, 1), FakeState(), replace(POLICY, disposition="destroy"), dry_run=True))
+    assert free.sentence == "1 records would be deleted: destroy"
+
+
 def test_a_dry_run_says_what_a_real_one_would_refuse():
     state = FakeState()
     policy = replace(POLICY, limits=replace(LIMITS, max_items=1))
@@ -291,6 +346,7 @@ def test_an_error_before_the_first_target_is_that_of_each_target_or_the_policys(
     )
     (told,) = engine.failed(POLICY, StoreError("no answer", "try again"), targets[:1]).targets
     assert (told.target, told.sentence, told.hint) == ("memory", "no answer", "try again")
+    assert (result.policy, result.retention_days) == ("audit-logs", 180)
     failed = engine.failed(POLICY, StoreError("no answer", "try again"))
     assert (failed.outcome, failed.exit_code) == (Outcome.FAILED, ExitCode.INCOMPLETE)
     assert (failed.sentence, failed.hint) == ("no answer", "try again")
@@ -418,6 +474,69 @@ def test_a_run_serves_the_time_for_which_it_is_not_too_late(late, missed):
     found = said(state, "slot.missed")
     assert sum(item.missed for item in found) == missed
     assert all(entry.at == begins for entry in state.ledger.all if entry.kind == "slot.missed")
+
+
+def test_what_was_missed_is_told_by_the_clock_of_the_schedule_and_from_the_last_run_on():
+    """Another policy's run, and an entry about something else, are no run of this one."""
+    state = FakeState()
+    daily = replace(POLICY, schedule="25 14 * * *", zone=ZoneInfo("Asia/Jakarta"), disposition="destroy")
+    run(store(1), state, daily)
+    for days, policy in ((2, replace(daily, name="other")), (3, daily)):
+        state.ledger.append(events.HoldReleased(hold_id="H"), policy="audit-logs", at=NOW + 2 * DAY)
+        begins = NOW + days * DAY
+        subject = replace(store(1), now=lambda begins=begins: begins)
+        now = Environment(now=begins, state=state, clock=lambda begins=begins: begins)
+        run_policy(policy, (("memory", lambda subject=subject: subject),), now)
+    (missed,) = said(state, "slot.missed")
+    time = NOW.replace(hour=7, minute=25)
+    assert missed == events.SlotMissed(missed=3, since=LATER, first=time + DAY, last=time + 3 * DAY)
+    applied = [entry.policy for entry in state.ledger.all if entry.kind == "policy.applied"]
+    assert applied == ["audit-logs", "other"], "what a policy says is written down when it changes"
+    assert said(state, "policy.applied")[0].disposition == "destroy"
+
+
+@pytest.mark.parametrize("step", ["decide", "guard"])
+def test_what_was_seen_before_an_error_is_told_with_it(monkeypatch, step):
+    fails = raising(StoreError("no answer"))
+    monkeypatch.setattr(engine.steps, step, lambda *_: fails())
+    subject = store(400, 1)
+    result = run_policy(POLICY, (("by another name", lambda: subject),), environment())
+    target = only(result)
+    assert (result.policy, result.retention_days) == ("audit-logs", 180)
+    assert (target.target, target.survey.expired) == (subject.identity().target, 1)
+    assert (target.plan is None) == (step == "decide")
+
+
+def test_each_step_batch_and_entry_is_told_of_its_policy_and_target():
+    told = []
+
+    class Everything(Silent):
+        def step_began(self, policy, target, name, at):
+            told.append((policy, target))
+
+        def step_ended(self, policy, target, step):
+            told.append((policy, target))
+
+        def batch_done(self, policy, target, done, planned):
+            told.append((policy, target))
+
+        def ended(self, policy, result):
+            told.append((policy, result.target))
+
+        def span(self, name, policy, target):
+            told.append((policy, target))
+            spans.append(name)
+            return nullcontext()
+
+    state, spans = FakeState(), []
+    run(store(400, 1), state, observer=Everything())
+    assert set(told) == {("audit-logs", "memory")}
+    assert set(spans) == {"ledger.append"}
+    told.clear()
+    means = engine.Means(state=state, lease=FakeLease())
+    scope = engine.Scope(policy=POLICY, environment=environment(observer=Everything()), means=means)
+    scope.append(events.HoldReleased(hold_id="H"))
+    assert told == [("audit-logs", "")]
 
 
 def test_without_a_schedule_nothing_is_missed():
@@ -553,6 +672,51 @@ def test_a_killed_run_of_another_day_is_closed_under_its_own_name_and_cutoff(tmp
     assert not result.resumed
     before = kinds(state)
     assert before.index("run.reconciled") < before.index("run.started", before.index("run.reconciled"))
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_killed_run_that_archived_is_closed_by_a_policy_that_no_longer_does(tmp_path, reachable):
+    archive = Archive(DirectoryPlace(tmp_path), retention_days=365)
+    subject, state = store(*range(200, 206), 1, batch=2), FakeState(shares="memory:1")
+    subject.shared = object()
+    killed_after(state, subject, 1, policy=replace(POLICY, archive="required"), archive=archive)
+    tomorrow = NOW + DAY
+    subject.now = lambda: tomorrow
+    around = Environment(
+        now=tomorrow, state=state, clock=lambda: tomorrow, archive=archive if reachable else None
+    )
+    result = only(run_policy(replace(POLICY, archive="off"), (("memory", lambda: subject),), around))
+    assert (result.outcome, result.archive) == (Outcome.DONE, None)
+    assert [item.items for item in archive.manifests("audit-logs")] == [2] * reachable
+    assert [event.items for event in said(state, "archive.verified")] == [2] * reachable
+
+
+def test_a_run_that_is_told_to_stop_when_all_is_done_is_done():
+    subject = store(400, 300, 1, batch=1)
+    result = only(run(subject, stopping=lambda: len(subject.records) == 1))
+    assert (result.outcome, result.sentence) == (Outcome.DONE, "2 records destroyed; nothing expired is left")
+
+
+def test_the_end_of_a_run_is_an_entry_with_its_proof_and_its_places_have_names(monkeypatch):
+    passed, state = [], FakeState()
+    monkeypatch.setattr(engine, "failpoint", passed.append)
+    result = only(run(store(400, 1), state))
+    assert passed == ["engine.after_intent", "engine.after_act", "engine.after_proof"]
+    (completed,) = said(state, "run.completed")
+    assert (completed.proof.left, result.proof.left) == (0, 0)
+
+
+def test_holds_of_other_policies_are_asked_about_nowhere():
+    asked = []
+
+    class Asking(MemoryStore):
+        def survey(self, request):
+            asked.append([hold.hold_id for hold in request.holds])
+            return super().survey(request)
+
+    ours, theirs = Hold(hold_id="H-1", policy="audit-logs", tenant="t"), Hold(hold_id="H-2", policy="other")
+    run(Asking(records=records(400, 1), now=lambda: NOW), FakeState(ours, theirs))
+    assert asked == [["H-1"], ["H-1"]]
 
 
 def test_the_end_of_a_run_is_judged_by_the_clock_of_its_end():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import sys
 
 import pytest
 import yaml
 
-from luxima_retention.core.foreign import json_of, yaml_of
+from luxima_retention.core.foreign import json_of, loader, yaml_of
 
 
 @pytest.mark.parametrize(
@@ -66,3 +68,33 @@ def test_yaml_that_is_nested_too_deeply_is_told(monkeypatch):
     assert yaml_of("a: 1") == {"a": 1}
     with pytest.raises(ValueError, match="it is nested too deeply"):
         yaml_of("[" * 500)
+
+
+@pytest.mark.parametrize("reader", ["CSafeLoader", "SafeLoader"])
+def test_two_hundred_levels_are_read_and_no_more(monkeypatch, reader):
+    monkeypatch.setattr(yaml, "CSafeLoader", getattr(yaml, reader))
+    value = yaml_of("[" * 200 + "]" * 200)
+    for _ in range(199):
+        (value,) = value
+    assert value == []
+    assert yaml_of("[" + "[]," * 500 + "]") == [[]] * 500
+    with pytest.raises(ValueError, match=r"^it is nested too deeply$"):
+        yaml_of("[" * 201 + "]" * 201)
+
+
+def test_yaml_that_does_not_fit_into_what_is_left_of_the_stack_is_told(monkeypatch):
+    """As where the loader in Python is called from far below."""
+    monkeypatch.setattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 150)
+    try:
+        with pytest.raises(ValueError, match=r"^it is nested too deeply$"):
+            yaml_of("[" * 190 + "]" * 190)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def test_the_loader_in_c_is_taken_where_there_is_one(monkeypatch):
+    assert loader() is yaml.CSafeLoader
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    assert loader() is yaml.SafeLoader

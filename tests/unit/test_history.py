@@ -178,6 +178,14 @@ def test_what_a_newer_version_wrote_is_never_taken_for_nothing():
     assert caught.value.hint == "upgrade this installation to the version that wrote it"
 
 
+def test_what_a_newer_version_wrote_about_something_else_matters_to_nobody():
+    later = Raw("slot.missed", version=99)
+    ledger = ledger_of(later, counted(), later, started(), batch(items=3), later)
+    told = history.read(ledger, "p", "t")
+    assert (told.open_run.destroyed, told.fingerprint) == (3, "store")
+    assert history.since(ledger, "p", "t").destroyed == 3
+
+
 def test_what_a_policy_said_last():
     one = events.PolicyApplied(retention_days=1, disposition="destroy", basis="", targets=("t",))
     two = events.PolicyApplied(retention_days=2, disposition="destroy", basis="", targets=("t",))
@@ -228,6 +236,11 @@ def test_what_runs_of_ours_did_from_then_on():
         completed(target="u", exit_code=ExitCode.INCOMPLETE, metrics={ROLLED_BACK: 50}),
     )
     assert (told.destroyed, told.condemned, told.rolled_back, told.interrupted) == (16, True, 7, False)
+
+
+@pytest.mark.parametrize(("pending", "condemned"), [(0, False), (1, True)])
+def test_whether_a_batch_of_ours_condemned(pending, condemned):
+    assert since(counted(), batch(items=5, pending=pending)).condemned is condemned
 
 
 @pytest.mark.parametrize(

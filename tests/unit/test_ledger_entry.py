@@ -126,6 +126,14 @@ def test_a_flipped_byte_is_found_and_its_entry_named(data):
         verify_chain([*entries[:victim], read(bytes(raw)), *entries[victim + 1 :]])
 
 
+def test_an_entry_that_was_written_anew_no_longer_leads_to_the_next():
+    first, second, third = chain(3)
+    forged = compose("batch", {"items": 0}, policy="audit-logs", at=AT, seq=2, previous=first.hash)
+    assert forged.hash != second.hash
+    with pytest.raises(TamperingFound, match="entry 3 does not follow entry 2"):
+        verify_chain([first, forged, third])
+
+
 @given(st.integers(0, 5), st.integers(0, 5))
 def test_a_dropped_doubled_or_swapped_entry_is_found_and_its_place_named(first, second):
     entries = chain(6)

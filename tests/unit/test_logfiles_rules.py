@@ -186,6 +186,33 @@ def test_number_and_age_take_the_oldest_and_a_longer_limit_takes_no_more(ages, k
     assert going(None, None) == set()
 
 
+@pytest.mark.parametrize(
+    ("keep", "days", "gone"),
+    [
+        (2, None, [2, 3]),
+        (0, None, [0, 1, 2, 3]),
+        (4, None, []),
+        (None, 7, [3]),
+        (None, 6, [2, 3]),
+        (3, 6, [2, 3]),
+    ],
+)
+def test_the_number_that_is_kept_and_the_last_day_that_is(keep, days, gone):
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    ages = (timedelta(0), timedelta(days=6), timedelta(days=8) - timedelta(seconds=1), timedelta(days=8))
+    files = [File(rank, now - age) for rank, age in enumerate(ages)]
+    limit = None if days is None else timedelta(days=days)
+    found = surplus(files, keep=keep, max_age=limit, now=now)
+    assert [file.rank for file, _ in found] == gone
+    for file, sentence in found:
+        by_number = keep is not None and file.rank >= keep
+        assert sentence == (
+            f"there are {keep} newer ones, which is keep"
+            if by_number
+            else f"its last write is more than {days} days ago, which is max_age_days"
+        )
+
+
 NOW = datetime(2026, 11, 22, 18, 5, 9, tzinfo=UTC)  # the 23rd in Jakarta
 
 

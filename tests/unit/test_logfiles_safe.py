@@ -194,6 +194,12 @@ def test_a_file_that_has_just_been_removed_has_vanished(logs):
         with pytest.raises(FileNotFoundError) as caught:
             safe._fit(logs, "x", status, hard_links=allowed)
         assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, f"{logs.path}/x")
+        assert caught.value.strerror == "it has just been removed"
+
+
+def test_what_the_kernel_has_no_word_for_is_no_regular_file(logs):
+    rule = rule_of(lambda: safe._fit(logs, "x", SimpleNamespace(st_mode=0), hard_links=False))
+    assert rule == ("not-a-file", f"{logs.path}/x is no regular file")
 
 
 # --- what a file says of itself -------------------------------------------------------------------------
@@ -327,6 +333,94 @@ def test_a_directory_beside_is_made_with_its_attributes(logs, path):
         logs.beside("app.log/x", Attributes())
 
 
+def test_what_is_made_has_its_whole_name_and_every_one_above_it(logs, path):
+    for name in ("one/two/three", "slash/", str(path / "absolute/below"), "boxX", "XboxX/deepX"):
+        made = logs.beside(name, Attributes(mode=0o750))
+        there = path / name.rstrip("/")
+        assert made.real_path == str(there)
+        assert made.path_of("a") == f"{made.path.rstrip('/')}/a"
+        assert stat.S_IMODE(there.stat().st_mode) == 0o750
+        above = there.parent
+        while above != path:
+            assert stat.S_IMODE(above.stat().st_mode) == 0o755
+            above = above.parent
+        made.close()
+
+
+def test_what_is_beside_is_told_by_its_path_and_what_was_tried(logs, path):
+    for like, tried in ((None, "opened"), (Attributes(), "made")):
+        with pytest.raises(StoreError, match=f"^{path}/app.log cannot be {tried}: Not a directory"):
+            logs.beside("app.log", like)
+        (path / "all").mkdir(exist_ok=True)
+        (path / "all").chmod(0o777)
+        if not (path / "all/way").is_symlink():
+            (path / "all/way").symlink_to(path)
+        for name in ("all/way", "all/way/deep"):
+            with pytest.raises(UnfitError, match=f"{path}/all/way "):
+                logs.beside(name, like)
+
+
+def test_a_directory_is_made_for_its_maker_alone_and_opened_as_nothing_else(logs, path, monkeypatch):
+    made, opened = [], []
+
+    def mkdir(name, mode, *, dir_fd):
+        made.append((name, mode))
+        os.mkdir(name, mode, dir_fd=dir_fd)
+
+    def opens(name, flags, *, dir_fd):
+        opened.append((name, flags))
+        return os.open(name, flags, dir_fd=dir_fd)
+
+    patch(monkeypatch, mkdir=mkdir, open=opens)
+    safe._make(logs.descriptor, "new", Attributes(mode=0o755))
+    assert made == [("new", 0o700)]
+    assert opened == [("new", os.O_RDONLY | os.O_DIRECTORY | system.NO_FOLLOW)]
+    assert stat.S_IMODE((path / "new").stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("swapped", ["full", "of another"])
+def test_a_directory_that_somebody_has_swapped_gets_no_rights(logs, path, monkeypatch, swapped):
+    def mkdir(name, mode, *, dir_fd):
+        os.mkdir(name, mode, dir_fd=dir_fd)
+        if swapped == "full":
+            (path / name / "kept").touch()
+
+    user = os.geteuid() + (swapped == "of another")
+    patch(monkeypatch, mkdir=mkdir, geteuid=lambda: user)
+    safe._make(logs.descriptor, "new", Attributes(mode=0o777))
+    assert stat.S_IMODE((path / "new").stat().st_mode) == 0o700
+    safe._make(logs.descriptor, "new", Attributes(mode=0o777))  # taken: left alone
+    assert stat.S_IMODE((path / "new").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("users", "groups", "named"),
+    [
+        ({0, 10}, {7}, None),
+        ({12, 10, 11}, {7}, "user 11, user 12"),
+        ({10}, {8, 9}, "group 8, group 9"),
+        ({11}, {7, 8}, "user 11, group 8"),
+    ],
+)
+def test_a_directory_whose_list_lets_others_make_names_is_refused(
+    logs, path, monkeypatch, users, groups, named
+):
+    status = SimpleNamespace(st_mode=stat.S_IFDIR | 0o775, st_gid=7)
+    patch(monkeypatch, fstat={logs.descriptor: status}.__getitem__)
+    monkeypatch.setattr(safe, "own_groups", lambda: {7})
+    monkeypatch.setattr(walk, "trusted_users", lambda: frozenset({0, 10}))
+    monkeypatch.setattr(safe, "writers_by_acl", {logs.descriptor: (users, groups)}.__getitem__)
+    if named is None:
+        logs.check_safe(trusted=False)
+        return
+    with pytest.raises(UnfitError) as caught:
+        logs.check_safe(trusted=False)
+    said = f"{named} may write to {path}, as its access control list says"
+    assert (caught.value.rule, caught.value.message) == ("unsafe-directory", said)
+    hint = "setfacl -b it, work as its owner (user), or set trust_directory of the set"
+    assert caught.value.hint == hint
+
+
 def test_a_directory_that_is_there_already_keeps_its_mode(logs, path):
     (path / "old").mkdir(mode=0o711)
     logs.beside("old", Attributes(mode=0o750)).close()
@@ -365,7 +459,7 @@ def test_a_path_is_for_people(tmp_path):
 )
 def test_a_directory_in_which_others_may_make_names_is_refused(logs, path, monkeypatch, mode, trusted, said):
     status = SimpleNamespace(st_mode=stat.S_IFDIR | mode, st_gid=4711)
-    patch(monkeypatch, fstat=lambda _descriptor: status)
+    patch(monkeypatch, fstat={logs.descriptor: status}.__getitem__)
     if said is None:
         logs.check_safe(trusted=trusted)
         return
@@ -493,13 +587,18 @@ class Changes:
     def __init__(self, monkeypatch, fails=()):
         self.done = []
         status = SimpleNamespace(st_uid=10, st_gid=20)
-        patch(monkeypatch, fstat=lambda _descriptor: status)
+        patch(monkeypatch, fstat={3: status}.__getitem__)
         patch(monkeypatch, fchown=self.owner)
-        patch(monkeypatch, fchmod=lambda _d, mode: self.done.append(("mode", mode)))
-        monkeypatch.setattr(safe, "set_acl", lambda _d, acl: self.done.append(("acl", acl)))
+        patch(monkeypatch, fchmod=lambda descriptor, mode: self.did(descriptor, "mode", mode))
+        monkeypatch.setattr(safe, "set_acl", lambda descriptor, acl: self.did(descriptor, "acl", acl))
         self.fails = fails
 
-    def owner(self, _descriptor, user, group):
+    def did(self, descriptor, name, value):
+        assert descriptor == 3
+        self.done.append((name, value))
+
+    def owner(self, descriptor, user, group):
+        assert descriptor == 3
         if (user, group) in self.fails:
             raise PermissionError
         self.done.append((user, group))

@@ -22,6 +22,7 @@ from luxima_retention.core.plan import (
     conservative_now,
     cutoff_at,
     decide,
+    explained,
 )
 from luxima_retention.core.redact import know
 
@@ -274,3 +275,50 @@ def test_a_period_that_is_none_says_what_to_set():
         cutoff_at(0, NOW)
     assert caught.value.message == "retention of 0 days is not a period"
     assert caught.value.hint == "set retention_days to 1 or more"
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict", "rule", "sentence", "due"),
+    [
+        (None, "absent", "absent", "there is no such row", None),
+        ((None, None), "stays", "undated", "it has no date: it is never touched", None),
+        ((None, "H-1"), "stays", "undated", "it has no date: it is never touched", None),
+        ((NOW + SECOND, "H-1"), "stays", "future", "it is dated in the future: it is never touched", None),
+        ((NOW, "H-1"), "stays", "younger", "it is not older than the cutoff 2026-05-27T00:00:00Z", 181),
+        (
+            (REQUEST.cutoff, None),
+            "stays",
+            "younger",
+            "it is not older than the cutoff 2026-05-27T00:00:00Z",
+            1,
+        ),
+        ((REQUEST.cutoff - SECOND, "H-1"), "stays", "hold", "expired, but kept by hold H-1", None),
+        ((REQUEST.cutoff - SECOND, None), "goes", "expired", "dated before 2026-05-27T00:00:00Z", 0),
+    ],
+)
+def test_a_row_says_why_it_goes_or_stays(row, verdict, rule, sentence, due):
+    found = explained("7", row, REQUEST, NOW)
+    assert (found.item, found.verdict, found.rule, found.sentence) == ("7", verdict, rule, sentence)
+    assert found.dated == (row[0] if row else None)
+    assert found.due == (None if due is None else cutoff_at(180, NOW) + (180 + due) * DAY)
+
+
+@given(age=st.integers(0, 400 * 86400))
+def test_a_row_is_due_on_the_first_day_whose_cutoff_lies_behind_it(age):
+    dated = NOW - timedelta(seconds=age)
+    due = explained("7", (dated, None), REQUEST, NOW).due
+    assert cutoff_at(180, due) > dated >= cutoff_at(180, due - SECOND)
+
+
+def test_a_hold_is_told_to_postgresql():
+    hold = Hold(hold_id="H-1", tenant="t", subject="s", start=NOW, end=NOW + DAY)
+    assert hold.argument() == {
+        "hold_id": "H-1",
+        "tenant": "t",
+        "subject": "s",
+        "start_at": "2026-11-23T08:30:00Z",
+        "end_at": "2026-11-24T08:30:00Z",
+    }
+    assert Hold(hold_id="H-2").argument() == {"hold_id": "H-2"} | dict.fromkeys(
+        ("tenant", "subject", "start_at", "end_at")
+    )

@@ -13,7 +13,7 @@ from luxima_retention.cli.common import sayer
 from luxima_retention.core import redact
 from luxima_retention.core.errors import ExitCode, StoreError
 from luxima_retention.core.plan import Finding, Level
-from luxima_retention.core.redact import Redactor
+from luxima_retention.core.redact import Redactor, is_distinctive, passwords_in
 from luxima_retention.core.results import RunResult, to_json
 from luxima_retention.evidence.ledger import entry
 from tests.ledgers import Raw
@@ -114,6 +114,55 @@ def test_a_short_secret_stays_in_values_and_goes_from_sentences():
 def test_a_secret_is_masked_however_a_url_writes_it(written):
     assert Redactor(["ab/c d"]).sentence(f"<{written}>") == "<***>"
     assert Redactor(["ab%2Fc%20d"]).sentence("<ab/c d>") == "<***>"
+
+
+def test_what_a_url_writes_otherwise_is_known_as_well():
+    assert Redactor(["pässwört1"]).sentence("<p%C3%A4ssw%C3%B6rt1>") == "<***>"
+    assert Redactor(["ab%2fc%2dd"]).sentence("<ab/c-d>") == "<***>"
+    assert Redactor(["%ff%fe-secret"]).sentence("<%ff%fe-secret>") == "<***>"
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown", "masked"),
+    [
+        ("abcd", "abcd", True),
+        ("abc", "abc", False),
+        ("a/sixsix", "sixsix", True),
+        ("a/fives", "fives", False),
+    ],
+)
+def test_what_is_too_short_to_be_told_from_words_stays(secret, shown, masked):
+    assert Redactor([secret]).sentence(f"<{shown}>") == ("<***>" if masked else f"<{shown}>")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("postgresql://u:pa:ss@h/", ["pa:ss"]),
+        ("postgresql://u:@h/", []),
+        ("postgresql://u@h/", []),
+        ("host=h password='sword fish'", ["sword fish"]),
+        ('password = "swordfish" user=u', ["swordfish"]),
+        ("password=sword=fish", ["sword=fish"]),
+        ("password=XswordX", ["XswordX"]),
+    ],
+)
+def test_the_passwords_in_a_text(text, found):
+    assert list(passwords_in(text)) == found
+
+
+@pytest.mark.parametrize(
+    ("form", "is_one"),
+    [("abc-1234", True), ("abc-123", False), ("postgres", False), ("POSTGRES_DB", False), ("PostgreS", True)],
+)
+def test_what_no_ordinary_word_is(form, is_one):
+    assert is_distinctive(form) is is_one
+
+
+def test_before_any_secret_is_known_nothing_but_shapes_is_masked():
+    known = redact._Known()
+    assert known.secrets == frozenset()
+    assert known.redactor.sentence("a plain text; password=hunter2") == "a plain text; password=***"
 
 
 def test_of_two_secrets_the_longer_one_is_masked_as_a_whole():

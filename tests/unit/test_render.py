@@ -7,11 +7,15 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
-from luxima_retention.cli import render
+from luxima_retention.cli import hold as holds
+from luxima_retention.cli import ledger, render
+from luxima_retention.cli.common import fitted, folded
 from luxima_retention.core.errors import ExitCode
-from luxima_retention.core.plan import Identity, Request, Survey, decide
+from luxima_retention.core.plan import Hold, Identity, Request, Survey, decide
 from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult, Totals
+from luxima_retention.evidence.holds import Registered, Release
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 EXPIRED, HELD, DESTROYED = 987_654_321, 123_456_789, 864_197_532
@@ -78,3 +82,71 @@ def test_a_policy_without_targets_has_its_outcome_and_a_code(shown):
     assert "metrics, 60 d" in text
     assert Outcome.FAILED.label in text
     assert "exit 3" in text
+
+
+def test_what_does_not_fit_stands_below_what_it_belongs_to():
+    out = StringIO()
+    terminal = Console(file=out, width=30, highlight=False, force_terminal=True, no_color=True)
+    render._fold(terminal, Text("\naudit-logs core.audit_log: 12 records destroyed"))
+    render._fold(terminal, Text("  hint: if intended, rerun with --max-items 2"))
+    assert out.getvalue().splitlines() == [
+        "",
+        "audit-logs core.audit_log:",
+        "  12 records destroyed",
+        "  hint: if intended, rerun",
+        "    with --max-items 2",
+    ]
+    file = StringIO()
+    render._fold(Console(file=file, width=300, highlight=False), Text("  " + "word " * 40))
+    assert file.getvalue().rstrip() == "  " + " ".join(["word"] * 40)
+
+
+@pytest.mark.parametrize(
+    ("line", "further", "shown"),
+    [
+        ("short", "  ", "short"),
+        (
+            "        hint: run it again with more",
+            "        ",
+            "        hint: run\n        it again\n        with more",
+        ),
+        ("    12  2026  a digest that is long", "  ", "    12  2026  a\n  digest that is\n  long"),
+        ("root 0123456789abcdef0123456789abcdef x", "  ", "root\n  0123456789abcdef0123456789abcdef\n  x"),
+        ("one two-three-four-five six", "  ", "one\n  two-three-four-five\n  six"),
+        ("", "  ", ""),
+    ],
+)
+def test_a_line_is_folded_between_words_and_a_digest_never(line, further, shown):
+    assert folded(line, further, 18) == shown
+
+
+def test_a_pipe_gets_each_line_as_it_is(capsys):
+    line = "word " * 60
+    assert fitted(line) == fitted(line, err=True) == line
+    capsys.readouterr()
+
+
+def test_the_facts_of_an_entry_show_where_they_end():
+    body = {"disposition": "archive, then destroy", "items": 3, "basis": "", "parts": [1], "target": "core.x"}
+    assert list(ledger._facts(body)) == [
+        'disposition="archive, then destroy"',
+        "items=3",
+        'basis=""',
+        "target=core.x",
+    ]
+
+
+def test_a_hold_is_told_in_a_block():
+    hold = Hold(hold_id="H-1", policy="p", tenant="t", reason="tax audit", placed_by="rina", placed_at=NOW)
+    told = Registered(hold=hold, released=Release(at=NOW, by="budi", reason="over"))
+    assert list(holds._lines(told)) == [
+        "H-1",
+        "  keeps     p, tenant t",
+        "  reason    tax audit",
+        "  placed    2026-11-23T08:30:00Z by rina",
+        "  released  2026-11-23T08:30:00Z by budi",
+    ]
+    (_, keeps, case) = holds._lines(
+        Registered(hold=Hold(hold_id="H-2", policy="p", case_ref="C-1", reason="r"))
+    )
+    assert (keeps, case) == ("  keeps     p (paused)", "  case      C-1: r")

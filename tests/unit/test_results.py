@@ -13,11 +13,9 @@ from luxima_retention.core.guards import GuardResult
 from luxima_retention.core.plan import (
     Count,
     Finding,
-    Identity,
     Level,
     Operation,
     Pending,
-    Plan,
     Reason,
     Slice,
     Survey,
@@ -38,6 +36,7 @@ from luxima_retention.core.results import (
     summed_up,
     to_json,
 )
+from tests.configured import plan_of
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -47,21 +46,9 @@ def day(number: int) -> datetime:
     return datetime(2026, 1, number, tzinfo=UTC)
 
 
-IDENTITY = Identity(kind="memory", target="core.audit_log", fingerprint="memory:1")
-PLAN = Plan(
-    policy="audit-logs",
-    identity=IDENTITY,
-    retention_days=180,
+PLAN = plan_of(
     cutoff=day(1),
-    cutoff_basis="store clock",
     disposition="destroy",
-    items=70,
-    held=5,
-    locked=2,
-    undated=3,
-    future=1,
-    population=Count(value=100, exact=False),
-    size_bytes=Count(value=7000),
     oldest=day(2),
     newest=day(3),
     holds=("H-1",),
@@ -70,7 +57,7 @@ PLAN = Plan(
     late=9,
 )
 SURVEY = Survey(
-    identity=IDENTITY,
+    identity=PLAN.identity,
     store_clock=day(4),
     expired=87,
     population=Count(value=101),
@@ -414,3 +401,7 @@ def test_a_proof_holds_where_nothing_is_unexplained_or_overdue(unexplained, over
 
 def test_what_is_condemned_is_dealt_with_too():
     assert TOTALS.items == 39
+
+
+def test_a_store_of_which_nothing_is_said_and_nothing_unknown_is_done():
+    assert checked_code([]) is ExitCode.DONE

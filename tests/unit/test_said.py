@@ -10,35 +10,24 @@ import pytest
 from luxima_retention.core.errors import ExitCode, StoreError
 from luxima_retention.core.guards import GuardResult
 from luxima_retention.core.history import OpenRun
-from luxima_retention.core.plan import Count, Identity, Pending, Plan, Survey
+from luxima_retention.core.plan import Count, Pending, Survey
 from luxima_retention.core.proof import Verdict
 from luxima_retention.core.results import Outcome, Proof, Totals
 from luxima_retention.evidence import events
 from luxima_retention.run import said
+from tests.configured import plan_of
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
-IDENTITY = Identity(kind="memory", target="core.audit_log", fingerprint="memory:1")
-PLAN = Plan(
-    policy="audit-logs",
-    identity=IDENTITY,
-    retention_days=180,
+PLAN = plan_of(
     cutoff=AT - 180 * DAY,
-    cutoff_basis="store clock",
     disposition="archive, then destroy",
-    items=70,
-    held=5,
-    locked=2,
-    undated=3,
-    future=1,
-    population=Count(value=100, exact=False),
-    size_bytes=Count(value=7000),
     oldest=AT - 400 * DAY,
     newest=AT - DAY,
     holds=("H-1", "H-2"),
     reasons=(),
 )
-SURVEY = Survey(identity=IDENTITY, store_clock=AT, program_clock=AT + timedelta(seconds=2))
+SURVEY = Survey(identity=PLAN.identity, store_clock=AT, program_clock=AT + timedelta(seconds=2))
 GUARD = GuardResult(guard="share", passed=True, observed="1 %", limit="25 %", message="m", override="--o")
 VERDICTS = (GUARD,)
 TOLD = (events.Guard(guard="share", passed=True, observed="1 %", limit="25 %", override="--o"),)

@@ -49,10 +49,16 @@ def _ports(policy: Policy) -> frozenset[int]:
     return s3_ports(policy.settings.s3_named(policy.options.s3)) | url_ports(policy.options.url)
 
 
+def _storage(policy: Policy) -> str:
+    return f"Loki, {', '.join(f's3://{name}' for name in policy.options.buckets) or 'no bucket'}"
+
+
 KIND = Kind(
     name="loki",
     settings=LokiPolicy,
-    storage=lambda policy: f"Loki, s3://{', s3://'.join(policy.options.buckets) or 'no bucket'}",
+    storage=lambda policy: (
+        f"Loki, {', '.join(f's3://{name}' for name in policy.options.buckets) or 'no bucket'}"
+    ),
     missing=lambda policy: None if policy.options.buckets else f"{policy.setting}.buckets",
     targets=_targets,
     disposition=lambda _archives: "destroy, two phases",

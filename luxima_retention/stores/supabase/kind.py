@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from luxima_retention.config.connections import url_ports
 from luxima_retention.config.settings import PolicyConfig, TableSettings
+from luxima_retention.core.plan import DISPOSITIONS
 from luxima_retention.stores.kind import Kind, Opening, TableTarget, Target, dimensions_of
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ KIND = Kind(
     storage=_storage,
     missing=_missing,
     targets=_targets,
-    disposition=lambda archives: "archive, then destroy" if archives else "destroy",
+    disposition=DISPOSITIONS.__getitem__,
     dimensions=lambda policy: dimensions_of(policy.options.tables),
     archives=True,
     database=lambda policy: policy.options.database if policy.options.tables else None,

@@ -19,13 +19,13 @@ from luxima_retention.core.plan import (
     Count,
     Explanation,
     Finding,
-    Hold,
     Identity,
     Level,
     Plan,
     Request,
     Staged,
     Survey,
+    explained,
 )
 from luxima_retention.core.protocol import Sink, Work
 from luxima_retention.core.tablenames import function_name, key_values
@@ -95,7 +95,7 @@ class PostgrestStore:
     def survey(self, request: Request) -> Survey:
         """The facts, from a function that PostgREST runs read-only."""
         state = self._state()
-        arguments = {"p_cutoff": iso(request.cutoff), "p_holds": holds_json(request.holds)}
+        arguments = {"p_cutoff": iso(request.cutoff), "p_holds": [hold.argument() for hold in request.holds]}
         row = self._client.ask(f"preview_{self._name}", arguments)
         if row is None:
             raise StoreError(f"preview_{self._name} returned no row", "run migrate again")
@@ -142,10 +142,11 @@ class PostgrestStore:
         arguments = {
             "p_key": key_values(self._table, self._key_columns, item),
             "p_cutoff": iso(request.cutoff),
-            "p_holds": holds_json(request.holds),
+            "p_holds": [hold.argument() for hold in request.holds],
         }
         row = self._client.ask(f"explain_{self._name}", arguments)
-        return explanation(item, row, request)
+        found = (_instant(row["dated"]), row["held_by"]) if row else None
+        return explained(item, found, request, self.clock())
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -162,7 +163,7 @@ class PostgrestStore:
                 "p_batch": number,
                 "p_cutoff": iso(plan.cutoff),
                 "p_limit": limit,
-                "p_holds": holds_json(work.holds()),
+                "p_holds": [hold.argument() for hold in work.holds()],
             },
             finish=True,
         )
@@ -308,40 +309,6 @@ class PostgrestBatch:
     def _call(self) -> Answer:
         limit = min(self._sizes.rows, self._left)
         return self._store.call(self._plan, self._work, self._number, limit)
-
-
-def holds_json(holds: tuple[Hold, ...]) -> list[dict[str, str | None]]:
-    """Holds as the functions take them, in ``p_holds``."""
-    return [
-        {
-            "hold_id": hold.hold_id,
-            "tenant": hold.tenant,
-            "subject": hold.subject,
-            "start_at": iso(hold.start) if hold.start else None,
-            "end_at": iso(hold.end) if hold.end else None,
-        }
-        for hold in holds
-    ]
-
-
-def explanation(item: str, row: Mapping[str, Any] | None, request: Request) -> Explanation:
-    """The verdict about one row. Pure."""
-    cutoff = iso(request.cutoff)
-    if row is None:
-        return Explanation(item=item, verdict="absent", rule="absent", sentence="there is no such row")
-    dated = _instant(row["dated"])
-    if dated is None:
-        return Explanation(
-            item=item, verdict="stays", rule="undated", sentence="it has no date: it is never touched"
-        )
-    if dated >= request.cutoff:
-        rule, sentence = "younger", f"its date is not before the cutoff {cutoff}"
-    elif row["held_by"]:
-        rule, sentence = "hold", f"expired, but kept by hold {row['held_by']}"
-    else:
-        sentence = f"dated before {cutoff}"
-        return Explanation(item=item, verdict="goes", rule="expired", sentence=sentence, dated=dated)
-    return Explanation(item=item, verdict="stays", rule=rule, sentence=sentence, dated=dated)
 
 
 def _refuse(code: str, message: str, hint: str) -> Finding:

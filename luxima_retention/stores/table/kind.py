@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from luxima_retention.config.connections import dsn_ports
 from luxima_retention.config.settings import PolicyConfig, TableSettings
+from luxima_retention.core.plan import DISPOSITIONS
 from luxima_retention.stores.kind import Kind, Opening, TableTarget, Target, dimensions_of
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ KIND = Kind(
     storage=_storage,
     missing=_missing,
     targets=_targets,
-    disposition=lambda archives: "archive, then destroy" if archives else "destroy",
+    disposition=DISPOSITIONS.__getitem__,
     dimensions=lambda policy: dimensions_of(policy.options.tables),
     archives=True,
     database=lambda policy: policy.options.database,

@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from luxima_retention.core.clock import iso
 from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import GuardRefused, RunStopped, StoreError
 from luxima_retention.core.plan import (
@@ -33,6 +32,7 @@ from luxima_retention.core.plan import (
     Request,
     Staged,
     Survey,
+    explained,
 )
 from luxima_retention.core.protocol import ROLLED_BACK, Sink, Work
 from luxima_retention.core.tablenames import function_name, key_values
@@ -253,7 +253,8 @@ class TableStore:
         with errors(f"row {item!r} of {self.name} cannot be explained"):
             row = self._ask("explain", lambda: tablesql.explain_query(self.shape), values)
             self.connection.rollback()
-        return explanation(item, row, request, self.clock())
+        found = (row["dated"], row["held_by"]) if row else None
+        return explained(item, found, request, self.clock())
 
     def archive_schema(self) -> tuple[tuple[str, str], ...]:
         """Name and type of each column."""
@@ -652,44 +653,4 @@ def _ms(duration: timedelta) -> str:
 
 def holds_json(holds: tuple[Hold, ...]) -> str:
     """Holds as the functions take them."""
-    return json.dumps(
-        [
-            {
-                "hold_id": hold.hold_id,
-                "tenant": hold.tenant,
-                "subject": hold.subject,
-                "start_at": iso(hold.start) if hold.start else None,
-                "end_at": iso(hold.end) if hold.end else None,
-            }
-            for hold in holds
-        ]
-    )
-
-
-def explanation(item: str, row: Mapping[str, Any] | None, request: Request, now: datetime) -> Explanation:
-    """The verdict about one row. Pure."""
-    if row is None:
-        return Explanation(item=item, verdict="absent", rule="absent", sentence="there is no such row")
-    dated: datetime | None = row["dated"]
-    verdict, rule = "stays", "undated"
-    sentence, due = "it has no date: it is never touched", None
-    if dated is not None:
-        verdict, rule, sentence = _dated(dated, row["held_by"], request, now)
-        due = first_due(dated, request.retention_days) if rule in {"younger", "expired"} else None
-    return Explanation(item=item, verdict=verdict, rule=rule, sentence=sentence, dated=dated, due=due)
-
-
-def _dated(dated: datetime, held_by: str | None, request: Request, now: datetime) -> tuple[str, str, str]:
-    if dated > now:
-        return "stays", "future", "it is dated in the future: it is never touched"
-    if dated >= request.cutoff:
-        return "stays", "younger", f"it is not older than the cutoff {iso(request.cutoff)}"
-    if held_by:
-        return "stays", "hold", f"expired, but kept by hold {held_by}"
-    return "goes", "expired", f"dated before {iso(request.cutoff)}"
-
-
-def first_due(dated: datetime, retention_days: int) -> datetime:
-    """The start of the first UTC day on which a cutoff lies behind ``dated``."""
-    day = dated.replace(hour=0, minute=0, second=0, microsecond=0)
-    return day + timedelta(days=retention_days + 1)
+    return json.dumps([hold.argument() for hold in holds])
