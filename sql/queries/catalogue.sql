@@ -52,6 +52,34 @@ said (line) AS (
 SELECT encode(sha256(convert_to((SELECT string_agg(s.line, E'\n' ORDER BY s.line COLLATE "C") FROM said s), 'UTF8')), 'hex'),
        (SELECT string_agg(p.oid || '/' || p.version, ',' ORDER BY p.oid) FROM ours p)
 
+-- name: stamp
+-- The versions of all rows that the answer above is made of, and what it says of roles: the same as before, so is that
+-- answer. It costs half.
+WITH schemas AS MATERIALIZED (
+    SELECT n.oid, n.xmin AS version FROM pg_namespace n WHERE n.nspname IN ('retention', 'retention_api')),
+functions AS MATERIALIZED (
+    SELECT p.oid, p.xmin AS version, p.proowner FROM pg_proc p
+     WHERE p.pronamespace = ANY (ARRAY(SELECT s.oid FROM schemas s))),
+tables AS MATERIALIZED (
+    SELECT c.oid, c.xmin AS version FROM pg_class c
+     WHERE c.relnamespace = (SELECT to_regnamespace('retention')) AND c.relkind IN ('r', 'v', 'm', 'p', 'f')),
+seen (what, oid, version) AS (
+    SELECT 'schema', s.oid, s.version::text FROM schemas s
+    UNION ALL
+    SELECT 'function', f.oid, f.version::text FROM functions f
+    UNION ALL
+    SELECT 'table', t.oid, t.version::text FROM tables t
+    UNION ALL
+    SELECT 'trigger', g.oid, g.xmin::text FROM pg_trigger g WHERE g.tgrelid = ANY (ARRAY(SELECT t.oid FROM tables t))
+    UNION ALL
+    SELECT 'rule', w.oid, w.xmin::text FROM pg_rewrite w WHERE w.ev_class = ANY (ARRAY(SELECT t.oid FROM tables t))
+    UNION ALL
+    SELECT 'column', a.attrelid, a.attnum || '.' || a.xmin FROM pg_attribute a
+     WHERE a.attrelid = ANY (ARRAY(SELECT t.oid FROM tables t))
+    UNION ALL
+    SELECT 'role', r.oid, r::text FROM pg_roles r WHERE r.oid IN (SELECT f.proowner FROM functions f))
+SELECT string_agg(concat_ws('/', s.what, s.oid, s.version), ',' ORDER BY s.what, s.oid, s.version) FROM seen s
+
 -- name: recorded
 -- What migrate wrote down of each table.
 SELECT t.target, t.function_name, t.catalogue FROM retention.target t ORDER BY t.target
