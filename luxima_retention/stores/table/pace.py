@@ -24,7 +24,7 @@ _STEP = 4
 #: bytes of WAL that the commit of one batch has to write, when batches may pause
 WAL_PER_FLUSH = 256 * 1024
 #: part of the time that the disk may be busy with commits of batches
-_FLUSH_SHARE = 0.05
+_FLUSH_SHARE = 0.1
 #: no single commit tells more than this of the next ones
 _LONGEST_PAUSE = 5.0
 _MIB = 1024 * 1024

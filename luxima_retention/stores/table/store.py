@@ -67,6 +67,8 @@ _ATTEMPTS = 7
 _AGAIN = frozenset({"55P03", "57014", "40P01", "40001"})
 _REMAKE = "find out who changed them; `luxima-retention migrate` makes them again and records that"
 _POLL_SECONDS = 1.0
+#: bytes of rows that are handed to the archive at once: PostgreSQL sends each row by itself
+_GATHERED = 64 * 1024
 #: how long somebody who places a hold waits to be told what it keeps
 _COUNTING = "30s"
 
@@ -482,16 +484,18 @@ class TableStore:
 def copy_rows(
     connection: psycopg.Connection[Any], statement: Any, values: Mapping[str, Any], sink: Sink
 ) -> None:
-    """Stream a COPY; its header is held back until the first row, so that no rows give no bytes."""
-    header = b""
+    """Stream a COPY, many rows at once; its header is held back, so that no rows give no bytes."""
     with connection.cursor() as cursor, cursor.copy(statement, values or None) as copy:
-        for number, block in enumerate(copy):
-            if number == 0:
-                header = bytes(block)
-                continue
-            if number == 1:
-                sink.write(header)
-            sink.write(bytes(block))
+        rows = iter(copy)
+        gathered = bytearray(next(rows, b""))
+        header = len(gathered)
+        for row in rows:
+            gathered += row
+            if len(gathered) >= _GATHERED:
+                sink.write(bytes(gathered))
+                gathered, header = bytearray(), 0
+    if len(gathered) > header:
+        sink.write(bytes(gathered))
 
 
 class TableBatch:
