@@ -263,10 +263,14 @@ class PaceSettings(Section):
     """``pace``: how gently tables are emptied."""
 
     max_batch_rows: int = Field(
-        2000, ge=1, description="Rows of one batch at most: more are faster, fewer are felt less by others."
+        50_000, ge=1, description="Rows of one batch at most; fewer where they take long or write much WAL."
     )
     duty_cycle: float = Field(
-        0.25, gt=0, le=1, description="Part of the time that is spent deleting, 0 to 1; 1 never pauses."
+        0.25,
+        gt=0,
+        le=1,
+        description="Most of the time that is spent deleting, 0 to 1; less where commits are slow."
+        " 1 never pauses, for a backlog.",
     )
     max_replica_lag: Duration = Field(
         timedelta(seconds=30), description="Replay lag of a standby beyond which batches wait."

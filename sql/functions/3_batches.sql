@@ -134,13 +134,30 @@ $$;
 -- What this transaction has deleted and changed until now, by the server's own counters, table by table:
 -- deletions everywhere, and updates where foreign keys bring them, or in the catalogue. Tables of this schema are
 -- left out, and temporary ones. Earlier batches of the session may still be in the figures: only what they grow by
--- tells.
+-- tells. Where foreign keys lead is looked up only when something was updated: it costs more than all the rest.
+-- The planner's settings are those of the server again: the function that deletes has its own.
 CREATE OR REPLACE FUNCTION retention.counted(p_table oid) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = on SET enable_nestloop = on AS $$
+DECLARE
+    found   jsonb;
+    updated oid[];
 BEGIN
     IF NOT current_setting('track_counts')::boolean THEN
         RAISE EXCEPTION 'track_counts is off: what a deletion does to other tables cannot be seen'
             USING ERRCODE = 'LX005', HINT = 'set track_counts = on, for the server or the job''s role';
+    END IF;
+    WITH figures AS MATERIALIZED (
+        SELECT c.oid, c.relnamespace = (SELECT to_regnamespace('pg_catalog')) AS catalogue,
+               pg_stat_get_xact_tuples_deleted(c.oid) AS deleted, pg_stat_get_xact_tuples_updated(c.oid) AS updated
+          FROM pg_class c
+         WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+           AND c.relnamespace <> (SELECT to_regnamespace('retention')))
+    SELECT coalesce(jsonb_object_agg(f.oid, jsonb_build_array(f.deleted, CASE WHEN f.catalogue THEN f.updated ELSE 0 END))
+                        FILTER (WHERE f.deleted > 0 OR f.catalogue), '{}'),
+           array_agg(f.oid) FILTER (WHERE f.updated > 0 AND NOT f.catalogue)
+      INTO found, updated FROM figures f WHERE f.deleted > 0 OR f.updated > 0;
+    IF updated IS NULL THEN
+        RETURN found;
     END IF;
     RETURN (
         WITH RECURSIVE reached (member) AS (
@@ -149,20 +166,15 @@ BEGIN
             SELECT f.member FROM reached r
               JOIN pg_constraint k ON k.contype = 'f' AND k.confrelid = r.member
                    AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))
-             CROSS JOIN LATERAL retention.family(k.conrelid) f),
-        figures AS (
-            SELECT c.oid, pg_stat_get_xact_tuples_deleted(c.oid) AS deleted,
-                   CASE WHEN n.nspname = 'pg_catalog' OR c.oid IN (SELECT r.member FROM reached r)
-                        THEN pg_stat_get_xact_tuples_updated(c.oid) ELSE 0 END AS updated
-              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname <> 'retention')
-        SELECT coalesce(jsonb_object_agg(f.oid, jsonb_build_array(f.deleted, f.updated)), '{}')
-          FROM figures f WHERE f.deleted > 0 OR f.updated > 0);
+             CROSS JOIN LATERAL retention.family(k.conrelid) f)
+        SELECT found || coalesce(jsonb_object_agg(r.member, jsonb_build_array(
+                   pg_stat_get_xact_tuples_deleted(r.member), pg_stat_get_xact_tuples_updated(r.member))), '{}')
+          FROM reached r WHERE r.member = ANY (updated));
 END $$;
 
 -- Makes sure that p_items rows of the table went and nothing else, since p_before was counted.
 CREATE OR REPLACE FUNCTION retention.check_counted(p_table oid, p_before jsonb, p_items bigint) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = on SET enable_nestloop = on SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     own   bigint;
     other text;

@@ -8,10 +8,11 @@ SELECT pg_catalog.set_config('quote_all_identifiers', 'off', true);
 -- name: catalogue
 -- Every function of our schemas but those of other tables, with text, owner, settings and rights; triggers and rules of
 -- our tables; who owns the tables and schemas, and who may do what. The second column grows with every replacement,
--- even one that was taken back.
+-- even one that was taken back. The schemas are looked up once: as a function of the name they would be looked up
+-- again for each of the catalogue's thousands of rows.
 WITH ours AS (
     SELECT p.*, p.xmin AS version FROM pg_proc p
-     WHERE p.pronamespace IN (to_regnamespace('retention'), to_regnamespace('retention_api'))
+     WHERE p.pronamespace = ANY (ARRAY(SELECT n.oid FROM pg_namespace n WHERE n.nspname IN ('retention', 'retention_api')))
        AND p.proname::text NOT IN (
            SELECT f.prefix || t.function_name
              FROM retention.target t,
@@ -27,11 +28,11 @@ said (line) AS (
     UNION ALL
     SELECT concat_ws('|', 'trigger', g.tgrelid::regclass, g.tgenabled, pg_get_triggerdef(g.oid))
       FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
-     WHERE c.relnamespace = to_regnamespace('retention') AND NOT g.tgisinternal
+     WHERE c.relnamespace = (SELECT to_regnamespace('retention')) AND NOT g.tgisinternal
     UNION ALL
     SELECT concat_ws('|', 'rule', w.ev_class::regclass, w.ev_enabled, pg_get_ruledef(w.oid))
       FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class
-     WHERE c.relnamespace = to_regnamespace('retention')
+     WHERE c.relnamespace = (SELECT to_regnamespace('retention'))
     UNION ALL
     SELECT concat_ws('|', 'table', c.oid::regclass, c.relkind, c.relowner::regrole, c.relrowsecurity,
                      (SELECT string_agg(a.grantee::regrole || ' ' || a.privilege_type, ','
@@ -41,7 +42,7 @@ said (line) AS (
                                         ORDER BY t.attname, a.grantee::regrole::text, a.privilege_type)
                         FROM pg_attribute t, aclexplode(t.attacl) a WHERE t.attrelid = c.oid))
       FROM pg_class c
-     WHERE c.relnamespace = to_regnamespace('retention') AND c.relkind IN ('r', 'v', 'm', 'p', 'f')
+     WHERE c.relnamespace = (SELECT to_regnamespace('retention')) AND c.relkind IN ('r', 'v', 'm', 'p', 'f')
     UNION ALL
     SELECT concat_ws('|', 'schema', n.nspname, n.nspowner::regrole,
                      (SELECT string_agg(a.grantee::regrole || ' ' || a.privilege_type, ','
@@ -50,6 +51,34 @@ said (line) AS (
       FROM pg_namespace n WHERE n.nspname IN ('retention', 'retention_api'))
 SELECT encode(sha256(convert_to((SELECT string_agg(s.line, E'\n' ORDER BY s.line COLLATE "C") FROM said s), 'UTF8')), 'hex'),
        (SELECT string_agg(p.oid || '/' || p.version, ',' ORDER BY p.oid) FROM ours p)
+
+-- name: stamp
+-- The versions of all rows that the answer above is made of, and what it says of roles: the same as before, so is that
+-- answer. It costs half.
+WITH schemas AS MATERIALIZED (
+    SELECT n.oid, n.xmin AS version FROM pg_namespace n WHERE n.nspname IN ('retention', 'retention_api')),
+functions AS MATERIALIZED (
+    SELECT p.oid, p.xmin AS version, p.proowner FROM pg_proc p
+     WHERE p.pronamespace = ANY (ARRAY(SELECT s.oid FROM schemas s))),
+tables AS MATERIALIZED (
+    SELECT c.oid, c.xmin AS version FROM pg_class c
+     WHERE c.relnamespace = (SELECT to_regnamespace('retention')) AND c.relkind IN ('r', 'v', 'm', 'p', 'f')),
+seen (what, oid, version) AS (
+    SELECT 'schema', s.oid, s.version::text FROM schemas s
+    UNION ALL
+    SELECT 'function', f.oid, f.version::text FROM functions f
+    UNION ALL
+    SELECT 'table', t.oid, t.version::text FROM tables t
+    UNION ALL
+    SELECT 'trigger', g.oid, g.xmin::text FROM pg_trigger g WHERE g.tgrelid = ANY (ARRAY(SELECT t.oid FROM tables t))
+    UNION ALL
+    SELECT 'rule', w.oid, w.xmin::text FROM pg_rewrite w WHERE w.ev_class = ANY (ARRAY(SELECT t.oid FROM tables t))
+    UNION ALL
+    SELECT 'column', a.attrelid, a.attnum || '.' || a.xmin FROM pg_attribute a
+     WHERE a.attrelid = ANY (ARRAY(SELECT t.oid FROM tables t))
+    UNION ALL
+    SELECT 'role', r.oid, r::text FROM pg_roles r WHERE r.oid IN (SELECT f.proowner FROM functions f))
+SELECT string_agg(concat_ws('/', s.what, s.oid, s.version), ',' ORDER BY s.what, s.oid, s.version) FROM seen s
 
 -- name: recorded
 -- What migrate wrote down of each table.

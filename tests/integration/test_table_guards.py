@@ -647,13 +647,42 @@ def test_whatever_guards_a_deletion_and_was_changed_refuses_until_migrate_made_i
     assert table.count() == 600
 
 
-def test_a_function_that_is_replaced_between_two_batches_stops_the_run(any_database):
+#: seen by the versions of catalogue rows alone, since nothing is compared while those are the same
+MEANWHILE = {name: statement for name, statement in CHANGES.items() if statement} | {
+    "same text": None,
+    "schema": "GRANT CREATE ON SCHEMA retention TO PUBLIC",
+    "table": "GRANT DELETE ON retention.hold TO PUBLIC",
+    "role": "DO $$ BEGIN EXECUTE format('ALTER ROLE %s CREATEDB', (SELECT proowner::regrole FROM pg_proc"
+    " WHERE oid = 'retention.prune_core_events'::regproc)); END $$",
+}
+
+
+@pytest.mark.parametrize("change", MEANWHILE)
+def test_whatever_guards_a_deletion_and_is_changed_between_two_batches_stops_the_run(any_database, change):
     table = Table(any_database)
     with half_done(table) as batches:
-        ((text,),) = any_database.execute("SELECT pg_get_functiondef('retention.prune_core_events'::regproc)")
-        any_database.execute(text)  # the same text: replaced all the same
+        statement = MEANWHILE[change]
+        if statement is None:
+            ((statement,),) = any_database.execute(
+                "SELECT pg_get_functiondef('retention.prune_core_events'::regproc)"
+            )
+        any_database.execute(statement)
         with pytest.raises(GuardRefused, match="changed"):
             next(batches).stage(None)
+
+
+def test_a_catalogue_row_with_another_version_and_the_same_meaning_stops_nothing(any_database):
+    table = Table(any_database)
+    store = LedgeredStore(table.job, table.target, GENTLE, read_only=False)
+    _, plan = conformance.planned(Policy, store)
+    batches = store.batches(plan, work())
+    for _ in range(2):
+        batch = next(batches)
+        batch.stage(None)
+        batch.commit()
+        any_database.execute("ALTER TABLE retention.hold ALTER COLUMN tenant SET STATISTICS 50")
+    assert next(batches).stage(None).items == 37
+    store.close()
 
 
 # --- the lease ------------------------------------------------------------------------------------------

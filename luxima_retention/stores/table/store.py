@@ -1,7 +1,7 @@
 """A table in PostgreSQL: surveyed and emptied through the functions that ``migrate`` has made for it.
 
 Each batch is one transaction: it deletes, moves the cursor and, where the ledger shares the database, takes
-the ledger's entry. Batches are sized by time, and wait for standbys, slots, WAL budget and duty cycle.
+the ledger's entry. Batches wait for standbys and slots, and are sized and spaced by :mod:`.pace`.
 Facts about PostgreSQL: its documentation, "Explicit Locking", "Row Security Policies", "COPY".
 """
 
@@ -40,6 +40,7 @@ from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.postgres import connect, database_fingerprint, errors
 from luxima_retention.io.sqlfiles import named
 from luxima_retention.stores.kind import TableTarget
+from luxima_retention.stores.table import pace as pacing
 from luxima_retention.stores.table import shape
 from luxima_retention.stores.table import sql as tablesql
 from luxima_retention.stores.table.findings import (
@@ -61,22 +62,17 @@ if TYPE_CHECKING:
 #: how long a batch waits for a lock, and may take in all
 LOCK_TIMEOUT = timedelta(seconds=2)
 _STATEMENT_TIMEOUT = timedelta(minutes=1)
-#: that one batch aims for; its number of rows follows
-_BATCH_SECONDS = 0.5
 #: bytes of WAL that each replication slot must have left before it is lost
 SLOT_HEADROOM = 256 * 1024 * 1024
-_FIRST_BATCH = 1000
-_SMALLEST_BATCH = 100
 _ATTEMPTS = 7
 #: lock timeout, statement timeout, deadlock, serialization failure: rolled back, and may be repeated
 _AGAIN = frozenset({"55P03", "57014", "40P01", "40001"})
 _REMAKE = "find out who changed them; `luxima-retention migrate` makes them again and records that"
 _POLL_SECONDS = 1.0
+#: bytes of rows that are handed to the archive at once: PostgreSQL sends each row by itself
+_GATHERED = 64 * 1024
 #: how long somebody who places a hold waits to be told what it keeps
 _COUNTING = "30s"
-#: measured on rows of 240 bytes with two indexes; for the forecast only
-_WAL_PER_ROW = 350
-_ROWS_PER_SECOND = 200_000
 
 
 class TableStore:
@@ -116,7 +112,9 @@ class TableStore:
         )
         self._deadline = deadline
         self._token: int | None = None
-        self._functions_seen = ""
+        self._versions = ""
+        self._stamp = ""
+        self._looked = float("-inf")
 
     def identity(self) -> Identity:
         """The table, in the database that it names itself; a physical clone names itself the same."""
@@ -170,7 +168,10 @@ class TableStore:
             oldest_expired=row["oldest_expired"],
             newest=row["newest"],
             expired_bytes=Count(value=int(row["expired_bytes"]), exact=False),
-            forecast=self._forecast(expired, int(row["expired_bytes"])),
+            forecast={
+                **pacing.forecast(expired, self._pace),
+                "reusable_bytes": int(row["expired_bytes"]),
+            },
             evidence={
                 "strategy": self._known.strategy if self._known else "before migrate",
                 "query": query,
@@ -220,13 +221,13 @@ class TableStore:
         one; a walk that deletes nothing is the last.
         """
         self.connection.deadline = UNLIMITED
-        left, walked, sizes = plan.items, 0, Sizes(self._pace)
+        left, walked, rows = plan.items, 0, pacing.first_rows(self._pace)
         self._token = self._own_token(work)
         while left > 0 and not work.stopping():
             waited = self._throttled(work)
             if work.stopping():
                 return
-            batch = TableBatch(self, plan, work, min(sizes.rows, left), waited)
+            batch = TableBatch(self, plan, work, min(rows, left), waited)
             yield batch
             if batch.outcome is None:
                 return
@@ -236,8 +237,8 @@ class TableStore:
                 if not walked:
                     return
                 walked = 0
-            sizes.measured(batch.seconds, batch.limit)
-            self._rest(batch, work)
+            rows = pacing.next_rows(batch.taken, self._pace)
+            self._rest(batch.taken, work)
 
     def explain(self, item: str, request: Request) -> Explanation:
         """Why one row goes or stays; ``item`` is its key, several columns as a line of CSV.
@@ -289,24 +290,30 @@ class TableStore:
         self.connection.rollback()
         self.connection.execute(_sql("local"), values)
         self.connection.execute(_sql("immediate"))
-        self._functions_seen = self._check_functions(known)
+        self._check_functions(known)
         failpoint("table.before_delete")
         del work
 
-    def _check_functions(self, known: Known | None) -> str:
-        """Make sure that what deletes is what migrate made; its versions, which any replacement changes.
+    def _check_functions(self, known: Known | None) -> None:
+        """Make sure that what deletes is what migrate made, and was not replaced since the run began.
+
+        While no row of the catalogue that says so has another version than at the last comparison, there is
+        nothing to compare.
 
         Raises:
             GuardRefused: it is another.
         """
+        stamp = str(self._row_of("stamp")[0])
+        if stamp == self._stamp:
+            return
         digest, versions = self._catalogue()
         recorded = known.catalogue if known else ""
-        if digest != recorded or (self._functions_seen and versions != self._functions_seen):
+        if digest != recorded or (self._versions and versions != self._versions):
             raise GuardRefused(
                 f"functions or rights that guard {self.name} were changed while the run was at work",
                 _REMAKE,
             )
-        return versions
+        self._versions, self._stamp = versions, stamp
 
     def _catalogue(self) -> tuple[str, str]:
         self._row_of("plain_names")
@@ -328,8 +335,8 @@ class TableStore:
             self.connection.commit()
         return int(token)
 
-    def delete(self, plan: Plan, work: Work, limit: int, sink: Sink | None) -> None:
-        """Call the batch function; its rows go to ``sink`` as CSV."""
+    def delete(self, plan: Plan, work: Work, limit: int, sink: Sink | None) -> float:
+        """Call the batch function; its rows go to ``sink`` as CSV. The seconds until it had answered."""
         values = {
             "run": work.run_id,
             "token": self._token,
@@ -337,11 +344,14 @@ class TableStore:
             "limit": limit,
             "holds": holds_json(work.holds()),
         }
+        begun = time.monotonic()
         if sink is None:
             self.connection.execute(self._statement("prune"), values)
         else:
             copy_rows(self.connection, self._statement("prune_rows"), values, sink)
+        seconds = time.monotonic() - begun
         self._check_functions(self._known)
+        return seconds
 
     def journal(self) -> tuple[int, datetime | None, datetime | None, bool]:
         """What the batch function wrote of its batch: rows, first and last instant, whether it was all."""
@@ -362,11 +372,14 @@ class TableStore:
         return int(self._one("wal_since", since=position)[0])
 
     def _throttled(self, work: Work) -> dict[str, int]:
-        """Wait while a standby or a slot is in need; reason → milliseconds."""
+        """Wait while a standby or a slot is in need, asked once a second; reason → milliseconds."""
         waited: dict[str, int] = {}
+        if time.monotonic() < self._looked + _POLL_SECONDS:
+            return waited
         while (reason := self._in_need()) and not work.stopping():
             work.wait(_POLL_SECONDS)
             waited[reason] = waited.get(reason, 0) + round(_POLL_SECONDS * 1000)
+        self._looked = time.monotonic()
         return waited
 
     def _in_need(self) -> str | None:
@@ -381,16 +394,12 @@ class TableStore:
             return "slot-lag"
         return None
 
-    def _rest(self, batch: TableBatch, work: Work) -> None:
-        """Pause after a batch, for the duty cycle and for the WAL budget; told by the next batch."""
-        pace = self._pace
-        duty = batch.seconds * (1 / pace.duty_cycle - 1)
-        budget = pace.max_wal_mib_per_minute * 1024 * 1024
-        wal = batch.wal_bytes * 60 / budget - batch.seconds if budget else 0.0
-        seconds = max(duty, wal)
+    def _rest(self, taken: pacing.Taken, work: Work) -> None:
+        """Pause after a batch; told by the next one."""
+        reason, seconds = pacing.pause(taken, self._pace)
         if seconds > 0:
             work.wait(seconds)
-            self._rested["wal-budget" if wal > duty else "duty-cycle"] = round(seconds * 1000)
+            self._rested[reason] = round(seconds * 1000)
 
     @cached_property
     def _rested(self) -> dict[str, int]:
@@ -492,43 +501,22 @@ class TableStore:
             raise StoreError(f"{self.name}: the database answers {name} with no row")
         return row
 
-    def _forecast(self, expired: int, size: int) -> dict[str, int]:
-        rows = min(self._pace.max_batch_rows, round(_ROWS_PER_SECOND * _BATCH_SECONDS))
-        return {
-            "batches": -(-expired // rows),
-            "seconds": round(expired / _ROWS_PER_SECOND / self._pace.duty_cycle),
-            "wal_bytes": expired * _WAL_PER_ROW,
-            "reusable_bytes": size,
-        }
-
 
 def copy_rows(
     connection: psycopg.Connection[Any], statement: Any, values: Mapping[str, Any], sink: Sink
 ) -> None:
-    """Stream a COPY; its header is held back until the first row, so that no rows give no bytes."""
-    header = b""
+    """Stream a COPY, many rows at once; its header is held back, so that no rows give no bytes."""
     with connection.cursor() as cursor, cursor.copy(statement, values or None) as copy:
-        for number, block in enumerate(copy):
-            if number == 0:
-                header = bytes(block)
-                continue
-            if number == 1:
-                sink.write(header)
-            sink.write(bytes(block))
-
-
-class Sizes:
-    """How many rows the next batch takes: as many as its time allows."""
-
-    def __init__(self, pace: PaceSettings) -> None:
-        self._pace = pace
-        self.rows = min(_FIRST_BATCH, pace.max_batch_rows)
-
-    def measured(self, seconds: float, limit: int) -> None:
-        """Size the next batch by how long one of ``limit`` rows took; twice or half as many at most."""
-        factor = min(max(_BATCH_SECONDS / max(seconds, 0.001), 0.5), 2.0)
-        smallest = min(_SMALLEST_BATCH, self._pace.max_batch_rows)
-        self.rows = min(max(round(limit * factor), smallest), self._pace.max_batch_rows)
+        rows = iter(copy)
+        gathered = bytearray(next(rows, b""))
+        header = len(gathered)
+        for row in rows:
+            gathered += row
+            if len(gathered) >= _GATHERED:
+                sink.write(bytes(gathered))
+                gathered, header = bytearray(), 0
+    if len(gathered) > header:
+        sink.write(bytes(gathered))
 
 
 class TableBatch:
@@ -538,8 +526,7 @@ class TableBatch:
         limit: rows that it may take; halved by each attempt that ran into a timeout.
         outcome: after ``commit``.
         done: whether nothing expired was left behind it.
-        seconds: that deleting and committing took.
-        wal_bytes: written meanwhile.
+        taken: what it took, for the pace of the next one; after ``commit``.
     """
 
     def __init__(
@@ -552,9 +539,9 @@ class TableBatch:
         self.limit = limit
         self.outcome: Committed | None = None
         self.done = False
-        self.seconds = 0.0
-        self.wal_bytes = 0
+        self.taken = pacing.Taken(limit=limit, items=0, deleting=0.0, commit=0.0, wal_bytes=0)
         self._items = 0
+        self._way = 0.0
         self._rolled_back = 0
         self._open = False
 
@@ -566,13 +553,14 @@ class TableBatch:
             GuardRefused: the function refused: floor, holds.
             StoreError: PostgreSQL refused, or timeouts did not end.
         """
-        begun = time.monotonic()
-        position = self._deleted(sink)
+        position, seconds = self._deleted(sink)
         failpoint("table.after_delete")
         with errors(f"the journal of {self._store.name} cannot be read"):
             self._items, first, last, self.done = self._store.journal()
-            self.wal_bytes = self._store.wal_since(position)
-        self.seconds = time.monotonic() - begun
+            wal_bytes = self._store.wal_since(position)
+        self.taken = pacing.Taken(
+            limit=self.limit, items=self._items, deleting=seconds, commit=0.0, wal_bytes=wal_bytes
+        )
         waits = {**self._waited, **self._store.rested()}
         return Staged(
             items=self._items,
@@ -580,7 +568,7 @@ class TableBatch:
             last=last if self._items else None,
             shared=self._work.enter is not None,
             metrics={
-                "wal_bytes": self.wal_bytes,
+                "wal_bytes": wal_bytes,
                 **({ROLLED_BACK: self._rolled_back} if self._rolled_back else {}),
                 **{f"wait_ms.{reason}": value for reason, value in waits.items()},
             },
@@ -588,16 +576,16 @@ class TableBatch:
 
     def commit(self) -> Committed:
         """Make deletion, cursor and the ledger's entry beside them final."""
-        begun = time.monotonic()
         with self._store.stoppable():
             if self._work.enter is not None and self._items:
                 self._work.enter(self._store.connection)
             with errors(f"batch of {self._store.name}: the commit failed, what it did is not known"):
                 failpoint("table.before_commit")
+                begun = time.monotonic()
                 self._store.connection.commit()
         self._open = False
         failpoint("table.after_commit")
-        self.seconds += time.monotonic() - begun
+        self.taken = replace(self.taken, commit=max(time.monotonic() - begun - self._way, 0.0))
         self.outcome = Committed(items=self._items)
         return self.outcome
 
@@ -607,8 +595,8 @@ class TableBatch:
             self._store.connection.rollback()
         self._open = False
 
-    def _deleted(self, sink: Sink | None) -> str:
-        """Delete, as often as timeouts ask for it; the WAL position before."""
+    def _deleted(self, sink: Sink | None) -> tuple[str, float]:
+        """Delete, as often as timeouts ask for it; the WAL position before, and the server's seconds."""
         import psycopg
 
         for attempt in range(1, _ATTEMPTS + 1):
@@ -616,8 +604,10 @@ class TableBatch:
             try:
                 with errors(f"a batch of {self._store.name} failed"):
                     self._store.begin(self._work)
+                    begun = time.monotonic()
                     position = self._store.wal_position()
-                    self._store.delete(self._plan, self._work, self.limit, sink)
+                    self._way = time.monotonic() - begun  # there and back: the answer itself takes no time
+                    seconds = self._store.delete(self._plan, self._work, self.limit, sink)
             except StoreError as error:
                 cause = error.__cause__
                 self.rollback()
@@ -631,7 +621,7 @@ class TableBatch:
                     ) from error
                 self._back_off(attempt)
             else:
-                return position
+                return position, max(seconds - self._way, 0.0)
         raise StoreError(f"a batch of {self._store.name} failed {_ATTEMPTS} times")
 
     def _back_off(self, attempt: int) -> None:
