@@ -130,7 +130,7 @@ def test_commands_and_options_that_the_docs_show_are_there(name):
     for words in shown(DOCS[name]):
         longest = max((n for n in (1, 2) if tuple(words[:n]) in TREE), default=None)
         assert longest or words[0].startswith("-"), f"{name} shows luxima-retention {' '.join(words)}"
-        options = {option for param in cli.params for option in param.opts}
+        options = {"--help"} | {option for param in cli.params for option in param.opts}
         if longest:
             parameters = TREE[tuple(words[:longest])].params
             options |= {option for param in parameters for option in param.opts}
