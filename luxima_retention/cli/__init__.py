@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -210,6 +209,8 @@ def _fault(error: Exception) -> int:
     """A bug. Its traceback may show values, so it is for whoever asks for it."""
     click.echo(f"error: unexpected fault: {type(error).__name__}", err=True)
     if "debug" in sys.argv:
+        import traceback
+
         click.echo(redacted("".join(traceback.format_exception(error))), err=True, nl=False)
     else:
         click.echo("hint: run again with --log-level debug and report the traceback", err=True)

@@ -245,6 +245,15 @@ def sayer(context: Context, **always: str) -> Callable[..., None]:
     return say
 
 
+def both_zones(instant: datetime) -> str:
+    """``2026-05-27 00:00 UTC (07:00 WIB)``."""
+    from zoneinfo import ZoneInfo
+
+    there = instant.astimezone(ZoneInfo("Asia/Jakarta"))
+    day = "" if there.date() == instant.date() else f"{there:%Y-%m-%d} "
+    return f"{instant:%Y-%m-%d %H:%M} UTC ({day}{there:%H:%M} WIB)"
+
+
 def warn(sentence: str) -> None:
     """Tell what did not keep the command from its work."""
     click.echo(fitted(f"warning: {sentence}", err=True), err=True)

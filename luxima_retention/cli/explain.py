@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from luxima_retention.cli.common import fitted, output_option, policy_type
+from luxima_retention.cli.common import both_zones, fitted, output_option, policy_type
 
 if TYPE_CHECKING:
     from luxima_retention.run.explain import Explained
@@ -47,7 +47,6 @@ def command(context: click.Context, policy: str, item: str, output: str) -> int:
 
 
 def _print(told: Explained) -> None:
-    from luxima_retention.cli.render import both_zones
 
     found = told.explanation
     click.echo(fitted(f"{found.item} {found.verdict}: {found.sentence} (rule: {found.rule})"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from luxima_retention.cli.common import fitted, output_option
+from luxima_retention.cli.common import both_zones, fitted, output_option
 
 if TYPE_CHECKING:
     from luxima_retention.config.sources import Configuration
@@ -38,9 +38,7 @@ def command(context: click.Context, output: str) -> None:
 
 def _row(configuration: Configuration, name: str, now: datetime) -> dict[str, Any]:
     from luxima_retention.core.clock import iso
-    from luxima_retention.run.bound import bound
-    from luxima_retention.run.runner import about, archives
-    from luxima_retention.run.schedule import next_run
+    from luxima_retention.run.matrix import about, archives, bound, next_run
     from luxima_retention.stores.registry import kind_of
 
     policy = configuration.settings.policy(name)
@@ -84,8 +82,6 @@ def _lines(rows: list[dict[str, Any]], configuration: Configuration) -> Iterator
 
 
 def _block(row: dict[str, Any]) -> Iterator[str]:
-    from luxima_retention.cli.render import both_zones
-
     days = row["values"]["retention_days"]
     what = "" if row["log_type"] == row["policy"] else f"{row['log_type']}, "
     yield f"{row['policy']}: {what}{days['value']} days ({days['origin']})"

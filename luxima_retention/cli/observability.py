@@ -92,7 +92,7 @@ def _servers(settings: Settings, named: str | None) -> Iterator[Http]:
     from luxima_retention.config.settings import HttpSettings
     from luxima_retention.core.deadline import UNLIMITED
     from luxima_retention.io.http import Http
-    from luxima_retention.run.runner import with_metrics
+    from luxima_retention.run.matrix import with_metrics
     from luxima_retention.stores.registry import kind_of
 
     policies = [settings.policy(name) for name in with_metrics(settings)]
@@ -142,7 +142,7 @@ def forget(context: click.Context, policy: str) -> None:
 
 
 def _files(settings: Settings) -> Mapping[str, str]:
-    from luxima_retention.run.runner import configured
+    from luxima_retention.run.matrix import configured
     from luxima_retention.tell.observability.files import files
 
     return files(configured(settings) or tuple(settings.policies), settings.telemetry.environment)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from luxima_retention.cli.common import both_zones
 from luxima_retention.core.observer import Silent
 from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from luxima_retention.core.plan import Operation, Plan, Survey
 
-_WIB = ZoneInfo("Asia/Jakarta")
 _GOOD = {
     Outcome.DONE,
     Outcome.NOTHING_TO_DO,
@@ -44,13 +42,6 @@ def console(*, stderr: bool = False) -> Console:
     return Console(
         file=stream, width=None if stream.isatty() else _WIDTH, highlight=False, soft_wrap=not stream.isatty()
     )
-
-
-def both_zones(instant: datetime) -> str:
-    """``2026-05-27 00:00 UTC (07:00 WIB)``."""
-    there = instant.astimezone(_WIB)
-    day = "" if there.date() == instant.date() else f"{there:%Y-%m-%d} "
-    return f"{instant:%Y-%m-%d %H:%M} UTC ({day}{there:%H:%M} WIB)"
 
 
 def size(count: int) -> str:

@@ -8,16 +8,18 @@ from urllib.parse import urlsplit
 from luxima_retention.config.places import address, connection
 from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError
-from luxima_retention.io.objects import Access, ObjectStore, open_objects
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from luxima_retention.config.settings import S3Settings, Settings
+    from luxima_retention.io.objects import Access, ObjectStore
 
 
 def s3_access(settings: S3Settings, deadline: Deadline = UNLIMITED) -> Access:
     """How the buckets of this service are reached."""
+    from luxima_retention.io.objects import Access
+
     key, secret = settings.access_key_id, settings.secret_access_key
     return Access(
         endpoint_url=settings.endpoint_url,
@@ -36,6 +38,8 @@ def open_place(settings: Settings, url: str, deadline: Deadline = UNLIMITED) -> 
     Raises:
         ConfigurationError: it names no place, or a connection that is not written.
     """
+    from luxima_retention.io.objects import open_objects
+
     name = connection(url)
     if name not in {None, "default", *settings.s3}:
         raise ConfigurationError(

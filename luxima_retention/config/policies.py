@@ -4,8 +4,6 @@ Source of the seed's periods: Luxima's observability document, "Log Retention Po
 rotation, "Maintenance SOP" item 3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import date, timedelta
 from types import MappingProxyType

@@ -5,8 +5,6 @@ files, ``luxima-retention.toml``, defaults. Unknown and duplicate keys are error
 policy stand in its ``kind.py``. ``docs/settings.md`` is generated from all of them; a test compares.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -585,7 +583,7 @@ class Settings(Section):
         yield from ((setting, connection(url) or "") for setting, url in places)
         yield from ((f"policies.{name}.s3", getattr(item, "s3", "")) for name, item in self.policies.items())
 
-    def policy(self, name: str) -> PolicyConfig[PolicySettings]:
+    def policy(self, name: str) -> "PolicyConfig[PolicySettings]":
         """One policy with its options; ``name`` is one of ``policies``."""
         return PolicyConfig(name=name, options=self.policies[name], settings=self)
 

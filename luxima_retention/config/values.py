@@ -16,7 +16,11 @@ from luxima_retention.core.foreign import json_of
 
 
 class Section(BaseModel):
-    """A table of the settings file: frozen, and a key that it does not know is an error."""
+    """A table of the settings file: frozen, and a key that it does not know is an error.
+
+    Modules of sections do without ``from __future__ import annotations``: each start would compile every
+    annotation once more, which took longer than to validate all settings.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
 

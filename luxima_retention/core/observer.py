@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from luxima_retention.core.results import Step, TargetResult
+if TYPE_CHECKING:
+    from luxima_retention.core.results import Step, TargetResult
 
 
 class Observer(Protocol):

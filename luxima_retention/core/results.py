@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from luxima_retention.core.about import About
 from luxima_retention.core.clock import iso
 from luxima_retention.core.errors import ExitCode, worst
 from luxima_retention.core.guards import GuardResult
@@ -187,34 +188,6 @@ class TargetResult:
     def milliseconds(self) -> dict[str, int]:
         """Step → how long it took."""
         return {step.name: step.milliseconds for step in self.steps}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """What a policy is, for people: shown in matrix, report and minutes.
-
-    Args:
-        kind: of its store.
-        log_type: what the records are.
-        storage: where they are.
-        disposition: what happens at the end of the period.
-        basis, owner: why this period, and who answers for it.
-        review_by: ISO day by which somebody reviews it; empty for none.
-        schedule: cron expression of its runs.
-        method: how records are destroyed, by language.
-        rules: names of the cited rules that may concern it.
-    """
-
-    kind: str = ""
-    log_type: str = ""
-    storage: str = ""
-    disposition: str = ""
-    basis: str = ""
-    owner: str = ""
-    review_by: str = ""
-    schedule: str = ""
-    method: Mapping[str, str] = field(default_factory=dict)
-    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,7 +157,7 @@ def _last_due(settings: Settings, name: str, now: datetime) -> datetime:
 
 
 def _terms(settings: Settings, start: datetime) -> Terms:
-    from luxima_retention.run.runner import archives
+    from luxima_retention.run.matrix import archives
 
     days = settings.archive.retention_days
     policies = [settings.policy(name) for name in settings.policies]

@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Any
 
 from luxima_retention import __version__
+from luxima_retention.core.about import About
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import RetentionError
-from luxima_retention.core.results import About, Outcome, RunResult
+from luxima_retention.core.results import Outcome, RunResult
 from luxima_retention.evidence.ledger import Entry
 from luxima_retention.report import matrix_rows, rules
 from luxima_retention.report.exceptions import found

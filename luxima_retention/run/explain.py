@@ -14,7 +14,8 @@ from luxima_retention.evidence.approvals import approver_keys
 from luxima_retention.evidence.archive import open_archive
 from luxima_retention.run import steps
 from luxima_retention.run.context import Environment, Policy
-from luxima_retention.run.runner import Options, opening_of, policy_config, policy_of
+from luxima_retention.run.matrix import policy_config
+from luxima_retention.run.runner import Options, opening_of, policy_of
 from luxima_retention.run.state import open_state
 from luxima_retention.stores.kind import Target
 from luxima_retention.stores.registry import kind_of

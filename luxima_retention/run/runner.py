@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from luxima_retention.config.policies import DEFAULTS, PolicySettings, policy_name
+from luxima_retention.config.policies import DEFAULTS, PolicySettings
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.core.clock import Clock, system_clock
 from luxima_retention.core.deadline import Deadline
@@ -20,7 +20,7 @@ from luxima_retention.core.durations import parse_duration, spelled
 from luxima_retention.core.errors import ConfigurationError, ExitCode, RetentionError
 from luxima_retention.core.guards import DEFAULT_SKEW, Limits, refusals
 from luxima_retention.core.observer import Observer, Silent
-from luxima_retention.core.results import About, Outcome, PolicyResult, RunResult, preceded
+from luxima_retention.core.results import Outcome, PolicyResult, RunResult, preceded
 from luxima_retention.evidence.approvals import approver_keys
 from luxima_retention.evidence.archive import open_archive
 from luxima_retention.evidence.events import SweepCompleted, rotation
@@ -29,6 +29,7 @@ from luxima_retention.run import planfile
 from luxima_retention.run.context import Environment, Policy
 from luxima_retention.run.ends import Ends
 from luxima_retention.run.engine import failed, run_policy
+from luxima_retention.run.matrix import about, archives, configured, policy_config
 from luxima_retention.run.state import State, mirror_holds, open_state
 from luxima_retention.stores.kind import Opening, Surroundings
 from luxima_retention.stores.registry import kind_of
@@ -183,29 +184,6 @@ def check_named(settings: Settings, options: Options) -> None:
             )
 
 
-def policy_config(settings: Settings, name: str) -> PolicyConfig[PolicySettings]:
-    """The policy of this name, hyphens and underscores being equal.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    known = policy_name(name)
-    if known not in settings.policies:
-        raise ConfigurationError(f"there is no policy {name}", f"policies are {', '.join(settings.policies)}")
-    return settings.policy(known)
-
-
-def configured(settings: Settings) -> tuple[str, ...]:
-    """The names of the policies that have a store."""
-    policies = (settings.policy(name) for name in settings.policies)
-    return tuple(policy.name for policy in policies if kind_of(policy).missing(policy) is None)
-
-
-def with_metrics(settings: Settings) -> tuple[str, ...]:
-    """Those of them whose servers say which metrics there are."""
-    return tuple(name for name in configured(settings) if kind_of(settings.policy(name)).metrics)
-
-
 def _run_all(
     settings: Settings,
     options: Options,
@@ -299,14 +277,6 @@ def _record_sweep(
         state.ledger.append(swept, policy=config.name, at=environment.clock())
 
 
-def archives(config: PolicyConfig[Any]) -> bool:
-    """Whether records of this policy are archived before they are destroyed."""
-    wanted = config.options.archive == "required" or (
-        config.options.archive == "auto" and kind_of(config).archives
-    )
-    return wanted and bool(config.settings.archive.url)
-
-
 def opening_of(config: PolicyConfig[Any], options: Options, environment: Environment) -> Opening:
     """How this policy's stores are opened."""
     return Opening(
@@ -317,23 +287,6 @@ def opening_of(config: PolicyConfig[Any], options: Options, environment: Environ
         rotate_now=options.rotate_now,
         clock=environment.clock,
         deadline=environment.end,
-    )
-
-
-def about(config: PolicyConfig[Any]) -> About:
-    """What the policy is, for people."""
-    kind, options = kind_of(config), config.options
-    return About(
-        kind=kind.name,
-        log_type=options.log_type or config.name,
-        storage=kind.storage(config),
-        disposition=kind.disposition(archives(config)),
-        basis=options.basis,
-        owner=options.owner,
-        review_by=options.review_by.isoformat() if options.review_by else "",
-        schedule=options.schedule,
-        method=kind.method,
-        rules=kind.rules,
     )
 
 

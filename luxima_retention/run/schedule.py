@@ -34,7 +34,7 @@ from luxima_retention.run.state import State, open_state
 from luxima_retention.stores.registry import kind_of
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import Job, PolicyConfig, Settings
+    from luxima_retention.config.settings import Job, Settings
     from luxima_retention.run.lease import Lease
 
 #: seconds between two looks at the lease
@@ -180,13 +180,6 @@ class Trigger(BaseTrigger):  # type: ignore[misc]
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
         """See :class:`apscheduler.triggers.base.BaseTrigger`; a time that is ``now`` counts. In UTC."""
         return next(self._slot.after(previous or now - timedelta(microseconds=1))).astimezone(UTC)
-
-
-def next_run(policy: PolicyConfig[Any], now: datetime) -> datetime | None:
-    """When the policy runs next; ``None`` without a schedule."""
-    if not policy.options.schedule:
-        return None
-    return next(times(policy.options.schedule, ZoneInfo(policy.settings.schedule.time_zone), now))
 
 
 def upcoming(chosen: Sequence[Slot], now: datetime, count: int) -> list[tuple[datetime, Slot]]:

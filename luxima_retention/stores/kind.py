@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from luxima_retention.config.policies import Options
 from luxima_retention.config.settings import PolicyConfig
 from luxima_retention.core.clock import Clock, system_clock
 from luxima_retention.core.deadline import UNLIMITED, Deadline
-from luxima_retention.core.plan import Hold, Operation
-from luxima_retention.core.protocol import Surveyable
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import TableSettings
+    from luxima_retention.core.plan import Hold, Operation
+    from luxima_retention.core.protocol import Surveyable
     from luxima_retention.io.http import Endpoint
 
 #: The name of a target, and what opens its store.
-Target = tuple[str, Callable[[], Surveyable]]
+Target: TypeAlias = "tuple[str, Callable[[], Surveyable]]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

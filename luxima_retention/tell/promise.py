@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
+from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from luxima_retention.config.cronline import times
+from luxima_retention.config.cronline import sampled
 from luxima_retention.core.errors import RetentionError
 from luxima_retention.core.plan import digest
-from luxima_retention.run.bound import bound
+from luxima_retention.run.matrix import bound
 from luxima_retention.stores.kind import Opening
 from luxima_retention.stores.registry import kind_of
 from luxima_retention.tell.families import UNKNOWN
 
 if TYPE_CHECKING:
     from luxima_retention.config.settings import PolicyConfig, Settings
-
-#: the same as for the bound: more than a year of days
-_SAMPLED = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +58,8 @@ def interval(settings: Settings, expression: str) -> float:
     if not expression:
         return UNKNOWN
     zone = ZoneInfo(settings.schedule.time_zone)
-    found = islice(times(expression, zone, datetime(2026, 1, 1, tzinfo=UTC)), _SAMPLED)
-    return max((later - earlier).total_seconds() for earlier, later in pairwise(found))
+    found = pairwise(sampled(expression, zone))
+    return max((later - earlier).total_seconds() for earlier, later in found)
 
 
 def matrix_digest(settings: Settings) -> str:

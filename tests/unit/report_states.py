@@ -7,14 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from luxima_retention.core.about import About
 from luxima_retention.core.clock import iso
 from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.plan import Count, Identity, Pending, Request, Survey, cutoff_at, decide
-from luxima_retention.core.results import About, Outcome, PolicyResult, RunResult, TargetResult
+from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.evidence.ledger.verify import Tree, leaf_hash
 from luxima_retention.report.model import LedgerState, Report, Terms, build
-from luxima_retention.run.runner import about
+from luxima_retention.run.matrix import about
 from tests.configured import settings_of
 from tests.ledgers import event
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from luxima_retention.core.results import About, RunResult
+from luxima_retention.core.about import About
+from luxima_retention.core.results import RunResult
 from luxima_retention.evidence.ledger.memory import MemoryLedger
 from luxima_retention.report.minutes import dated, minutes
 from luxima_retention.report.minutes_texts import FACTS, Text

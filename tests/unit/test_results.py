@@ -8,6 +8,7 @@ from itertools import permutations
 
 import pytest
 
+from luxima_retention.core.about import About
 from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.guards import GuardResult
 from luxima_retention.core.plan import (
@@ -23,7 +24,6 @@ from luxima_retention.core.plan import (
 from luxima_retention.core.redact import know
 from luxima_retention.core.results import (
     OUTCOMES,
-    About,
     Outcome,
     PolicyResult,
     Proof,

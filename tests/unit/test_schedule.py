@@ -8,7 +8,7 @@ from bisect import bisect_right
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luxima_retention.cli import cli
-from luxima_retention.config.cronline import parse, previous, times
+from luxima_retention.config.cronline import parse, previous, sampled, times
 from luxima_retention.core.clock import iso
 from luxima_retention.core.errors import ConfigurationError
 from luxima_retention.evidence.ledger import open_ledger
@@ -533,3 +533,33 @@ def test_the_next_runs_as_json_are_arguments_of_the_command():
 def test_a_schedule_that_means_nothing_is_refused_with_the_settings(values, sentence):
     with pytest.raises(ConfigurationError, match=sentence):
         settings_of(values)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "5 7 * * *",
+        "23 8 * * sun",
+        "0 1,13 * * mon-fri",
+        "0 0 * * 1,2",
+        "*/5 * * * *",
+        "0 0 1 * *",
+        "0 0 2 2 *",
+    ],
+)
+def test_a_sample_of_times_shows_the_longest_wait_of_a_year(expression, zone):
+    longest = [
+        max(later.astimezone(UTC) - earlier.astimezone(UTC) for earlier, later in pairwise(found))
+        for found in (
+            sampled(expression, ZoneInfo(zone)),
+            islice(times(expression, ZoneInfo(zone), YEAR[0]), 400),
+        )
+    ]
+    assert longest[0] == longest[1]
+
+
+def test_a_sample_is_short_where_every_week_is_alike():
+    assert len(sampled("5 7 * * *", JAKARTA)) == 14
+    assert len(sampled("5 7 * * *", BERLIN)) == 400
+    assert len(sampled("5 7 1 * *", JAKARTA)) == 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import statistics
 import subprocess
@@ -158,22 +159,52 @@ def test_nothing_tracked_names_this_machine():
             assert path.suffix != ".lock" or "://" not in text, f"{name} names where packages come from"
 
 
+#: what takes longer to load than many a command takes; each only where it is used
 HEAVY = {"pydantic", "pydantic_settings", "psycopg", "boto3", "botocore", "requests", "rich", "cryptography"}
+#: the same of those that read the settings, and of ours what only works on a store
+OF_SETTINGS = {"pydantic", "pydantic_settings"}
+OF_RUNS = {
+    *(HEAVY - OF_SETTINGS),
+    *("apscheduler", "concurrent.futures.thread", "jinja2", "multiprocessing", "structlog", "urllib.request"),
+    "luxima_retention.cli.render",
+    "luxima_retention.core.results",
+    "luxima_retention.evidence.events",
+    "luxima_retention.io.objects",
+    "luxima_retention.run.engine",
+    "luxima_retention.run.runner",
+    "luxima_retention.run.schedule",
+}
+
+
+def loaded(arguments, **environment):
+    """The modules that a command loads; it must have printed something."""
+    code = (
+        "import sys; from luxima_retention.cli import _status; status = _status(sys.argv[1:]);"
+        "print(*sys.modules, file=sys.stderr); sys.exit(status)"
+    )
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("LUXIMA_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=variables | environment,
+    )
+    assert done.stdout
+    return set(done.stderr.split())
 
 
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["run", "--help"], ["--version"], ["hold", "add", "--help"]]
 )
 def test_help_loads_nothing_heavy(arguments):
-    code = (
-        "import sys; from luxima_retention.cli import _status; _status(sys.argv[1:]);"
-        "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert not HEAVY & set(done.stderr.split())
-    assert done.stdout
+    assert not HEAVY & loaded(arguments)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_matrix_loads_nothing_that_works_on_stores(form):
+    assert not OF_RUNS & loaded(["matrix", "--output", form])
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from luxima_retention.core.guards import Case, Limits, judge
 from luxima_retention.core.history import History
 from luxima_retention.core.plan import Count, Identity, Pending, Request, Survey, cutoff_at, decide
 from luxima_retention.core.results import Outcome, PolicyResult, Proof, RunResult, TargetResult, Totals
-from luxima_retention.run.bound import bound
+from luxima_retention.run.matrix import bound
 from luxima_retention.tell import samples, telemetry
 from luxima_retention.tell.budget import within
 from luxima_retention.tell.families import FAMILIES, PREFIX, Sample, exposition

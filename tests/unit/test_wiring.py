@@ -14,7 +14,8 @@ from luxima_retention.cli import cli
 from luxima_retention.core.guards import Limits
 from luxima_retention.run import runner
 from luxima_retention.run.context import Environment
-from luxima_retention.run.runner import Options, archives, opening_of, policy_of
+from luxima_retention.run.matrix import archives
+from luxima_retention.run.runner import Options, opening_of, policy_of
 from tests.configured import settings_of
 
 HERE = Environment(now=datetime(2026, 11, 23, tzinfo=UTC))

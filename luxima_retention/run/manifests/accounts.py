@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from luxima_retention.config.connections import dsn_ports, s3_ports, smtp_ports, url_ports
 from luxima_retention.config.places import connection
 from luxima_retention.core.errors import ConfigurationError
-from luxima_retention.run.runner import archives, configured, with_metrics
+from luxima_retention.run.matrix import archives, configured, with_metrics
 from luxima_retention.run.schedule import Slot
 from luxima_retention.stores.registry import kind_of
 

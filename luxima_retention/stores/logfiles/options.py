@@ -1,7 +1,5 @@
 """The options of the kind ``logfiles``."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self

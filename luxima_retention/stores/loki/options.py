@@ -1,7 +1,5 @@
 """The options of the kind ``loki``."""
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 from typing import Annotated, Literal, Self
 

@@ -1,7 +1,5 @@
 """The options of the kind ``supabase``."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Self
 

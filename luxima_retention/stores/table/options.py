@@ -1,7 +1,5 @@
 """The options of the kind ``table``."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, Field

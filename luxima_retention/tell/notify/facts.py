@@ -14,7 +14,7 @@ from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.guards import refusals
 from luxima_retention.core.redact import redacted, redacted_tree
 from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
-from luxima_retention.run.bound import bound
+from luxima_retention.run.matrix import bound
 from luxima_retention.tell.notify.conditions import Seen
 
 if TYPE_CHECKING:
