@@ -1,4 +1,4 @@
-"""What several commands need: types of arguments, terminals, signals, logs."""
+"""What several commands need: types of arguments, terminals, signals."""
 
 from __future__ import annotations
 
@@ -8,22 +8,16 @@ import select
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from luxima_retention.core.errors import ConfigurationError
-from luxima_retention.core.observer import Silent
-
-if TYPE_CHECKING:
-    from luxima_retention.cli import Context
-    from luxima_retention.core.results import Step, TargetResult
 
 output_option = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result on stdout."
@@ -196,8 +190,11 @@ def fitted(line: str, further: str = "  ", *, err: bool = False) -> str:
         further: the indentation of what does not fit.
         err: it goes to stderr, not to stdout.
     """
-    stream = sys.stderr if err else sys.stdout
-    return folded(line, further, get_terminal_size().columns) if stream.isatty() else line
+    if not (sys.stderr if err else sys.stdout).isatty():
+        return line
+    from shutil import get_terminal_size
+
+    return folded(line, further, get_terminal_size().columns)
 
 
 def folded(line: str, further: str, width: int) -> str:
@@ -213,38 +210,6 @@ def folded(line: str, further: str, width: int) -> str:
     )
 
 
-def sayer(context: Context, **always: str) -> Callable[..., None]:
-    """Writes events to the structured log on stderr: readable on a terminal, JSON elsewhere.
-
-    Args:
-        context: of the command.
-        always: what each line carries, such as the trace's id.
-    """
-    on_terminal = sys.stderr.isatty()
-    level = context.log_level or ("warning" if on_terminal else "info")
-    if level == "warning":
-        return _silent  # no event is one; the library takes longer to load than many a run
-    import logging
-
-    import structlog
-
-    renderer: Any = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
-    processors = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _without_traceback if level != "debug" else structlog.processors.format_exc_info,
-        _without_secrets,
-        renderer,
-    ]
-    logger = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-    )
-    say: Callable[..., None] = logger.bind(**always).info
-    return say
-
-
 def both_zones(instant: datetime) -> str:
     """``2026-05-27 00:00 UTC (07:00 WIB)``."""
     from zoneinfo import ZoneInfo
@@ -257,53 +222,6 @@ def both_zones(instant: datetime) -> str:
 def warn(sentence: str) -> None:
     """Tell what did not keep the command from its work."""
     click.echo(fitted(f"warning: {sentence}", err=True), err=True)
-
-
-class Log(Silent):
-    """Writes what a run tells to the structured log.
-
-    Args:
-        say: of :func:`sayer`.
-    """
-
-    def __init__(self, say: Callable[..., None]) -> None:
-        self._say = say
-
-    def step_ended(self, policy: str, target: str, step: Step) -> None:
-        """See :class:`~luxima_retention.core.observer.Observer`."""
-        self._say("step.ended", policy=policy, target=target, step=step.name, milliseconds=step.milliseconds)
-
-    def ended(self, policy: str, result: TargetResult) -> None:
-        """See :class:`~luxima_retention.core.observer.Observer`."""
-        told = {
-            "outcome": str(result.outcome),
-            "exit_code": int(result.exit_code),
-            "run_id": result.run_id,
-        }
-        self._say("target.ended", policy=policy, target=result.target, **told, sentence=result.sentence)
-
-    def told(self, event: str, **values: Any) -> None:
-        """See :class:`~luxima_retention.core.observer.Observer`."""
-        self._say(event, **values)
-
-
-def _silent(_event: str, **_values: object) -> None:
-    pass
-
-
-def _without_secrets(_logger: Any, _name: str, event: Any) -> Any:
-    """Events are for people: every text in them loses every known secret."""
-    from luxima_retention.core.redact import redacted
-
-    return {name: redacted(value) if isinstance(value, str) else value for name, value in event.items()}
-
-
-def _without_traceback(_logger: Any, _name: str, event: Any) -> Any:
-    """A traceback may show values; it is for the debug level."""
-    error = event.pop("exc_info", None)
-    if isinstance(error, BaseException):
-        event["error"] = type(error).__name__
-    return event
 
 
 def listening(_context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, int] | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.cli.common import Stopper, listening, sayer
+from luxima_retention.cli.common import Stopper, listening
+from luxima_retention.cli.log import sayer
 from luxima_retention.core.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:

@@ -1,10 +1,9 @@
-"""Results for people: tables on stdout, progress on stderr. Wide on purpose where nobody watches."""
+"""Results for people: tables on stdout. Wide on purpose where nobody watches."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,12 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from luxima_retention.cli.common import both_zones
-from luxima_retention.core.observer import Silent
 from luxima_retention.core.results import Outcome, PolicyResult, RunResult, TargetResult
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from luxima_retention.core.plan import Operation, Plan, Survey
 
 _GOOD = {
@@ -230,34 +226,3 @@ def render_plans(plans: Iterable[Plan]) -> None:
         )
         for reason in plan.reasons:
             out.print(f"  {reason.items:>12,} {reason.verdict}: {reason.sentence}")
-
-
-class Live(Silent):
-    """Progress bars on stderr, on a terminal only."""
-
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> None:
-        """Nothing is shown before the first batch."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bars off the terminal."""
-        if self._progress is not None:
-            self._progress.stop()
-
-    def batch_done(self, policy: str, target: str, done: int, planned: int) -> None:  # noqa: ARG002
-        """Show how far a target is."""
-        if not sys.stderr.isatty():
-            return
-        if self._progress is None:
-            from rich.progress import Progress
-
-            self._progress = Progress(console=console(stderr=True), transient=True)
-            self._progress.start()
-        if target not in self._tasks:
-            self._tasks[target] = self._progress.add_task(target, total=planned)
-        self._progress.update(self._tasks[target], completed=done)

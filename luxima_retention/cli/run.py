@@ -15,15 +15,14 @@ import click
 from luxima_retention.cli.common import (
     Duration,
     Instant,
-    Log,
     Part,
     Shard,
     Stopper,
     output_option,
     policy_type,
     readers_may_leave,
-    sayer,
 )
+from luxima_retention.cli.log import Log, sayer
 from luxima_retention.core.errors import ExitCode, RetentionError
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def command(
     Surveys each store, decides by the cutoff and the legal holds, asks the guards, deletes in small batches,
     and surveys again. On a terminal it shows the plan and asks first.
     """
-    from luxima_retention.cli.render import Live, render_run
+    from luxima_retention.cli.progress import Live
     from luxima_retention.core.results import to_json
     from luxima_retention.run import runner
 
@@ -102,6 +101,8 @@ def command(
         if output == "json":
             click.echo(json.dumps(to_json(result), indent=2))
         else:
+            from luxima_retention.cli.render import render_run
+
             render_run(result)
     skipped = if_locked == "skip" and result.exit_code is ExitCode.LOCKED
     return ExitCode.DONE if skipped else result.exit_code
@@ -112,29 +113,22 @@ def _watched(context: Context, options: Options, hooks: Hooks) -> RunResult:
     from luxima_retention.core.clock import system_clock
     from luxima_retention.core.observer import Several
     from luxima_retention.run import runner
+    from luxima_retention.tell.audience import Audience, Nobody
     from luxima_retention.tell.logs import broken_off, finished
-    from luxima_retention.tell.notify.send import after_run
-    from luxima_retention.tell.telemetry import Telemetry
-    from luxima_retention.tell.traces import open_tracing
 
     settings, began = context.settings, system_clock()
-    tracing, warnings = (None, []) if options.dry_run else open_tracing(settings, "run", os.environ)
-    telemetry = Telemetry(settings, shard=options.shard, tracing=tracing, warnings=warnings)
+    audience = Nobody() if options.dry_run else Audience(settings, options.shard, os.environ)
+    tracing = audience.tracing
     say = sayer(context, invocation=str(uuid.uuid4()), **(tracing.ids() if tracing else {}))
     observers = [Log(say), hooks.observer, *((tracing,) if tracing else ())]
-
-    def tell(result: RunResult) -> tuple[str, ...]:
-        return (*telemetry.run(result), *after_run(settings, result))
-
-    watched = replace(hooks, observer=Several(*observers), tell=tell)
+    watched = replace(hooks, observer=Several(*observers), tell=audience.run)
     try:
         result = runner.run(settings, options, watched)
     except BaseException as error:
         code = error.exit_code if isinstance(error, RetentionError) else ExitCode.FAULT
         names = options.policies or tuple(settings.policies)
         # Where nothing was begun (a flag that contradicts another) nothing is known that was not before.
-        silent = options.dry_run or code is ExitCode.USAGE
-        told = () if silent else tuple(telemetry.failed(names, began, code))
+        told = () if code is ExitCode.USAGE else audience.failed(names, began, code)
         say("run.finished", **broken_off(code, told, dry_run=options.dry_run))
         raise
     say("run.finished", **finished(result))

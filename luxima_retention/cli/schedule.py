@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from luxima_retention.cli.common import Stopper, output_option, sayer
+from luxima_retention.cli.common import Stopper, output_option
+from luxima_retention.cli.log import sayer
 
 if TYPE_CHECKING:
     from luxima_retention.cli import Context

@@ -190,10 +190,10 @@ def known_paths(options: Mapping[str, type[PolicySettings]]) -> Iterator[variabl
     yield from variables.paths(Settings)
     # Each in full as well, so that a name without ``__`` can be told.
     yield from variables.paths(S3Settings, ("s3", "default"))
+    names = (variables.ANY, *(name.replace("-", "_") for name in DEFAULTS))
     for model in options.values():
-        yield from variables.paths(model, ("policies", variables.ANY))
-        for name in DEFAULTS:
-            yield from variables.paths(model, ("policies", name.replace("-", "_")))
+        below = tuple(variables.paths(model))
+        yield from (("policies", name, *path) for name in names for path in below)
     for section, (policy, *rest) in SHORT_FORMS.items():
         kind = DEFAULTS[str(policy)]["kind"]
         yield from variables.paths(TableSettings if rest else options[kind], (section,))

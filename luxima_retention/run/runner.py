@@ -27,7 +27,6 @@ from luxima_retention.evidence.events import SweepCompleted, rotation
 from luxima_retention.evidence.holds import readable_holds
 from luxima_retention.run import planfile
 from luxima_retention.run.context import Environment, Policy
-from luxima_retention.run.ends import Ends
 from luxima_retention.run.engine import failed, run_policy
 from luxima_retention.run.matrix import about, archives, configured, policy_config
 from luxima_retention.run.state import State, mirror_holds, open_state
@@ -37,7 +36,9 @@ from luxima_retention.stores.registry import kind_of
 if TYPE_CHECKING:
     from luxima_retention.config.settings import Settings
     from luxima_retention.core.plan import Plan
+    from luxima_retention.evidence.archive import Archive
     from luxima_retention.evidence.ledger.session import Session
+    from luxima_retention.run.ends import Ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,7 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
     deadline = _deadline(options, hooks)
     approved = planfile.load(options.plan, now).plans if options.plan else None
     archive = open_archive(settings, deadline)
-    ends = None if options.dry_run else Ends(settings, archive, deadline)
+    ends = None if options.dry_run else _ends(settings, archive, deadline)
     state = open_state(settings, deadline)
     try:
         session, refusal = _begun(settings, options, state, now, deadline)
@@ -133,6 +134,12 @@ def _deadline(options: Options, hooks: Hooks) -> Deadline:
     return Deadline(ends=ends, stopping=hooks.stopping, sleep=hooks.wait)
 
 
+def _ends(settings: Settings, archive: Archive | None, deadline: Deadline) -> Ends:
+    from luxima_retention.run.ends import Ends
+
+    return Ends(settings, archive, deadline)
+
+
 def _check(options: Options, now: datetime) -> None:
     if options.as_of is not None and options.as_of > now:
         raise ConfigurationError(
@@ -148,10 +155,10 @@ def _begun(
     settings: Settings, options: Options, state: State | None, now: datetime, deadline: Deadline
 ) -> tuple[Session | None, RetentionError | None]:
     """The right to sign the ledger; or why no policy may begin: its ledger is not the one that was signed."""
-    from luxima_retention.evidence.ledger.session import begin
-
     if options.dry_run or state is None:
         return None, None
+    from luxima_retention.evidence.ledger.session import begin
+
     try:
         return begin(settings, state.ledger, now, deadline), None
     except RetentionError as error:

@@ -29,7 +29,7 @@ from luxima_retention.core.durations import spelled
 from luxima_retention.core.errors import ConfigurationError, ExitCode, LeaseHeld, LeaseLost, RetentionError
 from luxima_retention.evidence.events import SlotMissed, SweepMissed, missed
 from luxima_retention.run.healthz import answering
-from luxima_retention.run.runner import with_metrics
+from luxima_retention.run.matrix import with_metrics
 from luxima_retention.run.state import State, open_state
 from luxima_retention.stores.registry import kind_of
 

@@ -54,7 +54,6 @@ _LIBRARIES = (
     "rfc8785",
     "rich.console",
     "rich.table",
-    "structlog",
     "tenacity",
     "yaml",
     "zstandard",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from luxima_retention.cli import Context, _fault
-from luxima_retention.cli.common import sayer
+from luxima_retention.cli.log import sayer
 from luxima_retention.core import redact
 from luxima_retention.core.errors import ExitCode, StoreError
 from luxima_retention.core.plan import Finding, Level
@@ -214,6 +214,27 @@ def test_an_event_shows_none(capsys):
     sayer(Context(log_level="debug"))("run.ended", target="core.x", said="bad swordfish-99", rows=3)
     event = json.loads(capsys.readouterr().err)
     assert (event["said"], event["target"], event["rows"]) == ("bad ***", "core.x", 3)
+
+
+@pytest.mark.usefixtures("known")
+def test_an_event_on_a_terminal_is_in_words(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    sayer(Context(log_level="info"), invocation="i")("run.ended", said="bad swordfish-99", rows=3)
+    instant, told = capsys.readouterr().err.split(" ", 1)
+    assert told == "run.ended invocation=i said=bad *** rows=3\n"
+    assert datetime.fromisoformat(instant).tzinfo is UTC
+    sayer(Context())("run.ended")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("level", "shown"), [("info", False), ("debug", True)])
+@pytest.mark.usefixtures("known")
+def test_a_fault_is_an_event_with_its_traceback_for_whoever_asks(level, shown, capsys):
+    sayer(Context(log_level=level))("fault", policy="p", exc_info=ValueError("bad swordfish-99"))
+    event = json.loads(capsys.readouterr().err)
+    assert (event["event"], event["policy"], event["level"]) == ("fault", "p", "info")
+    assert event.get("error") == (None if shown else "ValueError")
+    assert ("ValueError: bad ***" in event.get("exception", "")) is shown
 
 
 @pytest.mark.usefixtures("known")
