@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import os
+import resource
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +22,7 @@ from luxima_retention.stores.logfiles.store import LogFilesStore
 from luxima_retention.stores.logfiles.system import BusyError
 from tests.integration import conformance
 from tests.integration.conformance import Item, carry_out, planned, request_of, some, work
-from tests.integration.logsets import STATE, sets
+from tests.integration.logsets import STATE, sets, turned
 
 DAY = timedelta(days=1)
 
@@ -213,3 +215,86 @@ def test_files_of_a_set_that_does_not_expire_stay_and_are_told(files, tmp_path):
         told = [finding.code for finding in store.preflight(request)]
         assert ("not-expiring" in told) == (not expire)
         assert store.explain(str(old), request).verdict == ("goes" if expire else "stays")
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    """How often each directory is listed."""
+    counted = Counter()
+    listdir = os.listdir
+
+    def counting(place="."):
+        counted[os.fstat(place).st_ino if isinstance(place, int) else place] += 1
+        return listdir(place)
+
+    monkeypatch.setattr(os, "listdir", counting)
+    return counted
+
+
+def test_what_was_examined_is_surveyed_without_a_second_look_but_the_proof_looks_again(files, listed):
+    now = system_clock()
+    files.fill([Item(name=1, at=now - 40 * DAY, tenant="acme")])
+    store = files.open()
+    request = request_of(files, store)
+    assert store.preflight(request) == ()
+    assert (store.survey(request).population.value, set(listed.values())) == (1, {1})
+    files.fill([Item(name=2, at=now - 40 * DAY, tenant="globex")])
+    assert (store.survey(request).population.value, set(listed.values())) == (2, {2})
+    store.preflight(request)
+    assert store.survey(replace(request, holds=())).population.value == 2
+    assert set(listed.values()) == {4}
+
+
+def test_a_rotation_lists_each_directory_once_where_nothing_can_go(files, listed):
+    files.fill([Item(name=1, at=system_clock() - DAY, tenant="acme")])
+    result = turned(f"{files.root}/*/*.log", dated=False, compress="none", keep=3)
+    assert (result.rotated.total, result.failures) == (2, [])
+    assert set(listed.values()) == {1}
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_what_is_too_much_after_a_rotation_goes(files, keep, listed):
+    log = files.root / "acme" / "live.log"
+    for number in range(3):
+        log.write_text(f"{number}\n")
+        turned(log, dated=False, compress="none", keep=keep)
+    left = {path.name: path.read_text() for path in log.parent.glob("live.log.*")}
+    assert left == {f"live.log.{number + 1}": f"{2 - number}\n" for number in range(keep)}
+    assert listed
+
+
+def test_a_draft_of_a_killed_run_goes_from_both_directories(tmp_path):
+    logs, old = tmp_path / "logs", tmp_path / "old"
+    for directory in (logs, old):
+        directory.mkdir()
+        (directory / ".luxima-rotation.0123.tmp").write_text("half\n")
+    (logs / "app.log").write_text("line\n")
+    assert turned(logs / "*.log", old_dir=str(old), compress="none").rotated.total == 1
+    assert [path.name for path in tmp_path.rglob(".luxima*")] == []
+
+
+@pytest.fixture
+def few_descriptors():
+    """A hundred more than are open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 100, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("few_descriptors")
+def test_more_directories_than_descriptors_are_examined_surveyed_and_emptied(files):
+    long_ago, many = (system_clock() - 100 * DAY).timestamp(), 150
+    for number in range(many):
+        rotated = files.root / f"tenant-{number}" / f"r{number}.log.1"
+        rotated.parent.mkdir()
+        rotated.write_text("old\n")
+        os.utime(rotated, (long_ago, long_ago))
+    store = files.open()
+    assert store.preflight(request_of(files, store)) == ()
+    survey, plan = planned(files, store)
+    assert (survey.expired, len(survey.parts)) == (many, many)
+    assert carry_out(store, plan, work()) == many
+    store.close()
+    assert files.names() == set()

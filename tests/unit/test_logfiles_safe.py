@@ -289,10 +289,9 @@ def test_a_directory_that_is_not_there_or_none_is_told(path):
         Directory.open(str(path / "app.log"))
 
 
-def test_names_are_ours_or_those_of_others(logs, path):
+def test_names_are_ours_and_those_of_others(logs, path):
     (path / f"{OWN}.tmp").touch()
-    assert logs.names() == ["app.log"]
-    assert logs.names(own=True) == [f"{OWN}.tmp"]
+    assert sorted(logs.names()) == [f"{OWN}.tmp", "app.log"]
 
 
 def test_a_parked_directory_is_opened_again_if_it_is_the_same(logs, path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from luxima_retention.core.errors import StoreError
@@ -54,12 +54,18 @@ class Moves:
         self._hard_links = hard_links
         self._whole = copied
 
-    def clean(self) -> None:
-        """Remove what a killed run left half written."""
-        for directory in {self._directory, self._store}:
-            for name in directory.names(own=True):
-                if name.endswith(_TEMPORARY):
-                    directory.remove(name)
+    def clean(self, drafts: Iterable[str]) -> None:
+        """Remove what a killed run left half written.
+
+        Args:
+            drafts: names of our own among the rotated files; what has gone meanwhile is no error.
+        """
+        found = [(self._store, name) for name in drafts]
+        if self._store is not self._directory:  # from before there was an old_dir
+            found += [(self._directory, name) for name in self._directory.names() if name.startswith(OWN)]
+        for directory, name in found:
+            if name.endswith(_TEMPORARY):
+                directory.remove(name)
 
     def happened(self, step: Step) -> bool:
         """Whether a rotation that was announced took place, as far as its log is concerned."""

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import groupby
@@ -58,6 +58,14 @@ class Removal:
         self.result = result
         self._attempt = attempt
         self._hooks = hooks
+
+    def may_go(self, place: Place, moved: Collection[str]) -> bool:
+        """Whether anything could go after some logs were moved, by what was there before."""
+        if self.chosen.keep is None:
+            return self.chosen.max_age_days is not None
+        logs = {*place.rotated, *moved}
+        most = max((len(place.rotated.get(log, ())) + (log in moved) for log in logs), default=0)
+        return self.chosen.max_age_days is not None or most > self.chosen.keep
 
     def take(self, place: Place, would: set[str]) -> None:
         """Remove what goes from a directory.

@@ -163,15 +163,14 @@ class Directory:
         """The path of a name, for people."""
         return self._prefix + name
 
-    def names(self, *, own: bool = False) -> list[str]:
-        """Every name but our own; or our own alone.
+    def names(self) -> list[str]:
+        """Every name, those of files of ours on their way, too.
 
         Raises:
             StoreError: the directory cannot be listed.
         """
         with told(f"{self.path} cannot be listed"):
-            listed = os.listdir(self.descriptor)  # noqa: PTH208 - no path: by descriptor
-            return [name for name in listed if name.startswith(OWN) == own]
+            return os.listdir(self.descriptor)  # noqa: PTH208 - no path: by descriptor
 
     def look(self, name: str, *, hard_links: bool = False) -> File:
         """The regular file of that name.

@@ -18,7 +18,7 @@ from luxima_retention.stores.logfiles import codecs, walk
 from luxima_retention.stores.logfiles.names import Naming, Rotated
 from luxima_retention.stores.logfiles.patterns import is_wild, matcher
 from luxima_retention.stores.logfiles.rules import Every, Schedule
-from luxima_retention.stores.logfiles.safe import Directory
+from luxima_retention.stores.logfiles.safe import OWN, Directory
 from luxima_retention.stores.logfiles.system import UnfitError, told
 
 if TYPE_CHECKING:
@@ -87,17 +87,17 @@ class LogSet:
             compressed=self.extension,
         )
 
-    @property
+    @cached_property
     def compresses(self) -> bool:
         """Whether its rotated files are compressed."""
         return self.settings.compress != "none"
 
-    @property
+    @cached_property
     def extension(self) -> str:
         """That of its compressed files; of one that does not compress, the one it would have."""
         return self.settings.compress_extension or codecs.EXTENSIONS.get(self.settings.compress, ".zst")
 
-    @property
+    @cached_property
     def names_tell(self) -> bool:
         """Whether the rotated files that stay tell when a log last rotated."""
         return self.naming.tells and self.settings.keep != 0 and self.settings.max_age_days != 0
@@ -122,41 +122,49 @@ class LogSet:
             StoreError: a directory cannot be listed or opened.
         """
         by_key: dict[tuple[int, int], Place] = {}
+        room = open_at_once()
         with ExitStack() as stack:
             for pattern in self.patterns:
-                for path, descriptor, names in walk.reached(pattern, refused):
-                    place = self._place(path, descriptor, by_key, stack)
-                    place.found.update(names)
+                for found in walk.reached(pattern, refused):
+                    place = self._place(found, by_key, stack)
+                    place.found.update(found.names)
                     place.patterns.append(pattern)
+                    place.listed = found.listed
+                    if len(by_key) > room:
+                        place.park()
             for place in by_key.values():
                 place.rotated_in = self._rotated_in(place.directory)
                 self.look(place)
-                if len(by_key) > open_at_once():
+                if len(by_key) > room:
                     place.park()
             stack.pop_all()
         return list(by_key.values())
 
-    def _place(
-        self, path: str, descriptor: int, by_key: dict[tuple[int, int], Place], stack: ExitStack
-    ) -> Place:
-        directory = Directory(path, descriptor, partial(walk.open_directory, path))
+    def _place(self, found: walk.Reached, by_key: dict[tuple[int, int], Place], stack: ExitStack) -> Place:
+        directory = Directory(found.path, found.descriptor, partial(walk.open_directory, found.path))
         known = by_key.get(directory.key)
         if known is not None:
             directory.close()
             return known
         place = by_key[directory.key] = Place(directory=directory)
         stack.callback(place.close)
-        if len(by_key) > open_at_once():
-            place.park()
         return place
 
     def look(self, place: Place) -> None:
-        """List the rotated files of a directory, again after they have changed."""
-        listed = place.rotated_in.names() if place.rotated_in is not None else []
+        """List the rotated files of a directory, again after they have changed.
+
+        The first time, what the patterns were compared with will do.
+        """
+        listed, place.listed = place.listed, None
+        if place.rotated_in is None:
+            listed = []
+        elif listed is None or place.rotated_in is not place.directory:
+            listed = place.rotated_in.names()
+        place.drafts = [name for name in listed if name.startswith(OWN)]
         matches = [matcher(last_part(pattern)) for pattern in place.patterns]
         place.rotated = {
             log: files
-            for log, files in self.naming.grouped(listed).items()
+            for log, files in self.naming.grouped(name for name in listed if not name.startswith(OWN)).items()
             if any(match(log) for match in matches)
         }
         # A name that was configured without wildcards is a log, whatever it looks like.
@@ -231,6 +239,8 @@ class Place:
         found: every name that they match.
         logs: those that are not rotated files, sorted.
         rotated: log → its rotated files, newest first; also of logs that have vanished.
+        drafts: names of our own among them, of files on their way.
+        listed: all names in ``directory``, until they are looked at.
     """
 
     directory: Directory
@@ -239,6 +249,8 @@ class Place:
     found: set[str] = field(default_factory=set)
     logs: list[str] = field(default_factory=list)
     rotated: dict[str, list[Rotated]] = field(default_factory=dict)
+    drafts: list[str] = field(default_factory=list)
+    listed: list[str] | None = None
 
     @property
     def store(self) -> Directory:

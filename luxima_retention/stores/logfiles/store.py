@@ -39,7 +39,7 @@ from luxima_retention.stores.logfiles.patterns import is_wild
 from luxima_retention.stores.logfiles.removal import remove
 from luxima_retention.stores.logfiles.rules import Facts, due
 from luxima_retention.stores.logfiles.safe import Directory
-from luxima_retention.stores.logfiles.sets import LogSet, Place
+from luxima_retention.stores.logfiles.sets import LogSet, Place, open_at_once
 from luxima_retention.stores.logfiles.state import OF_ALL_SETS, State
 from luxima_retention.stores.logfiles.system import UnfitError
 from luxima_retention.stores.logfiles.turn import last_rotation_of
@@ -67,6 +67,8 @@ class LogFilesStore:
         self._clock = clock
         self._read_only = read_only
         self._working = ExitStack()
+        self._looked: _Looked | None = None
+        self._many = False
 
     def identity(self) -> Identity:
         """The set, and the directory in which its first pattern looks."""
@@ -83,35 +85,29 @@ class LogFilesStore:
     def preflight(self, request: Request) -> tuple[Finding, ...]:
         """Directories that are missing, unsafe or cannot be written to; names that are left alone."""
         found = list(self._unsafe_folder())
-        unfit: list[str] = []
-        with self._acting(), ExitStack() as stack:
-            places = self._places(stack)
-            for place in places:
-                found += self._wrong(place)
-                for _ in items(self.set, place, self.clock(), unfit):
-                    pass
-            found += self._unreached(places)
-            if self.set.settings.expire:
-                found += self._quiet(places, request)
-            else:
-                found += self._staying(places, request)
-        if unfit:
+        looked = self._looked = self._look(request, examines=True)
+        found += looked.wrong
+        if self.set.settings.expire:
+            found += looked.quiet
+        elif looked.old:
+            found.append(_staying(looked.old, request))
+        if unfit := looked.unfit:
             more = f" (and {len(unfit) - 1} more)" if len(unfit) > 1 else ""
             found.append(_finding("left-alone", Level.WARNING, f"{unfit[0]}{more}: it is never removed"))
         return tuple(found)
 
     def survey(self, request: Request) -> Survey:
-        """Look at every rotated file of the set."""
-        now, sums = self.clock(), _Sums(expires=self.set.settings.expire)
-        with self._acting(), ExitStack() as stack:
-            for place in self._places(stack):
-                before = (sums.expired, sums.expired_bytes)
-                for item in items(self.set, place, now):
-                    sums.add(item, request, now)
-                sums.part(place.store.path if place.rotated_in else place.directory.path, before)
+        """Look at every rotated file of the set; what :meth:`preflight` has just seen is not looked at twice.
+
+        Once only: the survey that proves what a run has done looks again.
+        """
+        looked, self._looked = self._looked, None
+        if looked is None or looked.request is not request:
+            looked = self._look(request, examines=False)
+        sums = looked.sums
         return Survey(
             identity=self.identity(),
-            store_clock=now,
+            store_clock=looked.now,
             expired=sums.expired,
             population=Count(value=sums.population),
             held=sums.held,
@@ -130,6 +126,7 @@ class LogFilesStore:
         self.close()
         with self._acting():
             places = self._places(self._working)
+            self._many = len(places) > open_at_once()
             expired = self._expired(places, plan)
         locks = self._locks()
         for place in places:
@@ -169,6 +166,11 @@ class LogFilesStore:
         """Give back the directories of the last batches, and their locks."""
         self._working.close()
 
+    def rest(self, directory: Directory) -> None:
+        """Give back the descriptor of a directory where there are many."""
+        if self._many:
+            directory.park()
+
     def acting(self) -> AbstractContextManager[None]:
         """The rights with which the set is worked on."""
         return self._acting()
@@ -189,10 +191,35 @@ class LogFilesStore:
             stack.callback(place.close)
         return places
 
+    def _look(self, request: Request, *, examines: bool) -> _Looked:
+        """One walk over the set: its figures and, if it ``examines``, what is wrong with it."""
+        sums = _Sums(expires=self.set.settings.expire)
+        looked = _Looked(request=request, now=self.clock(), sums=sums)
+        with self._acting(), ExitStack() as stack:
+            places = self._places(stack)
+            room = open_at_once()
+            for place in places:
+                before = (sums.expired, sums.expired_bytes)
+                for item in items(self.set, place, looked.now, looked.unfit):
+                    sums.add(item, request, looked.now)
+                    looked.old += item.at < request.cutoff
+                sums.part(place.store.path if place.rotated_in else place.directory.path, before)
+                if examines:
+                    looked.wrong += self._wrong(place)
+                    looked.quiet += self._quiet(place, request)
+                if len(places) > room:
+                    place.park()
+            looked.wrong += self._unreached(places) if examines else ()
+        return looked
+
     def _expired(self, places: Sequence[Place], plan: Plan) -> list[Item]:
         now = self.clock()
-        found = (item for place in places for item in items(self.set, place, now))
-        past = (item for item in found if item.at < plan.cutoff and item.at <= now)
+        past: list[Item] = []
+        for place in places:
+            found = items(self.set, place, now)
+            past += (item for item in found if item.at < plan.cutoff and item.at <= now)
+            if self._many:
+                place.park()
         return sorted(past, key=lambda item: (item.at, item.path))
 
     def _wrong(self, place: Place) -> Iterator[Finding]:
@@ -236,27 +263,19 @@ class LogFilesStore:
             if folder is not None:
                 folder.close()
 
-    def _staying(self, places: Sequence[Place], request: Request) -> Iterator[Finding]:
-        """Files that are older than the period, where the set does not apply it."""
-        found = (item for place in places for item in items(self.set, place, self.clock()))
-        if count := sum(item.at < request.cutoff for item in found):
-            said = f"{count} files are older than {iso(request.cutoff)} and stay: the set says expire = false"
-            yield _finding("not-expiring", Level.WARNING, said, "set expire = true, which needs a ledger")
-
-    def _quiet(self, places: Sequence[Place], request: Request) -> Iterator[Finding]:
+    def _quiet(self, place: Place, request: Request) -> Iterator[Finding]:
         """Logs that hold records past the cutoff because they do not rotate."""
-        for place in places:
-            for log in place.logs:
-                try:
-                    file = place.directory.look(log, hard_links=True)
-                except (FileNotFoundError, UnfitError):
-                    continue
-                if file.size and file.modified < request.cutoff:
-                    path = place.directory.path_of(log)
-                    said = f"{path} was last written {iso(file.modified)} and has not rotated since"
-                    yield _finding(
-                        "not-rotated", Level.WARNING, said, "see `luxima-retention explain log-files PATH`"
-                    )
+        for log in place.logs if self.set.settings.expire else ():
+            try:
+                file = place.directory.look(log, hard_links=True)
+            except (FileNotFoundError, UnfitError):
+                continue
+            if file.size and file.modified < request.cutoff:
+                path = place.directory.path_of(log)
+                said = f"{path} was last written {iso(file.modified)} and has not rotated since"
+                yield _finding(
+                    "not-rotated", Level.WARNING, said, "see `luxima-retention explain log-files PATH`"
+                )
 
     def _explained_log(self, place: Place, log: str, path: str, request: Request) -> Explanation:
         try:
@@ -299,6 +318,12 @@ def _finding(code: str, level: Level, message: str, hint: str | None = None) -> 
     return Finding(code=code, level=level, message=message, hint=hint)
 
 
+def _staying(count: int, request: Request) -> Finding:
+    """Files that are older than the period, where the set does not apply it."""
+    said = f"{count} files are older than {iso(request.cutoff)} and stay: the set says expire = false"
+    return _finding("not-expiring", Level.WARNING, said, "set expire = true, which needs a ledger")
+
+
 @dataclass(slots=True)
 class _Sums:
     """The survey's figures."""
@@ -335,6 +360,29 @@ class _Sums:
         count = self.expired - before[0]
         if count:
             self.parts.append(Slice(name=name, items=count, size_bytes=self.expired_bytes - before[1]))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Looked:
+    """What one walk over the set has seen.
+
+    Args:
+        request: that was asked.
+        now: of the walk.
+        sums: the figures.
+        wrong: directories that are missing, unsafe or cannot be written to.
+        quiet: logs that do not rotate.
+        unfit: names that are left alone, as sentences.
+        old: files older than the period.
+    """
+
+    request: Request
+    now: datetime
+    sums: _Sums
+    wrong: list[Finding] = field(default_factory=list)
+    quiet: list[Finding] = field(default_factory=list)
+    unfit: list[str] = field(default_factory=list)
+    old: int = 0
 
 
 def _end_of_batch(expired: Sequence[Item], start: int, most: int) -> int:
@@ -375,6 +423,7 @@ class _Batch:
                     self._skip("hold")
                     continue
                 sha256 = self._read(item, sink)
+                self._store.rest(item.directory)
                 if sha256 is not None:
                     self._going.append(item)
                     lines.append(f"{sha256}  {item.path}\n")
@@ -399,10 +448,13 @@ class _Batch:
                 except StoreError as error:
                     failures.append(error.message)
                     continue
+                finally:
+                    self._store.rest(item.directory)
                 gone += 1
                 size += item.file.size
             for directory in {item.directory for item in self._going}:
                 directory.sync()
+                self._store.rest(directory)
         return Committed(items=gone, size_bytes=size, skipped=self._skipped, failures=tuple(failures))
 
     def rollback(self) -> None:

@@ -188,7 +188,7 @@ class Turn:
         if not self.terms.read_only:
             for directory in {place.directory.key: place.directory, place.store.key: place.store}.values():
                 self.desk.lock(*lock_of(directory))
-            found.moves.clean()
+            found.moves.clean(place.drafts)
             found.recovered = self._recover(found, pending)
         self._look_for_due(found)
         return found
@@ -508,7 +508,8 @@ class Turn:
         """Copy what was set aside, remove what is too much, compress the rest."""
         place = found.place
         unfinished = {step.log for step in pending if not self._finished(found, step, shared=shared)}
-        if found.moved or place.store is not place.directory:
+        apart = place.store is not place.directory  # other directories may share it
+        if apart or self.set.compresses or self._removal.may_go(place, found.moved):
             self.set.look(place)
         for step in found.rotated:
             if step.log not in unfinished:

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from luxima_retention.stores.logfiles.patterns import is_wild, matcher
 from luxima_retention.stores.logfiles.system import NO_FOLLOW, UnfitError, error_of
@@ -65,6 +66,12 @@ class _Walk:
         walk = _Walk(self.descriptor, self.path, self._make, self._check)
         walk._links = self._links
         return walk
+
+    def plain(self, name: str) -> int | None:
+        """A directory in this one, for listing; ``None`` for what only :meth:`go` may enter or refuse."""
+        with suppress(OSError):
+            return os.open(name, _READING, dir_fd=self.descriptor)
+        return None
 
     def readable(self) -> int:
         """The directory as a descriptor that lists it."""
@@ -205,10 +212,24 @@ def open_file(path: str) -> int:
         walk.close()
 
 
-def reached(pattern: str, refused: Callable[[UnfitError], None]) -> Iterator[tuple[str, int, list[str]]]:
-    """Every directory that a pattern of absolute paths reaches: its path, descriptor and matching names.
+class Reached(NamedTuple):
+    """A directory that a pattern reaches.
 
-    The caller closes the descriptors.
+    Args:
+        path: of the directory.
+        descriptor: for listing it; the caller closes it.
+        names: those in it that match.
+        listed: all names in it, where they were listed.
+    """
+
+    path: str
+    descriptor: int
+    names: list[str]
+    listed: list[str] | None
+
+
+def reached(pattern: str, refused: Callable[[UnfitError], None]) -> Iterator[Reached]:
+    """Every directory that a pattern of absolute paths reaches.
 
     Args:
         pattern: as glob(7) has it.
@@ -228,19 +249,23 @@ def reached(pattern: str, refused: Callable[[UnfitError], None]) -> Iterator[tup
 
 def _below(
     walk: _Walk, parts: Sequence[str], last: str, refused: Callable[[UnfitError], None]
-) -> Iterator[tuple[str, int, list[str]]]:
+) -> Iterator[Reached]:
     wild = next((index for index, part in enumerate(parts) if is_wild(part)), len(parts))
     if not _entered(walk, parts[:wild], None):
         return
     if wild == len(parts):
-        descriptor = _listable(walk)
-        yield walk.path, descriptor, _matching(walk.path, descriptor, last)
+        yield _matching(walk.path, _listable(walk), last)
         return
+    rest = parts[wild + 1 :]
     for name in _directories(walk, parts[wild]):
+        descriptor = None if rest else walk.plain(name)
+        if descriptor is not None:
+            yield _matching(f"{walk.path.rstrip('/')}/{name}", descriptor, last)
+            continue
         branch = walk.copy()
         try:
             if _entered(branch, [name], refused):
-                yield from _below(branch, parts[wild + 1 :], last, refused)
+                yield from _below(branch, rest, last, refused)
         finally:
             branch.close()
 
@@ -286,13 +311,15 @@ def _directories(walk: _Walk, pattern: str) -> list[str]:
         os.close(descriptor)
 
 
-def _matching(path: str, descriptor: int, pattern: str) -> list[str]:
+def _matching(path: str, descriptor: int, pattern: str) -> Reached:
     try:
         if is_wild(pattern):
-            return list(filter(matcher(pattern), os.listdir(descriptor)))
+            listed = os.listdir(descriptor)
+            return Reached(path, descriptor, list(filter(matcher(pattern), listed)), listed)
         with suppress(FileNotFoundError):
             os.stat(pattern, dir_fd=descriptor, follow_symlinks=False)
-            return [pattern]
+            return Reached(path, descriptor, [pattern], None)
     except OSError as error:
+        os.close(descriptor)
         raise error_of(f"{path} cannot be listed", error) from error
-    return []
+    return Reached(path, descriptor, [], None)
