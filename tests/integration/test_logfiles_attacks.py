@@ -345,6 +345,24 @@ def test_a_link_that_a_wildcard_finds_is_told_and_not_followed(world):
     assert sum("it is not followed" in said for said in result.left) == 1
 
 
+@pytest.mark.parametrize("mode", [0o775, 0o777])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_link_of_root_that_others_could_have_moved_there_is_not_followed(world, mode, named):
+    """Whoever may write to two directories moves a link of root from one to the other: it leads elsewhere."""
+    shared = world.top / "shared"
+    shared.mkdir()
+    (world.logs / "way").symlink_to("../../victim" if named else "../victim")
+    os.chown(shared, 0, ATTACKER)
+    shared.chmod(mode)
+    world.attack(lambda: (world.logs / "way").rename(shared / "way"))
+    pattern = shared / ("way" if named else "w*") / "app.log"
+    result = turned(pattern, rotation=world.own, missing_ok=True)
+    (said,) = result.failures if named else result.left
+    assert f"{shared}/way is a link in a directory that others may write to: it is not followed" in said
+    assert result.rotated.total == 0
+    world.check()
+
+
 def test_a_link_on_the_named_way_is_an_error(world):
     world.attack(lambda: (world.logs / "deep").symlink_to(world.victim))
     result = turned(world.logs / "deep" / "*.log", rotation=world.own)

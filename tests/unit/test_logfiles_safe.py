@@ -33,15 +33,15 @@ def logs(path):
     directory.close()
 
 
-def patch(monkeypatch, **functions) -> None:
-    """Other functions of the operating system for the module alone: pytest needs the real ones."""
+def patch(monkeypatch, module=safe, **functions) -> None:
+    """Other functions of the operating system for a module alone: pytest needs the real ones."""
 
     class Some:
         def __getattr__(self, name):
             return functions[name] if name in functions else getattr(before, name)
 
-    before = safe.os
-    monkeypatch.setattr(safe, "os", Some())
+    before = module.os
+    monkeypatch.setattr(module, "os", Some())
 
 
 def rule_of(call) -> tuple[str, str]:
@@ -476,10 +476,8 @@ def test_a_directory_in_which_others_may_make_names_is_refused(logs, path, monke
     ("user", "groups"), [(0, {0}), (1000, {50, 7, 8})], ids=["root trusts root's only", "a user its own"]
 )
 def test_the_groups_that_are_trusted(monkeypatch, user, groups):
-    patch(monkeypatch, geteuid=lambda: user)
-    patch(monkeypatch, getegid=lambda: 50)
-    patch(monkeypatch, getgroups=lambda: [7, 8])
-    assert safe.own_groups() == groups
+    patch(monkeypatch, walk, geteuid=lambda: user, getegid=lambda: 50, getgroups=lambda: [7, 8])
+    assert walk.own_groups() == groups
 
 
 def test_why_names_cannot_be_made(logs, path, monkeypatch):

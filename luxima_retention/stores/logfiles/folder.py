@@ -17,8 +17,8 @@ from contextlib import contextmanager
 
 from luxima_retention.core.errors import StoreError
 from luxima_retention.stores.logfiles import walk
-from luxima_retention.stores.logfiles.safe import Directory, own_groups
-from luxima_retention.stores.logfiles.system import NO_FOLLOW, BusyError, UnfitError, told, writers_by_acl
+from luxima_retention.stores.logfiles.safe import Directory
+from luxima_retention.stores.logfiles.system import NO_FOLLOW, BusyError, UnfitError, told
 
 _OF_ROOT = "/var/lib/luxima-retention"
 _NAME = "luxima-retention"
@@ -95,7 +95,7 @@ class Folder(Directory):
         if status.st_uid != os.geteuid():
             said = f"{self.path}, the state of rotations, belongs to user {status.st_uid}"
             raise UnfitError("unsafe-directory", f"{said}, not to user {os.geteuid()}, who runs", _HINT)
-        if others_write(self.descriptor):
+        if walk.others_write(self.descriptor):
             said = f"others may write to {self.path}, the state of rotations"
             raise UnfitError("unsafe-directory", said, f"chmod go-w {self.path}")
 
@@ -125,19 +125,8 @@ def _check_above(path: str, descriptor: int) -> None:
     status = os.fstat(descriptor)
     if status.st_uid not in walk.trusted_users():
         raise UnfitError("unsafe-directory", f"{path} belongs to user {status.st_uid}", _HINT)
-    if others_write(descriptor) and not status.st_mode & stat.S_ISVTX:
+    if walk.others_write(descriptor) and not status.st_mode & stat.S_ISVTX:
         raise UnfitError("unsafe-directory", f"others may write to {path}", _HINT)
-
-
-def others_write(descriptor: int) -> bool:
-    """Whether users that this process does not trust may write there, by mode or access control list."""
-    status = os.fstat(descriptor)
-    if status.st_mode & stat.S_IWOTH:
-        return True
-    if not status.st_mode & stat.S_IWGRP:
-        return False  # with a list these bits are its mask
-    users, groups = writers_by_acl(descriptor)
-    return bool((groups | {status.st_gid}) - own_groups() or users - walk.trusted_users())
 
 
 class Locks:

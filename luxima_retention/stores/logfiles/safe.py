@@ -28,6 +28,7 @@ from luxima_retention.stores.logfiles.system import (
     writers_by_acl,
 )
 from luxima_retention.stores.logfiles.system import rename_new as _rename
+from luxima_retention.stores.logfiles.walk import own_groups
 
 #: what begins like this is ours: files on their way
 OWN = ".luxima-rotation"
@@ -330,11 +331,6 @@ def _make(above: int, name: str, like: Attributes) -> None:
                 like.apply(descriptor)
         finally:
             os.close(descriptor)
-
-
-def own_groups() -> set[int]:
-    """Groups whose members this process trusts: its own, as fsGroup gives them; of root only root's."""
-    return {0} if os.geteuid() == 0 else {os.getegid(), *os.getgroups()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

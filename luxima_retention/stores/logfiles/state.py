@@ -18,7 +18,6 @@ from datetime import datetime, tzinfo
 from luxima_retention.core.errors import StoreError
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.stores.logfiles import walk
-from luxima_retention.stores.logfiles.folder import others_write
 from luxima_retention.stores.logfiles.safe import OWN, Attributes, Directory
 from luxima_retention.stores.logfiles.system import BusyError, told, write
 
@@ -195,7 +194,7 @@ def check_directory(directory: Directory) -> None:
     """
     status = os.fstat(directory.descriptor)
     foreign = status.st_uid not in walk.trusted_users()
-    if foreign or (others_write(directory.descriptor) and not status.st_mode & stat.S_ISVTX):
+    if foreign or (walk.others_write(directory.descriptor) and not status.st_mode & stat.S_ISVTX):
         who = f"belongs to user {status.st_uid}" if foreign else "may be written to by others"
         said = f"{directory.path}, the directory of the state file, {who}"
         raise StoreError(said, "name a rotation.state_file elsewhere")

@@ -1,8 +1,8 @@
 """Paths and patterns walked part by part, each by the descriptor of the directory before it.
 
 A link is followed where nobody but root or this process's own user could have put it there: it belongs to one
-of them, and so does the directory in which it lies. Any other link is refused with a sentence: whoever owns
-a directory of logs could point it at files of somebody else.
+of them, and so does the directory in which it lies, to which nobody else may write. Any other link is refused
+with a sentence: whoever owns a directory of logs could point it at files of somebody else.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from luxima_retention.stores.logfiles.patterns import is_wild, matcher
-from luxima_retention.stores.logfiles.system import NO_FOLLOW, UnfitError, error_of
+from luxima_retention.stores.logfiles.system import NO_FOLLOW, UnfitError, error_of, writers_by_acl
 
 _PASSING = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,6 +33,22 @@ Checker = Callable[[str, int], None]
 def trusted_users() -> frozenset[int]:
     """Those whose links are followed: root and the user of this process."""
     return frozenset({0, os.geteuid()})
+
+
+def own_groups() -> set[int]:
+    """Groups whose members this process trusts: its own, as fsGroup gives them; of root only root's."""
+    return {0} if os.geteuid() == 0 else {os.getegid(), *os.getgroups()}
+
+
+def others_write(descriptor: int) -> bool:
+    """Whether users that this process does not trust may write there, by mode or access control list."""
+    status = os.fstat(descriptor)
+    if status.st_mode & stat.S_IWOTH:
+        return True
+    if not status.st_mode & stat.S_IWGRP:
+        return False  # with a list these bits are its mask
+    users, groups = writers_by_acl(descriptor)
+    return bool((groups | {status.st_gid}) - own_groups() or users - trusted_users())
 
 
 class _Walk:
@@ -156,8 +172,8 @@ class _Walk:
             if status.st_uid not in users:
                 said = f"{path} is a link, and {what} belongs to user {status.st_uid}: it is not followed"
                 raise UnfitError("symlink", said, _NO_LINK)
-        if directory.st_mode & stat.S_IWOTH and not directory.st_mode & stat.S_ISVTX:
-            said = f"{path} is a link in a directory that everybody may write to: it is not followed"
+        if others_write(self.descriptor) and not directory.st_mode & stat.S_ISVTX:
+            said = f"{path} is a link in a directory that others may write to: it is not followed"
             raise UnfitError("symlink", said, _NO_LINK)
 
 
