@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from luxima_retention.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 output_option = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the result on stdout."
@@ -40,6 +42,8 @@ class PolicyName(click.ParamType[str]):
         incomplete: str,
     ) -> list[CompletionItem]:
         """The policies in force; none where the settings cannot be read."""
+        from click.shell_completion import CompletionItem
+
         from luxima_retention.cli import Context
         from luxima_retention.core.errors import RetentionError
 

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -24,6 +25,7 @@ ANY = "*"
 _POLICIES = "policies"
 #: letters by which a slip of the pen differs at most: missing, added, exchanged
 _SLIP = 2
+_LETTERS = frozenset(PREFIX)
 
 Path = tuple[str, ...]
 
@@ -45,8 +47,14 @@ class Problem:
 
 def paths(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
     """The path of every setting of a section: ``("loki", "http", "ca_file")``; ``ANY`` for a free name."""
-    for name, field in model.model_fields.items():
-        yield from _of(field.annotation, (*above, name))
+    return ((*above, *path) for path in _below(model))
+
+
+@cache
+def _below(model: type[BaseModel]) -> tuple[Path, ...]:
+    """The same, from the section; one that stands in many others is walked once."""
+    fields = model.model_fields.items()
+    return tuple(path for name, field in fields for path in _of(field.annotation, (name,)))
 
 
 def _of(kind: Any, here: Path) -> Iterator[Path]:
@@ -110,7 +118,7 @@ def _problem(name: str, known: Collection[Path], spelled: Collection[str]) -> Pr
     ours = name.startswith(PREFIX)
     if ours and "__" in name:
         path = tuple(name.removeprefix(PREFIX).lower().split("__"))
-        if any(_is(path, setting) for setting in known):
+        if path in known or any(_is(path, setting) for setting in known):
             return None
         meant = _meant(name, path, known, spelled)
         return Problem(name=name, message=f"{name} is not a setting", hint=_hint(meant))
@@ -134,6 +142,9 @@ def _hint(meant: str | None) -> str:
 
 def _may_be_meant(name: str) -> bool:
     """Whether a name begins nearly as ours do; cheap, for there may be hundreds of them."""
+    # Each slip of the pen costs one of the prefix's letters at most.
+    if len(_LETTERS.intersection(name[: len(PREFIX) + _SLIP])) < len(_LETTERS) - _SLIP:
+        return False
     return name.startswith(PREFIX) or any(
         distance(name[:length], PREFIX, _SLIP) <= _SLIP
         for length in range(len(PREFIX) - _SLIP, len(PREFIX) + _SLIP + 1)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from luxima_retention.config import variables
 from luxima_retention.config.sources import known_paths
-from luxima_retention.config.variables import OTHERS, distance, problems, variable
+from luxima_retention.config.variables import OTHERS, PREFIX, distance, problems, variable
 from luxima_retention.stores.registry import options
 
 KNOWN = frozenset(known_paths(options()))
@@ -126,3 +129,11 @@ def test_the_distance_of_two_names(left, right, letters):
 @pytest.mark.parametrize(("left", "right"), [("abc", "xyz"), ("abc", "abcdef"), ("", "abc")])
 def test_beyond_the_limit_it_is_only_known_to_be_more(left, right):
     assert distance(left, right, 2) > 2
+
+
+@given(st.text("LUXIMA_BC", max_size=12))
+def test_no_name_near_ours_is_passed_over(name):
+    """The quick look by letters keeps whatever the distance would find."""
+    lengths = range(len(PREFIX) - 2, len(PREFIX) + 3)
+    near = name.startswith(PREFIX) or any(distance(name[:length], PREFIX, 2) <= 2 for length in lengths)
+    assert variables._may_be_meant(name) is near
