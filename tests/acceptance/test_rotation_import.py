@@ -324,6 +324,14 @@ def test_the_stand_in_changes_nothing_in_debug_mode(stand_in):
     assert not (stand_in.directory / "state").exists()
 
 
+def test_the_stand_in_has_nothing_to_do_without_any_log(stand_in):
+    conf = written(stand_in.directory / "conf", "create\ntabooext + .x\n")
+    done = stand_in("-f", "-s", "state", conf)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    written(conf, "daily\nfirstaction {\n")
+    assert stand_in("-f", "-s", "state", conf).returncode == 1
+
+
 def test_the_stand_in_tells_what_it_leaves_alone_in_one_line_each(stand_in):
     conf = stand_in.config("daily", "rotate 2")
     stand_in.log()
