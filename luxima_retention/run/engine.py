@@ -538,7 +538,7 @@ def _act(scope: Scope, known: Known, begun: Begun) -> Acted:
         begun=begun,
         totals=action.totals,
         parts=tuple(action.parts),
-        stopped=action.should_stop() and action.totals.items < begun.guarded.plan.items,
+        stopped=action.should_stop(),
     )
 
 
