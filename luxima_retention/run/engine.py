@@ -136,7 +136,7 @@ class Acted:
         begun: the run.
         totals: what its batches add up to.
         parts: what was archived.
-        stopped: whether it ended in good order before its plan did.
+        stopped: whether it was told to end, or came near its deadline.
     """
 
     begun: Begun
@@ -538,7 +538,7 @@ def _act(scope: Scope, known: Known, begun: Begun) -> Acted:
         begun=begun,
         totals=action.totals,
         parts=tuple(action.parts),
-        stopped=action.should_stop() and action.totals.items < begun.guarded.plan.items,
+        stopped=action.should_stop(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -155,6 +156,29 @@ class Watch(Silent):
 
     def batch_done(self, policy, target, done, planned):
         self.happened.append((policy, target, done, planned))
+
+
+class Timed(Silent):
+    """Remembers the parts that take time."""
+
+    def __init__(self) -> None:
+        self.spans = []
+
+    def span(self, name, policy, target):
+        self.spans.append((name, policy, target))
+        return nullcontext()
+
+
+def test_what_takes_time_is_told_by_its_name():
+    world = World({}, archives=True)
+    world.action.observer = Timed()
+    world.action.run()
+    of = ("audit-logs", "core.audit_log")
+    assert world.action.observer.spans == [
+        ("archive.write", *of),
+        ("ledger.append", *of),
+        ("ledger.append", *of),
+    ]
 
 
 def states(world):
@@ -382,10 +406,10 @@ def test_the_sums_of_a_run():
 
 def test_twenty_failures_are_told_and_all_are_counted():
     many = tuple(f"failure {number}" for number in range(15))
-    world = World({"committed": {"failures": many}}, {"committed": {"failures": many}})
+    world = World(*({"committed": {"failures": many}},) * 3)
     world.action.run()
     assert world.action.totals.failures == [*many, *many[:5]]
-    assert world.action.totals.metrics["failures"] == 30
+    assert world.action.totals.metrics["failures"] == 45
 
 
 def test_no_failure_is_no_metric():

@@ -237,6 +237,21 @@ def test_a_store_works_from_what_it_was_asked_last(house):
     assert asked == [asked[0], asked[0] - DAY, asked[0]]
 
 
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_store_is_not_asked_again_where_the_cutoff_is_the_same(house, monkeypatch, grown):
+    house.approve()
+    if grown:
+        grow(house)
+    asked, survey = [], type(house.store).survey
+    monkeypatch.setattr(
+        type(house.store), "survey", lambda self, request: (asked.append(1), survey(self, request))[1]
+    )
+    target = house.run()
+    assert len(asked) == (1 if grown else 2), "a run that is carried out proves itself by a second one"
+    (verdict,) = (item for item in target.verdicts if item.guard == "approved-plan")
+    assert verdict.passed is not grown
+
+
 def test_the_new_refusal_is_of_the_new_plan_and_can_be_approved(house):
     house.approve()
     grow(house)

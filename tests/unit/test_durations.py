@@ -118,3 +118,9 @@ def test_a_value_is_spelled_as_a_setting_is_written(value, written):
 )
 def test_whole_hours_are_rounded_up(duration, words):
     assert in_words(duration) == words
+
+
+def test_a_century_is_a_duration_and_a_second_more_is_none():
+    assert parse_duration("36500d") == timedelta(days=36_500)
+    with pytest.raises(ValueError, match="longer than a century"):
+        parse_duration(f"{36_500 * 86_400 + 1}s")

@@ -305,7 +305,7 @@ def test_a_row_says_why_it_goes_or_stays(row, verdict, rule, sentence, due):
 
 @given(age=st.integers(0, 400 * 86400))
 def test_a_row_is_due_on_the_first_day_whose_cutoff_lies_behind_it(age):
-    dated = NOW - timedelta(seconds=age)
+    dated = NOW - timedelta(seconds=age, microseconds=1)
     due = explained("7", (dated, None), REQUEST, NOW).due
     assert cutoff_at(180, due) > dated >= cutoff_at(180, due - SECOND)
 

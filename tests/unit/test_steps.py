@@ -391,6 +391,49 @@ def test_a_plan_says_what_it_was_made_from():
     assert found.surveyed.survey.expired == 9
 
 
+def test_another_policys_runs_in_the_same_store_tell_nothing():
+    state = state_of()
+    started = replace(
+        event("run.started", run_id="r", target="core.t", items=60, fingerprint="db:2"), cutoff=CUTOFF
+    )
+    for item in (started, counted(held=99)):
+        state.ledger.append(item, policy="other", at=NOW - DAY)
+    found = decided(state)
+    assert (found.history.fingerprint, found.history.open_run) == (None, None)
+    assert (found.surveyed.counted, found.surveyed.memory) == (None, ())
+
+
+def test_a_store_that_is_asked_again_keeps_its_clocks_and_all_its_findings():
+    one, two = (Finding(code=code, level=Level.INFO, message="m") for code in "ab")
+    store = Deletable(NOW - SECOND, findings=(one,), expired=9)
+    first = steps.survey(POLICY, environment(), store)
+    store.facts = replace(store.facts, expired=7, findings=(one, two))
+    request = replace(first.request, cutoff=CUTOFF - DAY)
+    again = steps._asked(first, request)
+    assert store.requests[-1] is again.request is request
+    assert (again.survey.expired, again.survey.findings) == (7, (one, two))
+    assert (again.survey.store_clock, again.survey.program_clock) == (NOW - SECOND, NOW)
+
+
+@pytest.mark.parametrize(
+    ("guard", "passed", "limits", "told"),
+    [
+        ("approved-plan", True, {}, True),
+        # an approval that is worth nothing matters to nobody where no guard refuses
+        ("approved-plan", False, {}, False),
+        ("approved-plan", False, {"max_items": 1}, True),
+        ("approval", False, {}, True),
+    ],
+)
+def test_what_became_of_an_approval_is_told_first_where_it_matters(guard, passed, limits, told):
+    policy = replace(POLICY, limits=replace(POLICY.limits, **limits))
+    approval = GuardResult(guard=guard, passed=passed, observed="o", limit="l", message="m")
+    around = environment()
+    usual = steps.guard(policy, around, decided(policy=policy))
+    found = steps.guard(policy, around, replace(decided(policy=policy), approval=(approval,)))
+    assert found.verdicts == ((approval,) if told else ()) + usual.verdicts
+
+
 def test_without_a_ledger_there_is_no_history():
     told = replace(environment(), state=None)
     found = steps.decide(POLICY, told, steps.survey(POLICY, told, Deletable(expired=9)))
