@@ -431,7 +431,8 @@ class LokiBatch:
     """What the batches have in common.
 
     Attributes:
-        items: records of the plan that this batch may take.
+        items: records of the plan that this batch may take; once it is final, that it took: what a killed run
+            has destroyed without a word, and left on its list, is none of the plan that is left.
     """
 
     items = 0
@@ -589,6 +590,7 @@ class ChunkBatch(LokiBatch):
         done = _writable(self._store).delete(self._keys, newest=self._store.newest)
         failpoint("loki.after_chunks")
         self._rest.difference_update(done.gone, done.absent)
+        self.items -= len(done.absent)
         self._shorten()
         failpoint("loki.after_list_is_gone")
         return Committed(
@@ -636,6 +638,7 @@ class OrphanBatch(LokiBatch):
         if store.rules.offline:
             done = _writable(store).delete(self._keys)
             store.emptying = store.emptying or bool(done.gone)
+            self.items -= len(done.absent)
             return Committed(
                 items=len(done.gone), skipped=_skipped(done), failures=tuple(done.failures.values())
             )
