@@ -43,7 +43,7 @@ SELECT set_config('lock_timeout', %(lock_timeout)s, true),
        set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO, YMD', true),
        set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits', '1', true),
        set_config('bytea_output', 'hex', true), set_config('client_encoding', 'UTF8', true),
-       set_config('work_mem', '32MB', true)
+       set_config('work_mem', '64MB', true)
 
 -- name: immediate
 -- What a deletion violates is to be said by the batch, not by its commit; that the batch has its entry, by the commit.
