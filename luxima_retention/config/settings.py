@@ -261,7 +261,7 @@ class PaceSettings(Section):
     """``pace``: how gently tables are emptied."""
 
     max_batch_rows: int = Field(
-        50_000, ge=1, description="Rows of one batch at most; fewer where they take long or write much WAL."
+        200_000, ge=1, description="Rows of one batch at most; fewer where they take long or write much WAL."
     )
     duty_cycle: float = Field(
         0.25,

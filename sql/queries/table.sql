@@ -35,13 +35,15 @@ WHERE c.relkind = 'r'
 SELECT batch_items, batch_first, batch_last, done FROM retention.journal WHERE target = %(target)s
 
 -- name: local
--- For one batch. Dates, intervals and floats in the form that restores exactly.
+-- For one batch. Dates, intervals and floats in the form that restores exactly. Rows that go to the archive are collected
+-- by the function before the first is sent: memory for as many as a batch has as a rule keeps them off the disk.
 SELECT set_config('lock_timeout', %(lock_timeout)s, true),
        set_config('statement_timeout', %(statement_timeout)s, true),
        set_config('idle_in_transaction_session_timeout', '300s', true),
        set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO, YMD', true),
        set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits', '1', true),
-       set_config('bytea_output', 'hex', true), set_config('client_encoding', 'UTF8', true)
+       set_config('bytea_output', 'hex', true), set_config('client_encoding', 'UTF8', true),
+       set_config('work_mem', '64MB', true)
 
 -- name: immediate
 -- What a deletion violates is to be said by the batch, not by its commit; that the batch has its entry, by the commit.

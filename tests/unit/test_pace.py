@@ -9,7 +9,7 @@ from luxima_retention.stores.table.pace import Taken, first_rows, forecast, next
 
 MIB = 1024 * 1024
 #: bytes of WAL that a batch may write when batches pause
-FLUSH = 256 * 1024
+FLUSH = 512 * 1024
 
 
 def taken(**values: float) -> Taken:
@@ -125,5 +125,5 @@ def test_a_forecast_counts_batches_pauses_and_wal():
     gentle, free = forecast(10**6, settings()), forecast(10**6, settings(**FREE))
     assert (gentle["batches"], free["batches"]) == (-(-(10**6) // (FLUSH // 350)), 20)
     assert gentle["wal_bytes"] == free["wal_bytes"] == 350 * 10**6
-    assert (gentle["seconds"], free["seconds"]) == (29, 3)
+    assert (gentle["seconds"], free["seconds"]) == (16, 3)
     assert forecast(10**6, settings(max_batch_rows=100))["batches"] == 10**4

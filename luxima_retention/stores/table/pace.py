@@ -22,7 +22,7 @@ _FREE_SECONDS = 0.5
 #: how much one batch may differ from the one before
 _STEP = 4
 #: bytes of WAL that the commit of one batch has to write, when batches may pause
-WAL_PER_FLUSH = 256 * 1024
+WAL_PER_FLUSH = 512 * 1024
 #: part of the time that the disk may be busy with commits of batches
 _FLUSH_SHARE = 0.1
 #: no single commit tells more than this of the next ones
