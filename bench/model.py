@@ -207,7 +207,7 @@ class Benchmark:
         measure: measures every case once in each of ``figures.rounds()``, so that a noisy minute hits all.
         minutes: that it may take; no round begins that would end later, and after twice as long it is ended.
         headline: the metric of the last column.
-        reference: the case that the last column divides by; empty has no such column.
+        reference: the case that the last column divides by, or what it ends with; empty has no such column.
         aims: of the issue.
         plots: what grows, by axis: ``stored``, ``expired``; in the file NAME.svg.
         things: what grows there: rows, chunks.

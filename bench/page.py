@@ -22,7 +22,7 @@ METRICS = {
     "memory_mib": ("MiB", 0),
     "requests": ("requests", 0),
     "list_requests": ("LIST", 0),
-    "least_requests": ("least", 0),
+    "least_requests": ("least requests", 0),
     "insert_p50_ms": ("insert p50 ms", 2),
     "insert_p99_ms": ("insert p99 ms", 2),
     "wal_mib": ("WAL MiB", 0),
@@ -93,7 +93,10 @@ def _judged(aim: Aim, figures: Figures | None) -> tuple[str, str]:
         figure = aim.measured(figures)
     except NotMeasuredError as error:
         return "", f"not measured: {error}"
-    shown = f"{number(figure, 2 if figure < 100 else 0)} {aim.unit}".strip()
+    whole = figure >= 100 or figure == int(figure)
+    shown = f"{number(figure, 0 if whole else 2)} {aim.unit}".strip()
+    if figures.scale != 1:
+        return shown, f"not judged: sizes were {figures.scale:g} of the usual ones"
     if aim.met(figure):
         return shown, "yes"
     return shown, f"**no**{': ' if aim.why else ''}{aim.why}"
@@ -155,7 +158,10 @@ def _cell(row: Row, metric: str, *, spread: bool) -> str:
 
 
 def _ratio(benchmark: Benchmark, rows: list[Row], row: Row) -> str:
-    reference = next((each for each in rows if each.case == benchmark.reference), None)
+    """Of ``gzip: ours`` by ``gzip: REFERENCE``, where there is one; else by REFERENCE itself."""
+    beside = f"{row.case.rpartition(': ')[0]}: {benchmark.reference}"
+    cases = {each.case: each for each in rows}
+    reference = cases.get(beside) or cases.get(benchmark.reference)
     try:
         return (
             f"{row.median(benchmark.headline) / reference.median(benchmark.headline):.2f}"
