@@ -127,3 +127,5 @@ def test_a_forecast_counts_batches_pauses_and_wal():
     assert gentle["wal_bytes"] == free["wal_bytes"] == 350 * 10**6
     assert (gentle["seconds"], free["seconds"]) == (16, 3)
     assert forecast(10**6, settings(max_batch_rows=100))["batches"] == 10**4
+    budget = settings(max_wal_mib_per_minute=10, **FREE)
+    assert forecast(10**6, budget)["seconds"] == round(350 * 10**6 * 60 / (10 * MIB))

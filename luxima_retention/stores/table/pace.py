@@ -84,7 +84,7 @@ def pause(taken: Taken, pace: PaceSettings) -> tuple[str, float]:
         "wal-budget": taken.wal_bytes * 60 / budget - busy if budget else 0.0,
     }
     reason = max(reasons, key=lambda name: reasons[name])
-    return reason, max(reasons[reason], 0.0)
+    return reason, reasons[reason]
 
 
 def forecast(expired: int, pace: PaceSettings) -> dict[str, int]:
