@@ -107,23 +107,23 @@ def _take_rows(response_dict: dict[str, Any], customized_response_dict: dict[str
 def take_rows(body: bytes) -> tuple[list[Row], bytes] | None:
     """The objects of a listing's XML, and the rest of it; ``None`` where its shape is not the usual one.
 
-    In XML without comments and sections a ``<`` begins a tag and nothing else. So where ``Contents`` follow
-    each other without a gap, and each of the three elements is there as often as they are, nothing is missed.
+    In XML without comments, sections and instructions a ``<`` begins a tag and nothing else. So where
+    ``Contents`` follow each other without a gap, and each of the three elements is there as often as they
+    are, nothing is missed.
     """
     try:
         text = body.decode()
     except UnicodeDecodeError:
         return None
-    first, last = text.find(_BEGIN), text.rfind(_END)
-    if first < 0 or last < first or "<!" in text or "\r" in text:  # XML reads a carriage return as a newline
+    first, last = text.find(_BEGIN), text.rfind(_END) + len(_END)
+    middle, rest = text[first:last], text[: max(first, 0)] + text[last:]
+    # XML reads a carriage return as a newline.
+    if first < 0 or not middle or any(sign in middle for sign in "!?\r") or _BEGIN[:-1] in rest:
         return None
-    last += len(_END)
-    middle, rest = text[first:last], text[:first] + text[last:]
-    count = middle.count(_BEGIN)
-    if middle.count(_BETWEEN) != count - 1 or middle.count(_END) != count or _BEGIN[:-1] in rest:
-        return None
-    keys = _keys(middle, by_url=_BY_URL in rest)
-    sizes, dates = _SIZE.findall(middle), _MODIFIED.findall(middle)
+    count = middle.count(_BETWEEN) + 1
+    keys, sizes, dates = _KEY.findall(middle), _SIZE.findall(middle), _MODIFIED.findall(middle)
+    if _BY_URL in rest:
+        keys = _decoded(keys)
     if not len(keys) == len(sizes) == len(dates) == count:
         return None
     try:
@@ -133,9 +133,7 @@ def take_rows(body: bytes) -> tuple[list[Row], bytes] | None:
         return None
 
 
-def _keys(text: str, *, by_url: bool) -> list[str]:
-    """The keys; most of Loki's have nothing encoded but their colons."""
-    if not by_url:
-        return _KEY.findall(text)
-    keys: list[str] = _KEY.findall(text.replace("%3A", ":"))
-    return [unquote_plus(key) if "%" in key or "+" in key else key for key in keys]
+def _decoded(keys: list[str]) -> list[str]:
+    """Of keys that are encoded as in a URL; most of Loki's have nothing encoded but their colons."""
+    text = "\n".join(keys).replace("%3A", ":")
+    return [unquote_plus(key) for key in keys] if "%" in text or "+" in text else text.split("\n")

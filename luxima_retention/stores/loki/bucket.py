@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
-from itertools import groupby
+from heapq import merge
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
 from luxima_retention.core.errors import RunStopped, StoreError
 from luxima_retention.io.failpoints import failpoint
+from luxima_retention.io.listing import Row, listing, next_page, rows
 from luxima_retention.io.objects import (
     NO_KEYS,
     Access,
@@ -27,13 +31,15 @@ from luxima_retention.io.objects import (
     bucket_client,
     is_missing_operation,
     keeps_versions,
-    listing,
 )
+from luxima_retention.stores.loki.keys import is_tenant
 
 #: keys of one DeleteObjects request
 BATCH = 1000
 #: requests side by side, where one answer does not need the one before it
-_ABREAST = 4
+_ABREAST = 8
+#: how the directories of streams begin: their fingerprints are not padded
+_DIGITS = "0123456789abcdef"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +121,36 @@ class Object:
     hidden: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A part of a bucket that is listed page after page, beside others.
+
+    Args:
+        bucket: where.
+        prefix: of its keys, as they go over the wire.
+        tenant: it is a whole directory of the root, not begun yet; it is divided where one page is too few.
+        where: parameters of its next page.
+    """
+
+    bucket: str
+    prefix: str
+    tenant: bool = False
+    where: Mapping[str, str] = field(default_factory=dict)
+
+    def rest(self, last: str) -> list[_Part]:
+        """Its streams after the last key of its first page, by their first digit."""
+        begun = last[len(self.prefix) :][:1]
+        return [
+            _Part(
+                bucket=self.bucket,
+                prefix=self.prefix + digit,
+                where={"StartAfter": last} if digit == begun else {},
+            )
+            for digit in _DIGITS
+            if digit >= begun
+        ]
+
+
 class Buckets:
     """Reads every bucket of the configuration.
 
@@ -171,26 +207,54 @@ class Buckets:
         """Every object whose key begins with ``prefix``, bucket by bucket."""
         for bucket in self.names:
             for page in self._pages(bucket, prefix):
-                for item in page.get("Contents", ()):
-                    yield self._object(bucket, item)
+                yield from (self._object(bucket, *row) for row in rows(page))
 
     def some(self, prefix: str, *, bucket: str = "") -> Iterator[Object]:
         """The first objects whose key begins with ``prefix``: one page of each bucket, or of one."""
         for name in (bucket,) if bucket else self.names:
             page = next(iter(self._pages(name, prefix)))
-            yield from (self._object(name, item) for item in page.get("Contents", ()))
+            yield from (self._object(name, *row) for row in rows(page))
+
+    def streams(self) -> Iterator[list[Row]]:
+        """Every object that may be a chunk: below a directory that is named like a tenant.
+
+        Of large tenants only what is named like their streams, so index tables are not listed. Pages come as
+        they arrive, in no order; few are on their way or waiting at a time.
+        """
+        parts = [
+            _Part(bucket=bucket, prefix=item["Prefix"], tenant=True)
+            for bucket in self.names
+            for page in self._pages(bucket, "", Delimiter="/")
+            for item in page.get("CommonPrefixes", ())
+            if is_tenant(item["Prefix"].removeprefix(self._prefix).removesuffix("/"))
+        ]
+        for page in _side_by_side(self._part_of, parts):
+            yield [(self.key(wire), size, modified) for wire, size, modified in page]
+
+    def _part_of(self, part: _Part) -> tuple[list[Row], list[_Part]]:
+        """The next page of a part, and what is left of it."""
+        kind = "list_objects_v2"
+        page = self._call(
+            part.bucket, self.client.list_objects_v2, Bucket=part.bucket, Prefix=part.prefix, **part.where
+        )
+        found, following = list(rows(page)), next_page(page, kind, part.bucket, part.prefix)
+        if following is None:
+            return found, []
+        if part.tenant and found:
+            return found, part.rest(found[-1][0])
+        if following == part.where:
+            raise StoreError(f"the listing of s3://{part.bucket}/{part.prefix} does not go on")
+        return found, [replace(part, where=following)]
 
     def hidden(self, prefix: str) -> Iterator[Object]:
         """In buckets with versions, every object whose key begins with ``prefix`` behind a delete marker."""
-        for bucket in self.versioned.intersection(self.names):
-            markers: set[str] = set()
-            older: dict[str, Object] = {}
-            for page in self._pages(bucket, prefix, "list_object_versions"):
-                markers.update(item["Key"] for item in page.get("DeleteMarkers", ()) if item["IsLatest"])
-                for item in page.get("Versions", ()):
-                    if not item["IsLatest"]:
-                        older[item["Key"]] = self._object(bucket, item, hidden=True)
-            yield from (older[key] for key in sorted(markers.intersection(older)))
+        for bucket in sorted(self.versioned.intersection(self.names)):
+            pages = self._pages(bucket, prefix, "list_object_versions")
+            for key, items in groupby(_by_key(pages), key=itemgetter("Key")):
+                versions = list(items)
+                older = [item for item in versions if "Size" in item and not item["IsLatest"]]
+                if older and any("Size" not in item and item["IsLatest"] for item in versions):
+                    yield self._object(bucket, key, older[-1]["Size"], older[-1]["LastModified"], hidden=True)
 
     def read(self, item: Object) -> Iterator[bytes]:
         """The bytes of an object."""
@@ -237,27 +301,25 @@ class Buckets:
         """A key as it goes over the wire."""
         return self._prefix + (key.replace(":", self._delimiter) if self._delimiter != ":" else key)
 
+    def key(self, wire: str) -> str:
+        """The other way; only in the name of a chunk the delimiter stands for colons."""
+        key = wire.removeprefix(self._prefix)
+        if self._delimiter == ":":
+            return key
+        directory, slash, name = key.rpartition("/")
+        if self._chunk.fullmatch(name):
+            name = name.replace(self._delimiter, ":")
+        return directory + slash + name
+
     def close(self) -> None:
         """Give back connections."""
         if "client" in self.__dict__:
             self.client.close()
 
-    def _object(self, bucket: str, item: Mapping[str, Any], *, hidden: bool = False) -> Object:
-        return Object(
-            bucket=bucket,
-            key=self._key(item["Key"]),
-            size=item["Size"],
-            modified=item["LastModified"],
-            hidden=hidden,
-        )
-
-    def _key(self, wire: str) -> str:
-        """Only in the name of a chunk the delimiter stands for colons."""
-        key = wire.removeprefix(self._prefix)
-        directory, slash, name = key.rpartition("/")
-        if self._delimiter != ":" and self._chunk.fullmatch(name):
-            name = name.replace(self._delimiter, ":")
-        return directory + slash + name
+    def _object(
+        self, bucket: str, wire: str, size: int, modified: datetime, *, hidden: bool = False
+    ) -> Object:
+        return Object(bucket=bucket, key=self.key(wire), size=size, modified=modified, hidden=hidden)
 
     def _pages(
         self, bucket: str, prefix: str, kind: str = "list_objects_v2", **more: Any
@@ -366,6 +428,36 @@ class Buckets:
             ) from error
 
 
+def _side_by_side(
+    ask: Callable[[_Part], tuple[list[Row], list[_Part]]], parts: Iterable[_Part]
+) -> Iterator[list[Row]]:
+    """The pages of several parts, as they come.
+
+    Args:
+        ask: for a page; it also tells what is left of the part.
+        parts: to begin with.
+    """
+    left, asked = deque(parts), set[Future[tuple[list[Row], list[_Part]]]]()
+    with ThreadPoolExecutor(_ABREAST) as pool:
+        while left or asked:
+            while left and len(asked) < _ABREAST:
+                asked.add(pool.submit(ask, left.popleft()))
+            done, asked = wait(asked, return_when=FIRST_COMPLETED)
+            answers = [future.result() for future in done]
+            for _, rest in answers:
+                left.extendleft(reversed(rest))  # parts that have begun come to their end before others begin
+            while left and len(asked) < _ABREAST:
+                asked.add(pool.submit(ask, left.popleft()))
+            for page, _ in answers:
+                yield page
+
+
+def _by_key(pages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Versions and markers in the order of their keys; a page tells them apart."""
+    for page in pages:
+        yield from merge(page.get("Versions", ()), page.get("DeleteMarkers", ()), key=itemgetter("Key"))
+
+
 def _will_pass(error: BaseException) -> bool:
     """Whether the same request may succeed a little later."""
     from botocore.exceptions import ClientError, HTTPClientError
@@ -388,13 +480,12 @@ def _given_up(state: Any) -> bool:
 def _collect(page: Mapping[str, Any], wanted: set[str], found: dict[str, Located]) -> int:
     """Take from a page what is wanted; how many entries that were."""
     hits = 0
-    for kind in ("Contents", "Versions", "DeleteMarkers"):
-        for item in page.get(kind, ()):
-            if item["Key"] not in wanted:
-                continue
+    versions = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+    items = [(item["Key"], item["LastModified"], item["VersionId"]) for item in versions]
+    for key, modified, version in chain(((key, when, None) for key, _, when in rows(page)), items):
+        if key in wanted:
             hits += 1
-            modified, version = item["LastModified"], item.get("VersionId")
-            known = found.setdefault(item["Key"], Located(modified=modified, versions=[]))
+            known = found.setdefault(key, Located(modified=modified, versions=[]))
             known.versions.append(version)
             known.modified = max(known.modified, modified)
     return hits
@@ -403,7 +494,8 @@ def _collect(page: Mapping[str, Any], wanted: set[str], found: dict[str, Located
 def _next(page: Mapping[str, Any], marker: str) -> dict[str, Any]:
     """Parameters of the page after this one."""
     if marker == "StartAfter":
-        return {marker: page["Contents"][-1]["Key"] if page.get("Contents") else ""}
+        *_, last = ("", *(key for key, _, _ in rows(page)))
+        return {marker: last}
     return {marker: page.get("NextKeyMarker", ""), "VersionIdMarker": page.get("NextVersionIdMarker", "")}
 
 

@@ -32,6 +32,7 @@ from luxima_retention.stores.loki.keys import (
     is_index_file,
     is_index_name,
     is_tenant,
+    may_end_before,
     milliseconds,
     parse_chunk,
     parse_table,
@@ -504,7 +505,7 @@ def units(look: Look, found: Inventory, note: Callable[[Opened], None] = lambda 
 def _bolt_unit(look: Look, name: str, tables: dict[int, list[Object]], blocked: set[int], seen: Seen) -> Unit:
     def chunks() -> Iterator[tuple[Chunk, int]]:
         seen.begin(max(tables))
-        for chunk, size, _ in all_chunks(look.buckets, look.now):
+        for chunk, size, _ in all_chunks(look.buckets, look.now, look.cutoffs.default):
             if (
                 look.is_expired(chunk)
                 and any(day in tables for day in chunk.days)
@@ -547,12 +548,26 @@ def is_held(chunk: Chunk, holds: Iterable[Hold]) -> bool:
 # --- the buckets as a whole ----------------------------------------------------------------------------
 
 
-def all_chunks(buckets: Buckets, now: datetime) -> Iterator[tuple[Chunk, int, datetime]]:
-    """Every chunk in the buckets, by listing them whole: its size in bytes, and when it was uploaded."""
-    for item in chain(buckets.objects(""), buckets.hidden("")):
-        chunk = parse_chunk(item.key, milliseconds(now))
-        if chunk is not None:
-            yield chunk, item.size, item.modified
+def all_chunks(
+    buckets: Buckets, now: datetime, before: int | None = None
+) -> Iterator[tuple[Chunk, int, datetime]]:
+    """Every chunk in the buckets, by listing them whole.
+
+    Args:
+        buckets: of Loki.
+        now: of the listing.
+        before: only chunks that end before this moment, in Unix milliseconds; most cost little then.
+
+    Yields:
+        A chunk, its size in bytes, and when it was uploaded; in no order.
+    """
+    now_ms = milliseconds(now)
+    before = now_ms + 3 * DAY_MS if before is None else before  # later ones are none
+    hidden = ([(item.key, item.size, item.modified)] for item in buckets.hidden(""))
+    for some in chain(buckets.streams(), hidden):
+        for key, size, modified in some:
+            if may_end_before(key, before) and (chunk := parse_chunk(key, now_ms)) is not None:
+                yield chunk, size, modified
 
 
 def dangling(look: Look, tables: list[Table]) -> tuple[int, list[str], list[str]]:

@@ -369,7 +369,7 @@ class LokiStore:
         there.days |= inventory(look).unnamed_days  # what these name, nothing but a listing finds
         listed = Names(key for item in lists.read(self.place, milliseconds(look.now)) for key in item.keys)
         newest = look.now - self.rules.min_object_age if self.rules.offline else look.now
-        for chunk, _, modified in all_chunks(self.buckets, look.now):
+        for chunk, _, modified in all_chunks(self.buckets, look.now, look.cutoffs.default):
             if not (look.is_expired(chunk) and self._mine(chunk)) or _is_named(chunk, there, listed):
                 continue
             if is_held(chunk, look.holds):
