@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
@@ -286,6 +286,11 @@ class BucketPlace:
                 self._made = bucket_client(self._access, self.bucket)
         return self._made
 
+    @cached_property
+    def _keeps_versions(self) -> bool:
+        """Asked once for all deletions of a run."""
+        return keeps_versions(self.client, self.bucket)
+
     def upload(self, name: str, lock: Lock | None = None) -> Upload:
         """See :class:`ObjectStore`."""
         return _BucketUpload(self, self.prefix + name, lock)
@@ -312,7 +317,7 @@ class BucketPlace:
         """See :class:`ObjectStore`."""
         key = self.prefix + name
         with self.errors(name):
-            if not keeps_versions(self.client, self.bucket):
+            if not self._keeps_versions:
                 self.client.delete_object(Bucket=self.bucket, Key=key)
                 return
             for item in self._versions(key):
@@ -322,7 +327,7 @@ class BucketPlace:
     def versions(self, prefix: str) -> Iterator[tuple[str, str | None]]:
         """See :class:`ObjectStore`."""
         with self.errors(prefix):
-            if not keeps_versions(self.client, self.bucket):
+            if not self._keeps_versions:
                 yield from ((stored.name, None) for stored in self.stored(prefix))
                 return
             for item in self._versions(self.prefix + prefix, markers=False):

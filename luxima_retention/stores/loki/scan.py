@@ -37,6 +37,7 @@ from luxima_retention.stores.loki.keys import (
     parse_chunk,
     parse_table,
 )
+from luxima_retention.stores.loki.locate import Looker
 from luxima_retention.stores.loki.tsdb_index import IndexFile, Reference, UnreadableIndexError
 
 
@@ -581,6 +582,7 @@ def dangling(look: Look, tables: list[Table]) -> tuple[int, list[str], list[str]
     retained = [table for table in tables if first <= table.number < today]
     looked, missing, unreadable = 0, set[str](), []
     for table in {table.name: table for table in (*retained[:1], *retained[-1:])}.values():
+        looker = Looker(look.buckets)
         with opened(look, table, retained=True) as contents:
             unreadable += contents.unreadable
             names = (
@@ -590,7 +592,7 @@ def dangling(look: Look, tables: list[Table]) -> tuple[int, list[str], list[str]
                 for chunk, _ in group.named(look.layout.periods)
             )
             for some in slices(names, 1000):
-                there = look.buckets.locate(some)
+                there = looker.locate(some)
                 looked += len(some)
                 missing |= set(some) - {key for found in there.values() for key in found}
     return looked, sorted(missing), unreadable
