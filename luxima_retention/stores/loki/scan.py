@@ -176,9 +176,13 @@ class Group:
         Raises:
             UnreadableIndexError: a file is damaged, or names what can be no chunk of this table.
         """
+        new = dict[int, bool]()
         for file, item in zip(self.index, self._visible(), strict=False):
             for reference in file.references():
-                yield _chunk(reference, self, periods, item.key), reference
+                day = reference.start // DAY_MS
+                if day not in new:
+                    new[day] = has_new_key(day, periods)
+                yield _chunk(reference, self, item.key, new=new[day]), reference
 
     def _visible(self) -> list[Object]:
         return [item for item in self.files if not item.hidden]
@@ -326,7 +330,7 @@ def table_of(key: str, layout: Layout) -> Table | None:
     return table if table is not None and is_index_file(table, rest) else None
 
 
-def _chunk(reference: Reference, group: Group, periods: tuple[Period, ...], name: str) -> Chunk:
+def _chunk(reference: Reference, group: Group, name: str, *, new: bool) -> Chunk:
     """The chunk of a reference, whose day must be that of its table."""
     tenant = group.tenant or reference.tenant
     if tenant is None:
@@ -337,7 +341,7 @@ def _chunk(reference: Reference, group: Group, periods: tuple[Period, ...], name
         start=reference.start,
         end=reference.end,
         checksum=reference.checksum,
-        new=has_new_key(reference.start // DAY_MS, periods),
+        new=new,
     )
     if not is_bounded(chunk):
         raise UnreadableIndexError(f"index file {name} names {chunk.key!r}, which is not the key of a chunk")
@@ -373,6 +377,8 @@ class Names:
         """By hash: two keys of one hash in 2**64 are taken for the same, which keeps one of them."""
         if not self._sorted:
             self._hashes, self._sorted = array("q", sorted(self._hashes)), True
+        if not self._hashes and not self._newest:
+            return False
         wanted = hash(key)
         if wanted in self._newest:
             return True
@@ -541,9 +547,9 @@ def _covers(hold: Hold, tenant: str | None, start: int, end: int) -> bool:
     )
 
 
-def is_held(chunk: Chunk, holds: Iterable[Hold]) -> bool:
+def is_held(chunk: Chunk, holds: tuple[Hold, ...]) -> bool:
     """Whether a hold keeps a chunk."""
-    return any(_covers(hold, chunk.tenant, chunk.start, chunk.end) for hold in holds)
+    return bool(holds) and any(_covers(hold, chunk.tenant, chunk.start, chunk.end) for hold in holds)
 
 
 # --- the buckets as a whole ----------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from luxima_retention.core.errors import StoreError
 _MAGIC = 0xBAAAD700
 _HEADER = 5
 _TOC = struct.Struct(">7Q2qI")
+_CHECKSUM = struct.Struct(">I")
 _VERSIONS = (2, 3, 4)
 _PAGED, _DATED = 3, 4  # versions that brought pages of chunks, and days of ingestion
 _DAY_MS = 86_400_000
@@ -209,25 +210,26 @@ class _File:
         self, count: int, at: int, end: int, fingerprint: int, tenant: str | None
     ) -> Iterator[Reference]:
         """Each begins relative to the end of the one before it."""
-        last = 0
+        data, name, dated = self._data[at:end], self._name, self.version >= _DATED
+        last = at = 0
         for _ in range(count):
-            delta, at = self._uvarint(at)
-            start = last + ((delta >> 1) ^ -(delta & 1))
-            duration, at = self._uvarint(at)
-            kib, at = self._uvarint(at)
-            entries, at = self._uvarint(at)
-            if at + 4 > end:
+            delta, at = _number(data, at, name)
+            duration, at = _number(data, at, name)
+            kib, at = _number(data, at, name)
+            entries, at = _number(data, at, name)
+            if at + 4 > len(data):
                 raise self._broken(f"has a series of {fingerprint:x} that is too short")
-            (checksum,) = struct.unpack_from(">I", self._data, at)
+            (checksum,) = _CHECKSUM.unpack_from(data, at)
             at += 4
+            start = last + ((delta >> 1) ^ -(delta & 1))
             last = start + duration
             ingested = 0
-            if self.version >= _DATED:
-                days, at = self._uvarint(at)
+            if dated:
+                days, at = _number(data, at, name)
                 ingested = _ingested(days, last)
             yield Reference(tenant, fingerprint, start, last, checksum, kib, entries, ingested)
         # No checksum covers the version, which says how series are laid out: only their length gives it away.
-        if count and at != end:
+        if count and at != len(data):
             raise self._broken(
                 f"has a series of {fingerprint:x} that is not laid out as version {self.version} says"
             )
@@ -245,14 +247,8 @@ class _File:
 
     def _uvarint(self, at: int) -> tuple[int, int]:
         """Value and next position."""
-        value = shift = 0
-        for position in range(at, min(at + _LONGEST_VARINT, len(self._data))):
-            byte = self._data[position]
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004 - the continuation bit
-                return value, position + 1
-            shift += 7
-        raise self._broken(f"has a number at {at} that does not end")
+        value, size = _number(self._data[at : at + _LONGEST_VARINT], 0, self._name)
+        return value, at + size
 
     def _check(self, start: int, end: int) -> None:
         """The CRC-32C that follows ``end`` is that of the bytes before it."""
@@ -266,6 +262,28 @@ class _File:
 
     def _broken(self, sentence: str) -> UnreadableIndexError:
         return UnreadableIndexError(f"index file {self._name} {sentence}")
+
+
+def _number(data: bytes, at: int, name: str) -> tuple[int, int]:
+    """A variable-length number, seven bits a byte, and the next position; most of the time goes here."""
+    try:
+        value = data[at]
+        at += 1
+        if value < 0x80:  # noqa: PLR2004 - the continuation bit
+            return value, at
+        value, shift = value & 0x7F, 7
+        while True:
+            byte = data[at]
+            at += 1
+            if byte < 0x80:  # noqa: PLR2004 - as above
+                return value | byte << shift, at
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if shift == 7 * _LONGEST_VARINT:
+                break
+    except IndexError:
+        pass
+    raise UnreadableIndexError(f"index file {name} has a number that does not end")
 
 
 def _ingested(code: int, end: int) -> int:
