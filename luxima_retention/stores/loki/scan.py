@@ -145,6 +145,7 @@ class Group:
 
     Args:
         index: unpacked files; none for boltdb-shipper, whose files are not read.
+        few: what they name, where that is little: it need not be read from them again.
         unreadable: sentences about files that could not be read.
         held: a hold keeps something that they name.
         waits: they name something that a tenant keeps longer.
@@ -155,6 +156,7 @@ class Group:
     tenant: str | None
     files: list[Object]
     index: list[IndexFile] = field(default_factory=list)
+    few: list[tuple[Chunk, Reference]] | None = None
     unreadable: list[str] = field(default_factory=list)
     held: bool = False
     waits: bool = False
@@ -176,6 +178,9 @@ class Group:
         Raises:
             UnreadableIndexError: a file is damaged, or names what can be no chunk of this table.
         """
+        if self.few is not None:
+            yield from self.few
+            return
         new = dict[int, bool]()
         for file, item in zip(self.index, self._visible(), strict=False):
             for reference in file.references():
@@ -187,8 +192,8 @@ class Group:
     def _visible(self) -> list[Object]:
         return [item for item in self.files if not item.hidden]
 
-    def read(self, look: Look) -> None:
-        """Unpack its files, and find out what keeps it."""
+    def read(self, look: Look, keep: int = 0) -> None:
+        """Unpack its files, and find out what keeps it; up to ``keep`` of what they name stays in memory."""
         if self.is_bolt:
             self.held = is_group_held(self, look.layout.periods, look.holds)
             self.waits = not look.cutoffs.passed(self.table, self.tenant)
@@ -201,17 +206,22 @@ class Group:
         if self.unreadable:
             return
         try:
-            self._judge(look)
+            self._judge(look, keep)
         except UnreadableIndexError as error:
             self.unreadable.append(error.message)
 
-    def _judge(self, look: Look) -> None:
+    def _judge(self, look: Look, keep: int) -> None:
+        few, count = list[tuple[Chunk, Reference]](), 0
         for chunk, reference in self.named(look.layout.periods):
+            count += 1
+            if count <= keep:
+                few.append((chunk, reference))
             self.held = self.held or is_held(chunk, look.holds)
             if not look.cutoffs.passed(self.table, chunk.tenant):
                 self.waits = True
             elif look.is_expired(chunk) and reference.counts_from >= look.cutoffs.of(chunk.tenant):
                 self.backfilled = True
+        self.few = few if count == len(few) else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -279,6 +289,7 @@ class Opened:
             for file in group.index:
                 file.close()
             group.index.clear()
+            group.few = None
 
 
 @contextmanager
@@ -295,8 +306,10 @@ def opened(look: Look, table: Table, *, retained: bool = False) -> Iterator[Open
     """
     found = _listed(look, table, retained=retained)
     try:
+        left = _FEW
         for group in found.groups:
-            group.read(look)
+            group.read(look, left)
+            left -= len(group.few or ())
         yield found
     finally:
         found.close()
@@ -350,6 +363,8 @@ def _chunk(reference: Reference, group: Group, name: str, *, new: bool) -> Chunk
     return chunk
 
 
+#: references of one table that stay in memory between two looks at them: some eight megabytes
+_FEW = 20_000
 #: keys of a set that are kept apart, so that it is not sorted for each of them
 _NEWEST = 50_000
 
