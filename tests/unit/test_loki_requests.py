@@ -6,6 +6,7 @@ import random
 import threading
 from bisect import bisect_left, bisect_right
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -52,11 +53,15 @@ class Service:
         begin = max(bisect_right(self.keys, after), bisect_left(self.keys, Prefix))
         end = bisect_left(self.keys, Prefix + "\U0010ffff")
         if Delimiter:
-            found = self.keys[begin:end]
-            names = sorted(
-                {key[: key.index("/", len(Prefix)) + 1] for key in found if "/" in key[len(Prefix) :]}
-            )
-            return {"IsTruncated": False, "CommonPrefixes": [{"Prefix": name} for name in names]}
+            rest = [key[len(Prefix) :].partition("/") for key in self.keys[begin:end]]
+            names = sorted({name for name, slash, _ in rest if slash})
+            single = [(Prefix + name, 5, WHEN) for name, slash, _ in rest if not slash]
+            return {
+                "IsTruncated": len(names) + len(single) > most,
+                "Rows": single[:most],
+                "CommonPrefixes": [{"Prefix": f"{Prefix}{name}/"} for name in names[:most]],
+                "NextContinuationToken": "more",
+            }
         some = self.keys[begin : min(end, begin + most)]
         more = {"NextContinuationToken": some[-1]} if end > begin + most else {}
         return {"IsTruncated": bool(more), "Rows": [(key, 5, WHEN) for key in some], **more}
@@ -191,18 +196,45 @@ def test_a_request_that_fails_is_told_after_those_on_their_way():
 # --- the buckets as a whole ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", [7, 1000])
+@pytest.mark.parametrize("page", [7, 40, 1000])
 @pytest.mark.parametrize("names", [{}, {"prefix": "loki", "delimiter": "_"}])
-def test_every_chunk_of_every_tenant_is_listed_once(page, names):
+@pytest.mark.parametrize("new", [True, False])
+def test_every_chunk_of_every_tenant_is_listed_once(page, names, new):
     every = [
-        item for tenant in ("a", "index", "b") for day in days_of(FIRST, 3, 30, 2, tenant) for item in day
+        replace(item, new=new)
+        for tenant in ("a", "index", "b")
+        for day in days_of(FIRST, 3, 30, 2, tenant)
+        for item in day
     ]
+    every += [replace(item, fingerprint=item.fingerprint & 0xFF) for item in every]
     others = ["index/index_1/a/1.gz", "rules/a/b", "a//x", "//", "seed.json", "a/zz/1:2:3"]
     there = buckets(Service([]), **names)
     there.client.keys = sorted(there.wire(key) for key in [*(item.key for item in every), *others])
     there.client.page = page
     found = [item for item, _, _ in all_chunks(there, NOW)]
     assert sorted(item.key for item in found) == sorted(item.key for item in every)
+
+
+def test_the_streams_of_a_tenant_are_listed_side_by_side_however_their_names_begin():
+    """Forty streams whose fingerprints differ in their last digits only."""
+    every = [
+        replace(item, fingerprint=0x1000000000000000 + number // 50)
+        for number, item in enumerate(days_of(FIRST, 1, 2000, 1)[0])
+    ]
+    service = Service([item.key for item in every], page=50)
+    inside, four, ask = [], threading.Event(), service.list_objects_v2
+
+    def together(**asked):
+        if asked["Prefix"].startswith("acme/1"):
+            inside.append(asked)
+            if len(inside) >= 4:
+                four.set()
+            assert four.wait(timeout=30)
+            inside.remove(asked)
+        return ask(**asked)
+
+    service.list_objects_v2 = together
+    assert len(list(all_chunks(buckets(service), NOW))) == 2000
 
 
 def test_only_chunks_that_may_have_expired_are_looked_at_closer():

@@ -41,6 +41,7 @@ BATCH = 1000
 ABREAST = 8
 #: how the directories of streams begin: their fingerprints are not padded
 _DIGITS = "0123456789abcdef"
+_LONGEST = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,19 +106,6 @@ class _Part:
     prefix: str
     tenant: bool = False
     where: Mapping[str, str] = field(default_factory=dict)
-
-    def rest(self, last: str) -> list[_Part]:
-        """Its streams after the last key of its first page, by their first digit."""
-        begun = last[len(self.prefix) :][:1]
-        return [
-            _Part(
-                bucket=self.bucket,
-                prefix=self.prefix + digit,
-                where={"StartAfter": last} if digit == begun else {},
-            )
-            for digit in _DIGITS
-            if digit >= begun
-        ]
 
 
 class Buckets:
@@ -210,10 +198,32 @@ class Buckets:
         if following is None:
             return found, []
         if part.tenant and found:
-            return found, part.rest(found[-1][0])
+            return found, self._divided(part, found[-1][0])
         if following == part.where:
             raise StoreError(f"the listing of s3://{part.bucket}/{part.prefix} does not go on")
         return found, [replace(part, where=following)]
+
+    def _divided(self, part: _Part, last: str) -> list[_Part]:
+        """What a tenant has after the last key of its first page, in parts that are listed side by side."""
+        ask = self.client.list_objects_v2
+        page = self.call(part.bucket, ask, Bucket=part.bucket, Prefix=part.prefix, Delimiter="/")
+        names = [
+            *(item["Prefix"] for item in page.get("CommonPrefixes", ())),
+            *(key for key, _, _ in rows(page)),
+        ]
+        heads = (
+            _DIGITS if page.get("IsTruncated") else _heads([name.removeprefix(part.prefix) for name in names])
+        )
+        begun = last.removeprefix(part.prefix)
+        return [
+            _Part(
+                bucket=part.bucket,
+                prefix=part.prefix + head,
+                where={"StartAfter": last} if begun.startswith(head) else {},
+            )
+            for head in heads
+            if head >= begun[: len(head)]
+        ]
 
     def hidden(self, prefix: str) -> Iterator[Object]:
         """In buckets with versions, every object whose key begins with ``prefix`` behind a delete marker."""
@@ -339,6 +349,15 @@ class Buckets:
                 f"cannot use bucket {bucket}: no usable answer ({type(error).__name__})",
                 "check endpoint_url of its section s3",
             ) from error
+
+
+def _heads(names: Iterable[str]) -> list[str]:
+    """How the names of streams begin, in as many ways at least as requests go side by side, if there are."""
+    streams = [name for name in names if name[:1] and name[0] in _DIGITS]
+    ways = (sorted({name[:length] for name in streams}) for length in range(1, _LONGEST + 1))
+    return next(
+        (heads for heads in ways if len(heads) >= ABREAST), sorted({name[:_LONGEST] for name in streams})
+    )
 
 
 def side_by_side(ask: Callable[[_A], _B], items: Iterable[_A]) -> Iterator[_B]:

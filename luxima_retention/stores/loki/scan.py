@@ -367,38 +367,47 @@ def _chunk(reference: Reference, group: Group, name: str, *, new: bool) -> Chunk
 _FEW = 20_000
 #: keys of a set that are kept apart, so that it is not sorted for each of them
 _NEWEST = 50_000
+_PARTS = 16
 
 
 # --- sets of keys ----------------------------------------------------------------------------------------
 
 
 class Names:
-    """A set of keys that takes eight bytes for each: their hashes, sorted when asked; the newest apart."""
+    """A set of keys that takes eight bytes for each: their hashes, in parts that are sorted when asked."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
-        self._hashes = array("q", map(hash, keys))
-        self._sorted = False
+        self._parts = [array("q") for _ in range(_PARTS)]
         self._newest: set[int] = set()
+        for name in map(hash, keys):
+            self._parts[name % _PARTS].append(name)
+        self._sort()
 
     def add(self, key: str) -> None:
         """Take one more."""
         self._newest.add(hash(key))
         if len(self._newest) >= _NEWEST:
-            self._hashes.extend(self._newest)
-            self._newest.clear()
-            self._sorted = False
+            self._settle()
 
     def __contains__(self, key: object) -> bool:
         """By hash: two keys of one hash in 2**64 are taken for the same, which keeps one of them."""
-        if not self._sorted:
-            self._hashes, self._sorted = array("q", sorted(self._hashes)), True
-        if not self._hashes and not self._newest:
-            return False
         wanted = hash(key)
         if wanted in self._newest:
             return True
-        at = bisect_left(self._hashes, wanted)
-        return at < len(self._hashes) and self._hashes[at] == wanted
+        part = self._parts[wanted % _PARTS]
+        at = bisect_left(part, wanted)
+        return at < len(part) and part[at] == wanted
+
+    def _settle(self) -> None:
+        for name in sorted(self._newest):
+            self._parts[name % _PARTS].append(name)
+        self._newest.clear()
+        self._sort()
+
+    def _sort(self) -> None:
+        """Part by part: whole, a large set would need five times its memory meanwhile."""
+        for number, part in enumerate(self._parts):
+            self._parts[number] = array("q", sorted(part))
 
 
 class Seen:
