@@ -30,6 +30,8 @@ _DAY_MS = 86_400_000
 _TENANT_LABEL = b"__loki_tenant__"
 _ALIGN = 16
 _LONGEST_VARINT = 10
+_BITS = 7 * (_LONGEST_VARINT - 1)
+_MORE = 0x80  # the bit that says that another byte follows
 _FINGERPRINT = 8
 
 
@@ -210,29 +212,28 @@ class _File:
         self, count: int, at: int, end: int, fingerprint: int, tenant: str | None
     ) -> Iterator[Reference]:
         """Each begins relative to the end of the one before it."""
-        data, name, dated = self._data[at:end], self._name, self.version >= _DATED
+        data, dated = self._data[at:end], self.version >= _DATED
         last = at = 0
+        # No checksum covers the version, which says how series are laid out: only their length gives it away.
+        other = self._broken(
+            f"has a series of {fingerprint:x} that is not laid out as version {self.version} says"
+        )
         for _ in range(count):
-            delta, at = _number(data, at, name)
-            duration, at = _number(data, at, name)
-            kib, at = _number(data, at, name)
-            entries, at = _number(data, at, name)
-            if at + 4 > len(data):
-                raise self._broken(f"has a series of {fingerprint:x} that is too short")
-            (checksum,) = _CHECKSUM.unpack_from(data, at)
-            at += 4
+            try:
+                delta, at = _number(data, at)
+                duration, at = _number(data, at)
+                kib, at = _number(data, at)
+                entries, at = _number(data, at)
+                (checksum,) = _CHECKSUM.unpack_from(data, at)
+                days, at = _number(data, at + 4) if dated else (0, at + 4)
+            except (IndexError, struct.error) as error:
+                raise other from error
             start = last + ((delta >> 1) ^ -(delta & 1))
             last = start + duration
-            ingested = 0
-            if dated:
-                days, at = _number(data, at, name)
-                ingested = _ingested(days, last)
+            ingested = _ingested(days, last) if dated else 0
             yield Reference(tenant, fingerprint, start, last, checksum, kib, entries, ingested)
-        # No checksum covers the version, which says how series are laid out: only their length gives it away.
         if count and at != len(data):
-            raise self._broken(
-                f"has a series of {fingerprint:x} that is not laid out as version {self.version} says"
-            )
+            raise other
 
     def _symbol(self, index: int) -> bytes:
         if index >= len(self._symbols):
@@ -247,7 +248,10 @@ class _File:
 
     def _uvarint(self, at: int) -> tuple[int, int]:
         """Value and next position."""
-        value, size = _number(self._data[at : at + _LONGEST_VARINT], 0, self._name)
+        try:
+            value, size = _number(self._data[at : at + _LONGEST_VARINT], 0)
+        except IndexError as error:
+            raise self._broken(f"has a number at {at} that does not end") from error
         return value, at + size
 
     def _check(self, start: int, end: int) -> None:
@@ -264,26 +268,22 @@ class _File:
         return UnreadableIndexError(f"index file {self._name} {sentence}")
 
 
-def _number(data: bytes, at: int, name: str) -> tuple[int, int]:
-    """A variable-length number, seven bits a byte, and the next position; most of the time goes here."""
-    try:
-        value = data[at]
-        at += 1
-        if value < 0x80:  # noqa: PLR2004 - the continuation bit
-            return value, at
-        value, shift = value & 0x7F, 7
-        while True:
-            byte = data[at]
-            at += 1
-            if byte < 0x80:  # noqa: PLR2004 - as above
-                return value | byte << shift, at
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if shift == 7 * _LONGEST_VARINT:
-                break
-    except IndexError:
-        pass
-    raise UnreadableIndexError(f"index file {name} has a number that does not end")
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and the next position; most of the time goes here.
+
+    Raises:
+        IndexError: it does not end.
+    """
+    value, at = data[at], at + 1
+    if value < _MORE:
+        return value, at
+    value, shift = value & (_MORE - 1), 7
+    while (byte := data[at]) >= _MORE and shift < _BITS:
+        value |= (byte & (_MORE - 1)) << shift
+        at, shift = at + 1, shift + 7
+    if byte >= _MORE:
+        raise IndexError(at)
+    return value | byte << shift, at + 1
 
 
 def _ingested(code: int, end: int) -> int:
