@@ -145,6 +145,17 @@ def test_days_of_a_backlog_that_lie_side_by_side_are_listed_once():
     assert service.counts["LIST"] <= least + 2 * ABREAST
 
 
+def test_what_is_remembered_of_a_very_large_backlog_is_bounded(monkeypatch):
+    monkeypatch.setattr("luxima_retention.stores.loki.locate._MOST", 16_000)
+    days = days_of(CUT - 40, 40, 40, 25)
+    service = Service([item.key for day in days for item in day])
+    looker = Looker(buckets(service), expires)
+    for day in days[:3]:
+        assert len(looker.locate([item.key for item in day])["logs"]) == len(day)
+    kept = sum(len(page.hashes) for page in looker._memory["logs"].shown)
+    assert 8_000 <= kept <= 16_000
+
+
 def test_one_day_among_retained_ones_costs_a_small_page_for_each_stream():
     days = days_of(CUT - 1, 20, 30, 25)
     service = Service([item.key for day in days for item in day])

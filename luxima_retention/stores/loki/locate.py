@@ -114,7 +114,7 @@ class _Slice:
     Args:
         area: what is listed in the order of its keys.
         wires: the keys, sorted.
-        until: where the next ones begin.
+        until: where the next ones begin; empty after the last of them.
     """
 
     area: str
@@ -160,30 +160,32 @@ class Looker:
             for bucket in self._buckets.names
         }
 
-    @property
-    def _reads_on(self) -> bool:
+    def _room(self) -> int:
+        """Pages that each of the walks side by side may remember."""
         kept = sum(len(page.hashes) for memory in self._memory.values() for page in memory.shown)
-        return self._soon is not None and kept < _MOST
+        return max(0, _MOST - kept) // BATCH // ABREAST
 
     def _located(self, bucket: str, wires: Sequence[str]) -> dict[str, Located]:
         memory = self._memory[bucket]
         found, unknown = memory.split(wires)
         slices = [
-            _Slice(area=area, wires=some[at : at + step], until=(*some[at + step :][:1], area + _END)[0])
+            _Slice(area=area, wires=some[at : at + step], until=(*some[at + step :][:1], "")[0])
             for area, group in groupby(unknown, key=self._buckets.area)
             if (some := list(group))
             for step in [max(_SLICE, -(-len(some) // ABREAST))]
             for at in range(0, len(some), step)
         ]
-        soon = self._soon if self._reads_on and bucket not in self._buckets.versioned else None
+        room = 0 if bucket in self._buckets.versioned else self._room()
         with ThreadPoolExecutor(ABREAST) as pool:
-            for walk in pool.map(lambda one: self._walk(bucket, one, soon), slices):
-                found |= walk.found
-                memory.add(walk.shown)
+            walks = list(pool.map(lambda one: self._walk(bucket, one, room), slices))
+        memory.add(page for walk in walks for page in walk.shown)
+        for walk in walks:
+            found |= walk.found
         return found
 
-    def _walk(self, bucket: str, part: _Slice, soon: Callable[[str], bool] | None) -> _Walk:
+    def _walk(self, bucket: str, part: _Slice, room: int) -> _Walk:
         """Go through a part of an area beside the sorted keys; jump over what nobody looks for."""
+        soon = self._soon if room else None
         versioned = bucket in self._buckets.versioned
         marker = "KeyMarker" if versioned else "StartAfter"
         wanted, walk, at, size = set(part.wires), _Walk(), 0, _FIRST_PAGE if soon is None else BATCH
@@ -198,6 +200,7 @@ class Looker:
                 shown = [(key, modified) for key, modified, _ in items]
                 walk.shown.append(_Shown.of(where[marker], last, shown))
                 hits = sum(1 for key, _ in shown if soon(key))
+                soon = soon if len(walk.shown) < room else None
             if after is None:
                 return walk
             _check_order(bucket, part.area, marker, where, after)
