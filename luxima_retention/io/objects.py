@@ -11,12 +11,12 @@ import hashlib
 import os
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
@@ -24,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 from luxima_retention.core.deadline import UNLIMITED, Deadline
 from luxima_retention.core.errors import ConfigurationError, StoreError
 from luxima_retention.io.certificates import check_certificates
+from luxima_retention.io.listing import listing, read_in_one_pass, rows
 from luxima_retention.io.waiting import TooLongError, awaited
 
 if TYPE_CHECKING:
@@ -285,6 +286,11 @@ class BucketPlace:
                 self._made = bucket_client(self._access, self.bucket)
         return self._made
 
+    @cached_property
+    def _keeps_versions(self) -> bool:
+        """Asked once for all deletions of a run."""
+        return keeps_versions(self.client, self.bucket)
+
     def upload(self, name: str, lock: Lock | None = None) -> Upload:
         """See :class:`ObjectStore`."""
         return _BucketUpload(self, self.prefix + name, lock)
@@ -302,18 +308,16 @@ class BucketPlace:
             for page in listing(
                 self.client.list_objects_v2, "list_objects_v2", self.bucket, self.prefix + prefix
             ):
-                for item in page.get("Contents", ()):
+                for key, size, modified in rows(page):
                     yield Stored(
-                        name=item["Key"].removeprefix(self.prefix),
-                        size=item["Size"],
-                        modified=item["LastModified"].astimezone(UTC),
+                        name=key.removeprefix(self.prefix), size=size, modified=modified.astimezone(UTC)
                     )
 
     def delete(self, name: str) -> None:
         """See :class:`ObjectStore`."""
         key = self.prefix + name
         with self.errors(name):
-            if not keeps_versions(self.client, self.bucket):
+            if not self._keeps_versions:
                 self.client.delete_object(Bucket=self.bucket, Key=key)
                 return
             for item in self._versions(key):
@@ -323,7 +327,7 @@ class BucketPlace:
     def versions(self, prefix: str) -> Iterator[tuple[str, str | None]]:
         """See :class:`ObjectStore`."""
         with self.errors(prefix):
-            if not keeps_versions(self.client, self.bucket):
+            if not self._keeps_versions:
                 yield from ((stored.name, None) for stored in self.stored(prefix))
                 return
             for item in self._versions(self.prefix + prefix, markers=False):
@@ -463,43 +467,6 @@ def _md5(data: bytes) -> str:
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
-def listing(
-    call: Callable[..., Any], kind: str, bucket: str, prefix: str, **more: Any
-) -> Iterator[dict[str, Any]]:
-    """The pages of a listing.
-
-    Args:
-        call: asks for one page: the client's method of that kind.
-        kind: ``list_objects_v2`` or ``list_object_versions``.
-        bucket: of the objects.
-        prefix: of their keys.
-        more: further parameters of each request.
-
-    Raises:
-        StoreError: a page is none, or breaks off: what is missing must not look like an empty bucket.
-    """
-    where: dict[str, Any] = {}
-    while True:
-        page = call(Bucket=bucket, Prefix=prefix, **more, **where)
-        following = {name: page[told] for name, told in _FOLLOWING[kind].items() if page.get(told)}
-        if "IsTruncated" not in page or (page["IsTruncated"] and (not following or following == where)):
-            raise StoreError(
-                f"the listing of s3://{bucket}/{prefix} is not whole: a page without an end or a next one",
-                "look at what answers at the endpoint: a proxy may be in the way",
-            )
-        yield page
-        if not page["IsTruncated"]:
-            return
-        where = following
-
-
-#: parameter of the next request → where the page before tells it
-_FOLLOWING = {
-    "list_objects_v2": {"ContinuationToken": "NextContinuationToken"},
-    "list_object_versions": {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"},
-}
-
-
 @cache
 def _session() -> boto3.Session:
     """Like boto3's own, but with a parser of instants that takes a quarter of a listing's time, not most."""
@@ -564,6 +531,7 @@ def s3_client(access: Access, *, attempts: int = 5, virtual: bool = False) -> S3
     client.meta.events.register("before-call.s3.DeleteObjects", _with_md5)
     sender: Any = _Sender(client, access.deadline)  # an answer of a handler is taken for the service's
     client.meta.events.register("before-send.s3", sender)
+    read_in_one_pass(client)
     return client
 
 

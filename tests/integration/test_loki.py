@@ -410,7 +410,7 @@ def test_the_rights_that_are_documented_are_those_that_are_used():
         action for item in policy["Statement"] if item["Effect"] == "Allow" for action in item["Action"]
     }
     package = DATA.parents[2] / "luxima_retention"
-    files = (package / "stores" / "loki" / "bucket.py", package / "io" / "objects.py")
+    files = (*(package / "stores" / "loki").glob("*.py"), package / "io" / "objects.py")
     source = "".join(file.read_text() for file in files)
     needs = {
         "head_bucket": "s3:ListBucket",

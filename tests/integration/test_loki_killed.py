@@ -35,13 +35,13 @@ SEEDS = range(int(OUTSIDE["LUXIMA_TEST_SEEDS"])) if "LUXIMA_TEST_SEEDS" in OUTSI
 
 
 @pytest.fixture
-def small_batches():
-    """So that a list has several."""
-    with patch("luxima_retention.stores.loki.store.BATCH", 3):
+def small_requests():
+    """So that a list is destroyed by several."""
+    with patch("luxima_retention.stores.loki.deleting.BATCH", 3):
         yield
 
 
-@pytest.mark.usefixtures("small_batches")
+@pytest.mark.usefixtures("small_requests")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_killed_run_comes_to_the_same_end(s3, s3_client, bucket, seed):
     rnd = random.Random(seed)  # noqa: S311 - no secret

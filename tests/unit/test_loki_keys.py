@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
+import random
 import struct
 from datetime import timedelta
 from pathlib import Path
@@ -243,3 +244,15 @@ def test_a_set_of_names_knows_what_it_was_given_and_nothing_else(monkeypatch):
         assert f"a/{number}" not in names
         names.add(f"a/{number}")
         assert all(f"a/{known}" in names for known in range(number + 1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_set_of_names_knows_what_was_put_into_it_and_nothing_else(monkeypatch, seed):
+    monkeypatch.setattr("luxima_retention.stores.loki.scan._NEWEST", 7)
+    rnd = random.Random(seed)  # noqa: S311 - no secret
+    keys = [f"acme/{number:x}" for number in rnd.sample(range(10_000), 300)]
+    first = rnd.randrange(100)
+    names = scan.Names(keys[:first])
+    for number, key in enumerate(keys[first:200], first + 1):
+        names.add(key)
+        assert {known for known in keys if known in names} == set(keys[:number])

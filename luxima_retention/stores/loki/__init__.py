@@ -40,7 +40,8 @@ def open_loki(
         ConfigurationError: the CA file of ``http`` cannot be read.
     """
     from luxima_retention.io.objects import open_objects
-    from luxima_retention.stores.loki.bucket import Buckets, WritableBuckets
+    from luxima_retention.stores.loki.bucket import Buckets
+    from luxima_retention.stores.loki.deleting import WritableBuckets
     from luxima_retention.stores.loki.owner import CompactorStore, findings, tenants_in
     from luxima_retention.stores.loki.store import LokiStore
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
+from heapq import merge
 from itertools import groupby
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from luxima_retention.core.errors import RunStopped, StoreError
-from luxima_retention.io.failpoints import failpoint
+from luxima_retention.io.listing import Row, listing, next_page, rows
 from luxima_retention.io.objects import (
     NO_KEYS,
     Access,
@@ -27,13 +30,18 @@ from luxima_retention.io.objects import (
     bucket_client,
     is_missing_operation,
     keeps_versions,
-    listing,
 )
+from luxima_retention.stores.loki.keys import is_tenant
 
+_A = TypeVar("_A")
+_B = TypeVar("_B")
 #: keys of one DeleteObjects request
 BATCH = 1000
 #: requests side by side, where one answer does not need the one before it
-_ABREAST = 4
+ABREAST = 8
+#: how the directories of streams begin: their fingerprints are not padded
+_DIGITS = "0123456789abcdef"
+_LONGEST = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,38 +72,6 @@ class InterruptedWaitError(RunStopped):
     """The run ends while a request waits for its next attempt."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Deletion:
-    """What became of keys that were to be deleted: each is in one of these.
-
-    Args:
-        gone: was there, and is not any more.
-        absent: was not there.
-        young: was uploaded too recently, and stays.
-        failures: could not be deleted, with a sentence.
-        left: not tried, because the run was told to stop.
-    """
-
-    gone: set[str] = field(default_factory=set)
-    absent: set[str] = field(default_factory=set)
-    young: set[str] = field(default_factory=set)
-    failures: dict[str, str] = field(default_factory=dict)
-    left: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True, kw_only=True)
-class Located:
-    """A key that is in a bucket.
-
-    Args:
-        modified: when its newest version was uploaded.
-        versions: of it and of markers that hide it; ``None`` where the bucket keeps none.
-    """
-
-    modified: datetime
-    versions: list[str | None]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Object:
     """An object as a listing shows it.
@@ -113,6 +89,23 @@ class Object:
     size: int
     modified: datetime
     hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A part of a bucket that is listed page after page, beside others.
+
+    Args:
+        bucket: where.
+        prefix: of its keys, as they go over the wire.
+        tenant: it is a whole directory of the root, not begun yet; it is divided where one page is too few.
+        where: parameters of its next page.
+    """
+
+    bucket: str
+    prefix: str
+    tenant: bool = False
+    where: Mapping[str, str] = field(default_factory=dict)
 
 
 class Buckets:
@@ -150,7 +143,7 @@ class Buckets:
         Raises:
             StoreError: no answer, or none with a date.
         """
-        answer = self._call(self.names[0], self.client.head_bucket, Bucket=self.names[0])
+        answer = self.call(self.names[0], self.client.head_bucket, Bucket=self.names[0])
         try:
             date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
             return parsedate_to_datetime(date).astimezone(UTC)
@@ -171,48 +164,86 @@ class Buckets:
         """Every object whose key begins with ``prefix``, bucket by bucket."""
         for bucket in self.names:
             for page in self._pages(bucket, prefix):
-                for item in page.get("Contents", ()):
-                    yield self._object(bucket, item)
+                yield from (self._object(bucket, *row) for row in rows(page))
 
     def some(self, prefix: str, *, bucket: str = "") -> Iterator[Object]:
         """The first objects whose key begins with ``prefix``: one page of each bucket, or of one."""
         for name in (bucket,) if bucket else self.names:
             page = next(iter(self._pages(name, prefix)))
-            yield from (self._object(name, item) for item in page.get("Contents", ()))
+            yield from (self._object(name, *row) for row in rows(page))
+
+    def streams(self) -> Iterator[list[Row]]:
+        """Every object that may be a chunk: below a directory that is named like a tenant.
+
+        Of large tenants only what is named like their streams, so index tables are not listed. Pages come as
+        they arrive, in no order; few are on their way or waiting at a time.
+        """
+        parts = [
+            _Part(bucket=bucket, prefix=item["Prefix"], tenant=True)
+            for bucket in self.names
+            for page in self._pages(bucket, "", Delimiter="/")
+            for item in page.get("CommonPrefixes", ())
+            if is_tenant(item["Prefix"].removeprefix(self._prefix).removesuffix("/"))
+        ]
+        for page in _as_they_come(self._part_of, parts):
+            yield [(self.key(wire), size, modified) for wire, size, modified in page]
+
+    def _part_of(self, part: _Part) -> tuple[list[Row], list[_Part]]:
+        """The next page of a part, and what is left of it."""
+        kind = "list_objects_v2"
+        page = self.call(
+            part.bucket, self.client.list_objects_v2, Bucket=part.bucket, Prefix=part.prefix, **part.where
+        )
+        found, following = list(rows(page)), next_page(page, kind, part.bucket, part.prefix)
+        if following is None:
+            return found, []
+        if part.tenant and found:
+            return found, self._divided(part, found[-1][0])
+        if following == part.where:
+            raise StoreError(f"the listing of s3://{part.bucket}/{part.prefix} does not go on")
+        return found, [replace(part, where=following)]
+
+    def _divided(self, part: _Part, last: str) -> list[_Part]:
+        """What a tenant has after the last key of its first page, in parts that are listed side by side."""
+        ask = self.client.list_objects_v2
+        page = self.call(part.bucket, ask, Bucket=part.bucket, Prefix=part.prefix, Delimiter="/")
+        names = [
+            *(item["Prefix"] for item in page.get("CommonPrefixes", ())),
+            *(key for key, _, _ in rows(page)),
+        ]
+        heads = (
+            _DIGITS if page.get("IsTruncated") else _heads([name.removeprefix(part.prefix) for name in names])
+        )
+        begun = last.removeprefix(part.prefix)
+        return [
+            _Part(
+                bucket=part.bucket,
+                prefix=part.prefix + head,
+                where={"StartAfter": last} if begun.startswith(head) else {},
+            )
+            for head in heads
+            if head >= begun[: len(head)]
+        ]
 
     def hidden(self, prefix: str) -> Iterator[Object]:
         """In buckets with versions, every object whose key begins with ``prefix`` behind a delete marker."""
-        for bucket in self.versioned.intersection(self.names):
-            markers: set[str] = set()
-            older: dict[str, Object] = {}
-            for page in self._pages(bucket, prefix, "list_object_versions"):
-                markers.update(item["Key"] for item in page.get("DeleteMarkers", ()) if item["IsLatest"])
-                for item in page.get("Versions", ()):
-                    if not item["IsLatest"]:
-                        older[item["Key"]] = self._object(bucket, item, hidden=True)
-            yield from (older[key] for key in sorted(markers.intersection(older)))
+        for bucket in sorted(self.versioned.intersection(self.names)):
+            pages = self._pages(bucket, prefix, "list_object_versions")
+            for key, items in groupby(_by_key(pages), key=itemgetter("Key")):
+                versions = list(items)
+                older = [item for item in versions if "Size" in item and not item["IsLatest"]]
+                if older and any("Size" not in item and item["IsLatest"] for item in versions):
+                    yield self._object(bucket, key, older[-1]["Size"], older[-1]["LastModified"], hidden=True)
 
     def read(self, item: Object) -> Iterator[bytes]:
         """The bytes of an object."""
-        answer = self._call(item.bucket, self.client.get_object, Bucket=item.bucket, Key=self.wire(item.key))
+        answer = self.call(item.bucket, self.client.get_object, Bucket=item.bucket, Key=self.wire(item.key))
         with self.errors(item.bucket):
             yield from blocks_of(answer["Body"], self._access.deadline)
 
     def exists(self, key: str) -> bool:
         """Whether any bucket holds this key."""
         return any(item.key == key for item in self.objects(key))
-
-    def locate(self, keys: Iterable[str]) -> dict[str, dict[str, Located]]:
-        """Bucket → key → what is there of these keys, which are chunks' or in one directory.
-
-        Costs a request for some hundred keys where they lie side by side, and one for each stream where what
-        is kept lies between them.
-        """
-        names = {self.wire(key): key for key in keys}
-        return {
-            bucket: {names[wire]: item for wire, item in self._located(bucket, sorted(names)).items()}
-            for bucket in self.names
-        }
 
     def ask(self, name: str, bucket: str) -> dict[str, Any] | None:
         """A bucket's own configuration (``get_bucket_versioning`` and the like); ``None`` without one.
@@ -223,7 +254,7 @@ class Buckets:
         from botocore.exceptions import ClientError
 
         try:
-            found: dict[str, Any] = self._call(bucket, getattr(self.client, name), Bucket=bucket)
+            found: dict[str, Any] = self.call(bucket, getattr(self.client, name), Bucket=bucket)
         except StoreError as error:
             cause = error.__cause__
             if isinstance(cause, ClientError) and (
@@ -237,35 +268,41 @@ class Buckets:
         """A key as it goes over the wire."""
         return self._prefix + (key.replace(":", self._delimiter) if self._delimiter != ":" else key)
 
+    def key(self, wire: str) -> str:
+        """The other way; only in the name of a chunk the delimiter stands for colons."""
+        key = wire.removeprefix(self._prefix)
+        if self._delimiter == ":":
+            return key
+        directory, slash, name = key.rpartition("/")
+        if self._chunk.fullmatch(name):
+            name = name.replace(self._delimiter, ":")
+        return directory + slash + name
+
+    def area(self, wire: str) -> str:
+        """What is listed in the order of its keys everywhere: a tenant, or a directory of the index."""
+        rest = wire.removeprefix(self._prefix)
+        directory, _, name = wire.rpartition("/")
+        if wire.startswith(self.index_path) and not self._chunk.fullmatch(name):
+            return directory + "/"
+        return self._prefix + rest[: rest.find("/") + 1]
+
     def close(self) -> None:
         """Give back connections."""
         if "client" in self.__dict__:
             self.client.close()
 
-    def _object(self, bucket: str, item: Mapping[str, Any], *, hidden: bool = False) -> Object:
-        return Object(
-            bucket=bucket,
-            key=self._key(item["Key"]),
-            size=item["Size"],
-            modified=item["LastModified"],
-            hidden=hidden,
-        )
-
-    def _key(self, wire: str) -> str:
-        """Only in the name of a chunk the delimiter stands for colons."""
-        key = wire.removeprefix(self._prefix)
-        directory, slash, name = key.rpartition("/")
-        if self._delimiter != ":" and self._chunk.fullmatch(name):
-            name = name.replace(self._delimiter, ":")
-        return directory + slash + name
+    def _object(
+        self, bucket: str, wire: str, size: int, modified: datetime, *, hidden: bool = False
+    ) -> Object:
+        return Object(bucket=bucket, key=self.key(wire), size=size, modified=modified, hidden=hidden)
 
     def _pages(
         self, bucket: str, prefix: str, kind: str = "list_objects_v2", **more: Any
     ) -> Iterator[dict[str, Any]]:
-        call = partial(self._call, bucket, getattr(self.client, kind))
+        call = partial(self.call, bucket, getattr(self.client, kind))
         yield from listing(call, kind, bucket, self.wire(prefix), **more)
 
-    def _call(self, bucket: str, call: Callable[..., Any], **parameters: Any) -> Any:
+    def call(self, bucket: str, call: Callable[..., Any], **parameters: Any) -> Any:
         """One request; what the service puts off is asked again, unless the run is told to stop."""
         from tenacity import Retrying, retry_if_exception, wait_random_exponential
 
@@ -279,63 +316,11 @@ class Buckets:
         with self.errors(bucket):
             return again(call, **parameters)
 
-    def _located(self, bucket: str, wires: list[str]) -> dict[str, Located]:
-        found: dict[str, Located] = {}
-        slices = [
-            (area, some[at : at + step])
-            for area, group in groupby(wires, key=self._area)
-            if (some := list(group))
-            for step in [max(1, -(-len(some) // _ABREAST))]
-            for at in range(0, len(some), step)
-        ]
-        with ThreadPoolExecutor(_ABREAST) as pool:
-            for part in pool.map(lambda one: self._walk(bucket, *one), slices):
-                found |= part
-        return found
-
-    def _area(self, wire: str) -> str:
-        """What is listed in the order of its keys everywhere: a tenant, or a directory of the index."""
-        rest = wire.removeprefix(self._prefix)
-        directory, _, name = wire.rpartition("/")
-        if wire.startswith(self.index_path) and not self._chunk.fullmatch(name):
-            return directory + "/"
-        return self._prefix + rest[: rest.find("/") + 1]
-
-    def _walk(self, bucket: str, area: str, wires: list[str]) -> dict[str, Located]:
-        """Go through a part of an area beside the sorted keys; jump where a page brought none of them."""
-        versioned = bucket in self.versioned
-        call = self.client.list_object_versions if versioned else self.client.list_objects_v2
-        marker = "KeyMarker" if versioned else "StartAfter"
-        wanted, found, at, size = set(wires), dict[str, Located](), 0, 64
-        where: dict[str, Any] = {marker: wires[0][:-1]}
-        while at < len(wires):
-            page = self._call(bucket, call, Bucket=bucket, Prefix=area, MaxKeys=size, **where)
-            if "IsTruncated" not in page:
-                raise StoreError(f"the listing of s3://{bucket}/{area} is not whole: a page without an end")
-            hits = _collect(page, wanted, found)
-            if not page["IsTruncated"]:
-                break
-            before, where = where, _next(page, marker)
-            last = where[marker]
-            if last < before[marker] or where == before:
-                raise StoreError(
-                    f"the listing of s3://{bucket}/{area} does not continue after {before[marker]}",
-                    "services that list in no order, or from the beginning only, are not supported",
-                )
-            # The versions of the last key may go on at the next page.
-            while at < len(wires) and (wires[at] < last or (wires[at] == last and not versioned)):
-                at += 1
-            if at < len(wires) and wires[at][:-1] > last:
-                where = {marker: wires[at][:-1]}
-            # A key on a page costs a twentieth of a request, about.
-            size = min(BATCH, size * 4) if hits * 20 > size else max(16, size // 2)
-        return found
-
     @cached_property
     def versioned(self) -> frozenset[str]:
         """The buckets in which a plain deletion would only hide an object."""
         return frozenset(
-            name for name in self.names if self._call(name, partial(keeps_versions, self.client, name))
+            name for name in self.names if self.call(name, partial(keeps_versions, self.client, name))
         )
 
     @contextmanager
@@ -366,6 +351,57 @@ class Buckets:
             ) from error
 
 
+def _heads(names: Iterable[str]) -> list[str]:
+    """How the names of streams begin, in as many ways at least as requests go side by side, if there are."""
+    streams = [name for name in names if name[:1] and name[0] in _DIGITS]
+    ways = (sorted({name[:length] for name in streams}) for length in range(1, _LONGEST + 1))
+    return next(
+        (heads for heads in ways if len(heads) >= ABREAST), sorted({name[:_LONGEST] for name in streams})
+    )
+
+
+def side_by_side(ask: Callable[[_A], _B], items: Iterable[_A]) -> Iterator[_B]:
+    """The answers in the order of the items; few are on their way or waiting at a time."""
+    asked: deque[Future[_B]] = deque()
+    with ThreadPoolExecutor(ABREAST) as pool:
+        for item in items:
+            asked.append(pool.submit(ask, item))
+            if len(asked) == ABREAST:
+                yield asked.popleft().result()
+        while asked:
+            yield asked.popleft().result()
+
+
+def _as_they_come(
+    ask: Callable[[_Part], tuple[list[Row], list[_Part]]], parts: Iterable[_Part]
+) -> Iterator[list[Row]]:
+    """The pages of several parts, as they come.
+
+    Args:
+        ask: for a page; it also tells what is left of the part.
+        parts: to begin with.
+    """
+    left, asked = deque(parts), set[Future[tuple[list[Row], list[_Part]]]]()
+    with ThreadPoolExecutor(ABREAST) as pool:
+        while left or asked:
+            while left and len(asked) < ABREAST:
+                asked.add(pool.submit(ask, left.popleft()))
+            done, asked = wait(asked, return_when=FIRST_COMPLETED)
+            answers = [future.result() for future in done]
+            for _, rest in answers:
+                left.extendleft(reversed(rest))  # parts that have begun come to their end before others begin
+            while left and len(asked) < ABREAST:
+                asked.add(pool.submit(ask, left.popleft()))
+            for page, _ in answers:
+                yield page
+
+
+def _by_key(pages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Versions and markers in the order of their keys; a page tells them apart."""
+    for page in pages:
+        yield from merge(page.get("Versions", ()), page.get("DeleteMarkers", ()), key=itemgetter("Key"))
+
+
 def _will_pass(error: BaseException) -> bool:
     """Whether the same request may succeed a little later."""
     from botocore.exceptions import ClientError, HTTPClientError
@@ -385,28 +421,6 @@ def _given_up(state: Any) -> bool:
     return bool(state.attempt_number >= (10 if answered else 4))
 
 
-def _collect(page: Mapping[str, Any], wanted: set[str], found: dict[str, Located]) -> int:
-    """Take from a page what is wanted; how many entries that were."""
-    hits = 0
-    for kind in ("Contents", "Versions", "DeleteMarkers"):
-        for item in page.get(kind, ()):
-            if item["Key"] not in wanted:
-                continue
-            hits += 1
-            modified, version = item["LastModified"], item.get("VersionId")
-            known = found.setdefault(item["Key"], Located(modified=modified, versions=[]))
-            known.versions.append(version)
-            known.modified = max(known.modified, modified)
-    return hits
-
-
-def _next(page: Mapping[str, Any], marker: str) -> dict[str, Any]:
-    """Parameters of the page after this one."""
-    if marker == "StartAfter":
-        return {marker: page["Contents"][-1]["Key"] if page.get("Contents") else ""}
-    return {marker: page.get("NextKeyMarker", ""), "VersionIdMarker": page.get("NextVersionIdMarker", "")}
-
-
 _LATER_STATUS = frozenset({429, 500, 502, 503, 504})
 _LATER_CODES = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling"})
 _HINTS = {
@@ -420,124 +434,3 @@ _NONE = {
     "ObjectLockConfigurationNotFoundError",
     "NoSuchConfiguration",
 }
-
-
-class WritableBuckets(Buckets):
-    """The same, and it deletes."""
-
-    _singly = False
-
-    def delete(
-        self, keys: Iterable[str], *, listed: bool = False, newest: datetime | None = None
-    ) -> Deletion:
-        """Really delete keys, in whatever bucket they are, in every version.
-
-        Args:
-            keys: of objects.
-            listed: they were listed a moment ago, so that they need not be looked for.
-            newest: what was uploaded later stays.
-
-        Raises:
-            StoreError: a whole request failed.
-        """
-        wanted = list(dict.fromkeys(keys))
-        done = Deletion()
-        for start in range(0, len(wanted), BATCH):
-            some = wanted[start : start + BATCH]
-            try:
-                self._delete_some(some, done, listed=listed, newest=newest)
-            except RunStopped:
-                done.left.update(wanted[start:])
-                done.left -= done.gone | done.absent | done.young | done.failures.keys()
-                break
-        return done
-
-    def _delete_some(self, keys: list[str], done: Deletion, *, listed: bool, newest: datetime | None) -> None:
-        if listed and len(self.names) == 1 and not self.versioned:
-            self._delete_in(self.names[0], {key: [None] for key in keys}, done)
-            done.gone.update(set(keys) - done.failures.keys())
-            return
-        there = self.locate(keys)
-        present = {key for found in there.values() for key in found}
-        if newest is not None:
-            late = {key for found in there.values() for key, item in found.items() if item.modified > newest}
-            done.young |= late
-            present -= late
-        for bucket in self.names:
-            targets = {key: item.versions for key, item in there[bucket].items() if key in present}
-            if bucket not in self.versioned:
-                # Asked for all the same: a service that lists in another order must not keep any.
-                targets |= {key: [None] for key in keys if key not in present and key not in done.young}
-            self._delete_in(bucket, targets, done)
-        done.absent.update(set(keys) - present - done.young - done.failures.keys())
-        done.gone.update(present - done.failures.keys())
-
-    def _delete_in(self, bucket: str, keys: Mapping[str, list[str | None]], done: Deletion) -> None:
-        names = {self.wire(key): key for key in keys}
-        targets = [
-            {"Key": self.wire(key)} if version is None else {"Key": self.wire(key), "VersionId": version}
-            for key, versions in keys.items()
-            for version in versions
-        ]
-        for start in range(0, len(targets), BATCH):
-            failpoint("loki.before_request")
-            some = targets[start : start + BATCH]
-            answer = self._one_by_one(bucket, some) if self._singly else self._together(bucket, some)
-            failpoint("loki.after_request")
-            done.failures |= _failures(some, answer, names)
-
-    def _together(self, bucket: str, targets: list[dict[str, str]]) -> Mapping[str, Any]:
-        """One request; services that do not have it are asked for each object instead, from then on."""
-        from botocore.exceptions import ClientError
-
-        try:
-            answer: Mapping[str, Any] = self._call(
-                bucket, self.client.delete_objects, Bucket=bucket, Delete={"Objects": targets}
-            )
-        except StoreError as error:
-            cause = error.__cause__
-            if not isinstance(cause, ClientError) or not _lacks_multi_delete(cause):
-                raise
-            self._singly = True
-            return self._one_by_one(bucket, targets)
-        return answer
-
-    def _one_by_one(self, bucket: str, targets: list[dict[str, str]]) -> Mapping[str, Any]:
-        """DeleteObject for each, answered as DeleteObjects would."""
-
-        def ask(target: dict[str, str]) -> dict[str, str] | None:
-            try:
-                self._call(bucket, self.client.delete_object, Bucket=bucket, **target)
-            except StoreError as error:
-                return {"Key": target["Key"], "Code": "", "Message": error.message}
-            return None
-
-        with ThreadPoolExecutor(_ABREAST) as pool:
-            errors = list(pool.map(ask, targets))
-        return {
-            "Errors": [error for error in errors if error],
-            "Deleted": [target for target, error in zip(targets, errors, strict=True) if not error],
-        }
-
-
-def _lacks_multi_delete(error: Any) -> bool:
-    """Google's interoperability and older services take the request for something else, in many words."""
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    code = error.response.get("Error", {}).get("Code")
-    return is_missing_operation(error) or (status in {400, 404, 411} and code != "NoSuchBucket")
-
-
-def _failures(
-    targets: list[dict[str, str]], answer: Mapping[str, Any], names: Mapping[str, str]
-) -> dict[str, str]:
-    """What an answer does not say is gone, is not: a sentence by key."""
-    gone = {item.get("Key") for item in answer.get("Deleted", ())}
-    found = {
-        item["Key"]: f"{item['Key']}: the service does not confirm that it was deleted"
-        for item in targets
-        if item["Key"] not in gone
-    }
-    for error in answer.get("Errors", ()):
-        wire = str(error.get("Key"))
-        found[wire] = f"{wire}: {error.get('Code')} {error.get('Message', '')}".strip()
-    return {names.get(wire, wire): sentence for wire, sentence in found.items()}

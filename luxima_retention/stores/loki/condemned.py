@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from os import SEEK_END
+from typing import Any, Self
 
 from luxima_retention.core.clock import iso, parse_iso
 from luxima_retention.core.errors import StoreError
 from luxima_retention.core.foreign import json_of
 from luxima_retention.io.objects import ObjectStore, put
-from luxima_retention.stores.loki.keys import Chunk, milliseconds, parse_chunk
+from luxima_retention.stores.loki.bucket import side_by_side
+from luxima_retention.stores.loki.keys import Chunk, parse_chunk
 from luxima_retention.stores.loki.scan import Names
 
 _PREFIX = "condemned/"
@@ -58,25 +61,68 @@ def write(place: ObjectStore, item: Condemned) -> None:
     put(place, item.name, json.dumps(members, separators=(",", ":")).encode())
 
 
-def read(place: ObjectStore, now_ms: int) -> Iterator[Condemned]:
-    """Every list, one at a time.
+class Lists:
+    """Every list that was there at one moment, each read once; what they name waits on disk.
 
     Args:
         place: where they are.
         now_ms: see :func:`~luxima_retention.stores.loki.keys.parse_chunk`.
 
+    Attributes:
+        order: due date and name of each, the latest first.
+
     Raises:
         StoreError: one cannot be read, or is not one: chunks that it names would be forgotten.
     """
-    for stored in place.stored(_PREFIX):
-        yield read_one(place, stored.name, now_ms)
+
+    def __init__(self, place: ObjectStore, now_ms: int) -> None:
+        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - see __exit__
+        self._lists: dict[str, tuple[Condemned, int, int]] = {}
+        names = [stored.name for stored in place.stored(_PREFIX)]
+        try:
+            for item in side_by_side(lambda name: read_one(place, name, now_ms), names):
+                text = "\n".join(item.keys).encode()
+                at = self._spool.seek(0, SEEK_END)
+                self._spool.write(text)
+                self._lists[item.name] = (replace(item, keys=()), at, len(text))
+        except BaseException:
+            self._spool.close()
+            raise
+        self.order = sorted(((item.due, name) for name, (item, _, _) in self._lists.items()), reverse=True)
+
+    def __enter__(self) -> Self:
+        """For ``with``."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give back the disk."""
+        self._spool.close()
+
+    def __iter__(self) -> Iterator[Condemned]:
+        """One at a time, the latest due date first."""
+        return (self[name] for _, name in self.order)
+
+    def __getitem__(self, name: str) -> Condemned:
+        """One list."""
+        item, at, size = self._lists[name]
+        self._spool.seek(at)
+        text = self._spool.read(size).decode()
+        return replace(item, keys=tuple(text.split("\n")) if text else ())
+
+    def waiting(self, now: datetime) -> Iterator[Condemned]:
+        """Those whose time has not come."""
+        return (self[name] for due, name in self.order if due > now)
+
+    def due(self, now: datetime) -> Iterator[Condemned]:
+        """Those whose time has come, the oldest first."""
+        return (self[name] for due, name in reversed(self.order) if due <= now)
 
 
 def read_one(place: ObjectStore, name: str, now_ms: int) -> Condemned:
     """One list.
 
     Raises:
-        StoreError: as :func:`read`.
+        StoreError: as :class:`Lists`.
     """
     try:
         return _parsed(name, json_of(b"".join(place.read(name))), now_ms)
@@ -189,22 +235,3 @@ class OnLater:
     def __contains__(self, key: object) -> bool:
         """Whether another list, or a table that came back, names it."""
         return key in self._names or key in self._again
-
-
-def by_due(place: ObjectStore, now_ms: int) -> list[tuple[datetime, str]]:
-    """Due date and name of every list, the latest first; what they name is forgotten again.
-
-    Raises:
-        StoreError: as :func:`read`.
-    """
-    return sorted(((item.due, item.name) for item in read(place, now_ms)), reverse=True)
-
-
-def waiting(place: ObjectStore, order: Iterable[tuple[datetime, str]], now: datetime) -> Names:
-    """The keys on lists whose time has not come.
-
-    Raises:
-        StoreError: as :func:`read`.
-    """
-    now_ms = milliseconds(now)
-    return Names(key for due, name in order if due > now for key in read_one(place, name, now_ms).keys)

@@ -83,6 +83,18 @@ def parse_chunk(key: str, now_ms: int) -> Chunk | None:
     return chunk if known else None
 
 
+def may_end_before(key: str, moment_ms: int) -> bool:
+    """Whether a key, if it is a chunk's, is of one that ends before a moment: most keys of a bucket are not.
+
+    Much cheaper than :func:`parse_chunk`, which has the last word.
+    """
+    parts = key.rsplit(":", 2)
+    try:
+        return int(parts[1], 16) < moment_ms
+    except (ValueError, IndexError):
+        return False
+
+
 def is_bounded(chunk: Chunk) -> bool:
     """Whether a chunk that an index file names has a key that :func:`parse_chunk` would read back."""
     return is_tenant(chunk.tenant) and _EARLIEST_MS <= chunk.start <= chunk.end < _LATEST_MS

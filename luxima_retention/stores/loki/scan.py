@@ -32,10 +32,12 @@ from luxima_retention.stores.loki.keys import (
     is_index_file,
     is_index_name,
     is_tenant,
+    may_end_before,
     milliseconds,
     parse_chunk,
     parse_table,
 )
+from luxima_retention.stores.loki.locate import Looker
 from luxima_retention.stores.loki.tsdb_index import IndexFile, Reference, UnreadableIndexError
 
 
@@ -143,6 +145,7 @@ class Group:
 
     Args:
         index: unpacked files; none for boltdb-shipper, whose files are not read.
+        few: what they name, where that is little: it need not be read from them again.
         unreadable: sentences about files that could not be read.
         held: a hold keeps something that they name.
         waits: they name something that a tenant keeps longer.
@@ -153,6 +156,7 @@ class Group:
     tenant: str | None
     files: list[Object]
     index: list[IndexFile] = field(default_factory=list)
+    few: list[tuple[Chunk, Reference]] | None = None
     unreadable: list[str] = field(default_factory=list)
     held: bool = False
     waits: bool = False
@@ -174,15 +178,22 @@ class Group:
         Raises:
             UnreadableIndexError: a file is damaged, or names what can be no chunk of this table.
         """
+        if self.few is not None:
+            yield from self.few
+            return
+        new = dict[int, bool]()
         for file, item in zip(self.index, self._visible(), strict=False):
             for reference in file.references():
-                yield _chunk(reference, self, periods, item.key), reference
+                day = reference.start // DAY_MS
+                if day not in new:
+                    new[day] = has_new_key(day, periods)
+                yield _chunk(reference, self, item.key, new=new[day]), reference
 
     def _visible(self) -> list[Object]:
         return [item for item in self.files if not item.hidden]
 
-    def read(self, look: Look) -> None:
-        """Unpack its files, and find out what keeps it."""
+    def read(self, look: Look, keep: int = 0) -> None:
+        """Unpack its files, and find out what keeps it; up to ``keep`` of what they name stays in memory."""
         if self.is_bolt:
             self.held = is_group_held(self, look.layout.periods, look.holds)
             self.waits = not look.cutoffs.passed(self.table, self.tenant)
@@ -195,17 +206,22 @@ class Group:
         if self.unreadable:
             return
         try:
-            self._judge(look)
+            self._judge(look, keep)
         except UnreadableIndexError as error:
             self.unreadable.append(error.message)
 
-    def _judge(self, look: Look) -> None:
+    def _judge(self, look: Look, keep: int) -> None:
+        few, count = list[tuple[Chunk, Reference]](), 0
         for chunk, reference in self.named(look.layout.periods):
+            count += 1
+            if count <= keep:
+                few.append((chunk, reference))
             self.held = self.held or is_held(chunk, look.holds)
             if not look.cutoffs.passed(self.table, chunk.tenant):
                 self.waits = True
             elif look.is_expired(chunk) and reference.counts_from >= look.cutoffs.of(chunk.tenant):
                 self.backfilled = True
+        self.few = few if count == len(few) else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -273,6 +289,7 @@ class Opened:
             for file in group.index:
                 file.close()
             group.index.clear()
+            group.few = None
 
 
 @contextmanager
@@ -289,8 +306,10 @@ def opened(look: Look, table: Table, *, retained: bool = False) -> Iterator[Open
     """
     found = _listed(look, table, retained=retained)
     try:
+        left = _FEW
         for group in found.groups:
-            group.read(look)
+            group.read(look, left)
+            left -= len(group.few or ())
         yield found
     finally:
         found.close()
@@ -324,7 +343,7 @@ def table_of(key: str, layout: Layout) -> Table | None:
     return table if table is not None and is_index_file(table, rest) else None
 
 
-def _chunk(reference: Reference, group: Group, periods: tuple[Period, ...], name: str) -> Chunk:
+def _chunk(reference: Reference, group: Group, name: str, *, new: bool) -> Chunk:
     """The chunk of a reference, whose day must be that of its table."""
     tenant = group.tenant or reference.tenant
     if tenant is None:
@@ -335,7 +354,7 @@ def _chunk(reference: Reference, group: Group, periods: tuple[Period, ...], name
         start=reference.start,
         end=reference.end,
         checksum=reference.checksum,
-        new=has_new_key(reference.start // DAY_MS, periods),
+        new=new,
     )
     if not is_bounded(chunk):
         raise UnreadableIndexError(f"index file {name} names {chunk.key!r}, which is not the key of a chunk")
@@ -344,38 +363,51 @@ def _chunk(reference: Reference, group: Group, periods: tuple[Period, ...], name
     return chunk
 
 
+#: references of one table that stay in memory between two looks at them: some eight megabytes
+_FEW = 20_000
 #: keys of a set that are kept apart, so that it is not sorted for each of them
 _NEWEST = 50_000
+_PARTS = 16
 
 
 # --- sets of keys ----------------------------------------------------------------------------------------
 
 
 class Names:
-    """A set of keys that takes eight bytes for each: their hashes, sorted when asked; the newest apart."""
+    """A set of keys that takes eight bytes for each: their hashes, in parts that are sorted when asked."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
-        self._hashes = array("q", map(hash, keys))
-        self._sorted = False
+        self._parts = [array("q") for _ in range(_PARTS)]
         self._newest: set[int] = set()
+        for name in map(hash, keys):
+            self._parts[name % _PARTS].append(name)
+        self._sort()
 
     def add(self, key: str) -> None:
         """Take one more."""
         self._newest.add(hash(key))
         if len(self._newest) >= _NEWEST:
-            self._hashes.extend(self._newest)
-            self._newest.clear()
-            self._sorted = False
+            self._settle()
 
     def __contains__(self, key: object) -> bool:
         """By hash: two keys of one hash in 2**64 are taken for the same, which keeps one of them."""
-        if not self._sorted:
-            self._hashes, self._sorted = array("q", sorted(self._hashes)), True
         wanted = hash(key)
         if wanted in self._newest:
             return True
-        at = bisect_left(self._hashes, wanted)
-        return at < len(self._hashes) and self._hashes[at] == wanted
+        part = self._parts[wanted % _PARTS]
+        at = bisect_left(part, wanted)
+        return at < len(part) and part[at] == wanted
+
+    def _settle(self) -> None:
+        for name in sorted(self._newest):
+            self._parts[name % _PARTS].append(name)
+        self._newest.clear()
+        self._sort()
+
+    def _sort(self) -> None:
+        """Part by part: whole, a large set would need five times its memory meanwhile."""
+        for number, part in enumerate(self._parts):
+            self._parts[number] = array("q", sorted(part))
 
 
 class Seen:
@@ -504,7 +536,7 @@ def units(look: Look, found: Inventory, note: Callable[[Opened], None] = lambda 
 def _bolt_unit(look: Look, name: str, tables: dict[int, list[Object]], blocked: set[int], seen: Seen) -> Unit:
     def chunks() -> Iterator[tuple[Chunk, int]]:
         seen.begin(max(tables))
-        for chunk, size, _ in all_chunks(look.buckets, look.now):
+        for chunk, size, _ in all_chunks(look.buckets, look.now, look.cutoffs.default):
             if (
                 look.is_expired(chunk)
                 and any(day in tables for day in chunk.days)
@@ -539,20 +571,34 @@ def _covers(hold: Hold, tenant: str | None, start: int, end: int) -> bool:
     )
 
 
-def is_held(chunk: Chunk, holds: Iterable[Hold]) -> bool:
+def is_held(chunk: Chunk, holds: tuple[Hold, ...]) -> bool:
     """Whether a hold keeps a chunk."""
-    return any(_covers(hold, chunk.tenant, chunk.start, chunk.end) for hold in holds)
+    return bool(holds) and any(_covers(hold, chunk.tenant, chunk.start, chunk.end) for hold in holds)
 
 
 # --- the buckets as a whole ----------------------------------------------------------------------------
 
 
-def all_chunks(buckets: Buckets, now: datetime) -> Iterator[tuple[Chunk, int, datetime]]:
-    """Every chunk in the buckets, by listing them whole: its size in bytes, and when it was uploaded."""
-    for item in chain(buckets.objects(""), buckets.hidden("")):
-        chunk = parse_chunk(item.key, milliseconds(now))
-        if chunk is not None:
-            yield chunk, item.size, item.modified
+def all_chunks(
+    buckets: Buckets, now: datetime, before: int | None = None
+) -> Iterator[tuple[Chunk, int, datetime]]:
+    """Every chunk in the buckets, by listing them whole.
+
+    Args:
+        buckets: of Loki.
+        now: of the listing.
+        before: only chunks that end before this moment, in Unix milliseconds; most cost little then.
+
+    Yields:
+        A chunk, its size in bytes, and when it was uploaded; in no order.
+    """
+    now_ms = milliseconds(now)
+    before = now_ms + 3 * DAY_MS if before is None else before  # later ones are none
+    hidden = ([(item.key, item.size, item.modified)] for item in buckets.hidden(""))
+    for some in chain(buckets.streams(), hidden):
+        for key, size, modified in some:
+            if may_end_before(key, before) and (chunk := parse_chunk(key, now_ms)) is not None:
+                yield chunk, size, modified
 
 
 def dangling(look: Look, tables: list[Table]) -> tuple[int, list[str], list[str]]:
@@ -566,6 +612,7 @@ def dangling(look: Look, tables: list[Table]) -> tuple[int, list[str], list[str]
     retained = [table for table in tables if first <= table.number < today]
     looked, missing, unreadable = 0, set[str](), []
     for table in {table.name: table for table in (*retained[:1], *retained[-1:])}.values():
+        looker = Looker(look.buckets)
         with opened(look, table, retained=True) as contents:
             unreadable += contents.unreadable
             names = (
@@ -575,7 +622,7 @@ def dangling(look: Look, tables: list[Table]) -> tuple[int, list[str], list[str]
                 for chunk, _ in group.named(look.layout.periods)
             )
             for some in slices(names, 1000):
-                there = look.buckets.locate(some)
+                there = looker.locate(some)
                 looked += len(some)
                 missing |= set(some) - {key for found in there.values() for key in found}
     return looked, sorted(missing), unreadable

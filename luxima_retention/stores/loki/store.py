@@ -33,16 +33,18 @@ from luxima_retention.core.protocol import Batch, Sink, Work
 from luxima_retention.io.failpoints import failpoint
 from luxima_retention.io.objects import ObjectStore
 from luxima_retention.stores.loki import condemned as lists
-from luxima_retention.stores.loki.bucket import (
-    BATCH,
-    Buckets,
-    Deletion,
-    InterruptedWaitError,
-    Patience,
-    WritableBuckets,
+from luxima_retention.stores.loki.bucket import Buckets, InterruptedWaitError, Patience
+from luxima_retention.stores.loki.condemned import Condemned, Lists, OnLater
+from luxima_retention.stores.loki.deleting import Deletion, WritableBuckets
+from luxima_retention.stores.loki.keys import (
+    DAY_MS,
+    Chunk,
+    instant,
+    may_end_before,
+    milliseconds,
+    parse_chunk,
 )
-from luxima_retention.stores.loki.condemned import Condemned, OnLater
-from luxima_retention.stores.loki.keys import DAY_MS, Chunk, instant, milliseconds, parse_chunk
+from luxima_retention.stores.loki.locate import Looker
 from luxima_retention.stores.loki.residents import no_index, residents, told
 from luxima_retention.stores.loki.scan import (
     Cutoffs,
@@ -51,7 +53,6 @@ from luxima_retention.stores.loki.scan import (
     Look,
     Names,
     Opened,
-    Standing,
     Unit,
     all_chunks,
     dangling,
@@ -126,6 +127,7 @@ class LokiStore:
         self._check = check
         self._findings = findings
         self._recognised = False  # whether a table of Loki's index has been seen in these buckets
+        self._swept: IO[str] | None = None  # keys of orphans that the last survey found
         self.emptying = False  # whether a sweep has destroyed chunks; then an empty bucket may be its work
 
     def identity(self) -> Identity:
@@ -150,8 +152,8 @@ class LokiStore:
         # What an earlier process of this run has begun here, it had recognised; it may be gone by now.
         self._recognised = self._recognised or request.begun > 0
         look = self._look(request)
-        found = tally(look, self.place, young=self._young if self._spares_young else None)
-        swept, late = self._count_orphans(look)
+        found = tally(look, self.place, young=self._counts_young(look))
+        swept, late = self._sweep(look) if self.rules.sweep else (0, 0)
         alone = self.rules.shard is not None  # a part of a sweep leaves tables and lists to the daily run
         going = 0 if alone else found.index_files + found.chunks + found.due - found.young
         sampled, missing, unreadable = (
@@ -222,37 +224,49 @@ class LokiStore:
         if self.rules.shard is not None:
             return
         look = self._look(request)
-        listed = lists.waiting(self.place, lists.by_due(self.place, milliseconds(look.now)), look.now)
+        with Lists(self.place, milliseconds(look.now)) as there:
+            listed = Names(key for item in there.waiting(look.now) for key in item.keys)
         for unit in units(look, inventory(look)):
             with tempfile.TemporaryFile("w+") as spool:
                 yield TableBatch(self, work, look, unit, spool, listed=listed)
 
     def _orphan_batches(self, request: Request, work: Work) -> Iterator[LokiBatch]:
-        if self.rules.sweep:
-            for keys in slices(self._orphans(self._look(request), None), BATCH):
-                yield OrphanBatch(self, work, keys)
+        """What the survey found, as far as it is still an orphan; the buckets are not listed once more."""
+        if not self.rules.sweep:
+            return
+        look = self._look(request)
+        if self._swept is None:
+            self._sweep(look)
+        for keys in slices(self._still_orphans(look), lists.LENGTH):
+            yield OrphanBatch(self, work, keys)
 
     def _list_batches(self, request: Request, work: Work) -> Iterator[LokiBatch]:
         """After looking again: what an index file names that is there is not destroyed."""
         look = self._look(request)
         now_ms = milliseconds(look.now)
-        order = lists.by_due(self.place, now_ms) if self.rules.shard is None else []
-        if not order or order[-1][0] > look.now:
+        if self.rules.shard is not None:
             return
-        there, later = standing(look), OnLater()
-        rule = rule_of(look, later, there.names, lambda chunk: not there.days.isdisjoint(chunk.days))
-        for due, name in order:
-            if due > look.now:
-                later.add(lists.read_one(self.place, name, now_ms).keys)
-        for _, name in (pair for pair in reversed(order) if pair[0] <= look.now):
-            judged = lists.judge(lists.read_one(self.place, name, now_ms), rule, now_ms)
-            young = self._are_young(judged.due) if self._spares_young else set()
-            keys = [key for key in judged.due if key not in young]
-            later.add(keys)  # a killed run may have left two lists that name a chunk
-            rest = {*judged.rest, *judged.due}
-            # A list of which nothing is left is removed by a batch of no chunks.
-            for start in range(0, len(keys), BATCH) or (() if rest else (0,)):
-                yield ChunkBatch(self, work, judged.item, keys[start : start + BATCH], rest)
+        with Lists(self.place, now_ms) as every:
+            if not every.order or every.order[-1][0] > look.now:
+                return
+            there, later = standing(look), OnLater()
+            rule = rule_of(look, later, there.names, lambda chunk: not there.days.isdisjoint(chunk.days))
+            looker = Looker(self.buckets, lambda wire: self._expires(look, wire))
+            for item in every.waiting(look.now):
+                later.add(item.keys)
+            for item in every.due(look.now):
+                judged = lists.judge(item, rule, now_ms)
+                young = self._are_young(judged.due, looker) if self._spares_young else set()
+                keys = [key for key in judged.due if key not in young]
+                later.add(keys)  # a killed run may have left two lists that name a chunk
+                rest = {*judged.rest, *judged.due}
+                # A list of which nothing is left is removed by a batch of no chunks.
+                if keys or not rest:
+                    yield ChunkBatch(self, work, item, keys, rest=rest, looker=looker)
+
+    def _expires(self, look: Look, wire: str) -> bool:
+        """Whether a key may be on a list of this run."""
+        return may_end_before(self.buckets.key(wire), look.cutoffs.default)
 
     def explain(self, item: str, request: Request) -> Explanation:
         """By key of a chunk or of an index file, as it stands in the buckets."""
@@ -276,6 +290,9 @@ class LokiStore:
     def close(self) -> None:
         """Give back connections."""
         self.buckets.close()
+        if self._swept is not None:
+            self._swept.close()
+            self._swept = None
 
     def _explained(self, chunk: Chunk, request: Request, cutoff: int) -> tuple[str, str, str]:
         if not self.buckets.exists(chunk.key):
@@ -301,9 +318,8 @@ class LokiStore:
     def _listed(self, chunk: Chunk, cutoff: int, *, named: bool) -> tuple[str, str, str]:
         """What becomes of an expired chunk that nothing keeps."""
         expired = f"its last line is of {instant(chunk.end)}, before {instant(cutoff)}"
-        dues = [
-            item.due for item in lists.read(self.place, milliseconds(self.now())) if chunk.key in item.keys
-        ]
+        with Lists(self.place, milliseconds(self.now())) as there:
+            dues = [item.due for item in there if chunk.key in item.keys]
         if named or (dues and max(dues) <= self.now()):
             return "goes", "expired", expired
         if dues:
@@ -344,40 +360,62 @@ class LokiStore:
         """Chunks that were uploaded later stay, where chunks go at once."""
         return self.now() - self.rules.min_object_age if self._spares_young else None
 
-    def _are_young(self, keys: list[str]) -> set[str]:
+    def _are_young(self, keys: list[str], looker: Looker) -> set[str]:
         newest = self.now() - self.rules.min_object_age
         return {
             key
-            for some in slices(keys, BATCH)
-            for found in self.buckets.locate(some).values()
+            for found in looker.locate(keys).values()
             for key, item in found.items()
             if item.modified > newest
         }
 
-    def _young(self, keys: list[str]) -> int:
-        return len(self._are_young(keys))
+    def _counts_young(self, look: Look) -> Callable[[list[str]], int] | None:
+        """Counts those of some chunks that were uploaded too recently; ``None`` where that is no matter."""
+        looker = Looker(self.buckets, lambda wire: self._expires(look, wire))
+        return (lambda keys: len(self._are_young(keys, looker))) if self._spares_young else None
 
-    def _count_orphans(self, look: Look) -> tuple[int, int]:
-        """How many orphans a sweep may condemn, and how many were uploaded too recently."""
-        late: list[str] = []
-        count = sum(1 for _ in self._orphans(look, late)) if self.rules.sweep else 0
-        return count, len(late)
+    def _sweep(self, look: Look) -> tuple[int, int]:
+        """Look for orphans; how many a sweep may condemn, and how many were uploaded too recently."""
+        if self._swept is not None:
+            self._swept.close()
+        count = late = 0
+        newest = look.now - self.rules.min_object_age if self.rules.offline else look.now
+        is_orphan = self._orphans(look)
+        self._swept = tempfile.TemporaryFile("w+")  # noqa: SIM115 - for batches; closed with the store
+        for chunk, _, modified in all_chunks(self.buckets, look.now, look.cutoffs.default):
+            if not is_orphan(chunk):
+                continue
+            if self.rules.offline and modified > newest:
+                late += 1
+            else:
+                count += 1
+                self._swept.write(f"{chunk.key}\n")
+        return count, late
 
-    def _orphans(self, look: Look, late: list[str] | None) -> Iterator[str]:
-        """Expired chunks that no index and no list names; those that are too young go to ``late``."""
+    def _still_orphans(self, look: Look) -> Iterator[str]:
+        """Those that were found and still are."""
+        if self._swept is None:
+            return
+        self._swept.seek(0)
+        is_orphan, now_ms = self._orphans(look), milliseconds(look.now)
+        for line in self._swept:
+            chunk = parse_chunk(line.rstrip("\n"), now_ms)
+            if chunk is not None and is_orphan(chunk):
+                yield chunk.key
+
+    def _orphans(self, look: Look) -> Callable[[Chunk], bool]:
+        """Tells expired chunks that no index and no list names, and no hold keeps."""
         there = standing(look)
         there.days |= inventory(look).unnamed_days  # what these name, nothing but a listing finds
-        listed = Names(key for item in lists.read(self.place, milliseconds(look.now)) for key in item.keys)
-        newest = look.now - self.rules.min_object_age if self.rules.offline else look.now
-        for chunk, _, modified in all_chunks(self.buckets, look.now):
-            if not (look.is_expired(chunk) and self._mine(chunk)) or _is_named(chunk, there, listed):
-                continue
-            if is_held(chunk, look.holds):
-                continue
-            if not (self.rules.offline and modified > newest):
-                yield chunk.key
-            elif late is not None:
-                late.append(chunk.key)
+        with Lists(self.place, milliseconds(look.now)) as every:
+            listed = Names(key for item in every for key in item.keys)
+        return lambda chunk: (
+            look.is_expired(chunk)
+            and self._mine(chunk)
+            and not there.may_name(chunk)
+            and chunk.key not in listed
+            and not is_held(chunk, look.holds)
+        )
 
     def _residents(self, look: Look, found: Tally) -> tuple[int, list[Finding]]:
         """What else is in the buckets; that they are not Loki's, or are read wrongly, is an error."""
@@ -543,20 +581,29 @@ class TableBatch(LokiBatch):
 
 
 class ChunkBatch(LokiBatch):
-    """Phase two for some chunks of one list; with the last of them the list goes, too.
+    """Phase two for one list; with the last of its chunks the list goes, too.
 
     Args:
         store: of the list.
         work: of the run.
         item: the list.
-        keys: some of its chunks.
-        rest: what the list must still name; shrinks with what the batches of the list destroy.
+        keys: of the chunks that go.
+        rest: what the list must still name; shrinks by what is destroyed.
+        looker: looks for the chunks.
     """
 
     def __init__(
-        self, store: LokiStore, work: Work, item: Condemned, keys: list[str], rest: set[str]
+        self,
+        store: LokiStore,
+        work: Work,
+        item: Condemned,
+        keys: list[str],
+        *,
+        rest: set[str],
+        looker: Looker,
     ) -> None:
         self._store = store
+        self._looker = looker
         self._work = work
         self._item = item
         self._keys = keys
@@ -584,10 +631,9 @@ class ChunkBatch(LokiBatch):
     def commit(self) -> Committed:
         """Destroy them; the list stays as long as anything that it names does.
 
-        It becomes shorter with each batch: a run that goes on after a kill plans what is left of it, and
-        nothing that the ledger has as destroyed already.
+        What is left of it is what a run that goes on plans: nothing that the ledger has as destroyed already.
         """
-        done = _writable(self._store).delete(self._keys, newest=self._store.newest)
+        done = _writable(self._store).delete(self._keys, newest=self._store.newest, looker=self._looker)
         failpoint("loki.after_chunks")
         self._rest.difference_update(done.gone, done.absent)
         self.items -= len(done.absent)
@@ -636,7 +682,8 @@ class OrphanBatch(LokiBatch):
         if not self._keys:
             return Committed(items=0)
         if store.rules.offline:
-            done = _writable(store).delete(self._keys)
+            newest = store.now() - store.rules.min_object_age
+            done = _writable(store).delete(self._keys, newest=newest)
             store.emptying = store.emptying or bool(done.gone)
             self.items -= len(done.absent)
             return Committed(
@@ -673,10 +720,6 @@ def _explained_group(contents: Opened, group: Group) -> tuple[str, str, str]:
 
 def _why(held: bool) -> str:
     return "a hold keeps what it names" if held else "it names what Loki keeps longer"
-
-
-def _is_named(chunk: Chunk, there: Standing, listed: Names) -> bool:
-    return there.may_name(chunk) or chunk.key in listed
 
 
 def _writable(store: LokiStore) -> WritableBuckets:

@@ -9,7 +9,6 @@ from datetime import datetime
 from luxima_retention.core.plan import Count, Finding, Level, Pending, Slice
 from luxima_retention.io.objects import ObjectStore
 from luxima_retention.stores.loki import condemned as lists
-from luxima_retention.stores.loki.bucket import BATCH
 from luxima_retention.stores.loki.condemned import Judged, OnLater, Rule
 from luxima_retention.stores.loki.keys import DAY_MS, Chunk, instant, milliseconds
 from luxima_retention.stores.loki.scan import (
@@ -165,10 +164,18 @@ def tally(look: Look, place: ObjectStore, *, young: Callable[[list[str]], int] |
     for name in found.inventory.unnamed:
         found.foreign.append(f"{look.layout.index_path}{name}/")
         found.unnamed[name] = sum(1 for _ in look.buckets.objects(f"{look.layout.index_path}{name}/"))
-    order = lists.by_due(place, milliseconds(look.now))
-    found.lists = len(order)
-    condemned, seen = lists.waiting(place, order, look.now), Seen()
-    waiting: list[str] = []
+    with lists.Lists(place, milliseconds(look.now)) as there:
+        found.lists = len(there.order)
+        _tally_tables(look, there, found, young)
+        _judge_lists(look, there, found, young)
+    return found
+
+
+def _tally_tables(
+    look: Look, there: lists.Lists, found: Tally, young: Callable[[list[str]], int] | None
+) -> None:
+    condemned = Names(key for item in there.waiting(look.now) for key in item.keys)
+    seen, fresh = Seen(), list[str]()
     for unit in units(look, found.inventory, lambda contents: _note(look, found, contents, seen)):
         found.removable.update(unit.days)
         found.index_files += len(unit.files)
@@ -176,17 +183,15 @@ def tally(look: Look, place: ObjectStore, *, young: Callable[[list[str]], int] |
             if chunk.key in condemned:
                 continue  # a list has it as pending already, and waits longer once this table goes
             found.add(chunk, kib, sample=not number)
-            if order:
+            if found.lists:
                 found.again.add(chunk.key)
             if young is not None:
-                waiting.append(chunk.key)
-                if len(waiting) == BATCH:
-                    found.young += young(waiting)
-                    waiting.clear()
-    if young is not None and waiting:
-        found.young += young(waiting)
-    _judge_lists(look, place, found, order, young)
-    return found
+                fresh.append(chunk.key)
+                if len(fresh) == lists.LENGTH:
+                    found.young += young(fresh)
+                    fresh.clear()
+    if young is not None and fresh:
+        found.young += young(fresh)
 
 
 def _note(look: Look, found: Tally, contents: Opened, seen: Seen) -> None:
@@ -237,16 +242,11 @@ def rule_of(look: Look, elsewhere: OnLater, named: Container[str], blocked: Call
 
 
 def _judge_lists(
-    look: Look,
-    place: ObjectStore,
-    found: Tally,
-    order: list[tuple[datetime, str]],
-    young: Callable[[list[str]], int] | None,
+    look: Look, there: lists.Lists, found: Tally, young: Callable[[list[str]], int] | None
 ) -> None:
     later, days = OnLater(found.again), found.blocked
     rule = rule_of(look, later, found.named, lambda chunk: not days.isdisjoint(chunk.days))
-    for _, name in order:
-        item = lists.read_one(place, name, milliseconds(look.now))
+    for item in there:
         judged = lists.judge(item, rule, milliseconds(look.now))
         found.take(judged)
         found.young += young(judged.due) if young is not None else 0

@@ -23,12 +23,15 @@ from luxima_retention.core.errors import StoreError
 _MAGIC = 0xBAAAD700
 _HEADER = 5
 _TOC = struct.Struct(">7Q2qI")
+_CHECKSUM = struct.Struct(">I")
 _VERSIONS = (2, 3, 4)
 _PAGED, _DATED = 3, 4  # versions that brought pages of chunks, and days of ingestion
 _DAY_MS = 86_400_000
 _TENANT_LABEL = b"__loki_tenant__"
 _ALIGN = 16
 _LONGEST_VARINT = 10
+_BITS = 7 * (_LONGEST_VARINT - 1)
+_MORE = 0x80  # the bit that says that another byte follows
 _FINGERPRINT = 8
 
 
@@ -209,28 +212,28 @@ class _File:
         self, count: int, at: int, end: int, fingerprint: int, tenant: str | None
     ) -> Iterator[Reference]:
         """Each begins relative to the end of the one before it."""
-        last = 0
-        for _ in range(count):
-            delta, at = self._uvarint(at)
-            start = last + ((delta >> 1) ^ -(delta & 1))
-            duration, at = self._uvarint(at)
-            kib, at = self._uvarint(at)
-            entries, at = self._uvarint(at)
-            if at + 4 > end:
-                raise self._broken(f"has a series of {fingerprint:x} that is too short")
-            (checksum,) = struct.unpack_from(">I", self._data, at)
-            at += 4
-            last = start + duration
-            ingested = 0
-            if self.version >= _DATED:
-                days, at = self._uvarint(at)
-                ingested = _ingested(days, last)
-            yield Reference(tenant, fingerprint, start, last, checksum, kib, entries, ingested)
+        data, dated = self._data[at:end], self.version >= _DATED
+        last = at = 0
         # No checksum covers the version, which says how series are laid out: only their length gives it away.
-        if count and at != end:
-            raise self._broken(
-                f"has a series of {fingerprint:x} that is not laid out as version {self.version} says"
-            )
+        other = self._broken(
+            f"has a series of {fingerprint:x} that is not laid out as version {self.version} says"
+        )
+        for _ in range(count):
+            try:
+                delta, at = _number(data, at)
+                duration, at = _number(data, at)
+                kib, at = _number(data, at)
+                entries, at = _number(data, at)
+                (checksum,) = _CHECKSUM.unpack_from(data, at)
+                days, at = _number(data, at + 4) if dated else (0, at + 4)
+            except (IndexError, struct.error) as error:
+                raise other from error
+            start = last + ((delta >> 1) ^ -(delta & 1))
+            last = start + duration
+            ingested = _ingested(days, last) if dated else 0
+            yield Reference(tenant, fingerprint, start, last, checksum, kib, entries, ingested)
+        if count and at != len(data):
+            raise other
 
     def _symbol(self, index: int) -> bytes:
         if index >= len(self._symbols):
@@ -245,14 +248,11 @@ class _File:
 
     def _uvarint(self, at: int) -> tuple[int, int]:
         """Value and next position."""
-        value = shift = 0
-        for position in range(at, min(at + _LONGEST_VARINT, len(self._data))):
-            byte = self._data[position]
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004 - the continuation bit
-                return value, position + 1
-            shift += 7
-        raise self._broken(f"has a number at {at} that does not end")
+        try:
+            value, size = _number(self._data[at : at + _LONGEST_VARINT], 0)
+        except IndexError as error:
+            raise self._broken(f"has a number at {at} that does not end") from error
+        return value, at + size
 
     def _check(self, start: int, end: int) -> None:
         """The CRC-32C that follows ``end`` is that of the bytes before it."""
@@ -266,6 +266,24 @@ class _File:
 
     def _broken(self, sentence: str) -> UnreadableIndexError:
         return UnreadableIndexError(f"index file {self._name} {sentence}")
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and the next position; most of the time goes here.
+
+    Raises:
+        IndexError: it does not end.
+    """
+    value, at = data[at], at + 1
+    if value < _MORE:
+        return value, at
+    value, shift = value & (_MORE - 1), 7
+    while (byte := data[at]) >= _MORE and shift < _BITS:
+        value |= (byte & (_MORE - 1)) << shift
+        at, shift = at + 1, shift + 7
+    if byte >= _MORE:
+        raise IndexError(at)
+    return value | byte << shift, at + 1
 
 
 def _ingested(code: int, end: int) -> int:
