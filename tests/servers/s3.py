@@ -10,14 +10,15 @@ import json
 import shutil
 import signal
 import tempfile
-import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPConnection
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import quote
 
@@ -120,20 +121,24 @@ def fill(client: Any, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None
     both sides. The objects are the same, to the ETag.
     """
     waiting, filer = iter(objects), _filers.get(client.meta.endpoint_url)
-    kept = threading.local()
+    idle: SimpleQueue[HTTPConnection] = SimpleQueue()
 
     def put(key: str, body: bytes) -> None:
         if not filer:
             client.put_object(Bucket=bucket, Key=key, Body=body)
             return
-        if not hasattr(kept, "connection"):
-            kept.connection = HTTPConnection(filer)
-        kept.connection.request("PUT", f"/buckets/{bucket}/{quote(key)}", body)
-        with kept.connection.getresponse() as answer:
-            answer.read()
-        assert answer.status == HTTPStatus.CREATED, answer.status
+        connection = idle.get()
+        try:
+            connection.request("PUT", f"/buckets/{bucket}/{quote(key)}", body)
+            with connection.getresponse() as answer:
+                answer.read()
+            assert answer.status == HTTPStatus.CREATED, answer.status
+        finally:
+            idle.put(connection)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ExitStack() as stack, ThreadPoolExecutor(_AT_ONCE) as pool:
+        for _ in range(_AT_ONCE if filer else 0):
+            idle.put(stack.enter_context(closing(HTTPConnection(filer or ""))))
         for some in iter(lambda: list(islice(waiting, _WAITING)), []):
             for sent in [pool.submit(put, key, body) for key, body in some]:
                 sent.result()
