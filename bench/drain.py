@@ -61,7 +61,7 @@ BENCHMARKS = (
         " (`--max-runtime`) at the pace that settings have by default follow each other until one"
         " has nothing left to do.",
         measure=measure,
-        minutes=2,
+        minutes=4,
         aims=(Aim(says="Nothing is left", measured=of("left", "ours, as it comes"), most=0, unit="rows"),),
     ),
 )

@@ -62,7 +62,7 @@ WINDOW = """
 SELECT extract(epoch FROM min(at))::float8, extract(epoch FROM max(at))::float8
 FROM retention.ledger WHERE kind IN ('run.started', 'run.completed')
 """
-FREE = {"LUXIMA_PACE__DUTY_CYCLE": "1", "LUXIMA_PACE__MAX_BATCH_ROWS": "50000"}
+FREE = {"LUXIMA_PACE__DUTY_CYCLE": "1"}
 
 
 class Postgres:

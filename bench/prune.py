@@ -210,7 +210,7 @@ BENCHMARKS = (
         " writer deletes nothing: it writes as many bytes of WAL a second as our run, in as many"
         " commits; less than it the disk does not allow.",
         measure=felt,
-        minutes=4,
+        minutes=6,
         headline="insert_p99_ms",
         reference=_ALONE,
         aims=(
