@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from luxima_retention.core import guards
 from luxima_retention.core.errors import ExitCode
 from luxima_retention.core.guards import Case, Limits, judge, refusals
 from luxima_retention.core.history import History
@@ -523,3 +524,8 @@ def test_an_approved_backlog_counts_in_the_use_of_the_share():
     history = History(proved_at=NOW - DAY, backlog=40)
     (verdict,) = (item for item in judge(case(SHARE, history, expired=65)) if item.guard == "share")
     assert (verdict.passed, verdict.used) == (True, pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(("share", "named"), [("0.8213", "0.83"), ("0.83", "0.83"), ("1", "1"), ("1.5", "1")])
+def test_the_value_that_lets_a_share_pass_is_never_more_than_all(share, named):
+    assert guards.named_share(Decimal(share)) == Decimal(named)

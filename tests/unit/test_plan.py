@@ -308,6 +308,7 @@ def test_a_row_is_due_on_the_first_day_whose_cutoff_lies_behind_it(age):
     dated = NOW - timedelta(seconds=age, microseconds=1)
     due = explained("7", (dated, None), REQUEST, NOW).due
     assert cutoff_at(180, due) > dated >= cutoff_at(180, due - SECOND)
+    assert due == cutoff_at(1, due) + DAY, "the start of a day"
 
 
 def test_a_hold_is_told_to_postgresql():
