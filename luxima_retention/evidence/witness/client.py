@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from luxima_retention.core.errors import StoreError, TamperingFound
 from luxima_retention.evidence.ledger.verify import Checkpoint, Key, TamperedError, Tree, Verifies
 from luxima_retention.evidence.witness.proof import consistency_proof
-from luxima_retention.io.http import Endpoint, Http, HttpError
 
 #: seconds for one answer in all, and its largest size: a witness that is away must not keep a run
 _PATIENCE, _LARGEST = 5, 64 << 10
@@ -73,6 +72,8 @@ def cosign(witness: Remote, note: str, *, before: int, history: History, verifie
 
 
 def _post(witness: Remote, note: str, old: int, history: History) -> tuple[int, str]:
+    from luxima_retention.io.http import Endpoint, Http, HttpError
+
     tree, leaves = history(old) if old else (Tree(), ())
     proof = [base64.b64encode(item).decode() for item in consistency_proof(tree, leaves)]
     data = "\n".join([f"old {old}", *proof, "", note])

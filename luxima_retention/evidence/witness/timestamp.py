@@ -7,7 +7,6 @@ which this program does not know.
 from __future__ import annotations
 
 from luxima_retention.core.errors import ConfigurationError, StoreError
-from luxima_retention.io.http import Endpoint, Http, HttpError
 
 #: seconds for the whole answer, and its largest size
 _PATIENCE, _LARGEST = 5, 64 << 10
@@ -20,6 +19,8 @@ def stamp(url: str, data: bytes) -> bytes:
         StoreError: it does not answer, or not with a time stamp of this.
         ConfigurationError: the extra ``timestamp`` is not installed.
     """
+    from luxima_retention.io.http import Endpoint, Http, HttpError
+
     try:
         from rfc3161_client import TimestampRequestBuilder
     except ImportError as error:
