@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.observer import Silent
@@ -28,51 +24,39 @@ def sayer(context: Context, **always: str) -> Callable[..., None]:
     on_terminal = sys.stderr.isatty()
     level = context.log_level or ("warning" if on_terminal else "info")
     if level == "warning":
-        return _silent  # no event is one
-    return partial(_say, _in_words if on_terminal else _as_json, always, tracebacks=level == "debug")
+        return _silent  # no event is one, and the library takes a while to load
+    import structlog
+
+    renderer: Any = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
+    processors = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info if level == "debug" else _without_traceback,
+        _without_secrets,
+        renderer,
+    ]
+    logger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr), processors=processors, wrapper_class=structlog.BoundLogger
+    )
+    say: Callable[..., None] = logger.bind(**always).info
+    return say
 
 
 def _silent(_event: str, **_values: object) -> None:
     pass
 
 
-def _say(
-    form: Callable[[dict[str, Any]], str],
-    always: dict[str, str],
-    event: str,
-    /,
-    *,
-    tracebacks: bool,
-    exc_info: BaseException | None = None,
-    **values: Any,
-) -> None:
-    """One write for each line: the daemon's threads share the stream."""
-    line = {**always, **values, **_of_error(exc_info, tracebacks=tracebacks)}
-    line |= {"event": event, "level": "info", "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
-    told = {name: redacted(value) if isinstance(value, str) else value for name, value in line.items()}
-    sys.stderr.write(f"{form(told)}\n")
-    sys.stderr.flush()
+def _without_secrets(_logger: Any, _name: str, event: Any) -> Any:
+    """Events are for people: every text in them loses every known secret."""
+    return {name: redacted(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
-def _of_error(error: BaseException | None, *, tracebacks: bool) -> dict[str, str]:
+def _without_traceback(_logger: Any, _name: str, event: Any) -> Any:
     """A traceback may show values; it is for the debug level."""
-    if error is None:
-        return {}
-    if tracebacks:
-        return {"exception": "".join(traceback.format_exception(error)).rstrip()}
-    return {"error": type(error).__name__}
-
-
-def _as_json(line: dict[str, Any]) -> str:
-    return json.dumps(line, default=repr)
-
-
-def _in_words(line: dict[str, Any]) -> str:
-    """Instant, event, and its values as ``name=value``; a traceback on lines of its own."""
-    values = {name: value for name, value in line.items() if name not in {"event", "level", "timestamp"}}
-    trace = values.pop("exception", None)
-    words = " ".join([line["timestamp"], line["event"], *(f"{key}={item}" for key, item in values.items())])
-    return f"{words}\n{trace}" if trace else words
+    error = event.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        event["error"] = type(error).__name__
+    return event
 
 
 class Log(Silent):

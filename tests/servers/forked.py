@@ -54,6 +54,7 @@ _LIBRARIES = (
     "rfc8785",
     "rich.console",
     "rich.table",
+    "structlog",
     "tenacity",
     "yaml",
     "zstandard",

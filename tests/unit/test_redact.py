@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from datetime import UTC, datetime
 
@@ -220,8 +221,9 @@ def test_an_event_shows_none(capsys):
 def test_an_event_on_a_terminal_is_in_words(capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     sayer(Context(log_level="info"), invocation="i")("run.ended", said="bad swordfish-99", rows=3)
-    instant, told = capsys.readouterr().err.split(" ", 1)
-    assert told == "run.ended invocation=i said=bad *** rows=3\n"
+    told = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)
+    instant, *words = told.split()
+    assert words == ["[info", "]", "run.ended", "invocation=i", "rows=3", "said='bad", "***'"]
     assert datetime.fromisoformat(instant).tzinfo is UTC
     sayer(Context())("run.ended")
     assert capsys.readouterr().err == ""
