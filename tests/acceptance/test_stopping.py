@@ -274,10 +274,11 @@ def test_a_batch_that_waits_for_rows_of_somebody_else_ends_with_the_run(database
 @pytest.mark.parametrize("what", ["a standby that must confirm", "the ledger's head"])
 def test_sigterm_ends_a_batch_that_cannot_commit(postgres_factory, what):
     """Nothing is lost or doubled: a commit that nobody confirmed has its entry, and the next run goes on."""
-    server = postgres_factory()
+    server = postgres_factory(settings={"synchronous_commit": "on"})
     with server.database() as database:
         run = audit_log(database)
-        waiting = {"LUXIMA_FAILPOINTS": "act.before_entry=sleep:4"}
+        # Small batches: the one at work must not be the last.
+        waiting = {"LUXIMA_FAILPOINTS": "act.before_entry=sleep:4", "LUXIMA_PACE__MAX_BATCH_ROWS": "1000"}
         with (
             run.start("run", "audit-logs", **waiting) as process,
             database.connect(autocommit=False) as other,
