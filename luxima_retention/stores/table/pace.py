@@ -1,9 +1,9 @@
 """How many rows a batch takes, and how long the next one waits: decided from what the last one took. No I/O.
 
-Others feel two things of a batch. Whoever commits meanwhile writes its WAL with their own, so a batch that may
-pause writes little of it. And they wait while its commit reaches the disk, so the pause is a multiple of how
-long that took: a disk that is slow, or busy with others, is asked less often. The time that rows are locked
-bounds a batch as well.
+Others feel two things of a batch. Whoever commits meanwhile writes its WAL with their own, so a batch that
+may pause writes little of it. And they wait while its commit reaches the disk, so the pause is a multiple of
+how long that took: a disk that is slow, or busy with others, is asked less often. The time that rows are
+locked bounds a batch as well.
 """
 
 from __future__ import annotations
