@@ -40,7 +40,12 @@ def measure(figures: Figures) -> None:
 
 def _aim(case: str, most: float) -> Aim:
     return Aim(
-        says=f"`{case}` in at most {most:g} ms", measured=of("milliseconds", case), most=most, unit="ms"
+        says=f"`{case}` in at most {most:g} ms",
+        measured=of("milliseconds", case),
+        most=most,
+        unit="ms",
+        why="of it 65 ms are pydantic, 45 ms pydantic-settings, 60 ms psycopg, 45 ms models of the settings;"
+        " the questions to the database take 60 ms",
     )
 
 
