@@ -352,8 +352,8 @@ BENCHMARKS = (
                 says="Memory does not grow with what has expired: the most at most 1.1 × the least",
                 measured=spread("memory_mib", "expired"),
                 most=1.1,
-                why="83 MiB for 1,500 chunks and 92 for 6,000, of which Python, botocore and their threads are"
-                " 80; a million chunks need 129",
+                why="83 MiB for 1,500 chunks and 92 for 6,000, of which Python, botocore and their threads"
+                " are 80; a million chunks need 129",
             ),
         ),
     ),
