@@ -44,8 +44,7 @@ def _aim(case: str, most: float) -> Aim:
         measured=of("milliseconds", case),
         most=most,
         unit="ms",
-        why="of it 65 ms are pydantic, 45 ms pydantic-settings, 60 ms psycopg, 45 ms models of the settings;"
-        " the questions to the database take 60 ms",
+        why="by `-X importtime`, reading the policies' settings with pydantic is 92 ms of it, psycopg 62 ms",
     )
 
 

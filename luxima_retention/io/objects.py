@@ -498,7 +498,7 @@ def s3_client(access: Access, *, attempts: int = 5, virtual: bool = False) -> S3
         virtual: the bucket's name goes into the host name, also where an endpoint is given.
 
     Raises:
-        ConfigurationError: region or CA file are none.
+        ConfigurationError: the region or the CA file is not valid.
     """
     from botocore.config import Config
     from botocore.exceptions import InvalidRegionError

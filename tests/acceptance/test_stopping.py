@@ -41,6 +41,25 @@ def timed(run, *arguments, **more):
     return run(*arguments, **more), time.monotonic() - began
 
 
+def wait_for(database, question, process):
+    """Until the database answers with something but nothing; the process is at work meanwhile."""
+    while not database.execute(question)[0][0]:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+
+
+def told_to_stop(process):
+    """SIGTERM: the exit code, what was said, and how many seconds the end took."""
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    out, errors = process.communicate(timeout=300)
+    return process.returncode, out + errors, time.monotonic() - began
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+STARTED = "SELECT count(*) FROM retention.ledger WHERE kind = 'run.started'"
+
+
 @pytest.mark.parametrize("sender", [hostile.DRIPPING_HEAD, hostile.DRIPPING_BODY])
 def test_the_time_budget_ends_a_check_of_a_dripping_prometheus(sender):
     with run_hostile(sender) as url:
@@ -56,11 +75,8 @@ def test_sigterm_ends_a_check_of_a_silent_prometheus():
         run = Command(variables={"LUXIMA_PROMETHEUS__URLS": url, "LUXIMA_PROMETHEUS__HTTP__TIMEOUT": "100"})
         with run.start("--log-level", "info", "run", "metrics") as process:
             time.sleep(3)
-            process.send_signal(signal.SIGTERM)
-            began = time.monotonic()
-            out, errors = process.communicate(timeout=300)
-            seconds = time.monotonic() - began
-    assert process.returncode == 7, out + errors
+            code, said, seconds = told_to_stop(process)
+    assert code == 7, said
     assert seconds < SLACK
 
 
@@ -179,15 +195,9 @@ def test_sigterm_ends_a_run_that_waits_for_a_lock(database):
     with database.connect(autocommit=False) as somebody:
         somebody.execute("LOCK TABLE core.audit_log IN ACCESS EXCLUSIVE MODE")
         with run.start("run", "audit-logs") as process:
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            while not database.execute(waiting)[0][0]:
-                assert process.poll() is None, process.communicate()
-                time.sleep(0.1)
-            process.send_signal(signal.SIGTERM)
-            began = time.monotonic()
-            out, errors = process.communicate(timeout=300)
-            seconds = time.monotonic() - began
-    assert process.returncode == 7, out + errors
+            wait_for(database, WAITING, process)
+            code, said, seconds = told_to_stop(process)
+    assert code == 7, said
     assert seconds < IN_HAND + SLACK
     assert left(database) == 8760
 
@@ -234,15 +244,9 @@ def test_the_time_budget_counts_for_a_standby_that_stays_behind(behind):
 def test_sigterm_ends_the_wait_for_a_standby(behind):
     database, run = behind
     with run.start("run", "audit-logs") as process:
-        started = "SELECT count(*) FROM retention.ledger WHERE kind = 'run.started'"
-        while not database.execute(started)[0][0]:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        began = time.monotonic()
-        out, errors = process.communicate(timeout=300)
-        seconds = time.monotonic() - began
-    assert process.returncode == 7, out + errors
+        wait_for(database, STARTED, process)
+        code, said, seconds = told_to_stop(process)
+    assert code == 7, said
     assert seconds < SLACK
     assert left(database) == 8760
 
@@ -257,13 +261,8 @@ def test_a_batch_that_waits_for_rows_of_somebody_else_ends_with_the_run(database
             code, said = done.returncode, done.stdout + done.stderr
         else:
             with run.start("run", "audit-logs") as process:
-                while not database.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0]:
-                    assert process.poll() is None, process.communicate()
-                    time.sleep(0.1)
-                process.send_signal(signal.SIGTERM)
-                began = time.monotonic()
-                out, errors = process.communicate(timeout=300)
-                code, said, seconds = process.returncode, out + errors, time.monotonic() - began
+                wait_for(database, WAITING, process)
+                code, said, seconds = told_to_stop(process)
         somebody.rollback()
     assert code == 7, said
     assert seconds < 3 + IN_HAND + SLACK
@@ -283,23 +282,17 @@ def test_sigterm_ends_a_batch_that_cannot_commit(postgres_factory, what):
             run.start("run", "audit-logs", **waiting) as process,
             database.connect(autocommit=False) as other,
         ):
-            started = "SELECT count(*) FROM retention.ledger WHERE kind = 'run.started'"
-            while not database.execute(started)[0][0]:
-                assert process.poll() is None, process.communicate()
-                time.sleep(0.1)
+            wait_for(database, STARTED, process)
             if what == "the ledger's head":
                 other.execute("SELECT pg_advisory_xact_lock(1280664909, 1)")
             else:
                 server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
                 server.execute("SELECT pg_reload_conf()")
             time.sleep(4)
-            process.send_signal(signal.SIGTERM)
-            began = time.monotonic()
-            out, errors = process.communicate(timeout=300)
-            seconds = time.monotonic() - began
+            code, said, seconds = told_to_stop(process)
         server.execute("ALTER SYSTEM RESET synchronous_standby_names")
         server.execute("SELECT pg_reload_conf()")
-        assert process.returncode == 7, out + errors
+        assert code == 7, said
         assert seconds < 6 * IN_HAND + SLACK  # some entries of its end wait as well
         assert run("run", "audit-logs").returncode == 0
         items = "(convert_from(entry, 'UTF8')::jsonb -> 'body' ->> 'items')::bigint"
