@@ -111,6 +111,15 @@ def test_a_refused_run_is_told_once_and_its_end_answers_and_marks_the_first_mess
     assert "Pulih" in first["text"] or "Pulih" in bot.messages[101]["text"]
 
 
+@pytest.mark.parametrize(
+    ("at", "code", "silent"), [(NIGHT, 4, True), (NOON, 4, False), (NIGHT, 6, False), (NOON, 6, False)]
+)
+def test_at_night_a_phone_rings_for_what_is_critical_alone(bot, tmp_path, at, code, silent):
+    assert run(told_by(tmp_path, **of_bot(bot)), code, at) == []
+    (message,) = bot.messages.values()
+    assert message["disable_notification"] is silent
+
+
 def test_a_rate_limit_is_waited_for_or_left_to_the_next_flush(bot, tmp_path):
     settings = told_by(tmp_path, **of_bot(bot))
     bot.next = [telegram.said(429, "Too Many Requests: retry after 1", retry_after=1)]

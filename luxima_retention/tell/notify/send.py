@@ -255,7 +255,7 @@ def style_of(settings: Settings) -> Style:
     )
 
 
-def open_channel(settings: Settings, name: str, deadline: Deadline) -> Channel:
+def open_channel(settings: Settings, name: str, deadline: Deadline, clock: Clock = system_clock) -> Channel:
     """The channel of this name.
 
     Raises:
@@ -265,7 +265,7 @@ def open_channel(settings: Settings, name: str, deadline: Deadline) -> Channel:
     if name == "telegram":
         from luxima_retention.tell.notify.telegram import Telegram
 
-        return Telegram(chosen, style, deadline)
+        return Telegram(chosen, style, deadline, clock)
     if name == "mail":
         from luxima_retention.tell.notify.mail import Mail
 
@@ -353,7 +353,7 @@ def _send_all(  # noqa: PLR0917 - what a thread works with
     """Send what one channel has to send, in its order; after one that has to wait the others wait, too."""
     sent = {number: channels[name] for number, channels in known.items() if name in channels}
     try:
-        channel = open_channel(settings, name, limit)
+        channel = open_channel(settings, name, limit, clock)
     except RetentionError as error:
         tried += [_Tried(delivery=item, at=clock().timestamp(), error=error) for item in due]
         return

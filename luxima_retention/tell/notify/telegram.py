@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.config.endpoints import endpoint, reached_by
+from luxima_retention.core.clock import Clock, system_clock
 from luxima_retention.core.deadline import Deadline
 from luxima_retention.core.errors import RetentionError
 from luxima_retention.core.redact import learn, redacted
@@ -33,12 +34,15 @@ class Telegram:
         settings: of ``notify``.
         style: of the texts.
         deadline: of all attempts.
+        clock: tells whether it is night.
     """
 
     name = "telegram"
     waits = False
 
-    def __init__(self, settings: NotifySettings, style: texts.Style, deadline: Deadline) -> None:
+    def __init__(
+        self, settings: NotifySettings, style: texts.Style, deadline: Deadline, clock: Clock = system_clock
+    ) -> None:
         token = settings.telegram_token.get_secret_value() if settings.telegram_token else ""
         learn(token)
         reached = endpoint(
@@ -53,6 +57,7 @@ class Telegram:
         self._quiet = settings.quiet
         self._style = style
         self._deadline = deadline
+        self._clock = clock
         #: a sentence where somebody should change a setting
         self.hint = ""
 
@@ -85,7 +90,7 @@ class Telegram:
         """Phones ring for trouble; for warnings not at night."""
         if message.severity is Severity.INFO:
             return True
-        quiet = quiet_until(datetime.now(UTC), self._style.zone, self._quiet)
+        quiet = quiet_until(self._clock(), self._style.zone, self._quiet)
         return quiet is not None and message.severity is not Severity.CRITICAL
 
     def _mark(self, before: Mapping[str, Any], message: Message) -> None:
