@@ -35,10 +35,10 @@ types: $(VENV)/.installed  ## mypy, strict
 unit: $(VENV)/.installed  ## the tests that need no server
 	$(VENV)/bin/python -m pytest $(PARALLEL) tests/unit
 
-long: $(VENV)/.installed  ## other examples and another order, then the random harnesses with 200 seeds; takes hours
+long: $(VENV)/.installed  ## other examples and another order, then the random harnesses with 200 seeds and all versions of PostgreSQL; takes hours
 	LUXIMA_TEST_SEEDS=3 $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal tests/unit
 	LUXIMA_TEST_SEEDS=$(SEEDS) $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
-	  --timeout 7200 tests/integration/test_table_random.py tests/integration/test_loki_random.py \
+	  --timeout 7200 tests/integration/test_table_guards.py tests/integration/test_table_random.py tests/integration/test_loki_random.py \
 	  tests/integration/test_loki_killed.py
 
 # A change that no test notices, and that tests/mutants/excused.toml does not excuse, is printed and fails.

@@ -1,4 +1,4 @@
-"""Nothing goes but what was asked for, whoever has a hand in it; on PostgreSQL 15, 16 and 18."""
+"""Nothing goes but what was asked for, whoever has a hand in it; on the oldest and the newest PostgreSQL."""
 
 from __future__ import annotations
 

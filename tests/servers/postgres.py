@@ -18,6 +18,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -71,6 +72,37 @@ host replication all 127.0.0.1/32 scram-sha-256
 _numbers = count(1)
 
 
+class _Superuser:
+    """One connection for many statements: to begin a session costs more than most of them.
+
+    Args:
+        dsn: of the superuser.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._open: psycopg.Connection[Any] | None = None
+
+    def execute(self, query: str | sql.Composed, *parameters: Any) -> list[Any]:
+        """The rows, if it gives any; once more where somebody has ended the session meanwhile."""
+        connection = self._connected()
+        try:
+            return _rows(connection.execute(query, parameters or None))
+        except psycopg.OperationalError:
+            if not connection.closed:
+                raise
+        return _rows(self._connected().execute(query, parameters or None))
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._open is None or self._open.closed:
+            self._open = psycopg.connect(self._dsn, autocommit=True)
+        return self._open
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+
+
 class PostgresServer:
     """A cluster that answers.
 
@@ -87,6 +119,7 @@ class PostgresServer:
         self.directory = directory
         self.socket_directory = directory.parent if directory else None
         self.port = int(conninfo_to_dict(dsn).get("port") or 5432)
+        self._superuser = _Superuser(dsn)
 
     @classmethod
     def attach(cls, dsn: str) -> PostgresServer:
@@ -166,6 +199,7 @@ class PostgresServer:
 
     def halt(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """Stop and keep the data directory; SIGKILL ends it as a power cut does. May be called twice."""
+        self._superuser.close()
         if self.process:
             self.process.stop(how)
 
@@ -175,6 +209,8 @@ class PostgresServer:
 
     def execute(self, query: str | sql.Composed, *parameters: Any, dbname: str = "postgres") -> list[Any]:
         """Run one statement as superuser, in autocommit; the rows, if it gives any."""
+        if dbname == "postgres":
+            return self._superuser.execute(query, *parameters)
         with psycopg.connect(self.conninfo(dbname=dbname), autocommit=True) as connection:
             return _rows(connection.execute(query, parameters or None))
 
@@ -209,6 +245,10 @@ class Database:
     name: str
     _logins: list[str] = field(default_factory=list)
     _connections: list[psycopg.Connection[Any]] = field(default_factory=list)
+
+    @cached_property
+    def _superuser(self) -> _Superuser:
+        return _Superuser(self.admin_dsn)
 
     @property
     def owner(self) -> str:
@@ -245,7 +285,7 @@ class Database:
 
     def execute(self, query: str | sql.Composed, *parameters: Any) -> list[Any]:
         """Run one statement as superuser, in autocommit; the rows, if it gives any."""
-        return self.server.execute(query, *parameters, dbname=self.name)
+        return self._superuser.execute(query, *parameters)
 
     def connect(self, dsn: str | None = None, *, autocommit: bool = True) -> psycopg.Connection[Any]:
         """A connection (the owner's, unless ``dsn`` says otherwise) that is closed with the database."""
@@ -257,34 +297,31 @@ class Database:
         """Drop the database, whoever is connected, and its roles."""
         for connection in self._connections:
             connection.close()
-        drop = self.server.execute
         # What a killed test has left prepared would keep the database from being dropped.
         for (gid,) in self.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
             self.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
-        self._drop_slots()
-        drop(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name)))
-        definers = [f"{role[:55]}_definer" for role in self._logins]
-        for role in (*definers, *self._logins, self.owner):
-            self._give_up(role)
-            drop(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
-
-    def _drop_slots(self) -> None:
         self.execute(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
             " WHERE database = current_database() AND NOT active"
         )
+        self._superuser.close()
+        drop = self.server.execute
+        drop(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name)))
+        roles = [*(f"{role[:55]}_definer" for role in self._logins), *self._logins, self.owner]
+        self._give_up(roles)
+        drop(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.SQL(", ").join(map(sql.Identifier, roles))))
 
-    def _give_up(self, role: str) -> None:
+    def _give_up(self, roles: list[str]) -> None:
         """Roles that the owner made (CREATEROLE) keep a grant by it; hand those to the superuser."""
         made = self.server.execute(
-            "SELECT DISTINCT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid"
+            "SELECT DISTINCT r.rolname, x.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid"
             " JOIN pg_roles g ON g.oid = m.grantor JOIN pg_roles u ON u.oid = m.member"
-            " WHERE %s IN (g.rolname, u.rolname)",
-            role,
+            " JOIN pg_roles x ON x.oid IN (g.oid, u.oid) WHERE x.rolname = ANY(%s)",
+            roles,
         )
-        for (granted,) in made:
+        for names in made:
             revoke = sql.SQL("REVOKE {} FROM {} CASCADE")
-            self.server.execute(revoke.format(sql.Identifier(granted), sql.Identifier(role)))
+            self.server.execute(revoke.format(*map(sql.Identifier, names)))
 
 
 _INITDB = ("--encoding", "UTF8", "--locale", "C", "--auth", "trust", "--no-sync", "--no-instructions")
