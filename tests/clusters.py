@@ -44,7 +44,7 @@ def kustomize(directory):
         [KUBECTL, "kustomize", directory], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+    return list(yaml.load_all(done.stdout, yaml.CSafeLoader))
 
 
 @cache

@@ -27,6 +27,7 @@ those of ``docker-compose.test.yml``.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -82,6 +83,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, all others in the random order that they have."""
     place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """What thousands of collected tests are made of lives to the end: no garbage to be looked for in it."""
+    gc.collect()
+    gc.freeze()
 
 
 # The same examples each time: a red run can be repeated. `make long` draws others (LUXIMA_TEST_SEEDS).

@@ -57,7 +57,7 @@ def cron_jobs(directory):
     done = subprocess.run(
         [kubectl, "kustomize", directory], capture_output=True, text=True, check=True, timeout=300
     )
-    for document in yaml.safe_load_all(done.stdout):
+    for document in yaml.load_all(done.stdout, yaml.CSafeLoader):
         if document["kind"] == "CronJob":
             spec = document["spec"]
             (run,) = spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]

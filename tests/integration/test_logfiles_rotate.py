@@ -32,10 +32,18 @@ from luxima_retention.stores.logfiles.journal import name_of
 from luxima_retention.stores.logfiles.rotate import rotate
 from luxima_retention.stores.logfiles.system import BusyError
 from luxima_retention.stores.logfiles.terms import Terms
-from tests.integration.logsets import NOW, WEEK, sets, tree, turned
+from tests.integration.logsets import NOW, STATE, WEEK, sets, tree, turned
 
 DAY = timedelta(days=1)
 MANY = 20
+
+
+@pytest.fixture(autouse=True)
+def _own_state():
+    """Each run reads the state of every log; some tests have tens of thousands."""
+    yield
+    for file in Path(STATE.name).iterdir():
+        file.unlink()
 
 
 @pytest.fixture

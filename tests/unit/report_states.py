@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from luxima_retention.core.about import About
@@ -362,7 +363,8 @@ def ten_tables() -> Report:
 
 
 STATES = {
-    state.__name__: state
+    # One report of each is enough: they are frozen.
+    state.__name__: cache(state)
     for state in (
         first_day,
         all_good,

@@ -22,7 +22,7 @@ def templated(*values, namespace="luxima-retention"):
     words = [word for value in values for word in ("--set", value)]
     done = helm("template", "luxima", CHART, "--namespace", namespace, "--kube-version", "1.33", *words)
     assert done.returncode == 0, done.stderr
-    return [item for item in yaml.safe_load_all(done.stdout) if item]
+    return [item for item in yaml.load_all(done.stdout, yaml.CSafeLoader) if item]
 
 
 def by_name(value):
