@@ -509,6 +509,8 @@ def test_a_part_of_a_record_is_not_approved_besides_a_backlog():
         ("min-remaining", Limits(min_remaining=9), {"expired": 10}, 0.1),
         ("share", SHARE, {"expired": 25}, 1.0),
         ("share", SHARE, {"expired": 50}, 2.0),
+        # a quarter of ten records is two and a half
+        ("share", SHARE, {"expired": 2, "population": Count(value=10)}, 0.8),
         ("clock-skew", SHARE, {"store_clock": NOW - 6 * SECOND}, 0.1),
         ("identity", SHARE, {}, None),
     ],
