@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
-from pydantic_settings import NoDecode
 
 from luxima_retention.config.values import CronExpression, Days, Fraction, Section, as_day, listed
 from luxima_retention.core.durations import parse_duration
@@ -57,7 +56,7 @@ class PolicySettings(Section):
         timedelta(minutes=1),
         description="Difference between this machine's clock and the store's at most (guard clock-skew).",
     )
-    identity: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
+    identity: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
         (), description="Fingerprints of the stores that may be touched, as doctor prints them; pins them."
     )
 

@@ -19,7 +19,6 @@ from pydantic import (
     SerializeAsAny,
     model_validator,
 )
-from pydantic_settings import NoDecode
 
 from luxima_retention.config.addresses import Dsn, Url
 from luxima_retention.config.places import Place, connection
@@ -58,7 +57,7 @@ class HttpSettings(Section):
     )
     password: SecretStr | None = Field(None, description="Password of username.")
     bearer_token: SecretStr | None = Field(None, description="Bearer token, where no username is set.")
-    headers: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(as_json)] = Field(
+    headers: Annotated[dict[str, SecretStr], BeforeValidator(as_json)] = Field(
         {}, description="More headers, such as X-Scope-OrgID; JSON in the environment."
     )
     ca_file: str = Field("", description="PEM file of the CA that signed the server's certificate.")
@@ -92,7 +91,7 @@ class TableSettings(Section):
     time_zone: Annotated[str, AfterValidator(lambda value: zone(value) if value else value)] = Field(
         "", description="Zone of a time column without one, such as UTC; such a column needs it."
     )
-    key_columns: Annotated[tuple[Column, ...], NoDecode, BeforeValidator(listed)] = Field(
+    key_columns: Annotated[tuple[Column, ...], BeforeValidator(listed)] = Field(
         ("id",), min_length=1, description="Columns that tell rows apart: a primary or unique key."
     )
     time_kind: Literal[
@@ -221,13 +220,13 @@ class LedgerSettings(Section):
     public_key: str = Field(
         "", description="The verifier key (origin+id+key) that checkpoints must be signed with; pins it."
     )
-    anchors: Annotated[tuple[Place, ...], NoDecode, BeforeValidator(listed)] = Field(
+    anchors: Annotated[tuple[Place, ...], BeforeValidator(listed)] = Field(
         (), description="Places that keep each checkpoint, written like archive.url."
     )
     anchor_lock_days: int = Field(
         0, ge=0, description="Days of S3 Object Lock (compliance) on an anchored checkpoint; 0 is none."
     )
-    witnesses: Annotated[tuple[WitnessSettings, ...], NoDecode, BeforeValidator(as_json)] = Field(
+    witnesses: Annotated[tuple[WitnessSettings, ...], BeforeValidator(as_json)] = Field(
         (), description="Second parties that cosign each checkpoint (C2SP tlog-witness)."
     )
     timestamp_url: str = Field(
@@ -236,7 +235,7 @@ class LedgerSettings(Section):
     witness_quorum: int | None = Field(
         None, ge=1, description="How many of the witnesses must cosign; empty means all of them."
     )
-    approvers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
+    approvers: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
         (), description="Verifier keys of the persons who may approve, as `ledger approver` prints them."
     )
 
@@ -320,7 +319,7 @@ class ScheduleSettings(Section):
     time_zone: Annotated[str, AfterValidator(zone)] = Field(
         "Asia/Jakarta", description="Zone of all cron expressions."
     )
-    jobs: Annotated[dict[Job, CronExpression], NoDecode, BeforeValidator(_jobs)] = Field(
+    jobs: Annotated[dict[Job, CronExpression], BeforeValidator(_jobs)] = Field(
         _JOBS,
         description="When the suite's own jobs run: ledger-verify, archive-expire, archive-verify,"
         " archive-drill (these three only with archive.url), report (last month's, to report.url),"
@@ -351,7 +350,7 @@ class MinutesSettings(Section):
     place: str = ""
     number: str = ""
     schedule: str = ""
-    officials: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = ()
+    officials: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
     public_body: bool = False
 
     @model_validator(mode="after")
@@ -450,7 +449,6 @@ class NotifySettings(Section):
     )
     links: Annotated[
         dict[Literal["dashboard", "logs", "trace", "runbook", "report"], str],
-        NoDecode,
         BeforeValidator(as_json),
     ] = Field(
         {},
@@ -473,10 +471,10 @@ class NotifySettings(Section):
     smtp_password: SecretStr | None = Field(None, description="Password of smtp_username.")
     smtp_ca_file: str = Field("", description="PEM file of the CA that signed the mail server's certificate.")
     mail_from: Sender = Field("", description="Sender of e-mails.")
-    mail_to: Annotated[tuple[MailAddress, ...], NoDecode, BeforeValidator(listed)] = Field(
+    mail_to: Annotated[tuple[MailAddress, ...], BeforeValidator(listed)] = Field(
         (), description="Who gets the messages by e-mail."
     )
-    report_to: Annotated[tuple[MailAddress, ...], NoDecode, BeforeValidator(listed)] = Field(
+    report_to: Annotated[tuple[MailAddress, ...], BeforeValidator(listed)] = Field(
         (), description="Who gets the report about the month before by e-mail."
     )
     report_format: Literal["pdf", "html", "bundle"] = Field("pdf", description="Form of the report there.")

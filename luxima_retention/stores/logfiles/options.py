@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic_settings import NoDecode
 
 from luxima_retention.config.addresses import Url
 from luxima_retention.config.policies import PolicySettings
@@ -31,7 +30,7 @@ class RotationHookSettings(Section):
         "HUP", description="The signal for pid_file: HUP, USR1."
     )
     url: Url = Field("", description="Address that gets a POST with the paths as JSON.")
-    run: Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_json)] = Field(
+    run: Annotated[tuple[str, ...], BeforeValidator(as_json)] = Field(
         (),
         description="A program with its arguments, never a shell; {path} and {rotated} as whole arguments are"
         " the log and what it became.",
@@ -66,7 +65,7 @@ def _date_format(value: str) -> str:
 class RotationSetSettings(Section):
     """``rotation.sets.<name>``: log files that rotate alike."""
 
-    paths: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = Field(
+    paths: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
         min_length=1,
         description="Patterns of absolute paths, as glob(7) has them: /var/log/api/*.log, ~api/[!a]*.log.",
     )
@@ -130,7 +129,7 @@ class RotationSetSettings(Section):
     compress_extension: Annotated[str, shaped(r"(\.[^/]+)?", "it must begin with a dot: .gz")] = Field(
         "", description="Extension of compressed files; empty takes the usual."
     )
-    compress_program: Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_json)] = Field(
+    compress_program: Annotated[tuple[str, ...], BeforeValidator(as_json)] = Field(
         (), description="The program of compress = program, from stdin to stdout, with its arguments."
     )
     delay_compress: bool = Field(
@@ -190,7 +189,7 @@ class RotationSetSettings(Section):
 class LogFilesPolicy(PolicySettings):
     """Options of ``kind = "logfiles"``: sets of log files; section ``rotation`` for short."""
 
-    sets: Annotated[dict[str, RotationSetSettings], NoDecode, BeforeValidator(as_json)] = Field(
+    sets: Annotated[dict[str, RotationSetSettings], BeforeValidator(as_json)] = Field(
         {}, description="The sets, each a table sets.<name>; as JSON in the environment."
     )
     time_zone: Annotated[str, AfterValidator(zone_or_local)] = Field(

@@ -4,7 +4,6 @@ from datetime import date, timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from pydantic_settings import NoDecode
 
 from luxima_retention.config.addresses import Url
 from luxima_retention.config.policies import PolicySettings
@@ -38,7 +37,7 @@ class LokiPeriodSettings(Section):
 class LokiPolicy(PolicySettings):
     """Options of ``kind = "loki"``: the S3 buckets that hold a Loki's chunks and index."""
 
-    buckets: Annotated[tuple[Bucket, ...], NoDecode, BeforeValidator(listed)] = Field(
+    buckets: Annotated[tuple[Bucket, ...], BeforeValidator(listed)] = Field(
         (), description="Buckets of all schema periods, as in Loki's bucketnames and named stores."
     )
     s3: S3Name = Field("", description="Name of the connection to the buckets; empty is s3.default.")
@@ -53,13 +52,13 @@ class LokiPolicy(PolicySettings):
     index_path: Annotated[str, shaped(r"[^/].*/", "it must end with /, and not begin with it")] = Field(
         "index/", description="Loki's path_prefix of index tables."
     )
-    periods: Annotated[tuple[LokiPeriodSettings, ...], NoDecode, BeforeValidator(as_json)] = Field(
+    periods: Annotated[tuple[LokiPeriodSettings, ...], BeforeValidator(as_json)] = Field(
         (LokiPeriodSettings(start=date(2020, 1, 1)),),
         min_length=1,
         description="Loki's schema_config: start, store, schema_version, prefix of each period; JSON in the"
         " environment.",
     )
-    tenant_days: Annotated[dict[str, Days], NoDecode, BeforeValidator(as_json)] = Field(
+    tenant_days: Annotated[dict[str, Days], BeforeValidator(as_json)] = Field(
         {}, description="Tenants that keep their logs longer than the policy: days by tenant."
     )
     url: Url = Field("", description="Address of Loki, best of its compactor, to read its configuration.")

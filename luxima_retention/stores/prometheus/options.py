@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
-from pydantic_settings import NoDecode
 
 from luxima_retention.config.addresses import Url
 from luxima_retention.config.policies import PolicySettings
@@ -14,7 +13,7 @@ from luxima_retention.config.values import listed
 class PrometheusPolicy(PolicySettings):
     """Options of ``kind = "prometheus"``: the replicas whose retention is checked."""
 
-    urls: Annotated[tuple[Url, ...], NoDecode, BeforeValidator(listed)] = Field(
+    urls: Annotated[tuple[Url, ...], BeforeValidator(listed)] = Field(
         (), description="Addresses of the Prometheus servers, each replica by itself, with its path prefix."
     )
     mode: Literal["minimum", "maximum", "exact"] = Field(

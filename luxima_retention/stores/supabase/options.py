@@ -4,7 +4,6 @@ import re
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import NoDecode
 
 from luxima_retention.config.addresses import Url
 from luxima_retention.config.policies import PolicySettings
@@ -20,7 +19,7 @@ _PROJECT = re.compile(r"https://([a-z0-9]+)\.supabase\.(?:co|in)(?:/.*)?")
 class SupabasePolicy(PolicySettings):
     """Options of ``kind = "supabase"``: tables over HTTPS, and the platform's own logs."""
 
-    tables: Annotated[tuple[TableSettings, ...], NoDecode, BeforeValidator(tables_of)] = Field(
+    tables: Annotated[tuple[TableSettings, ...], BeforeValidator(tables_of)] = Field(
         (), description="The tables: each a name, or a table with the settings below."
     )
     url: Url = Field("", description="Address of PostgREST: https://REF.supabase.co/rest/v1.")

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, Field
-from pydantic_settings import NoDecode
 
 from luxima_retention.config.policies import PolicySettings
 from luxima_retention.config.settings import TableSettings, tables_of
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 class TablePolicy(PolicySettings):
     """Options of ``kind = "table"``: rows of tables in PostgreSQL."""
 
-    tables: Annotated[tuple[TableSettings, ...], NoDecode, BeforeValidator(tables_of)] = Field(
+    tables: Annotated[tuple[TableSettings, ...], BeforeValidator(tables_of)] = Field(
         (), description="The tables: each a name, or a table with the settings below."
     )
     database: str = Field("", description="Name of their connection; empty is section database.")
