@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from luxima_retention.config.cronline import passed
 from luxima_retention.core.errors import (
@@ -37,37 +37,24 @@ from luxima_retention.core.results import (
     summed_up,
 )
 from luxima_retention.core.sealed import Sealed
-from luxima_retention.evidence import events
-from luxima_retention.evidence import history as histories
-from luxima_retention.evidence.archive import Archive
-from luxima_retention.evidence.archive import Run as ArchivedRun
-from luxima_retention.evidence.events import Event
-from luxima_retention.evidence.holds import in_force
 from luxima_retention.io.failpoints import failpoint
-from luxima_retention.run import approvals, said, steps
-from luxima_retention.run.act import Action
+from luxima_retention.run import steps
 from luxima_retention.run.context import Environment, Policy
 from luxima_retention.run.known import Known
-from luxima_retention.run.lease import Lease
-from luxima_retention.run.state import State
 from luxima_retention.run.steps import Guarded, Surveyed
 from luxima_retention.stores.kind import Target
 
-_Next = TypeVar("_Next")
+if TYPE_CHECKING:
+    from luxima_retention.evidence import events
+    from luxima_retention.evidence.archive import Archive
+    from luxima_retention.evidence.events import Event
+    from luxima_retention.run.act import Action
+    from luxima_retention.run.lease import Lease
+    from luxima_retention.run.state import State
 
-#: entries that tell that a run took place, however it ended, or that it is known to have been missed
-_SLOTS = frozenset(
-    event.kind
-    for event in (
-        events.RunStarted,
-        events.RunFailed,
-        events.RunCompleted,
-        events.RunRefused,
-        events.RunChecked,
-        events.RunReconciled,
-        events.SlotMissed,
-    )
-)
+# What speaks with the ledger is loaded where there is one: a run that only rotates is over before.
+
+_Next = TypeVar("_Next")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,9 +250,11 @@ def _write_down(scope: Scope, targets: tuple[str, ...]) -> None:
     """Runs that did not take place, and what the policy says now; a ledger that cannot is for the guards."""
     if scope.means is None or not steps.readable(scope.means.state):
         return
+    from luxima_retention.evidence import history as histories
+
     ledger, policy, now = scope.means.state.ledger, scope.policy, scope.environment.now
     applied = _applied(policy, targets)
-    last = ledger.newest(kinds=_SLOTS, policy=policy.name) if policy.schedule else None
+    last = ledger.newest(kinds=_slots(), policy=policy.name) if policy.schedule else None
     missed = _missed(policy, last.at, now) if last else None
     changed = applied if histories.applied(ledger, policy.name) != applied else None
     try:
@@ -276,8 +265,19 @@ def _write_down(scope: Scope, targets: tuple[str, ...]) -> None:
         scope.environment.observer.told("ledger.unwritten", policy=policy.name, error=error.message)
 
 
+def _slots() -> frozenset[str]:
+    """Entries that tell that a run took place, however it ended, or that it is known to have been missed."""
+    from luxima_retention.evidence import events
+
+    ends = (events.RunFailed, events.RunCompleted, events.RunRefused, events.RunReconciled)
+    others = (events.RunStarted, events.RunChecked, events.SlotMissed)
+    return frozenset(event.kind for event in (*ends, *others))
+
+
 def _missed(policy: Policy, last: datetime, now: datetime) -> events.SlotMissed | events.SweepMissed | None:
     """The scheduled times since the last run that nothing served."""
+    from luxima_retention.evidence import events
+
     due = list(passed(policy.schedule, policy.zone, last, now))
     # This run serves the newest one, if it is not too late for it.
     served = due and now - due[-1] <= policy.grace
@@ -285,6 +285,8 @@ def _missed(policy: Policy, last: datetime, now: datetime) -> events.SlotMissed 
 
 
 def _applied(policy: Policy, targets: tuple[str, ...]) -> events.PolicyApplied:
+    from luxima_retention.evidence import events
+
     return events.PolicyApplied(
         retention_days=policy.retention_days,
         disposition=policy.disposition,
@@ -310,6 +312,8 @@ def _failure_told(scope: Scope, target: str) -> Iterator[None]:
         yield
     except RetentionError as error:
         if scope.means is not None and error.exit_code is not ExitCode.LOCKED:
+            from luxima_retention.run import said
+
             _write_failure(scope, said.failed(target, error, OUTCOMES[error.exit_code]))
         raise
 
@@ -384,6 +388,8 @@ def _refused(scope: Scope, known: Known, guarded: Guarded) -> TargetResult:
             Verdict(outcome=Outcome.WOULD_REFUSE, sentence=sentence, exit_code=asked, hint=first.hint)
         )
     if scope.means is not None and first.guard != "ledger":
+        from luxima_retention.run import approvals, said
+
         settings = approvals.settings_of(scope.policy)
         scope.append(said.refused(guarded.plan, guarded.verdicts, told, code, settings))
     if _may_be_approved(scope, guarded):
@@ -393,8 +399,11 @@ def _refused(scope: Scope, known: Known, guarded: Guarded) -> TargetResult:
 
 def _may_be_approved(scope: Scope, guarded: Guarded) -> bool:
     """Whether a person may let this plan pass: it is in the ledger, and somebody may."""
-    able = scope.means is not None and bool(scope.environment.approvers)
-    return able and approvals.approvable(scope.policy, guarded.verdicts)
+    if scope.means is None or not scope.environment.approvers:
+        return False
+    from luxima_retention.run import approvals
+
+    return approvals.approvable(scope.policy, guarded.verdicts)
 
 
 def _checked(scope: Scope, known: Known, surveyed: Surveyed) -> TargetResult:
@@ -425,6 +434,8 @@ _CHECKED = {
 
 
 def _check_entry(policy: Policy, surveyed: Surveyed, verdict: Verdict) -> events.RunChecked:
+    from luxima_retention.evidence import events
+
     survey = surveyed.survey
     return events.RunChecked(
         target=survey.identity.target,
@@ -501,6 +512,8 @@ def _begin(scope: Scope, known: Known, guarded: Guarded) -> Begun:
 
 def _announcement(policy: Policy, begun: Begun) -> Iterator[Event]:
     """What is written before the first batch."""
+    from luxima_retention.run import said
+
     guarded, plan = begun.guarded, begun.guarded.plan
     if begun.resumes is not None:
         yield said.resumed(plan, begun.resumes, guarded.verdicts)
@@ -516,6 +529,8 @@ def _announcement(policy: Policy, begun: Begun) -> Iterator[Event]:
 
 def _reconcile(scope: Scope, begun: Begun, run: OpenRun) -> None:
     """Close a killed run of another cutoff: what its batches said is what it did."""
+    from luxima_retention.run import said
+
     killed = replace(begun, run_id=run.run_id)
     _manifest(scope, killed, run.parts, cutoff=run.cutoff)
     scope.append(said.reconciled(begun.guarded.plan, run))
@@ -542,17 +557,25 @@ def _act(scope: Scope, known: Known, begun: Begun) -> Acted:
     )
 
 
-def _action(scope: Scope, begun: Begun) -> Action:
-    environment, means, run = scope.environment, scope.needed(), begun.resumes
-    plan, ledger = begun.guarded.plan, means.state.ledger
-    work = Work(
+def _work(scope: Scope, begun: Begun) -> Work:
+    from luxima_retention.evidence.holds import in_force
+
+    means, end = scope.needed(), scope.environment.end
+    return Work(
         run_id=begun.run_id,
         token=means.lease.token,
-        resumed=run is not None,
+        resumed=begun.resumes is not None,
         holds=lambda: in_force(means.state.register, scope.policy.name),
-        stopping=environment.end.over,
-        wait=environment.end.wait,
+        stopping=end.over,
+        wait=end.wait,
     )
+
+
+def _action(scope: Scope, begun: Begun) -> Action:
+    from luxima_retention.run.act import Action
+
+    environment, means, run = scope.environment, scope.needed(), begun.resumes
+    plan, ledger, work = begun.guarded.plan, means.state.ledger, _work(scope, begun)
     action = Action(
         store=begun.store,
         plan=plan,
@@ -574,6 +597,8 @@ def _action(scope: Scope, begun: Begun) -> Action:
 
 def _prove(scope: Scope, known: Known, acted: Acted) -> Proved:
     """Survey again, and let what is left decide the outcome."""
+    from luxima_retention.evidence.holds import in_force
+
     begun, surveyed = acted.begun, acted.begun.guarded.planned.surveyed
     plan, now = begun.guarded.plan, scope.environment.clock()
     holds = in_force(scope.needed().state.register, scope.policy.name)
@@ -615,6 +640,8 @@ def _complete(
     archive: str | None = None,
 ) -> None:
     """Write how the run ended."""
+    from luxima_retention.run import said
+
     event = said.completed(
         begun.guarded.plan,
         begun.run_id,
@@ -635,6 +662,8 @@ def _manifest(
     archive: Archive | None = begun.guarded.planned.archive or scope.environment.archive
     if not parts or archive is None or not isinstance(begun.store, Archivable):
         return None
+    from luxima_retention.evidence.archive import Run as ArchivedRun
+
     plan: Plan = begun.guarded.plan
     described = ArchivedRun(
         policy=plan.policy,

@@ -21,24 +21,21 @@ from luxima_retention.core.errors import ConfigurationError, ExitCode, Retention
 from luxima_retention.core.guards import DEFAULT_SKEW, Limits, refusals
 from luxima_retention.core.observer import Observer, Silent
 from luxima_retention.core.results import Outcome, PolicyResult, RunResult, preceded
-from luxima_retention.evidence.approvals import approver_keys
-from luxima_retention.evidence.archive import open_archive
-from luxima_retention.evidence.events import SweepCompleted, rotation
-from luxima_retention.evidence.holds import readable_holds
-from luxima_retention.run import planfile
 from luxima_retention.run.context import Environment, Policy
 from luxima_retention.run.engine import failed, run_policy
 from luxima_retention.run.matrix import about, archives, configured, policy_config
-from luxima_retention.run.state import State, mirror_holds, open_state
 from luxima_retention.stores.kind import Opening, Surroundings
 from luxima_retention.stores.registry import kind_of
 
 if TYPE_CHECKING:
-    from luxima_retention.config.settings import Settings
-    from luxima_retention.core.plan import Plan
+    from luxima_retention.config.settings import LedgerSettings, Settings
+    from luxima_retention.core.plan import Hold, Plan
     from luxima_retention.evidence.archive import Archive
     from luxima_retention.evidence.ledger.session import Session
+    from luxima_retention.evidence.ledger.verify import Key
     from luxima_retention.run.ends import Ends
+    from luxima_retention.run.planfile import Approved, Proposed
+    from luxima_retention.run.state import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +90,10 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
     now = hooks.clock()
     _check(options, now)
     deadline = _deadline(options, hooks)
-    approved = planfile.load(options.plan, now).plans if options.plan else None
-    archive = open_archive(settings, deadline)
+    approved = _approved(options.plan, now)
+    archive = _archive(settings, deadline)
     ends = None if options.dry_run else _ends(settings, archive, deadline)
-    state = open_state(settings, deadline)
+    state = _state(settings, deadline)
     try:
         session, refusal = _begun(settings, options, state, now, deadline)
         environment = Environment(
@@ -107,7 +104,7 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
             archive=archive,
             ready=partial(ends.try_out, state) if ends and state else lambda _archives: None,
             approved=approved,
-            approvers=approver_keys(settings.ledger),
+            approvers=_approvers(settings.ledger),
             deadline=deadline.ends,
             confirm=hooks.confirm,
             stopping=hooks.stopping,
@@ -118,8 +115,8 @@ def run(settings: Settings, options: Options, hooks: Hooks) -> RunResult:
         )
         result = _run_all(settings, options, environment, approved, refusal)
         if options.save_plan:
-            planfile.save(options.save_plan, _plans(result), now)
-        if ends is None:
+            _save(options.save_plan, result, now)
+        if options.dry_run:
             return result
         sealed = result if state is None or refusal else _sealed(result, settings, state, session, deadline)
         return replace(sealed, warnings=(*sealed.warnings, *hooks.tell(sealed)))
@@ -134,10 +131,54 @@ def _deadline(options: Options, hooks: Hooks) -> Deadline:
     return Deadline(ends=ends, stopping=hooks.stopping, sleep=hooks.wait)
 
 
-def _ends(settings: Settings, archive: Archive | None, deadline: Deadline) -> Ends:
+# What a run without ledger and archive does not use is not loaded: that takes as long as the run itself.
+
+
+def _archive(settings: Settings, deadline: Deadline) -> Archive | None:
+    if not settings.archive.url:
+        return None
+    from luxima_retention.evidence.archive import open_archive
+
+    return open_archive(settings, deadline)
+
+
+def _state(settings: Settings, deadline: Deadline) -> State | None:
+    if settings.database.dsn is None and not settings.ledger.path:
+        return None
+    from luxima_retention.run.state import open_state
+
+    return open_state(settings, deadline)
+
+
+def _ends(settings: Settings, archive: Archive | None, deadline: Deadline) -> Ends | None:
+    """What the end of the run needs; ``None`` where the settings name neither database nor ledger."""
+    if settings.database.dsn is None and settings.ledger == type(settings.ledger)():
+        return None
     from luxima_retention.run.ends import Ends
 
     return Ends(settings, archive, deadline)
+
+
+def _approvers(ledger: LedgerSettings) -> tuple[Key, ...]:
+    if not ledger.approvers:
+        return ()
+    from luxima_retention.evidence.approvals import approver_keys
+
+    return approver_keys(ledger)
+
+
+def _approved(plan: Path | None, now: datetime) -> Mapping[str, Approved] | None:
+    if plan is None:
+        return None
+    from luxima_retention.run.planfile import load
+
+    return load(plan, now).plans
+
+
+def _save(path: Path, result: RunResult, now: datetime) -> None:
+    from luxima_retention.run.planfile import save
+
+    save(path, _plans(result), now)
 
 
 def _check(options: Options, now: datetime) -> None:
@@ -260,15 +301,25 @@ def surroundings_of(policy: str, environment: Environment) -> Surroundings:
 
     def record(body: Mapping[str, Any]) -> None:
         if state is not None:
+            from luxima_retention.evidence.events import rotation
+
             state.ledger.append(rotation(body), policy=policy, at=environment.clock())
 
     return Surroundings(
         now=environment.now,
         clock=environment.clock,
-        holds=lambda: readable_holds(state.register if state else None, policy),
+        holds=lambda: _readable_holds(state, policy),
         record=record,
         stopping=environment.end.over,
     )
+
+
+def _readable_holds(state: State | None, policy: str) -> tuple[Hold, ...] | None:
+    if state is None:
+        return ()
+    from luxima_retention.evidence.holds import readable_holds
+
+    return readable_holds(state.register, policy)
 
 
 def _record_sweep(
@@ -279,6 +330,8 @@ def _record_sweep(
     if not options.sweep or options.dry_run or state is None:
         return
     if "sweep" in kind_of(config).run_options and result.exit_code in {ExitCode.DONE, ExitCode.REFUSED}:
+        from luxima_retention.evidence.events import SweepCompleted
+
         part = "{}/{}".format(*options.shard) if options.shard else None
         swept = SweepCompleted(part=part, exit_code=result.exit_code)
         state.ledger.append(swept, policy=config.name, at=environment.clock())
@@ -372,11 +425,13 @@ def _first(named: Any, configured: Any) -> Any:
     return configured if named is None else named
 
 
-def _plans(result: RunResult) -> Sequence[planfile.Proposed]:
+def _plans(result: RunResult) -> Sequence[Proposed]:
     """The plans of a dry run, each with what would refuse it now: a backlog's is agreed to with that."""
+    from luxima_retention.run.planfile import Proposed
+
     targets = [target for policy in result.policies for target in policy.targets]
     return [
-        planfile.Proposed(plan=target.plan, refused=tuple(item.message for item in refusals(target.verdicts)))
+        Proposed(plan=target.plan, refused=tuple(item.message for item in refusals(target.verdicts)))
         for target in targets
         if target.plan is not None and target.plan.items
     ]
@@ -386,6 +441,8 @@ def _sealed(
     result: RunResult, settings: Settings, state: State, session: Session | None, deadline: Deadline
 ) -> RunResult:
     """Sign the ledger's head after the run; what goes wrong there is told, and counts."""
+    from luxima_retention.run.state import mirror_holds
+
     try:
         mirror_holds(settings, state, deadline)
         made = session.sign(system_clock()) if session else None

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from luxima_retention.core import conservation
 from luxima_retention.core.errors import ExitCode, RetentionError, StoreError, TamperingFound
 from luxima_retention.core.guards import Case, GuardResult, judge, refusals
 from luxima_retention.core.history import History, OpenRun
@@ -26,16 +25,13 @@ from luxima_retention.core.plan import (
 )
 from luxima_retention.core.plan import decide as planned
 from luxima_retention.core.protocol import Archivable, Surveyable
-from luxima_retention.evidence import events
-from luxima_retention.evidence import history as histories
-from luxima_retention.evidence.holds import in_force
-from luxima_retention.run.approvals import Mandate, accepted, changed, differences, mandate_of
-from luxima_retention.run.functions import changed_functions
-from luxima_retention.run.planfile import Approved, beyond
 
 if TYPE_CHECKING:
     from luxima_retention.evidence.archive import Archive
+    from luxima_retention.evidence.events import StoreCounted
+    from luxima_retention.run.approvals import Mandate
     from luxima_retention.run.context import Environment, Policy
+    from luxima_retention.run.planfile import Approved
     from luxima_retention.run.state import State
 
 #: guards that refuse even when nothing would be deleted: they say that the wrong store may have been asked
@@ -62,7 +58,7 @@ class Surveyed:
     survey: Survey
     basis: str
     memory: tuple[GuardResult, ...]
-    counted: events.StoreCounted | None = None
+    counted: StoreCounted | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,9 +148,21 @@ def survey(policy: Policy, environment: Environment, store: Surveyable, begun: i
 
 def _conserved(environment: Environment, surveyed: Surveyed) -> Surveyed:
     """What is missing since the run before, and what the next one is to compare with."""
-    request, facts, state = surveyed.request, surveyed.survey, environment.state
-    if state is None or facts.identity.kind not in _LASTING:
+    state = environment.state
+    if state is None or surveyed.survey.identity.kind not in _LASTING:
         return surveyed
+    return _compared(state, environment.now, surveyed)
+
+
+# Here and below: what reads the ledger is loaded where there is one.
+
+
+def _compared(state: State, now: datetime, surveyed: Surveyed) -> Surveyed:
+    from luxima_retention.core import conservation
+    from luxima_retention.evidence import events
+    from luxima_retention.evidence import history as histories
+
+    request, facts = surveyed.request, surveyed.survey
     target, population = facts.identity.target, facts.population
     since = histories.since(state.ledger, request.policy, target)
     if facts.counters is None and not facts.held and since is None:
@@ -164,7 +172,7 @@ def _conserved(environment: Environment, surveyed: Surveyed) -> Surveyed:
     told = conservation.findings(found, since, target) if since else ()
     counted = events.StoreCounted(
         target=target,
-        read_at=facts.program_clock or environment.now,
+        read_at=facts.program_clock or now,
         cutoff=request.cutoff,
         held=facts.held,
         population=population.value if population and population.exact else None,
@@ -184,7 +192,11 @@ def _conserved(environment: Environment, surveyed: Surveyed) -> Surveyed:
 def _functions(environment: Environment, facts: Survey) -> tuple[Finding, ...]:
     """Whether the functions that would delete are those that the ledger knows."""
     state = environment.state
-    return changed_functions(state.ledger, facts) if state is not None and readable(state) else ()
+    if state is None or not readable(state):
+        return ()
+    from luxima_retention.run.functions import changed_functions
+
+    return changed_functions(state.ledger, facts)
 
 
 def decide(policy: Policy, environment: Environment, surveyed: Surveyed) -> Planned:
@@ -196,6 +208,9 @@ def decide(policy: Policy, environment: Environment, surveyed: Surveyed) -> Plan
     state, target = environment.state, surveyed.survey.identity.target
     if state is None or not readable(state):
         return _decided(policy, environment, surveyed, History())
+    from luxima_retention.evidence import history as histories
+    from luxima_retention.run.approvals import accepted, changed, differences, mandate_of
+
     history = histories.read(state.ledger, policy.name, target)
     if begun := _begun_before(surveyed, history):
         return decide(policy, environment, survey(policy, environment, surveyed.store, begun))
@@ -333,6 +348,8 @@ def _remembered(environment: Environment, policy: Policy) -> tuple[tuple[Hold, .
             "set database.dsn, or ledger.path on a persistent volume",
         )
         return (), (_memory("ledger", told),)
+    from luxima_retention.evidence.holds import in_force
+
     found: list[GuardResult] = []
     holds: tuple[Hold, ...] = ()
     try:
@@ -393,6 +410,8 @@ def _approval(approved: Mapping[str, Approved] | None, plan: Plan) -> tuple[Guar
     """The verdict of a saved plan, if one is applied."""
     if approved is None:
         return ()
+    from luxima_retention.run.planfile import beyond
+
     terms = approved.get(plan.policy)
     over = beyond(terms, plan) if terms else (f"the saved plan has nothing about {plan.policy}",)
     return (

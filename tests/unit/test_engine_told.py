@@ -18,6 +18,7 @@ from luxima_retention.evidence import events
 from luxima_retention.evidence.archive import Archive, Run
 from luxima_retention.io.objects import DirectoryPlace
 from luxima_retention.run import engine
+from luxima_retention.run.approvals import settings_of
 from luxima_retention.run.context import Environment
 from luxima_retention.run.engine import run_policy
 from luxima_retention.run.planfile import Approved
@@ -243,7 +244,7 @@ def test_a_refusal_names_its_plan_where_a_person_may_answer_it(limits, approvers
     result = only(run_policy(policy, (("memory", lambda: subject),), around))
     assert (result.exit_code, result.approve) == (4, result.plan.digest if answerable else None)
     for refusal in said(state, "run.refused"):
-        assert refusal.settings == engine.approvals.settings_of(policy)
+        assert refusal.settings == settings_of(policy)
 
 
 @pytest.mark.parametrize("means", [True, False])
