@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.observer import Silent
@@ -25,8 +26,7 @@ def sayer(context: Context, **always: str) -> Callable[..., None]:
     level = context.log_level or ("warning" if on_terminal else "info")
     if level == "warning":
         return _silent  # no event is one, and the library takes a while to load
-    import structlog
-
+    structlog = _structlog(on_terminal=on_terminal)
     renderer: Any = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
     processors = [
         structlog.processors.add_log_level,
@@ -40,6 +40,18 @@ def sayer(context: Context, **always: str) -> Callable[..., None]:
     )
     say: Callable[..., None] = logger.bind(**always).info
     return say
+
+
+def _structlog(*, on_terminal: bool) -> Any:
+    """The library; for JSON without rich, which it would load to colour tracebacks on a terminal."""
+    without = not on_terminal and "rich" not in sys.modules
+    if without:
+        sys.modules["rich"] = None  # type: ignore[assignment] # for as long as this, an import finds none
+    try:
+        return import_module("structlog")
+    finally:
+        if without:
+            del sys.modules["rich"]
 
 
 def _silent(_event: str, **_values: object) -> None:

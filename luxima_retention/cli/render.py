@@ -36,7 +36,11 @@ def console(*, stderr: bool = False) -> Console:
     """A console that does not cut lines where its output goes to a file."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(
-        file=stream, width=None if stream.isatty() else _WIDTH, highlight=False, soft_wrap=not stream.isatty()
+        file=stream,
+        width=None if stream.isatty() else _WIDTH,
+        highlight=False,
+        soft_wrap=not stream.isatty(),
+        emoji=False,  # a name may have colons in it, and the table of all emoji would be loaded
     )
 
 
