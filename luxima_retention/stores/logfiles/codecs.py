@@ -17,15 +17,17 @@ import subprocess
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from luxima_retention.core.errors import StoreError
 from luxima_retention.stores.logfiles.hooks import environment
 from luxima_retention.stores.logfiles.system import write
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 #: name of a codec → extension of its files
 EXTENSIONS = {"zstd": ".zst", "gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
@@ -104,7 +106,7 @@ class Compressor:
         if size <= _SMALL:
             return iter([self._whole(b"".join(blocks(source)))])
         if self._codec == "gzip":
-            self._pool = self._pool or ThreadPoolExecutor(_THREADS)
+            self._pool = self._pool or _threads()
             return _gzip(blocks(source, _GZIP_BLOCK), self._level, self._pool)
         return _streamed(blocks(source), _stream_encoder(self._codec, self._level, size))
 
@@ -112,6 +114,12 @@ class Compressor:
         """End its threads."""
         if self._pool is not None:
             self._pool.shutdown()
+
+
+def _threads() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(_THREADS)
 
 
 def _encoder(codec: str, level: int) -> Callable[[bytes], bytes]:
