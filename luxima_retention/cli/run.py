@@ -18,6 +18,7 @@ from luxima_retention.cli.common import (
     Part,
     Shard,
     Stopper,
+    loading,
     output_option,
     policy_type,
     readers_may_leave,
@@ -81,11 +82,12 @@ def command(
     Surveys each store, decides by the cutoff and the legal holds, asks the guards, deletes in small batches,
     and surveys again. On a terminal it shows the plan and asks first.
     """
-    from luxima_retention.cli.progress import Live
-    from luxima_retention.core.results import to_json
-    from luxima_retention.run import runner
+    with loading():
+        from luxima_retention.cli.progress import Live
+        from luxima_retention.core.results import to_json
+        from luxima_retention.run import runner
 
-    settings = context.obj.settings
+        settings = context.obj.settings
     stopper, live = Stopper(), Live()
     options = runner.Options(**named)
     hooks = runner.Hooks(
