@@ -86,7 +86,7 @@ class Tracing:
         policies = [settings.policy(name) for name in settings.policies]
         self._tables = {policy.name for policy in policies if kind_of(policy).tables(policy)}
         self._exporter = _Noted(_exporter(settings))
-        self._provider = _provider(settings, self._exporter, environment)
+        self._provider = _provider(settings, self._exporter)
         self._trace = trace
         self._tracer = self._provider.get_tracer("luxima_retention", __version__)
         self._root = self._tracer.start_span(
@@ -277,9 +277,11 @@ def _exporter(settings: Settings) -> Any:
 
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
+    from luxima_retention.config.standard import OpenTelemetry
+
     # It prints tracebacks of a collector that is away; the result has a warning instead.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    timeout = None if os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT") else REQUEST_SECONDS
+    timeout = None if OpenTelemetry().timeout else REQUEST_SECONDS
     return OTLPSpanExporter(timeout=timeout, **_reached(settings))
 
 
@@ -301,23 +303,24 @@ def _reached(settings: Settings) -> dict[str, Any]:
     return {"endpoint": f"{url.rstrip('/')}/v1/traces", **found}
 
 
-def _provider(settings: Settings, exporter: Any, environment: Mapping[str, str]) -> Any:
+def _provider(settings: Settings, exporter: Any) -> Any:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanLimits, TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    from luxima_retention.config.standard import OpenTelemetry
+
+    said = OpenTelemetry()
     own = {"service.version": __version__, "deployment.environment.name": settings.telemetry.environment}
     # Resource.create lets the attributes that it is given win over the environment's; a name is a default.
-    if "OTEL_SERVICE_NAME" not in environment and "service.name=" not in environment.get(
-        "OTEL_RESOURCE_ATTRIBUTES", ""
-    ):
+    if said.service_name is None and "service.name=" not in said.resource_attributes:
         own["service.name"] = "luxima-retention"
     provider = TracerProvider(
         resource=Resource.create(own),
         shutdown_on_exit=False,
         span_limits=SpanLimits(max_span_attribute_length=1024),
     )
-    every = None if environment.get("OTEL_BSP_SCHEDULE_DELAY") else _SEND_EVERY
+    every = None if said.send_every else _SEND_EVERY
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=every))
     return provider
 

@@ -49,7 +49,6 @@ _LIBRARIES = (
     "jinja2",
     "prometheus_client",
     "psycopg.rows",
-    "pydantic_settings",
     "requests",
     "rfc8785",
     "rich.console",
