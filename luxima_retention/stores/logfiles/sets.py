@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
@@ -124,9 +124,10 @@ class LogSet:
         by_key: dict[tuple[int, int], Place] = {}
         room = open_at_once()
         with ExitStack() as stack:
+            stack.callback(close_all, by_key.values())
             for pattern in self.patterns:
                 for found in walk.reached(pattern, refused):
-                    place = self._place(found, by_key, stack)
+                    place = self._place(found, by_key)
                     place.found.update(found.names)
                     place.patterns.append(pattern)
                     place.listed = found.listed
@@ -140,14 +141,13 @@ class LogSet:
             stack.pop_all()
         return list(by_key.values())
 
-    def _place(self, found: walk.Reached, by_key: dict[tuple[int, int], Place], stack: ExitStack) -> Place:
+    def _place(self, found: walk.Reached, by_key: dict[tuple[int, int], Place]) -> Place:
         directory = Directory(found.path, found.descriptor, partial(walk.open_directory, found.path))
         known = by_key.get(directory.key)
         if known is not None:
             directory.close()
             return known
         place = by_key[directory.key] = Place(directory=directory)
-        stack.callback(place.close)
         return place
 
     def look(self, place: Place) -> None:
@@ -161,15 +161,15 @@ class LogSet:
         elif listed is None or place.rotated_in is not place.directory:
             listed = place.rotated_in.names()
         place.drafts = [name for name in listed if name.startswith(OWN)]
-        matches = [matcher(last_part(pattern)) for pattern in place.patterns]
-        place.rotated = {
-            log: files
-            for log, files in self.naming.grouped(name for name in listed if not name.startswith(OWN)).items()
-            if any(match(log) for match in matches)
-        }
+        if place.drafts:
+            listed = [name for name in listed if not name.startswith(OWN)]
+        patterns = [last_part(pattern) for pattern in place.patterns]
+        groups = self.naming.grouped(listed)
+        matches = [matcher(pattern) for pattern in patterns] if groups else []
+        place.rotated = {log: files for log, files in groups.items() if any(match(log) for match in matches)}
+        rotated = {file.name for files in place.rotated.values() for file in files}
         # A name that was configured without wildcards is a log, whatever it looks like.
-        literal = {last_part(pattern) for pattern in place.patterns if not is_wild(last_part(pattern))}
-        rotated = {file.name for files in place.rotated.values() for file in files} - literal
+        rotated -= {pattern for pattern in patterns if not is_wild(pattern)} if rotated else set()
         place.logs = sorted(place.found - rotated)
 
     def unmatched(self, places: Sequence[Place]) -> Iterator[str]:
@@ -278,6 +278,12 @@ class Place:
         self.directory.park()
 
     close = park
+
+
+def close_all(places: Iterable[Place]) -> None:
+    """Give back the descriptors of all of them."""
+    for place in places:
+        place.close()
 
 
 _ISO = re.compile(

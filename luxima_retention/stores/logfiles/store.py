@@ -39,7 +39,7 @@ from luxima_retention.stores.logfiles.patterns import is_wild
 from luxima_retention.stores.logfiles.removal import remove
 from luxima_retention.stores.logfiles.rules import Facts, due
 from luxima_retention.stores.logfiles.safe import Directory
-from luxima_retention.stores.logfiles.sets import LogSet, Place, open_at_once
+from luxima_retention.stores.logfiles.sets import LogSet, Place, close_all, open_at_once
 from luxima_retention.stores.logfiles.state import OF_ALL_SETS, State
 from luxima_retention.stores.logfiles.system import UnfitError
 from luxima_retention.stores.logfiles.turn import last_rotation_of
@@ -187,8 +187,7 @@ class LogFilesStore:
 
     def _places(self, stack: ExitStack) -> list[Place]:
         places = self.set.find()
-        for place in places:
-            stack.callback(place.close)
+        stack.callback(close_all, places)
         return places
 
     def _look(self, request: Request, *, examines: bool) -> _Looked:
