@@ -11,7 +11,7 @@ from pypdf import PdfReader
 
 from luxima_retention.report.html import as_html
 from luxima_retention.report.texts import TEXTS
-from tests.unit.report_states import STATES
+from tests.unit.report_states import STATES, state_of
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
@@ -40,7 +40,7 @@ def shown(page, state, lang="id", size=DESK):
 
 @cache
 def html_of(state, lang):
-    return as_html(STATES[state](), lang)
+    return as_html(state_of(state), lang)
 
 
 def shortened(page):
@@ -85,7 +85,7 @@ def test_on_a_phone_nothing_but_tables_of_the_appendix_is_wider_than_the_screen(
 
 @pytest.mark.parametrize("state", ["all_good", "with_exceptions", "not_compliant", "broken"])
 def test_on_a_phone_verdict_oldest_record_and_first_exception_are_on_the_first_screens(page, state):
-    made = STATES[state]()
+    made = state_of(state)
     shown(page, state, "en", PHONE)
     assert bottom(page, TEXTS[made.verdict]["en"]) < PHONE["height"]
     assert bottom(page, "Oldest record against its limit") < PHONE["height"]
@@ -98,7 +98,7 @@ def test_page_one_holds_verdict_matrix_exceptions_and_ledger_on_paper(page, stat
     shown(page, state, "en")
     page.pdf(path=tmp_path / "printed.pdf", prefer_css_page_size=True)
     first, second = (each.extract_text() for each in PdfReader(tmp_path / "printed.pdf").pages[:2])
-    made = STATES[state]()
+    made = state_of(state)
     for words in (TEXTS[made.verdict]["en"], "Exceptions", "Retention matrix", "Verify it yourself with"):
         assert words in first
     assert re.match(r"\s*Appendix", second)

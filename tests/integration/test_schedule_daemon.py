@@ -90,12 +90,7 @@ def start():
 @pytest.fixture
 def command(database):
     # Times in a ledger never go back, and these tests begin with entries of the past.
-    return audit_log(
-        database,
-        LD_PRELOAD=faketime_library(),
-        FAKETIME="-500d",
-        FAKETIME_DONT_FAKE_MONOTONIC="1",
-    )
+    return audit_log(database, ago=timedelta(days=500))
 
 
 def ledger_of(command):

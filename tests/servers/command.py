@@ -8,9 +8,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from luxima_retention.cli import cli
+from luxima_retention.core import clock
 from tests.servers import forked
 from tests.servers.postgres import Database
 
@@ -102,10 +107,12 @@ class Command:
         return json.loads(done.stdout)
 
 
-def audit_log(database: Database, *, rows: int = 8760, table: str = TABLE, **migrating: str) -> Command:
+def audit_log(
+    database: Database, *, rows: int = 8760, table: str = TABLE, ago: timedelta | None = None
+) -> Command:
     """A database with ``core.audit_log`` and so many rows, migrated; the command as the job's role.
 
-    ``migrating`` are variables of ``migrate`` alone, such as those of libfaketime.
+    ``ago``: the ledger says that it was migrated so long ago; the times in it never go back.
     """
     with database.connect() as connection:
         connection.execute(table.encode())
@@ -120,6 +127,18 @@ def audit_log(database: Database, *, rows: int = 8760, table: str = TABLE, **mig
             "LUXIMA_POLICIES__AUDIT_LOGS__MAX_FRACTION": "0.9",
         }
     )
-    done = command("migrate", LUXIMA_DATABASE__OWNER_DSN=database.dsn, **migrating)
-    assert done.returncode == 0, done.stderr
+    if ago is None:
+        done = command("migrate", LUXIMA_DATABASE__OWNER_DSN=database.dsn)
+        assert done.returncode == 0, done.stderr
+    else:
+        _migrated(command.environment(LUXIMA_DATABASE__OWNER_DSN=database.dsn), ago)
     return command
+
+
+def _migrated(environment: Mapping[str, str], ago: timedelta) -> None:
+    """In this process, whose clock of the suite can be set back."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(clock, "system_clock", lambda: datetime.now(UTC) - ago)
+        cli.main(["migrate"], standalone_mode=False)

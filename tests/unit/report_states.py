@@ -363,8 +363,7 @@ def ten_tables() -> Report:
 
 
 STATES = {
-    # One report of each is enough: they are frozen.
-    state.__name__: cache(state)
+    state.__name__: state
     for state in (
         first_day,
         all_good,
@@ -377,3 +376,9 @@ STATES = {
         ten_tables,
     )
 }
+
+
+@cache
+def state_of(name: str) -> Report:
+    """The report of that name, made once: it is frozen."""
+    return STATES[name]()

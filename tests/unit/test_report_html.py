@@ -28,6 +28,7 @@ from tests.unit.report_states import (
     long_names,
     made,
     not_configured,
+    state_of,
     store,
     survey,
 )
@@ -84,11 +85,6 @@ def lang(request):
 @pytest.fixture
 def text(named, lang):
     return html_of(named, lang)
-
-
-@cache
-def state_of(name):
-    return STATES[name]()
 
 
 @cache

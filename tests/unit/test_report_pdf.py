@@ -78,7 +78,7 @@ def attached(pdf):
 @pytest.mark.parametrize("lang", ["id", "en"])
 @pytest.mark.parametrize("state", sorted(states.STATES))
 def test_each_state_is_set_as_an_archivable_accessible_pdf(state, lang):
-    first = as_pdf(states.STATES[state](), lang)
+    first = as_pdf(states.state_of(state), lang)
     assert first.startswith(b"%PDF-1.7")
     assert b"pdfaid:part>3<" in first
     assert b"pdfuaid:part" in first
@@ -133,7 +133,7 @@ def test_what_page_one_shows_never_grows_over_a_page(lang):
 @pytest.mark.parametrize("state", sorted(states.STATES))
 def test_its_figures_are_those_of_html(state):
     """Each tile, and each figure of the appendix."""
-    made = states.STATES[state]()
+    made = states.state_of(state)
     told = document(made, "id")
     cells = set(re.findall(r">([^<]*)", as_html(made, "id")))
     assert {tile[name] for tile in told["tiles"] for name in tile} <= cells
