@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import zipfile
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -23,6 +24,7 @@ SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "jobs").glob("*.py")])
 IO = {"psycopg", "boto3", "requests", "socket", "subprocess", "urllib", "click", "pydantic"}
 
 
+@cache
 def tree(path):
     return ast.parse(path.read_text(), str(path))
 
