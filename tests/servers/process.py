@@ -63,7 +63,8 @@ def _roomy() -> str | None:
     if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK):
         return None
     found = os.statvfs(_MEMORY)
-    return _MEMORY if found.f_bavail * found.f_frsize >= _ROOM else None
+    runs = not found.f_flag & os.ST_NOEXEC  # programs are put there as well
+    return _MEMORY if runs and found.f_bavail * found.f_frsize >= _ROOM else None
 
 
 def clean_environment() -> dict[str, str]:
