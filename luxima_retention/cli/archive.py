@@ -290,7 +290,7 @@ def _archive(context: click.Context) -> Archive:
 def _ledger(context: click.Context) -> Ledger | None:
     """The configured ledger; ``None`` without one."""
     settings = context.obj.settings
-    return _needed_ledger(context) if settings.database.dsn or settings.ledger.path else None
+    return _needed_ledger(context) if settings.keeps_state else None
 
 
 def _needed_ledger(context: click.Context) -> Ledger:

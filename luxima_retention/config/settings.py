@@ -585,6 +585,11 @@ class Settings(Section):
         """One policy with its options; ``name`` is one of ``policies``."""
         return PolicyConfig(name=name, options=self.policies[name], settings=self)
 
+    @property
+    def keeps_state(self) -> bool:
+        """Whether they name where ledger, holds and leases are: a database, or a ledger file."""
+        return self.database.dsn is not None or bool(self.ledger.path)
+
     def database_named(self, name: str) -> DatabaseSettings:
         """The connection of this name; empty is ``database``; one that is not written has no DSN."""
         return self.databases.get(name, DatabaseSettings()) if name else self.database

@@ -143,7 +143,7 @@ def _archive(settings: Settings, deadline: Deadline) -> Archive | None:
 
 
 def _state(settings: Settings, deadline: Deadline) -> State | None:
-    if settings.database.dsn is None and not settings.ledger.path:
+    if not settings.keeps_state:
         return None
     from luxima_retention.run.state import open_state
 

@@ -125,7 +125,7 @@ def slots(settings: Settings) -> tuple[Slot, ...]:
 
 def _commands(settings: Settings) -> Iterator[tuple[tuple[str, ...], Collection[str]]]:
     """Commands that have times of their own, and the entries that tell that they ran."""
-    if settings.database.dsn or settings.ledger.path:
+    if settings.keeps_state:
         yield ("ledger", "verify", "--record"), _VERIFIED
         if settings.observability.directory or with_metrics(settings):
             yield ("observability", "check", "--record"), _LOOKED_AT

@@ -75,7 +75,7 @@ def mirror_holds(settings: Settings, state: State, deadline: Deadline = UNLIMITE
 
 def open_state(settings: Settings, deadline: Deadline = UNLIMITED) -> State | None:
     """The state of these settings; ``None`` where they name neither database nor ledger file."""
-    dsn = settings.database.dsn
-    if dsn is None and not settings.ledger.path:
+    if not settings.keeps_state:
         return None
+    dsn = settings.database.dsn
     return State(dsn.get_secret_value() if dsn else "", settings.ledger.path, deadline)

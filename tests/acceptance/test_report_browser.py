@@ -64,7 +64,10 @@ def bottom(page, text):
 
 @pytest.mark.parametrize(
     ("state", "size"),
-    [*((state, PHONE) for state in sorted(STATES)), ("with_exceptions", DESK), ("ten_tables", DESK)],
+    [
+        *(pytest.param(state, PHONE, id=f"{state}-phone") for state in sorted(STATES)),
+        *(pytest.param(state, DESK, id=f"{state}-desk") for state in ("with_exceptions", "ten_tables")),
+    ],
 )
 def test_axe_finds_nothing_to_complain_about(page, state, size):
     assert complaints(shortened(shown(page, state, size=size))) == []

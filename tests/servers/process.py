@@ -21,7 +21,7 @@ from pathlib import Path
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
 _MEMORY = "/dev/shm"  # noqa: S108 - mkdtemp makes a directory of its own in it
-#: bytes; all servers of a whole run need less than two GiB
+#: bytes that must be free there
 _ROOM = 6 * 1024**3
 
 
