@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from luxima_retention.config.settings import TableSettings
+from luxima_retention.config.settings import PaceSettings, TableSettings
 from luxima_retention.core.errors import (
     ConfigurationError,
     GuardRefused,
@@ -32,13 +32,15 @@ from luxima_retention.stores.table.findings import touched
 from luxima_retention.stores.table.shape import TableTarget
 from luxima_retention.stores.table.store import TableStore
 from tests.integration import conformance
-from tests.integration.test_table_store import GENTLE, LedgeredStore
+from tests.integration.test_table_store import LedgeredStore
 from tests.servers.clock import Clock
 from tests.servers.postgres import Database
 from tests.servers.process import scratch
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)
+#: the 600 rows of most tests in four batches
+GENTLE = PaceSettings(duty_cycle=1, max_batch_rows=150)
 PLAIN = """
 CREATE SCHEMA core;
 CREATE TABLE core.events (id bigint PRIMARY KEY, created_at timestamptz NOT NULL, tenant text);
@@ -113,7 +115,7 @@ def half_done(table):
     first.commit()
     yield batches
     store.close()
-    assert table.count() == 563
+    assert table.count() == 450
 
 
 class Policy:
@@ -681,7 +683,7 @@ def test_a_catalogue_row_with_another_version_and_the_same_meaning_stops_nothing
         batch.stage(None)
         batch.commit()
         any_database.execute("ALTER TABLE retention.hold ALTER COLUMN tenant SET STATISTICS 50")
-    assert next(batches).stage(None).items == 37
+    assert next(batches).stage(None).items == GENTLE.max_batch_rows
     store.close()
 
 

@@ -119,12 +119,10 @@ class TableHarness:
     def fill(self, items: list[Item]) -> None:
         with psycopg.connect(self.database.dsn) as owner:
             owner.execute("SET timezone = 'Asia/Jakarta'")
-            for item in items:
-                values = self._values(item)
-                marks = ", ".join(["%s"] * len(values))
-                owner.execute(
-                    f"INSERT INTO {self.quoted} ({self.key}, created_at, tenant) VALUES ({marks})", values
-                )
+            rows = [self._values(item) for item in items]
+            marks = ", ".join(["%s"] * len(rows[0]))
+            insert = f"INSERT INTO {self.quoted} ({self.key}, created_at, tenant) VALUES ({marks})"
+            owner.cursor().executemany(insert, rows)
 
     def _values(self, item: Item):
         if self.shape == "composite":

@@ -227,7 +227,8 @@ class PostgresServer:
 
     def _make(self, database: Database, template: str) -> None:
         self.execute(_role(database.owner, "CREATEROLE"))
-        statement = "CREATE DATABASE {} OWNER {} TEMPLATE {}"
+        # Copied as files: half the work of a copy page by page through the log.
+        statement = "CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY"
         names = (database.name, database.owner, template)
         self.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
