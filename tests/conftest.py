@@ -141,7 +141,9 @@ def _no_known_secrets() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     if dsn := OUTSIDE.get("LUXIMA_TEST_POSTGRES_DSN"):
-        yield PostgresServer.attach(dsn)
+        server = PostgresServer.attach(dsn)
+        yield server
+        server.drop_originals()
         return
     server = PostgresServer.start()
     yield server

@@ -65,7 +65,7 @@ LEDGER_VERIFY = ("ledger", "verify")
 
 @dataclass(kw_only=True)
 class World:
-    """An installation with a database, a hold on tenant t1, a key, an anchor, an archive; one run is done."""
+    """An installation with a database, a hold on tenant t1, a key, an anchor, an archive."""
 
     database: Database
     home: Path
@@ -77,12 +77,31 @@ class World:
         with self.database.connect() as owner:
             owner.execute(TABLE.encode())
             owner.execute(ROWS.encode(), [4800])
-        self.job = self.database.login("job")
+        self.database.login("job")
         for name in ("anchor", "archive"):
             (self.home / name).mkdir(parents=True)
+        self.configure()
+        self.must("migrate", LUXIMA_DATABASE__OWNER_DSN=self.database.dsn)
+        self.key = self.must("ledger", "keygen").split()[-1]
+        self.must(
+            "hold", "add", "--policy", "audit-logs", "--tenant", "t1", "--reason", "case", "--id", "H-1"
+        )
+        return self
+
+    def copy(self, database: Database, home: Path) -> World:
+        """Another one, of the same roles, with its first run: after that a copy is another store."""
+        database.prepared(World, lambda _: None)
+        shutil.copytree(self.home, home, dirs_exist_ok=True)
+        world = World(database=database, home=home, key=self.key)
+        world.configure()
+        world.must("run", "audit-logs")
+        return world
+
+    def configure(self) -> None:
+        self.job = self.database.dsn_of(self.database.role("job"))
         self.variables = {
             "LUXIMA_DATABASE__DSN": self.job,
-            "LUXIMA_DATABASE__JOB_ROLE": f"{self.database.name}_job",
+            "LUXIMA_DATABASE__JOB_ROLE": self.database.role("job"),
             "LUXIMA_AUDIT_LOG__TENANT_COLUMN": "tenant",
             "LUXIMA_PACE__DUTY_CYCLE": "1",
             "LUXIMA_POLICIES__AUDIT_LOGS__MAX_FRACTION": "0.9",
@@ -91,13 +110,6 @@ class World:
             "LUXIMA_ARCHIVE__URL": f"file://{self.home}/archive",
             "LUXIMA_ARCHIVE__RETENTION_DAYS": "365",
         }
-        self.must("migrate", LUXIMA_DATABASE__OWNER_DSN=self.database.dsn)
-        self.key = self.must("ledger", "keygen").split()[-1]
-        self.must(
-            "hold", "add", "--policy", "audit-logs", "--tenant", "t1", "--reason", "case", "--id", "H-1"
-        )
-        self.must("run", "audit-logs")
-        return self
 
     def call(self, *arguments: str, **more: str) -> tuple[int, str]:
         """The command in this process: exit code, and everything that it said."""
@@ -670,7 +682,7 @@ ATTACKS = (
         OWNER,
         "grants the job's role more than it has",
         "digest of the catalogue, in the database and in the ledger",
-        lambda world: world.owner(f"GRANT DELETE ON retention.hold TO {world.database.name}_job"),
+        lambda world: world.owner(f"GRANT DELETE ON retention.hold TO {world.database.role('job')}"),
         "not as migrate left them",
         4,
     ),
@@ -893,9 +905,23 @@ def of(*worlds: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def shared(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def first(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Built once; the others are copies."""
+    built: list[World] = []
+
+    def build(original: Database) -> None:
+        built.append(World(database=original, home=tmp_path_factory.mktemp("first")).build())
+
+    postgres.original(World, build)
+    return built[0]
+
+
+@pytest.fixture(scope="module")
+def shared(
+    first: World, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
     with postgres.database() as database:
-        world = World(database=database, home=tmp_path_factory.mktemp("shared")).build()
+        world = first.copy(database, tmp_path_factory.mktemp("shared"))
         again(world)
         yield world
 
@@ -907,8 +933,8 @@ def test_what_is_refused_as_it_is_done(shared, attack):
 
 
 @of("own")
-def test_what_changes_the_database(database, tmp_path, attack):
-    world = World(database=database, home=tmp_path / "home").build()
+def test_what_changes_the_database(first, database, tmp_path, attack):
+    world = first.copy(database, tmp_path / "home")
     before = database.execute(f"SELECT count(*) FROM core.audit_log WHERE {HELD}")
     assert before[0][0] > 0
     attack.do(world)

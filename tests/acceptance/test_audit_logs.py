@@ -363,15 +363,14 @@ ROLE_SETTINGS = (
 
 
 def test_what_a_role_sets_for_everybody_changes_no_figure(database):
-    job = f"{database.name}_job"
-    run = audit_log(database, rows=0)
+    run = audit_log(database, rows=0, own=True)
     database.execute("ALTER TABLE core.audit_log ALTER tenant TYPE uuid USING NULL")
     database.execute(
         "INSERT INTO core.audit_log (created_at, tenant) SELECT now() - interval '1 year',"
         " ('00000000-0000-0000-0000-00000000000' || to_hex(10 + n % 2))::uuid FROM generate_series(1, 100) n"
     )
     for setting in ROLE_SETTINGS:
-        for role in (job, database.owner):
+        for role in (database.role("job"), database.owner):
             database.execute(f'ALTER ROLE "{role}" SET {setting}')
     assert run("migrate", LUXIMA_DATABASE__OWNER_DSN=database.dsn).returncode == 0
     spelled = "{0000000000000000000000000000000A}"

@@ -41,7 +41,7 @@ def sixth(database, tmp_path):
     variables = {
         "LUXIMA_CONFIG": str(file),
         "LUXIMA_DATABASE__DSN": job,
-        "LUXIMA_DATABASE__JOB_ROLE": f"{database.name}_job",
+        "LUXIMA_DATABASE__JOB_ROLE": database.role("job"),
         # The seed's table is not here.
         "LUXIMA_POLICIES__AUDIT_LOGS__TABLES": "",
         "LUXIMA_PACE__DUTY_CYCLE": "1",

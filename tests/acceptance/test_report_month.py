@@ -78,7 +78,7 @@ def month(tmp_path: Path) -> Iterator[Month]:
             archive.mkdir()
             variables = clock.variables | {
                 "LUXIMA_DATABASE__DSN": database.login("job"),
-                "LUXIMA_DATABASE__JOB_ROLE": f"{database.name}_job",
+                "LUXIMA_DATABASE__JOB_ROLE": database.role("job"),
                 "LUXIMA_AUDIT_LOG__TENANT_COLUMN": "tenant",
                 "LUXIMA_ARCHIVE__URL": archive.as_uri(),
                 "LUXIMA_ARCHIVE__RETENTION_DAYS": str(ARCHIVE_DAYS),

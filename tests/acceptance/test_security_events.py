@@ -34,7 +34,7 @@ def both(database, postgres):
         ]
         run.variables |= {
             "LUXIMA_DATABASES__SUPABASE__DSN": events.login("job"),
-            "LUXIMA_DATABASES__SUPABASE__JOB_ROLE": f"{events.name}_job",
+            "LUXIMA_DATABASES__SUPABASE__JOB_ROLE": events.role("job"),
             "LUXIMA_POLICIES__SECURITY_EVENTS__TABLES": json.dumps(tables),
             "LUXIMA_POLICIES__SECURITY_EVENTS__MAX_FRACTION": "0.9",
             "LUXIMA_PACE__MAX_BATCH_ROWS": "200",

@@ -218,8 +218,8 @@ def behind(postgres_factory):
     """A database whose standby replays nothing any more, and a run that would wait for it."""
     server = postgres_factory()
     with server.database() as database:
-        run = audit_log(database)
-        server.execute(f'GRANT pg_monitor TO "{database.name}_job"')
+        run = audit_log(database, own=True)
+        server.execute(f"GRANT pg_monitor TO {database.role('job')}")
         standby = server.standby()
         standby.execute("SELECT pg_wal_replay_pause()")
         database.execute("CREATE TABLE core.noise AS SELECT 1")

@@ -47,7 +47,7 @@ def make(database, *, months=12, name="audit_log_{:02d}"):
         variables={
             "LUXIMA_DATABASE__DSN": job,
             "LUXIMA_DATABASE__OWNER_DSN": database.dsn,
-            "LUXIMA_DATABASE__JOB_ROLE": f"{database.name}_job",
+            "LUXIMA_DATABASE__JOB_ROLE": database.role("job"),
             "LUXIMA_AUDIT_LOG__KEY_COLUMNS": "id",
             "LUXIMA_AUDIT_LOG__TENANT_COLUMN": "tenant",
             "LUXIMA_AUDIT_LOG__STRATEGY": "partition_drop",

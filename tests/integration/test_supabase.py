@@ -163,7 +163,7 @@ def set_up(database, roles):
     )
     database.login("job")
     with psycopg.connect(database.dsn) as owner:
-        migrate(owner, (target,), job_role=f"{database.name}_job")
+        migrate(owner, (target,), job_role=database.role("job"))
 
 
 @pytest.fixture

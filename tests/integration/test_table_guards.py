@@ -62,17 +62,31 @@ FILL = (
 
 
 class Table:
-    """``core.events`` with 600 rows, one a day, migrated; its job's role."""
+    """``core.events`` with 600 rows, one a day, migrated; its job's role.
 
-    def __init__(self, database: Database, ddl: str = PLAIN, fill: str = FILL, **settings) -> None:
+    ``own``: migrated anew, with roles that no other test has.
+    """
+
+    def __init__(
+        self, database: Database, ddl: str = PLAIN, fill: str = FILL, *, own: bool = False, **settings
+    ) -> None:
         self.database = database
         self.settings = TableSettings(**{"table": "core.events", "tenant_column": "tenant", **settings})
         self.target = TableTarget(policy="audit-logs", table=self.settings, floor_days=30, register=True)
-        self.job_role = f"{database.name}_job"
-        self.job = database.login("job")
-        self.owner(ddl)
-        self.owner(fill)
-        self.migrate()
+        self.fill, self.ddl = fill, ddl
+        if ddl in {PLAIN, PARTED} and fill == FILL and not own:
+            database.prepared((Table, ddl, *sorted(settings.items())), self._prepare)
+        else:
+            self._prepare(database)
+        self.job_role = database.role("job")
+        self.job = database.dsn_of(self.job_role)
+
+    def _prepare(self, original: Database) -> None:
+        with psycopg.connect(original.dsn, autocommit=True) as owner:
+            for statement in (self.ddl, self.fill):
+                owner.execute(statement)
+        original.login("job")
+        self._migrate(original)
 
     def owner(self, *statements: str) -> None:
         with psycopg.connect(self.database.dsn, autocommit=True) as owner:
@@ -80,8 +94,11 @@ class Table:
                 owner.execute(statement)
 
     def migrate(self):
-        with psycopg.connect(self.database.dsn) as owner:
-            return migrate(owner, (self.target,), job_role=self.job_role)
+        return self._migrate(self.database)
+
+    def _migrate(self, database: Database):
+        with psycopg.connect(database.dsn) as owner:
+            return migrate(owner, (self.target,), job_role=database.role("job"))
 
     def count(self, table: str = "core.events", where: str = "true") -> int:
         return self.database.execute(f"SELECT count(*) FROM {table} WHERE {where}")[0][0]
@@ -286,13 +303,13 @@ def test_a_schema_of_somebody_else_is_refused(any_database):
     with psycopg.connect(other) as stranger:
         stranger.execute("CREATE SCHEMA retention")
     with pytest.raises(ConfigurationError, match=f"retention belongs to {any_database.name}_other"):
-        Table(any_database)
+        Table(any_database, own=True)
 
 
 def test_a_role_with_more_than_it_needs_is_not_taken(any_database):
     any_database.login("job_definer", attributes="CREATEDB")
     with pytest.raises(ConfigurationError, match="more rights than a role"):
-        Table(any_database)
+        Table(any_database, own=True)
 
 
 def test_a_right_that_a_trigger_lacks_is_told_with_its_grant(any_database):
@@ -661,7 +678,7 @@ MEANWHILE = {name: statement for name, statement in CHANGES.items() if statement
 
 @pytest.mark.parametrize("change", MEANWHILE)
 def test_whatever_guards_a_deletion_and_is_changed_between_two_batches_stops_the_run(any_database, change):
-    table = Table(any_database)
+    table = Table(any_database, own=change == "role")
     with half_done(table) as batches:
         statement = MEANWHILE[change]
         if statement is None:
@@ -700,7 +717,8 @@ def test_whoever_has_the_lock_is_named_and_is_a_run_of_ours_or_not(any_database)
     with psycopg.connect(other, application_name="luxima-retention/lease/x", autocommit=True) as stranger:
         stranger.execute("SELECT pg_advisory_lock(1280664910, hashtext('audit-logs'))")
         with pytest.raises(
-            StoreError, match=rf"not a run of luxima-retention: process \d+, role {any_database.name}_other"
+            StoreError,
+            match=rf"not a run of luxima-retention: process \d+, role {any_database.role('other')}",
         ):
             take_postgres(table.job, "audit-logs")
     take_postgres(table.job, "audit-logs").release()

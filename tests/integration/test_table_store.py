@@ -104,17 +104,26 @@ class TableHarness:
         quoted = ".".join(f'"{part}"' for part in self.table.table.split("."))
         self.quoted = quoted
         self.target = TableTarget(policy=self.policy, table=self.table, floor_days=30, register=True)
-        with self.database.connect() as owner:
+        self.database.prepared(
+            (TableHarness, self.shape), lambda original: self._prepare(original, columns, indexed)
+        )
+        self.job = self.database.dsn_of(self.database.role("job"))
+
+    def _prepare(self, original: Database, columns: str, indexed: bool) -> None:
+        with original.connect() as owner:
             owner.execute("CREATE SCHEMA core")
-            owner.execute(f"CREATE TABLE {quoted} ({columns})")
+            owner.execute(f"CREATE TABLE {self.quoted} ({columns})")
             if indexed:
-                owner.execute(f"CREATE INDEX ON {quoted} (created_at, {key})")
-        self.job = self.database.login("job")
-        self.migrate()
+                owner.execute(f"CREATE INDEX ON {self.quoted} (created_at, {self.key})")
+        original.login("job")
+        self._migrate(original)
 
     def migrate(self):
-        with psycopg.connect(self.database.dsn) as owner:
-            return migrate(owner, (self.target,), job_role=f"{self.database.name}_job")
+        return self._migrate(self.database)
+
+    def _migrate(self, database: Database):
+        with psycopg.connect(database.dsn) as owner:
+            return migrate(owner, (self.target,), job_role=database.role("job"))
 
     def fill(self, items: list[Item]) -> None:
         with psycopg.connect(self.database.dsn) as owner:
@@ -309,7 +318,7 @@ def test_a_row_that_another_table_refers_to_ends_the_batch_and_nothing_goes(plai
 
 def test_more_rights_than_needed_are_named(plain):
     with plain.database.connect() as owner:
-        owner.execute(f'GRANT DELETE ON core.events TO "{plain.database.name}_job"')
+        owner.execute(f"GRANT DELETE ON core.events TO {plain.database.role('job')}")
     assert "DELETE" in findings(plain)["excess-rights"].message
 
 
@@ -408,7 +417,7 @@ def test_a_key_of_a_type_outside_pg_catalog_is_found_by_its_schema(database):
     with psycopg.connect(database.dsn) as owner:
         owner.execute("SET search_path = core")
         owner.commit()
-        assert "keyset" in migrate(owner, (target,), job_role=f"{database.name}_job")[-2].sentence
+        assert "keyset" in migrate(owner, (target,), job_role=database.role("job"))[-2].sentence
     store = TableStore(job, target, GENTLE, read_only=False)
     assert store.shape.key == (("id", "core.number"),)
     store.close()
@@ -630,10 +639,10 @@ def test_migrate_refuses_what_cannot_be_emptied_safely(database, columns, settin
     database.login("job")
     with psycopg.connect(database.dsn) as owner:
         if said is None:
-            assert migrate(owner, (target,), job_role=f"{database.name}_job")
+            assert migrate(owner, (target,), job_role=database.role("job"))
             return
         with pytest.raises(ConfigurationError, match=said):
-            migrate(owner, (target,), job_role=f"{database.name}_job")
+            migrate(owner, (target,), job_role=database.role("job"))
     assert database.execute("SELECT to_regclass('retention.target')") == [(None,)]
 
 
@@ -647,7 +656,7 @@ def test_a_view_and_a_missing_table_are_refused(database):
             policy="audit-logs", table=TableSettings(table=name), floor_days=90, register=True
         )
         with psycopg.connect(database.dsn) as owner, pytest.raises(ConfigurationError, match=said):
-            migrate(owner, (target,), job_role=f"{database.name}_job")
+            migrate(owner, (target,), job_role=database.role("job"))
 
 
 @pytest.mark.parametrize("name", ["events", "core.events; DROP TABLE x", 'core."x"', "a.b.c", "core."])

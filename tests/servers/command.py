@@ -108,31 +108,48 @@ class Command:
 
 
 def audit_log(
-    database: Database, *, rows: int = 8760, table: str = TABLE, ago: timedelta | None = None
+    database: Database,
+    *,
+    rows: int = 8760,
+    table: str = TABLE,
+    ago: timedelta | None = None,
+    own: bool = False,
 ) -> Command:
     """A database with ``core.audit_log`` and so many rows, migrated; the command as the job's role.
 
     ``ago``: the ledger says that it was migrated so long ago; the times in it never go back.
+    ``own``: migrated for this test alone, whose roles it may change.
     """
-    with database.connect() as connection:
-        connection.execute(table.encode())
-        connection.execute(ROWS.encode(), [rows])
-    job = database.login("job")
-    command = Command(
+    if ago is not None or own:
+        _prepare(database, rows, table, ago)
+    else:
+        database.prepared((audit_log, rows, table), lambda original: _prepare(original, rows, table))
+    return _of_job(database)
+
+
+def _of_job(database: Database) -> Command:
+    return Command(
         variables={
-            "LUXIMA_DATABASE__DSN": job,
-            "LUXIMA_DATABASE__JOB_ROLE": f"{database.name}_job",
+            "LUXIMA_DATABASE__DSN": database.dsn_of(database.role("job")),
+            "LUXIMA_DATABASE__JOB_ROLE": database.role("job"),
             "LUXIMA_AUDIT_LOG__TENANT_COLUMN": "tenant",
             "LUXIMA_PACE__DUTY_CYCLE": "1",
             "LUXIMA_POLICIES__AUDIT_LOGS__MAX_FRACTION": "0.9",
         }
     )
+
+
+def _prepare(database: Database, rows: int, table: str, ago: timedelta | None = None) -> None:
+    with database.connect() as connection:
+        connection.execute(table.encode())
+        connection.execute(ROWS.encode(), [rows])
+    database.login("job")
+    command, owner = _of_job(database), database.dsn
     if ago is None:
-        done = command("migrate", LUXIMA_DATABASE__OWNER_DSN=database.dsn)
+        done = command("migrate", LUXIMA_DATABASE__OWNER_DSN=owner)
         assert done.returncode == 0, done.stderr
     else:
-        _migrated(command.environment(LUXIMA_DATABASE__OWNER_DSN=database.dsn), ago)
-    return command
+        _migrated(command.environment(LUXIMA_DATABASE__OWNER_DSN=owner), ago)
 
 
 def _migrated(environment: Mapping[str, str], ago: timedelta) -> None:

@@ -2,7 +2,8 @@
 
 ``PostgresServer.start()`` makes a fresh cluster, as often as a test needs one; ``standby()`` makes a
 streaming standby of one; ``attach(dsn)`` speaks to a server that runs already. ``database()`` makes a
-fresh database with an owner of its own, and drops both.
+fresh database with an owner of its own, and drops both. ``Database.prepared()`` makes it a copy of one that
+was filled and migrated once.
 
 Over TCP every role needs its password (SCRAM); over the UNIX socket none does. The server never
 synchronises to disk, and is set up so that replication slots, logical decoding, prepared transactions and
@@ -15,7 +16,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -120,6 +121,7 @@ class PostgresServer:
         self.socket_directory = directory.parent if directory else None
         self.port = int(conninfo_to_dict(dsn).get("port") or 5432)
         self._superuser = _Superuser(dsn)
+        self._originals: dict[Hashable, Database] = {}
 
     @classmethod
     def attach(cls, dsn: str) -> PostgresServer:
@@ -215,45 +217,69 @@ class PostgresServer:
             return _rows(connection.execute(query, parameters or None))
 
     @contextmanager
-    def database(self, *, template: str = "template0") -> Iterator[Database]:
-        """A fresh database, owned by a fresh role; both, and its logins, are dropped afterwards."""
-        name = f"test_{os.getpid()}_{next(_numbers)}"
-        database = Database(server=self, name=name)
-        self._make(database, template)
+    def database(self) -> Iterator[Database]:
+        """A database of a fresh role, made when it is first used; both, and its logins, are dropped."""
+        database = self._next()
         try:
             yield database
         finally:
             database.close()
 
-    def _make(self, database: Database, template: str) -> None:
-        self.execute(_role(database.owner, "CREATEROLE"))
-        # Copied as files: half the work of a copy page by page through the log.
-        statement = "CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY"
-        names = (database.name, database.owner, template)
-        self.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+    def _next(self) -> Database:
+        return Database(server=self, name=f"test_{os.getpid()}_{next(_numbers)}")
+
+    def original(self, name: Hashable, prepare: Callable[[Database], None]) -> Database:
+        """The database of that name that others are copied from; nobody can connect to it."""
+        if name not in self._originals:
+            made = self._next()
+            prepare(made)
+            made.leave()
+            self.execute(
+                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(made.name))
+            )
+            self._originals[name] = made
+        return self._originals[name]
+
+    def drop_originals(self) -> None:
+        """From a server that goes on."""
+        while self._originals:
+            self._originals.popitem()[1].drop()
+
+
+#: What a test may change of a role, for all databases.
+_ROLES = """
+SELECT r.rolname, r.rolsuper, r.rolinherit, r.rolcreaterole, r.rolcreatedb, r.rolcanlogin, r.rolbypassrls,
+    s.setconfig, array(SELECT roleid::regrole::text FROM pg_auth_members WHERE member = r.oid ORDER BY 1)
+FROM pg_roles r LEFT JOIN pg_db_role_setting s ON s.setrole = r.oid AND s.setdatabase = 0
+WHERE r.rolname LIKE %s || '\\_%%' ORDER BY 1
+"""
 
 
 @dataclass
 class Database:
-    """A database of one test.
+    """A database of one test, made when it is first used.
 
     Attributes:
         name: of the database.
-        owner: the role that owns it: LOGIN, CREATEROLE, no superuser.
+        family: of it and of those that it was copied from; all have the same roles.
     """
 
     server: PostgresServer
     name: str
+    family: str = ""
+    _made: bool = False
     _logins: list[str] = field(default_factory=list)
     _connections: list[psycopg.Connection[Any]] = field(default_factory=list)
+    _roles: list[Any] = field(default_factory=list)
 
-    @cached_property
-    def _superuser(self) -> _Superuser:
-        return _Superuser(self.admin_dsn)
+    def role(self, purpose: str) -> str:
+        """The name of the role for a purpose, such as ``job``."""
+        return f"{self.family or self.name}_{purpose}"
 
     @property
     def owner(self) -> str:
-        return f"{self.name}_owner"
+        """The role that owns it: LOGIN, CREATEROLE, no superuser."""
+        return self.role("owner")
 
     @property
     def dsn(self) -> str:
@@ -263,26 +289,58 @@ class Database:
     @property
     def admin_dsn(self) -> str:
         """The superuser's."""
-        return self.server.conninfo(dbname=self.name)
+        return self._used().conninfo(dbname=self.name)
 
     def dsn_of(self, role: str, password: str = PASSWORD) -> str:
         """The DSN of any role."""
-        return self.server.conninfo(dbname=self.name, user=role, password=password)
+        return self._used().conninfo(dbname=self.name, user=role, password=password)
+
+    def prepared(self, name: Hashable, prepare: Callable[[Database], None]) -> None:
+        """Be what ``prepare`` makes of a database: a copy of one that it was done to before.
+
+        Roles are the same in all copies: a test that changes one of them fails, and prepares its own.
+
+        Args:
+            name: of what is prepared: the same for all who want the same.
+            prepare: called with the database that is copied, once in a server's life.
+        """
+        assert not self._made, "it has been used already"
+        original = self.server.original(name, prepare)
+        self.family = original.family or original.name
+        self._create(original.name)
+        self._roles = self.server.execute(_ROLES, self.family)
+
+    def _used(self) -> PostgresServer:
+        if not self._made:
+            self.server.execute(_role(self.owner, "CREATEROLE"))
+            self._create("template0")
+        return self.server
+
+    def _create(self, template: str) -> None:
+        # Copied as files: half the work of a copy page by page through the log.
+        statement = "CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY"
+        names = (self.name, self.owner, template)
+        self.server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        self._made = True
 
     def login(self, purpose: str = "job", *, attributes: str = "", member_of: str | None = None) -> str:
-        """The DSN of a fresh role named ``<database>_<purpose>``, without rights unless they are given.
+        """The DSN of a fresh role, see :meth:`role`, without rights unless they are given.
 
         Args:
             purpose: the end of its name.
             attributes: of CREATE ROLE, such as ``BYPASSRLS``.
             member_of: a role to be granted to it.
         """
-        role = f"{self.name}_{purpose}"
+        role = self.role(purpose)
         self.execute(_role(role, attributes))
         self._logins.append(role)
         if member_of:
             self.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(member_of), sql.Identifier(role)))
         return self.dsn_of(role)
+
+    @cached_property
+    def _superuser(self) -> _Superuser:
+        return _Superuser(self.admin_dsn)
 
     def execute(self, query: str | sql.Composed, *parameters: Any) -> list[Any]:
         """Run one statement as superuser, in autocommit; the rows, if it gives any."""
@@ -295,22 +353,40 @@ class Database:
         return connection
 
     def close(self) -> None:
-        """Drop the database, whoever is connected, and its roles."""
-        for connection in self._connections:
-            connection.close()
-        # What a killed test has left prepared would keep the database from being dropped.
+        """Drop the database, whoever is connected, and the roles that it has made."""
+        if not self._made:
+            return
+        self._release()
+        self.leave()
+        self.drop()
+        assert self._roles == (self._roles and self.server.execute(_ROLES, self.family)), (
+            "a role of the databases that others are copied from was changed"
+        )
+
+    def _release(self) -> None:
+        """What a killed test has left prepared, or a slot, would keep the database from being dropped."""
         for (gid,) in self.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
             self.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
         self.execute(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
             " WHERE database = current_database() AND NOT active"
         )
+
+    def leave(self) -> None:
+        """Close every connection to it."""
+        for connection in self._connections:
+            connection.close()
         self._superuser.close()
+
+    def drop(self) -> None:
+        """Drop the database and the roles that it has made."""
         drop = self.server.execute
         drop(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name)))
-        roles = [*(f"{role[:55]}_definer" for role in self._logins), *self._logins, self.owner]
-        self._give_up(roles)
-        drop(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.SQL(", ").join(map(sql.Identifier, roles))))
+        roles = [*(f"{role[:55]}_definer" for role in self._logins), *self._logins]
+        roles += [] if self.family else [self.owner]
+        if roles:
+            self._give_up(roles)
+            drop(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.SQL(", ").join(map(sql.Identifier, roles))))
 
     def _give_up(self, roles: list[str]) -> None:
         """Roles that the owner made (CREATEROLE) keep a grant by it; hand those to the superuser."""

@@ -221,7 +221,7 @@ def world(directory: Path) -> Iterator[World]:
             variables = clock.variables | {
                 "LUXIMA_CONFIG": str(directory / "settings.toml"),
                 "LUXIMA_DATABASE__DSN": database.login("job"),
-                "LUXIMA_DATABASE__JOB_ROLE": f"{database.name}_job",
+                "LUXIMA_DATABASE__JOB_ROLE": database.role("job"),
                 "LUXIMA_AUDIT_LOG__TENANT_COLUMN": "tenant",
                 "LUXIMA_ARCHIVE__URL": archive.as_uri(),
                 "LUXIMA_ARCHIVE__RETENTION_DAYS": "400",
