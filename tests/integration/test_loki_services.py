@@ -83,14 +83,14 @@ def test_an_error_of_one_object_among_single_deletions_stays_on_its_list(loki, s
 def test_requests_grow_with_pages_not_with_chunks(loki, s3, versioned):
     if versioned:
         loki.client.put_bucket_versioning(Bucket=loki.name, VersioningConfiguration={"Status": "Enabled"})
-    gone = [chunk(CUT - 1, checksum=number) for number in range(1, 601)]
+    gone = [chunk(CUT - 1, checksum=number) for number in range(1, 301)]
     loki.usual()
     loki.add(*gone)
     loki.table(CUT - 1, "acme", gone)
     asked = Asked()
     with service(s3, lambda *_: None, asked) as stub:
         done = loki.offline(LUXIMA_S3__DEFAULT__ENDPOINT_URL=stub.url)
-    assert done["done"]["destroyed"] == 601
+    assert done["done"]["destroyed"] == 301
     lists = asked.counts.get("ListObjects", 0) + asked.counts.get("ListObjectVersions", 0)
     assert lists < 90, asked.counts
     assert asked.counts["DeleteObjects"] < 10
