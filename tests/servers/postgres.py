@@ -12,6 +12,9 @@ standbys work.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import os
 import shutil
 import signal
@@ -19,7 +22,7 @@ import subprocess
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -57,7 +60,6 @@ SETTINGS = {
     "max_replication_slots": "10",
     "max_wal_senders": "10",
     "password_encryption": "scram-sha-256",
-    "scram_iterations": "64",
     "shared_buffers": "64MB",
     "synchronous_commit": "off",
     "timezone": "UTC",
@@ -143,7 +145,7 @@ class PostgresServer:
         home = _home("pg")
         data = home / "data"
         secret = home / "password"
-        secret.write_text(PASSWORD)
+        secret.write_text(_secret(PASSWORD))
         _run(home, version, "initdb", "-D", str(data), "-U", SUPERUSER, "--pwfile", str(secret), *_INITDB)
         (data / "pg_hba.conf").write_text(HBA)
         return cls._launch(data, version, settings or {}, environment)
@@ -158,8 +160,6 @@ class PostgresServer:
     ) -> PostgresServer:
         (port,) = free_ports(1)
         values = SETTINGS | {"port": str(port), "unix_socket_directories": str(data.parent)} | dict(settings)
-        if version < _ITERATIONS_SINCE:
-            values.pop("scram_iterations")
         lines = (f"{name} = '{value}'\n" for name, value in values.items())
         with (data / "postgresql.conf").open("a") as config:
             config.writelines(lines)
@@ -403,7 +403,6 @@ class Database:
 
 _INITDB = ("--encoding", "UTF8", "--locale", "C", "--auth", "trust", "--no-sync", "--no-instructions")
 _DEBIAN = frozenset({15})
-_ITERATIONS_SINCE = 16
 _INSTALLED = {16: "pginstall", 18: "pginstall18"}
 _copies: dict[int, Path] = {}
 
@@ -480,8 +479,19 @@ def _answers(dsn: str) -> bool:
 
 
 def _role(name: str, attributes: str) -> sql.Composed:
-    role = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} ").format(sql.Identifier(name), sql.Literal(PASSWORD))
-    return role + sql.SQL(attributes)
+    names = (sql.Identifier(name), sql.Literal(_secret(PASSWORD)))
+    return sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} ").format(*names) + sql.SQL(attributes)
+
+
+@cache
+def _secret(password: str, *, rounds: int = 64) -> str:
+    """What a server keeps of a password (RFC 5803), of few rounds, so that a login is cheap."""
+    salt = b"of the tests"
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    parts = (salt, stored, hmac.digest(salted, b"Server Key", "sha256"))
+    told = [base64.b64encode(part).decode() for part in parts]
+    return f"SCRAM-SHA-256${rounds}:{told[0]}${told[1]}:{told[2]}"
 
 
 def _rows(cursor: psycopg.Cursor[Any]) -> list[Any]:
