@@ -70,10 +70,15 @@ def with_components(tmp_path_factory):
     return combined(tmp_path_factory.mktemp("kustomize"), "overlays/production")
 
 
+#: dry runs leave nothing to report or to verify, and no archive to end
+_IDLE = {"report", "archive-expire", "archive-verify", "archive-drill", "ledger-verify"}
+_IDLE |= {"notify-flush", "observability-check"}
+#: which jobs an overlay has; that it has these is the first test of them: no worker renders to collect tests
+NAMES = {overlay: SLOTS.keys() - (_IDLE if overlay.endswith("staging") else set()) for overlay in OVERLAYS}
 JOBS = [
     pytest.param(overlay, name, id=f"{overlay}-{name}")
-    for overlay in OVERLAYS
-    for name in cron_jobs(rendered(overlay))
+    for overlay, names in NAMES.items()
+    for name in sorted(names)
 ]
 
 
@@ -114,7 +119,7 @@ def test_every_policy_has_a_job_and_other_jobs_are_those_of_the_suite(overlay):
     assert {command for command, _ in commands} == {"run"} | others
     #: the ledger and the archives are verified, each by a job of its own
     assert len(jobs) == len(SEED) + 1 + len(others) + ("verify" in others)
-    assert set(jobs) <= set(SLOTS)
+    assert jobs.keys() == NAMES[overlay]
 
 
 @pytest.mark.parametrize(("overlay", "name"), JOBS)
