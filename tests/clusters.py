@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 
 import click
+import kubernetes_validate
 import pytest
 import yaml
+from kubernetes_validate import utils
 
 from luxima_retention.cli import cli
 from luxima_retention.config.sources import load
@@ -27,6 +29,17 @@ DSN = "postgresql://role@host/database"
 SECRETS = {"database__dsn": DSN, "databases__supabase__dsn": DSN}
 #: of the settings that are committed
 COMMITTED = {**SECRETS, "notify__telegram_token": "7100000000:AAE-of-this-test"}
+
+
+#: the definitions of a version are megabytes, which the library reads again for each document
+_schema = cache(utils.schema_contents)
+
+
+def fits(document, version):
+    """The version whose schema the document has; an exception where it has it not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "schema_contents", _schema)
+        return kubernetes_validate.validate(document, version, strict=True)
 
 
 def configuration(file, directory, secrets):

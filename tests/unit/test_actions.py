@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sysconfig
 from functools import cache
 from pathlib import Path
 
 import jsonschema
-import kubernetes_validate
 import promql_parser
 import pytest
 import yaml
 
 from luxima_retention.tell.observability.provisioning import contact_points
 from luxima_retention.tell.observability.source import assumed, rules
+from tests.clusters import fits, kustomize
 
 ROOT = Path(__file__).parents[2]
 ACTIONS = ROOT / "observability" / "actions"
-KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 VERSIONS = ("1.31", "1.37")
 ACCOUNT = {"kind": "ServiceAccount", "name": "luxima-actions", "namespace": "luxima-actions"}
 
@@ -159,7 +156,7 @@ SCHEMAS = {"Sensor": SENSOR, "EventSource": EVENT_SOURCE, "ScaledObject": SCALED
 def rendered(name="", *, live=False):
     """The manifests, as they stand or with the component that makes them act."""
     if not live:
-        return _kustomized(ACTIONS / name)
+        return kustomize(ACTIONS / name)
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as directory:
@@ -169,15 +166,7 @@ def rendered(name="", *, live=False):
             "components": [f"actions/{name}/live" if name else "actions/live"],
         }
         (Path(directory) / "kustomization.yaml").write_text(yaml.safe_dump(chosen))
-        return _kustomized(directory)
-
-
-def _kustomized(directory):
-    done = subprocess.run(
-        [KUBECTL, "kustomize", directory], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+        return kustomize(directory)
 
 
 def one(kind, documents):
@@ -195,7 +184,7 @@ def test_every_manifest_has_the_schema_of_its_kind(name, live):
             jsonschema.validate(document["spec"], schema)
         else:
             for version in VERSIONS:
-                assert kubernetes_validate.validate(document, version, strict=True)
+                assert fits(document, version)
 
 
 @pytest.mark.parametrize("change", [{"rateLimits": {}}, {"retry": 1}])

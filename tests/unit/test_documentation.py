@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import tomllib
 from pathlib import Path
@@ -18,6 +17,7 @@ from luxima_retention.core import guards, results
 from luxima_retention.core.errors import ExitCode
 from luxima_retention.stores.logfiles.options import RotationSetSettings
 from luxima_retention.stores.registry import options
+from tests import sources
 from tests.configured import settings_of
 
 ROOT = Path(__file__).parents[2]
@@ -154,9 +154,7 @@ OTHERS = re.compile(
 def sentences():
     """Every text of the program, and every document."""
     for path in sorted((ROOT / "luxima_retention").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield str(path.relative_to(ROOT)), node.value
+        yield from ((str(path.relative_to(ROOT)), text) for _, text in sources.texts(path))
     yield from DOCS.items()
 
 

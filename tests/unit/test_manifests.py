@@ -10,7 +10,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
-import kubernetes_validate
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -35,6 +34,7 @@ from tests.clusters import (
     configuration,
     container,
     cron_jobs,
+    fits,
     kustomize,
     lines_of,
     of_kind,
@@ -70,10 +70,15 @@ def with_components(tmp_path_factory):
     return combined(tmp_path_factory.mktemp("kustomize"), "overlays/production")
 
 
+#: dry runs leave nothing to report or to verify, and no archive to end
+_IDLE = {"report", "archive-expire", "archive-verify", "archive-drill", "ledger-verify"}
+_IDLE |= {"notify-flush", "observability-check"}
+#: which jobs an overlay has; that it has these is the first test of them: no worker renders to collect tests
+NAMES = {overlay: SLOTS.keys() - (_IDLE if overlay.endswith("staging") else set()) for overlay in OVERLAYS}
 JOBS = [
     pytest.param(overlay, name, id=f"{overlay}-{name}")
-    for overlay in OVERLAYS
-    for name in cron_jobs(rendered(overlay))
+    for overlay, names in NAMES.items()
+    for name in sorted(names)
 ]
 
 
@@ -81,19 +86,19 @@ JOBS = [
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_manifest_has_the_schema_of_its_version(overlay, version):
     for document in rendered(overlay):
-        assert kubernetes_validate.validate(document, version, strict=True) is not None
+        assert fits(document, version)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_so_has_every_component(with_components, version):
     for document in with_components:
-        assert kubernetes_validate.validate(document, version, strict=True) is not None
+        assert fits(document, version)
 
 
 def test_components_fit_an_overlay_that_leaves_jobs_out(tmp_path):
     combination = combined(tmp_path, "overlays/staging")
     for document in combination:
-        assert kubernetes_validate.validate(document, VERSIONS[-1], strict=True) is not None
+        assert fits(document, VERSIONS[-1])
     found = cron_jobs(combination)
     # It starts nothing by itself.
     assert container(found.pop("hold"))["args"] == ["hold", "list"]
@@ -114,7 +119,7 @@ def test_every_policy_has_a_job_and_other_jobs_are_those_of_the_suite(overlay):
     assert {command for command, _ in commands} == {"run"} | others
     #: the ledger and the archives are verified, each by a job of its own
     assert len(jobs) == len(SEED) + 1 + len(others) + ("verify" in others)
-    assert set(jobs) <= set(SLOTS)
+    assert jobs.keys() == NAMES[overlay]
 
 
 @pytest.mark.parametrize(("overlay", "name"), JOBS)
@@ -417,7 +422,7 @@ def test_a_sixth_policy_is_in_cluster_crontab_and_daemon_alike(tmp_path):
     assert wanted.keys() - SLOTS.keys() == {"billing-webhooks"}
     made = documents_of(manifests(chosen), tmp_path / "out")
     for document in made:
-        assert kubernetes_validate.validate(document, VERSIONS[-1], strict=True) is not None
+        assert fits(document, VERSIONS[-1])
     jobs = cron_jobs(made)
     assert jobs.keys() == wanted.keys()
     lines = list(lines_of((tmp_path / "out" / "crontab").read_text()))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
+
+from tests import sources
 
 ROOT = Path(__file__).parents[2]
 PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("threat-model.md", "reliability.md")}
@@ -24,6 +25,5 @@ def test_each_line_names_a_test(name):
 
 @pytest.mark.parametrize(("file", "name"), NAMED)
 def test_the_test_is_there(file, name):
-    tree = ast.parse((ROOT / file).read_text())
-    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    names = {node.name for node in sources.functions(ROOT / file)}
     assert name in names if name else any(found.startswith("test_") for found in names)

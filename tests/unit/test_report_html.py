@@ -23,11 +23,7 @@ from tests.unit.report_states import (
     LONG,
     STATES,
     History,
-    all_good,
-    first_day,
-    long_names,
     made,
-    not_configured,
     state_of,
     store,
     survey,
@@ -87,9 +83,20 @@ def text(named, lang):
     return html_of(named, lang)
 
 
+@pytest.fixture
+def page(named, lang):
+    return page_of(named, lang)
+
+
 @cache
 def html_of(name, lang):
     return as_html(state_of(name), lang)
+
+
+@cache
+def page_of(name, lang):
+    """Read once for all tests."""
+    return Page(html_of(name, lang))
 
 
 def test_every_text_is_there_in_both_languages_and_translated():
@@ -103,16 +110,14 @@ def test_every_text_is_there_in_both_languages_and_translated():
     assert {f"rule {rule.name}" for rule in RULES} <= set(TEXTS)
 
 
-def test_the_page_is_well_formed_and_the_same_bytes_twice(state, lang, text):
-    page = Page(text)
+def test_the_page_is_well_formed_and_the_same_bytes_twice(state, lang, text, page):
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
     assert text == as_html(state, lang)
     assert page.named("html") == [{"lang": lang}]
 
 
-def test_nothing_is_loaded_and_nothing_runs(text):
-    page = Page(text)
+def test_nothing_is_loaded_and_nothing_runs(text, page):
     assert {"script", "link", "img", "iframe", "object"}.isdisjoint(tag for tag, _ in page.tags)
     assert not [
         name for _, attrs in page.tags for name in attrs if name in {"src", "href"} or name[:2] == "on"
@@ -120,9 +125,8 @@ def test_nothing_is_loaded_and_nothing_runs(text):
     assert "@import" not in text
 
 
-def test_it_can_be_read_by_ear(text):
+def test_it_can_be_read_by_ear(page):
     """Headings in order, captions, headings of rows and columns, names of images and regions."""
-    page = Page(text)
     assert page.headings[0] == 1
     assert all(after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
     assert len(page.named("table")) == len(page.named("caption"))
@@ -144,16 +148,16 @@ def test_page_one_names_verdict_oldest_record_and_exceptions(state, lang, text):
 
 
 @pytest.mark.parametrize("lang", ["id"])
-def test_figures_are_those_of_the_json(state, lang, text):
+def test_figures_are_those_of_the_json(state, lang, page):
     told = json.loads(as_json(state))
-    text = "".join(Page(text).text)
+    text = "".join(page.text)
     for name in ("destroyed", "overdue", "held"):
         figure = "-" if told[name] is None else f"{told[name]:,}".replace(",", ".")
         assert re.search(rf"{TEXTS[name][lang]}\s*{re.escape(figure)}(?![.\d])", text), name
 
 
 def test_a_broken_ledger_is_an_alert_before_anything_else_and_what_it_says_is_no_markup():
-    page = as_html(replace(all_good(), ledger_error="<b>entry 1</b>"), "en")
+    page = as_html(replace(state_of("all_good"), ledger_error="<b>entry 1</b>"), "en")
     assert page.index('role="alert"') < page.index("NOT COMPLIANT", page.index("<main>"))
     assert "&lt;b&gt;entry 1" in page
     assert "<b>" not in page
@@ -161,24 +165,23 @@ def test_a_broken_ledger_is_an_alert_before_anything_else_and_what_it_says_is_no
 
 def test_a_name_is_shown_whole_and_is_no_markup():
     assert len(LONG) == 120
-    page = as_html(long_names(), "id")
+    page = html_of("long_names", "id")
     assert LONG in page
     assert "<b>" not in page
 
 
 def test_times_are_shown_in_both_zones():
     told = '<span>2026-11-01 02:17 WIB</span> <span class="utc">(10-31 19:17 UTC)</span>'
-    assert told in as_html(all_good(), "id")
+    assert told in html_of("all_good", "id")
 
 
 def test_what_somebody_destroyed_can_be_signed_for_at_the_end():
-    page = as_html(all_good(), "id")
+    page = html_of("all_good", "id")
     assert page.index("<h2>Lampiran</h2>") < page.index("<h2>Berita Acara Pemusnahan</h2>")
 
 
 def test_a_sentence_of_the_program_is_marked_as_english():
-    backlog = first_day()
-    assert '<q lang="en">a real run would refuse' in as_html(backlog, "id")
+    assert '<q lang="en">a real run would refuse' in html_of("first_day", "id")
 
 
 def test_every_state_of_a_store_and_every_exception_has_its_words():
@@ -194,10 +197,10 @@ def test_neighbouring_entries_are_told_together():
 
 
 def test_a_period_that_is_not_over_says_so():
-    made = all_good()
+    made = state_of("all_good")
     said = {lang: TEXTS["not over"][lang] for lang in ("id", "en")}
     for lang, sentence in said.items():
-        assert sentence not in as_html(made, lang)
+        assert sentence not in html_of("all_good", lang)
         assert sentence in as_html(replace(made, surveyed=made.end - timedelta(seconds=1)), lang)
 
 
@@ -209,5 +212,5 @@ def test_a_name_cannot_hide_or_turn_what_stands_beside_it():
 
 
 def test_a_sum_says_of_how_many_stores_nothing_is_known():
-    assert "2 stores not known" in as_html(not_configured(), "en")
-    assert "stores not known" not in as_html(all_good(), "en")
+    assert "2 stores not known" in html_of("not_configured", "en")
+    assert "stores not known" not in html_of("all_good", "en")

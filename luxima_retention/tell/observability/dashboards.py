@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,11 @@ class Grid:
         self.top, self.left, self.height = self.top + self.height, 0, 0
 
 
-def source(name: str) -> dict[str, Any]:
-    """The YAML of a dashboard, with the names of ``assumed.yaml``."""
+@cache
+def source(name: str) -> Mapping[str, Any]:
+    """The YAML of a dashboard, with the names of ``assumed.yaml``; read once, since links ask for its ids."""
     path = Path(__file__).with_name(f"dashboard-{name}.yaml")
-    found: dict[str, Any] = parsed(path.read_text(encoding="utf-8"))
+    found: Mapping[str, Any] = parsed(path.read_text(encoding="utf-8"))
     return found
 
 

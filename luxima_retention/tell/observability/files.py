@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -29,6 +31,12 @@ def files(policies: Iterable[str], environment: str) -> Mapping[str, str]:
         policies: names of those that must tell of themselves: the configured ones.
         environment: as in ``telemetry.environment``.
     """
+    return _made(tuple(policies), environment)
+
+
+@cache
+def _made(policies: tuple[str, ...], environment: str) -> Mapping[str, str]:
+    """Made once: nothing but these two and this package decides what they are."""
     groups = all_rules(policies, environment)
     made = {f"prometheus/{group.name}.rules.yaml": _yaml(alerting.prometheus(group)) for group in groups}
     made |= {f"grafana/dashboards/{name}.json": _json(dashboard(name)) for name in DASHBOARDS}
@@ -42,7 +50,7 @@ def files(policies: Iterable[str], environment: str) -> Mapping[str, str]:
         f"{place}/dashboards/luxima.yaml": _yaml(provisioning.dashboards()),
         f"{place}/datasources/luxima.yaml": _yaml(provisioning.datasources()),
     }
-    return made | _of_a_cluster(groups)
+    return MappingProxyType(made | _of_a_cluster(groups))
 
 
 def _of_a_cluster(groups: Iterable[Rules]) -> dict[str, str]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from luxima_retention.core.foreign import loader
+
 _HERE = Path(__file__).parent
 TEAM = "devops"
 _ALERT_KEYS = {
@@ -82,23 +84,22 @@ class Rules:
     alerts: tuple[Alert, ...]
 
 
-class Strict(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error."""
-
-
-def _mapping(loader: Strict, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
+def _mapping(of: Any, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [of.construct_object(key) for key, _ in node.value]
     if doubled := [key for key in keys if keys.count(key) > 1]:
         raise ValueError(f"{doubled[0]!r} stands twice{node.start_mark}")
-    return loader.construct_mapping(node, deep=True)
+    found: dict[Any, Any] = of.construct_mapping(node, deep=True)
+    return found
 
 
-Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+#: YAML in which a key that stands twice is an error
+_Strict: Any = type("_Strict", (loader(),), {})
+_Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
 def parsed(text: str) -> Any:
-    """A YAML document; a key that stands twice is a ``ValueError``."""
-    return yaml.load(text, Loader=Strict)  # noqa: S506 - a SafeLoader
+    """A YAML document of ours; a key that stands twice is a ``ValueError``."""
+    return yaml.load(text, Loader=_Strict)  # noqa: S506 - a safe loader
 
 
 @cache
