@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext
+
     from luxima_retention.cli.demo_mail import Mailbox
 
 _SETTINGS = """\
@@ -129,6 +132,20 @@ _REPORTS = (
         "bundle",
     ),
 )
+#: what our modules load only where they need it
+_LIBRARIES = (
+    "boto3",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "google_crc32c",
+    "jinja2",
+    "prometheus_client",
+    "psycopg.rows",
+    "requests",
+    "rfc8785",
+    "rich.table",
+    "tenacity",
+    "zstandard",
+)
 #: Nobody writes to the captured bucket, so it is overdue on any later day.
 _WITHOUT_LOKI = {"LUXIMA_POLICIES__APPLICATION_LOGS__BUCKETS": "[]"}
 
@@ -243,9 +260,33 @@ def _show(
     click.secho(f"$ luxima-retention {' '.join(arguments)}", fg="cyan")
     sys.stdout.flush()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LUXIMA_")}
-    subprocess.run(
-        [sys.executable, "-m", "luxima_retention", "--log-level", "warning", *arguments],
-        env={**environment, "LUXIMA_CONFIG": str(settings), **more},
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    environment |= {"LUXIMA_CONFIG": str(settings), **more}
+    process = _processes().Process(target=_run, args=(("--log-level", "warning", *arguments), environment))
+    process.start()
+    try:
+        process.join()
+    finally:
+        process.kill()  # where the demo is stopped meanwhile
+
+
+@cache
+def _processes() -> ForkServerContext:
+    """Each command is a process of its own, forked from one that has loaded what they all need."""
+    from pkgutil import walk_packages
+
+    import luxima_retention
+
+    context = multiprocessing.get_context("forkserver")
+    ours = (found.name for found in walk_packages(luxima_retention.__path__, "luxima_retention."))
+    context.set_forkserver_preload([*_LIBRARIES, *(name for name in ours if not name.endswith("__main__"))])
+    return context
+
+
+def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """The whole life of such a process."""
+    from luxima_retention.cli import main
+
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["luxima-retention", *arguments]
+    main(arguments)

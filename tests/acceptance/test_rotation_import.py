@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import forked
 from tests.servers.command import ROOT, Command
 
 STAND_IN = ROOT / "cron" / "logrotate"
@@ -250,12 +251,11 @@ class StandIn:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        program = directory / "luxima-retention"
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m luxima_retention "$@"\n')
-        program.chmod(0o755)
-        self.environment = Command().environment(
-            LUXIMA_RETENTION=str(program), LUXIMA_ROTATION__STATE_DIR=str(directory / "own")
-        )
+        environment = Command().environment(LUXIMA_ROTATION__STATE_DIR=str(directory / "own"))
+        program = forked.program(directory / "luxima-retention", environment)
+        self.environment = {**environment, "LUXIMA_RETENTION": str(program)}
+        #: for whoever closes streams, which a fork would open again
+        self.started = str(forked.starter(directory / "started"))
 
     def config(self, *directives: str) -> Path:
         lines = "\n".join(directives)
@@ -459,7 +459,8 @@ def test_the_stand_in_works_where_its_streams_were_closed(stand_in, closed):
     command = f'"$0" -v -f -s state "$1" {closed}'
     done = subprocess.run(
         ["/bin/sh", "-c", command, str(STAND_IN), str(conf)],
-        cwd=stand_in.directory, env=stand_in.environment, capture_output=True, check=False, timeout=300,
+        cwd=stand_in.directory, env=stand_in.environment | {"LUXIMA_RETENTION": stand_in.started},
+        capture_output=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0
     assert stand_in.names() == ["a.log.1.gz"]
@@ -471,7 +472,7 @@ def test_a_run_works_where_its_streams_were_closed(stand_in, closed):
     conf = stand_in.config("rotate 1", "compress", "postrotate\necho printed; echo printed >&2\nendscript")
     log = stand_in.log()
     program = stand_in.environment["LUXIMA_RETENTION"]
-    run = '"$0" --config conf.toml run log-files --rotate-now'
+    run = f"'{stand_in.started}' --config conf.toml run log-files --rotate-now"
     command = f'"$0" rotation import -o conf.toml "$1" && {run} {closed}'
     done = subprocess.run(
         ["/bin/sh", "-c", command, program, str(conf)],

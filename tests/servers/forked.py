@@ -58,6 +58,22 @@ _LIBRARIES = (
     "yaml",
     "zstandard",
 )
+#: What a shell starts in the command's stead: it hands over all but its standard input.
+_PROGRAM = """\
+#!{python} -IS
+import array, json, os, socket, sys
+told = {{"words": ["luxima_retention", *sys.argv[1:]], "environment": dict(os.environ), "cwd": os.getcwd()}}
+text = json.dumps(told).encode()
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect({template!r})
+    streams = socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [1, 2])
+    connection.sendmsg([len(text).to_bytes({number}, "big")], [streams])
+    connection.sendall(text)
+    status = int(b"".join(iter(lambda: connection.recv(64), b""))[{number}:])
+if status < 0:
+    os.kill(os.getpid(), -status)
+sys.exit(status)
+"""
 #: Parsed by botocore for each client of S3.
 _MODELS = (("s3", "service-2"), ("s3", "endpoint-rule-set-1"), ("s3", "paginators-1"), ("s3", "waiters-2"))
 _LARGEST = 1 << 20
@@ -106,6 +122,26 @@ def run(
     if not status:
         raise subprocess.TimeoutExpired(words, timeout, *streams)
     return subprocess.CompletedProcess(words, int(status), *map(_text, streams))
+
+
+def program(path: Path, environment: Mapping[str, str]) -> Path:
+    """Write a program that is the command, for a script with this environment that closes no stream."""
+    if not forkable(environment):
+        return starter(path)
+    with _lock:
+        template = _template(os.getpid())
+    return _executable(path, _PROGRAM.format(python=sys.executable, template=template, number=_NUMBER))
+
+
+def starter(path: Path) -> Path:
+    """The same by starting Python."""
+    return _executable(path, f'#!/bin/sh\nexec "{sys.executable}" -m luxima_retention "$@"\n')
+
+
+def _executable(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
 
 
 def _text(written: bytes) -> str:
