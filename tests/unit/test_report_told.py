@@ -454,8 +454,8 @@ def test_runs_that_are_missing_at_the_end_have_the_dates_of_their_schedule():
 def test_every_exception_says_who_may_settle_it_and_how():
     told_of = {name.removeprefix("exception ") for name in TEXTS if name.startswith("exception ")}
     assert told_of <= CODES
-    for state in states.STATES.values():
-        for item in state().exceptions:
+    for state in states.STATES:
+        for item in states.state_of(state).exceptions:
             assert all(": " in item["settle"][lang] for lang in ("id", "en"))
 
 
@@ -479,8 +479,9 @@ def test_a_policy_whose_day_of_review_has_passed_is_an_exception():
 
 @pytest.mark.parametrize(("dialect", "mark"), [("comma", ","), ("semicolon", ";")])
 def test_the_csv_opens_in_columns_with_times(dialect, mark):
-    text = as_csv(states.with_exceptions(), dialect)
+    made = states.state_of("with_exceptions")
+    text = as_csv(made, dialect)
     assert text.startswith("\ufeff")
     rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), delimiter=mark))
-    assert len(rows) == len(states.with_exceptions().runs)
+    assert len(rows) == len(made.runs)
     assert (rows[0]["at_wib"], rows[0]["at_utc"]) == ("2026-11-01 02:17:42", "2026-10-31 19:17:42")
