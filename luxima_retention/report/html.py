@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC
+from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
@@ -16,6 +17,9 @@ from luxima_retention.report.appendix import Cell, Kind, appendix
 from luxima_retention.report.minutes import dated, minutes
 from luxima_retention.report.model import Report
 from luxima_retention.report.texts import LIMITS, TEXTS, WIB, called, detailed, number, place, text, valued
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 Row = Mapping[str, Any]
 
@@ -49,16 +53,23 @@ def as_html(report: Report, lang: str) -> str:
 
 def rendered(template: str, values: Mapping[str, Any]) -> str:
     """A page of ours: the template beside this module, with the one style sheet in it."""
+    style = Markup(_read("report.css"))  # noqa: S704 - a file of ours
+    page = _compiled(template).render({**values, "style": style})
+    return _HIDDEN.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", page)
+
+
+@cache
+def _compiled(template: str) -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    here = files("luxima_retention.report")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    style = Markup((here / "report.css").read_text(encoding="utf-8"))  # noqa: S704 - a file of ours
-    source = (here / template).read_text(encoding="utf-8")
-    page = environment.from_string(source).render({**values, "style": style})
-    return _HIDDEN.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", page)
+    return environment.from_string(_read(template))
+
+
+def _read(name: str) -> str:
+    return (files("luxima_retention.report") / name).read_text(encoding="utf-8")
 
 
 def _values(report: Report, lang: str) -> dict[str, Any]:

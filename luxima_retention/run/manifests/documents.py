@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from luxima_retention.core.errors import ConfigurationError
+from luxima_retention.core.foreign import yaml_of
 from luxima_retention.run.manifests.accounts import Account, asks_the_cloud, file_name
 from luxima_retention.run.schedule import Slot
 
@@ -85,9 +86,7 @@ def defaults(settings: Settings) -> str:
 
 def parsed_defaults(settings: Settings) -> Document:
     """The same as data."""
-    import yaml
-
-    found: Document = yaml.safe_load(defaults(settings))
+    found: Document = yaml_of(defaults(settings))
     return found
 
 
