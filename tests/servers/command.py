@@ -88,9 +88,12 @@ class Command:
 
     def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
         """Run beside the test, which ends it."""
+        environment = self.environment(**more)
+        if forked.forkable(environment):
+            return forked.Started(self.module, arguments, environment=environment, cwd=self.cwd)
         return subprocess.Popen(
             [sys.executable, "-m", self.module, *arguments],
-            env=self.environment(**more),
+            env=environment,
             cwd=self.cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

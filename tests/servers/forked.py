@@ -1,9 +1,10 @@
 """The command without the second that Python needs to load modules: forked from a process that has them.
 
-``run()`` of a test process starts one such process, on first use. Each command is a process of its own all
-the same: its arguments, environment, working directory, streams, exit status and death by a signal are those
-of ``python -m luxima_retention``. Modules of ours do not import each other in circles (``test_structure``),
-so that it makes no difference in which order they are loaded.
+``run()`` of a test process starts one such process, on first use; ``Started`` is a command beside the
+test, and ``program()`` one for scripts. Each command is a process of its own all the same: its arguments,
+environment, working directory, streams, exit status and death by a signal are those of ``python -m
+luxima_retention``. Modules of ours do not import each other in circles (``test_structure``), so that it makes
+no difference in which order they are loaded.
 
 What has to be known when Python starts (``PYTHON…``, ``LD_…``, locale, time zone) cannot be given to a fork:
 ``forkable()`` says so, and the caller starts Python instead.
@@ -17,6 +18,7 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import selectors
 import signal
 import socket
@@ -29,6 +31,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module, reload
+from inspect import signature
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -106,22 +109,72 @@ def run(
     Raises:
         subprocess.TimeoutExpired: it took longer, and was killed.
     """
-    words = [module, *arguments]
-    told = {"words": words, "environment": dict(environment), "cwd": str(cwd or Path.cwd())}
-    text = json.dumps(told).encode()
-    with _connected() as connection:
-        out, err = os.pipe(), os.pipe()
-        socket.send_fds(connection, [len(text).to_bytes(_NUMBER, "big")], [out[1], err[1]])
+    out, err = os.pipe(), os.pipe()
+    connection, pid = _ask([module, *arguments], environment, cwd, (out[1], err[1]))
+    with connection:
         for _, written in (out, err):
             os.close(written)
-        connection.sendall(text)
-        pid = int.from_bytes(_exactly(connection, _NUMBER), "big")
         read = _read(pid, (connection.fileno(), out[0], err[0]), timeout)
     status, *streams = (b"".join(parts) for parts in read.values())
-    words = [sys.executable, "-m", *words]
+    words = [sys.executable, "-m", module, *arguments]
     if not status:
         raise subprocess.TimeoutExpired(words, timeout, *streams)
     return subprocess.CompletedProcess(words, int(status), *map(_text, streams))
+
+
+class Started(subprocess.Popen[str]):
+    """The command beside the test; as :class:`subprocess.Popen` with its output, as text, and no input."""
+
+    def __init__(
+        self, module: str, arguments: Sequence[str], *, environment: Mapping[str, str], cwd: Path | None
+    ) -> None:
+        self._asked = [module, *arguments], environment, cwd
+        self._waiting = threading.Lock()
+        super().__init__(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def _execute_child(self, *given: Any) -> None:
+        """Where a Popen forks: the process is the template's child, which tells of its end."""
+        pipes = [*signature(super()._execute_child).bind(*given).arguments.items()]  # type: ignore[misc]
+        ends = {name: end for name, end in pipes if name.startswith(("p2c", "c2p", "err"))}
+        self._connection, self.pid = _ask(*self._asked, (ends["c2pwrite"], ends["errwrite"]))
+        self._child_created = True
+        self._close_pipe_fds(*ends.values())  # type: ignore[attr-defined]
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        self._ended(0)
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        if not self._ended(timeout):
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return self.returncode
+
+    def _ended(self, seconds: float | None) -> bool:
+        """Whether it ends in so many seconds; without a number, whenever that is."""
+        with self._waiting:
+            if self.returncode is None and select.select([self._connection], [], [], seconds)[0]:
+                with self._connection:
+                    self.returncode = int(self._connection.recv(64))
+            return self.returncode is not None
+
+
+def _ask(
+    words: Sequence[str], environment: Mapping[str, str], cwd: Path | None, streams: tuple[int, int]
+) -> tuple[socket.socket, int]:
+    """Have it forked: where its exit status will come from, and its process."""
+    text = json.dumps(
+        {"words": words, "environment": dict(environment), "cwd": str(cwd or Path.cwd())}
+    ).encode()
+    connection = _connected()
+    socket.send_fds(connection, [len(text).to_bytes(_NUMBER, "big")], streams)
+    connection.sendall(text)
+    return connection, int.from_bytes(_exactly(connection, _NUMBER), "big")
 
 
 def program(path: Path, environment: Mapping[str, str]) -> Path:
