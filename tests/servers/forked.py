@@ -7,7 +7,8 @@ luxima_retention``. Modules of ours do not import each other in circles (``test_
 no difference in which order they are loaded.
 
 What has to be known when Python starts (``PYTHON…``, ``LD_…``, locale, time zone) cannot be given to a fork:
-``forkable()`` says so, and the caller starts Python instead.
+``forkable()`` says so, and the caller starts Python instead; or has another process to fork from, which is
+worth its while for a dozen of commands.
 """
 
 from __future__ import annotations
@@ -41,7 +42,19 @@ from luxima_retention.stores import registry
 
 ROOT = Path(__file__).parents[2]
 #: Read by Python, its C library or the loader before the first line of ours.
-_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GCONV_", "OPENSSL_", "SSL_")
+_AT_START = (
+    "PYTHON",
+    "LD_",
+    "LC_",
+    "LANG",
+    "TZ",
+    "MALLOC_",
+    "GCONV_",
+    "OPENSSL_",
+    "SSL_",
+    "FAKETIME",
+    "NO_FAKE",
+)
 #: Loaded by our modules where they need them.
 _LIBRARIES = (
     "boto3",
@@ -171,7 +184,7 @@ def _ask(
     text = json.dumps(
         {"words": words, "environment": dict(environment), "cwd": str(cwd or Path.cwd())}
     ).encode()
-    connection = _connected()
+    connection = _connected(environment)
     socket.send_fds(connection, [len(text).to_bytes(_NUMBER, "big")], streams)
     connection.sendall(text)
     return connection, int.from_bytes(_exactly(connection, _NUMBER), "big")
@@ -182,7 +195,7 @@ def program(path: Path, environment: Mapping[str, str]) -> Path:
     if not forkable(environment):
         return starter(path)
     with _lock:
-        template = _template(os.getpid())
+        template = _template(os.getpid(), frozenset(_at_start(environment).items()))
     return _executable(path, _PROGRAM.format(python=sys.executable, template=template, number=_NUMBER))
 
 
@@ -224,22 +237,24 @@ def _read(pid: int, descriptors: tuple[int, int, int], timeout: float) -> dict[i
     return read
 
 
-def _connected() -> socket.socket:
+def _connected(environment: Mapping[str, str]) -> socket.socket:
     with _lock:
-        path = _template(os.getpid())
+        path = _template(os.getpid(), frozenset(_at_start(environment).items()))
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(path)
     return connection
 
 
 @cache
-def _template(_process: int) -> str:
+def _template(_process: int, at_start: frozenset[tuple[str, str]]) -> str:
     """Start the process that forks, which ends with this one, however that ends; where it is asked."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_AT_START)}
     home = tempfile.TemporaryDirectory(prefix="lux-fork-")
     path = f"{home.name}/s"
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, path],
         cwd=ROOT,
+        env=environment | dict(at_start),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
