@@ -84,7 +84,7 @@ def test_a_bundle_that_would_harm_its_reader_is_refused_in_a_sentence(bundle, na
 
 def test_an_entry_that_never_ends_is_not_read_to_its_end(bundle):
     with (bundle / "ledger.jsonl").open("r+b") as file:
-        file.truncate(1 << 30)
+        file.truncate(1 << 28)  # read whole, it would be told as cut, not as too long
     bundles.write_sums(bundle, bundles.SIGNER)
     done = check(bundle)
     assert (done.returncode, "longer than an entry can be" in done.stderr) == (6, True), done.stderr

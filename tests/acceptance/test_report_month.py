@@ -87,7 +87,7 @@ def month(tmp_path: Path) -> Iterator[Month]:
                 "LUXIMA_REPORT__MINUTES__PLACE": "Jakarta",
                 "LUXIMA_REPORT__MINUTES__NUMBER": "BA-{month}/{year}",
             }
-            command = Command(variables=variables, cwd=tmp_path)
+            command = Command(variables=variables, cwd=tmp_path, many=True)
             done = command("migrate", LUXIMA_DATABASE__OWNER_DSN=database.dsn)
             assert done.returncode == 0, done.stdout + done.stderr
             yield Month(database=database, clock=clock, command=command, archive=archive)

@@ -53,11 +53,13 @@ class Command:
         variables: of its environment.
         cwd: its working directory; ``None`` takes the test's.
         module: what Python runs; :data:`PATIENT` has time for receivers.
+        many: it will run so often that even a library preloaded for it is worth a process to fork from.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     module: str = "luxima_retention"
+    many: bool = False
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("LUXIMA_")}
@@ -73,7 +75,7 @@ class Command:
     ) -> subprocess.CompletedProcess[str]:
         """Run to its end; the result with exit status, stdout and stderr."""
         environment = self.environment(**more)
-        if forked.forkable(environment):
+        if self.many or forked.forkable(environment):
             return forked.run(self.module, arguments, environment=environment, cwd=self.cwd, timeout=timeout)
         return subprocess.run(
             [sys.executable, "-m", self.module, *arguments],
@@ -88,9 +90,12 @@ class Command:
 
     def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
         """Run beside the test, which ends it."""
+        environment = self.environment(**more)
+        if forked.forkable(environment):
+            return forked.Started(self.module, arguments, environment=environment, cwd=self.cwd)
         return subprocess.Popen(
             [sys.executable, "-m", self.module, *arguments],
-            env=self.environment(**more),
+            env=environment,
             cwd=self.cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,12 +1,14 @@
 """The command without the second that Python needs to load modules: forked from a process that has them.
 
-``run()`` of a test process starts one such process, on first use. Each command is a process of its own all
-the same: its arguments, environment, working directory, streams, exit status and death by a signal are those
-of ``python -m luxima_retention``. Modules of ours do not import each other in circles (``test_structure``),
-so that it makes no difference in which order they are loaded.
+``run()`` of a test process starts one such process, on first use; ``Started`` is a command beside the
+test, and ``program()`` one for scripts. Each command is a process of its own all the same: its arguments,
+environment, working directory, streams, exit status and death by a signal are those of ``python -m
+luxima_retention``. Modules of ours do not import each other in circles (``test_structure``), so that it makes
+no difference in which order they are loaded.
 
 What has to be known when Python starts (``PYTHON…``, ``LD_…``, locale, time zone) cannot be given to a fork:
-``forkable()`` says so, and the caller starts Python instead.
+``forkable()`` says so, and the caller starts Python instead; or has another process to fork from, which is
+worth its while for a dozen of commands.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import selectors
 import signal
 import socket
@@ -29,6 +32,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module, reload
+from inspect import signature
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,7 +42,19 @@ from luxima_retention.stores import registry
 
 ROOT = Path(__file__).parents[2]
 #: Read by Python, its C library or the loader before the first line of ours.
-_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GCONV_", "OPENSSL_", "SSL_")
+_AT_START = (
+    "PYTHON",
+    "LD_",
+    "LC_",
+    "LANG",
+    "TZ",
+    "MALLOC_",
+    "GCONV_",
+    "OPENSSL_",
+    "SSL_",
+    "FAKETIME",
+    "NO_FAKE",
+)
 #: Loaded by our modules where they need them.
 _LIBRARIES = (
     "boto3",
@@ -106,22 +122,72 @@ def run(
     Raises:
         subprocess.TimeoutExpired: it took longer, and was killed.
     """
-    words = [module, *arguments]
-    told = {"words": words, "environment": dict(environment), "cwd": str(cwd or Path.cwd())}
-    text = json.dumps(told).encode()
-    with _connected() as connection:
-        out, err = os.pipe(), os.pipe()
-        socket.send_fds(connection, [len(text).to_bytes(_NUMBER, "big")], [out[1], err[1]])
+    out, err = os.pipe(), os.pipe()
+    connection, pid = _ask([module, *arguments], environment, cwd, (out[1], err[1]))
+    with connection:
         for _, written in (out, err):
             os.close(written)
-        connection.sendall(text)
-        pid = int.from_bytes(_exactly(connection, _NUMBER), "big")
         read = _read(pid, (connection.fileno(), out[0], err[0]), timeout)
     status, *streams = (b"".join(parts) for parts in read.values())
-    words = [sys.executable, "-m", *words]
+    words = [sys.executable, "-m", module, *arguments]
     if not status:
         raise subprocess.TimeoutExpired(words, timeout, *streams)
     return subprocess.CompletedProcess(words, int(status), *map(_text, streams))
+
+
+class Started(subprocess.Popen[str]):
+    """The command beside the test; as :class:`subprocess.Popen` with its output, as text, and no input."""
+
+    def __init__(
+        self, module: str, arguments: Sequence[str], *, environment: Mapping[str, str], cwd: Path | None
+    ) -> None:
+        self._asked = [module, *arguments], environment, cwd
+        self._waiting = threading.Lock()
+        super().__init__(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def _execute_child(self, *given: Any) -> None:
+        """Where a Popen forks: the process is the template's child, which tells of its end."""
+        pipes = [*signature(super()._execute_child).bind(*given).arguments.items()]  # type: ignore[misc]
+        ends = {name: end for name, end in pipes if name.startswith(("p2c", "c2p", "err"))}
+        self._connection, self.pid = _ask(*self._asked, (ends["c2pwrite"], ends["errwrite"]))
+        self._child_created = True
+        self._close_pipe_fds(*ends.values())  # type: ignore[attr-defined]
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        self._ended(0)
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        if not self._ended(timeout):
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return self.returncode
+
+    def _ended(self, seconds: float | None) -> bool:
+        """Whether it ends in so many seconds; without a number, whenever that is."""
+        with self._waiting:
+            if self.returncode is None and select.select([self._connection], [], [], seconds)[0]:
+                with self._connection:
+                    self.returncode = int(self._connection.recv(64))
+            return self.returncode is not None
+
+
+def _ask(
+    words: Sequence[str], environment: Mapping[str, str], cwd: Path | None, streams: tuple[int, int]
+) -> tuple[socket.socket, int]:
+    """Have it forked: where its exit status will come from, and its process."""
+    text = json.dumps(
+        {"words": words, "environment": dict(environment), "cwd": str(cwd or Path.cwd())}
+    ).encode()
+    connection = _connected(environment)
+    socket.send_fds(connection, [len(text).to_bytes(_NUMBER, "big")], streams)
+    connection.sendall(text)
+    return connection, int.from_bytes(_exactly(connection, _NUMBER), "big")
 
 
 def program(path: Path, environment: Mapping[str, str]) -> Path:
@@ -129,7 +195,7 @@ def program(path: Path, environment: Mapping[str, str]) -> Path:
     if not forkable(environment):
         return starter(path)
     with _lock:
-        template = _template(os.getpid())
+        template = _template(os.getpid(), frozenset(_at_start(environment).items()))
     return _executable(path, _PROGRAM.format(python=sys.executable, template=template, number=_NUMBER))
 
 
@@ -171,22 +237,24 @@ def _read(pid: int, descriptors: tuple[int, int, int], timeout: float) -> dict[i
     return read
 
 
-def _connected() -> socket.socket:
+def _connected(environment: Mapping[str, str]) -> socket.socket:
     with _lock:
-        path = _template(os.getpid())
+        path = _template(os.getpid(), frozenset(_at_start(environment).items()))
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(path)
     return connection
 
 
 @cache
-def _template(_process: int) -> str:
+def _template(_process: int, at_start: frozenset[tuple[str, str]]) -> str:
     """Start the process that forks, which ends with this one, however that ends; where it is asked."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_AT_START)}
     home = tempfile.TemporaryDirectory(prefix="lux-fork-")
     path = f"{home.name}/s"
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, path],
         cwd=ROOT,
+        env=environment | dict(at_start),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

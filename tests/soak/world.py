@@ -227,7 +227,7 @@ def world(directory: Path) -> Iterator[World]:
                 "LUXIMA_ARCHIVE__RETENTION_DAYS": "400",
                 "LUXIMA_PACE__DUTY_CYCLE": "1",
             }
-            command = Command(variables=variables, cwd=directory)
+            command = Command(variables=variables, cwd=directory, many=True)
             done = command("migrate", LUXIMA_DATABASE__OWNER_DSN=database.dsn)
             assert done.returncode == ExitCode.DONE, done.stdout + done.stderr
             yield World(database=database, clock=clock, command=command, archive=archive)
