@@ -354,7 +354,13 @@ def test_health_answers_a_head_and_a_query(command, start):
     assert daemon.stop() == 0
 
 
-def test_a_run_that_hangs_holds_up_neither_the_end_nor_the_health_page(command, start):
+HANGING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND state = 'idle in transaction' AND now() - xact_start > interval '0.5 s'
+"""
+
+
+def test_a_run_that_hangs_holds_up_neither_the_end_nor_the_health_page(command, database, start):
     last_served(command, timedelta(minutes=5))
     daemon = start(
         command,
@@ -364,7 +370,9 @@ def test_a_run_that_hangs_holds_up_neither_the_end_nor_the_health_page(command, 
         LUXIMA_FAILPOINTS="table.before_delete=sleep:600",
     )
     begun = daemon.expect("run.begun")
-    assert wait_until(lambda: "run.started" in kinds(command)), "".join(daemon.lines)
+    # Before its first batch it would still hear the signal.
+    assert wait_until(lambda: database.execute(HANGING)[0][0]), "".join(daemon.lines)
+    assert "run.started" in kinds(command)
     assert daemon.health()["running"] == ["audit-logs"]
     daemon.process.send_signal(signal.SIGTERM)
     assert wait_until(lambda: daemon.health()["role"] == "stopping")
