@@ -44,15 +44,12 @@ def test_it_says_what_nobody_exports(prometheus_factory):
     )
     first = prometheus_factory()
     server = prometheus_factory(config=config % first.url.removeprefix("http://"))
+    names = f"{server.url}/api/v1/label/__name__/values"
+    assert wait_until(lambda: "up" in requests.get(names, timeout=5).json()["data"])
     run = Command(cwd=ROOT)
-    told = {}
-
-    def known():
-        told.update(run.json("observability", "check", "--prometheus", server.url, code=8))
-        return "up" not in {item["name"] for item in told["missing"]}
-
-    assert wait_until(known)
+    told = run.json("observability", "check", "--prometheus", server.url, code=8)
     missing = {item["name"]: item for item in told["missing"]}
+    assert "up" not in missing
     assert missing["luxima_billing_jobs"]["exported_by"].startswith("each replica of the billing workers")
     assert missing["luxima_retention_limit_seconds"]["exported_by"] == "luxima-retention itself"
     assert "panel Billing Job Queue Status" in missing["luxima_billing_jobs"]["used_by"]
