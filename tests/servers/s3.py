@@ -84,7 +84,7 @@ class S3Server:
             aws_access_key_id=access_key or self.access_key,
             aws_secret_access_key=secret_key or self.secret_key,
             region_name=self.region,
-            config=Config(retries={"max_attempts": 3}, s3={"addressing_style": "path"}),
+            config=Config(user_agent="tests", retries={"max_attempts": 3}, s3={"addressing_style": "path"}),
             **options,
         )
 

@@ -12,6 +12,7 @@ from botocore.awsrequest import AWSResponse
 from hypothesis import given
 from hypothesis import strategies as some
 
+from luxima_retention import __version__
 from luxima_retention.io.listing import rows, take_rows
 from luxima_retention.io.objects import Access, s3_client
 
@@ -40,18 +41,26 @@ class _Raw(io.BytesIO):
         yield self.read()
 
 
-def asked(body):
-    """The page as the client gives it."""
+def asked(body, requests=None):
+    """The page as the client gives it; what it sends is added to ``requests``."""
     access = Access(
         endpoint_url="http://127.0.0.1:9", region="us-east-1", access_key_id="a", secret_access_key="b"
     )
     client = s3_client(access)
     given = AWSResponse("http://127.0.0.1:9", 200, {"content-type": "application/xml"}, _Raw(body))
-    client._endpoint.http_session.send = lambda _: given
+    sent = [] if requests is None else requests
+    client._endpoint.http_session.send = lambda request: (sent.append(request), given)[1]
     try:
         return client.list_objects_v2(Bucket="logs")
     finally:
         client.close()
+
+
+def test_the_access_log_of_a_service_says_who_asked():
+    requests = []
+    asked(page(["a"]), requests)
+    named = requests[0].headers["User-Agent"].decode()
+    assert named.split()[0] == f"luxima-retention/{__version__}"
 
 
 @pytest.fixture(scope="module")
