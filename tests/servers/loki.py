@@ -63,19 +63,23 @@ def run_loki(
         runtime: of ``/runtime_config``; ``None`` where there is no such page.
         limits: by tenant, of ``/config/tenant/v1/limits``; ``None`` for Loki before 3.6.
     """
-    pages = {"/config": config, "/ready": "ready\n"} | ({"/runtime_config": runtime} if runtime else {})
+    pages = {"/config": _text(config), "/ready": "ready\n"}
+    pages |= {"/runtime_config": _text(runtime)} if runtime else {}
 
     def answer(method: str, target: str, headers: Mapping[str, str], _: bytes) -> Answer:
-        page: Any = pages.get(target)
+        page = pages.get(target)
         if target == "/config/tenant/v1/limits" and limits is not None:
             tenant = headers.get("X-Scope-OrgID")
             if not tenant:
                 return Answer(401, b"no org id\n")
-            page = limits.get(tenant, {"retention_period": "0s"})
+            page = _text(limits.get(tenant, {"retention_period": "0s"}))
         if method != "GET" or page is None:
             return Answer(404, b"404 page not found\n")
-        text = page if isinstance(page, str) else yaml.safe_dump(page)
-        return Answer(200, text.encode(), {"Content-Type": "text/plain; charset=utf-8"})
+        return Answer(200, page.encode(), {"Content-Type": "text/plain; charset=utf-8"})
 
     with run_stub(answer) as stub:
         yield stub
+
+
+def _text(page: Mapping[str, Any] | str) -> str:
+    return page if isinstance(page, str) else yaml.dump(page, Dumper=yaml.CSafeDumper)
