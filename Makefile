@@ -40,7 +40,8 @@ long: $(VENV)/.installed  ## other examples and another order, then the random h
 	LUXIMA_TEST_SEEDS=3 $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal tests/unit
 	LUXIMA_TEST_SEEDS=$(SEEDS) $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
 	  --timeout 7200 tests/integration/test_table_guards.py tests/integration/test_table_random.py \
-	  tests/integration/test_loki_random.py tests/integration/test_loki_killed.py
+	  tests/integration/test_loki_random.py tests/integration/test_loki_killed.py \
+	  tests/integration/test_logfiles_kills.py tests/integration/test_notify_channels.py
 
 # A change that no test notices, and that tests/mutants/excused.toml does not excuse, is printed and fails.
 mutants: $(VENV)/.installed  ## change every condition of what decides, and count what the tests notice; takes an hour

@@ -46,46 +46,50 @@ from tests.servers.smtp import Mailbox, run_smtp
 _bucket_numbers = count(1)
 #: Read before the environment is scrubbed.
 OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith("LUXIMA_TEST_")}
+#: `make long`: more versions, examples and seeds.
+LONG = "LUXIMA_TEST_SEEDS" in OUTSIDE
 
-#: What takes longest, first: else the last file of a run may keep one processor busy and others idle. A file
-#: goes to one worker as a whole (``--dist loadfile``), with the servers that it has started.
+#: What takes longest, first: else the last file of a run may keep one processor busy and others idle. What
+#: mostly waits stands apart from what does so too. A file goes to one worker as a whole, with the servers
+#: that it has started (``--dist loadfile``).
 LONGEST = (
     "test_stopping.py",
     "test_schedule_daemon.py",
     "test_loki.py",
     "test_table_guards.py",
-    "test_witness.py",
     "test_loki_shapes.py",
-    "test_notify_channels.py",
     "test_audit_logs.py",
     "test_table_store.py",
+    "test_witness.py",
     "test_demo.py",
     "test_attacks.py",
     "test_prometheus_check.py",
     "test_report_browser.py",
+    "test_notify_channels.py",
     "test_loki_unknown.py",
     "test_rotation.py",
     "test_alert_rules.py",
-    "test_report_pdf.py",
-    "test_loki_services.py",
+    "test_rotation_import.py",
     "test_logfiles_rotate.py",
-    "test_loki_random.py",
+    "test_loki_services.py",
     "test_secrets_search.py",
+    "test_report_pdf.py",
+    "test_loki_random.py",
+    "test_logfiles_kills.py",
     "test_alerts_live.py",
+    "test_bundle_attacks.py",
     "test_bench.py",
     "test_supabase.py",
-    "test_telemetry.py",
     "test_notify_flow.py",
-    "test_logfiles_kills.py",
+    "test_telemetry.py",
+    "test_pid_one.py",
     "test_archive_s3.py",
     "test_notify.py",
     "test_partitions.py",
     "test_loki_killed.py",
-    "test_bundle_attacks.py",
-    "test_rotation_import.py",
     "test_report_month.py",
     "test_traces.py",
-    "test_pid_one.py",
+    "test_bandit.py",
 )
 
 
@@ -123,8 +127,8 @@ def pytest_collection_finish() -> None:
 # A limit of time belongs to hangs (pytest-timeout), not to a machine that others use too.
 hypothesis.settings.register_profile(
     "suite",
-    max_examples=100 if "LUXIMA_TEST_SEEDS" in OUTSIDE else 50,
-    derandomize="LUXIMA_TEST_SEEDS" not in OUTSIDE,
+    max_examples=100 if LONG else 50,
+    derandomize=not LONG,
     database=None,
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
@@ -173,7 +177,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 #: All other tests are on 16, which lies between them.
-_VERSIONS = (15, 16, 18) if "LUXIMA_TEST_SEEDS" in OUTSIDE else (15, 18)
+_VERSIONS = (15, 16, 18) if LONG else (15, 18)
 
 
 @pytest.fixture(scope="session", params=_VERSIONS)

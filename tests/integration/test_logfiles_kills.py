@@ -18,9 +18,11 @@ from luxima_retention.stores.logfiles.folder import Folder
 from luxima_retention.stores.logfiles.journal import Journal, Step
 from luxima_retention.stores.logfiles.rotate import rotate
 from luxima_retention.stores.logfiles.terms import Terms
+from tests.conftest import OUTSIDE
 from tests.integration.logsets import NOW, sets, tree
 
-KILLS = 70
+#: 200 in the long run
+KILLS = int(OUTSIDE.get("LUXIMA_TEST_SEEDS", "40"))
 METHODS = ("rename", "copytruncate", "renamecopy")
 
 

@@ -13,7 +13,7 @@ from luxima_retention.io import failpoints
 from luxima_retention.run.engine import Environment, run_policy
 from luxima_retention.stores.loki.keys import DAY_MS, milliseconds
 from tests.configured import loki_settings, opened_loki
-from tests.conftest import OUTSIDE
+from tests.conftest import LONG, OUTSIDE
 from tests.integration.test_loki_random import POLICY, START, filled
 from tests.servers.s3 import keys_of
 from tests.unit.test_engine import FakeState
@@ -31,7 +31,7 @@ PLACES = (
     "engine.after_act",
 )
 #: ``make long`` tries 200 of them
-SEEDS = range(int(OUTSIDE["LUXIMA_TEST_SEEDS"])) if "LUXIMA_TEST_SEEDS" in OUTSIDE else (0, 6, 12, 28, 53)
+SEEDS = range(int(OUTSIDE["LUXIMA_TEST_SEEDS"])) if LONG else (0, 6, 12, 28, 53)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from luxima_retention.tell.notify import hooks, send
 from luxima_retention.tell.notify.conditions import Memory, Seen, observe
 from luxima_retention.tell.notify.texts import body, plain, subject
 from tests.configured import settings_of
+from tests.conftest import LONG
 from tests.servers import hostile, plane, telegram
 from tests.servers.smtp import run_smtp
 from tests.servers.stub import Answer, run_stub
@@ -459,6 +460,10 @@ def test_a_report_goes_by_mail_within_its_limit_and_is_one_line_in_telegram(bot,
     assert line == "📄 Laporan retensi 2026-10: compliant. s3://reports/2026-10.zip"
 
 
+#: ten times as many in the long run
+OUTCOMES = 1200 if LONG else 120
+
+
 def test_of_many_random_outcomes_none_is_lost_and_only_lost_answers_are_told_twice(bot, tmp_path):
     """Each change is with people within a minute in 99 of 100 runs where the receiver takes it."""
     from random import Random
@@ -468,7 +473,7 @@ def test_of_many_random_outcomes_none_is_lost_and_only_lost_answers_are_told_twi
     chance, at, lost, took = Random(20), NOON, 0, []  # noqa: S311 - outcomes, no secrets
     settings = told_by(tmp_path, **of_bot(bot))
     faults = (telegram.said(429, "Too Many Requests", retry_after=60), Answer(cut=True), Answer(500))
-    for _ in range(250):
+    for _ in range(OUTCOMES):
         at += timedelta(hours=chance.choice((1, 6, 12, 24)))
         fault = chance.random()
         if fault < 0.1:
@@ -485,5 +490,5 @@ def test_of_many_random_outcomes_none_is_lost_and_only_lost_answers_are_told_twi
     memory, inbox = open_store(settings).load()
     assert inbox == []
     assert len(bot.messages) == memory.counter + lost
-    assert memory.counter > 50
+    assert memory.counter > OUTCOMES / 5
     assert sorted(took)[int(len(took) * 0.99)] < 60

@@ -8,14 +8,14 @@ from random import Random
 
 import pytest
 
-from tests.conftest import OUTSIDE
+from tests.conftest import LONG
 from tests.fuzz.mutate import mutants
 from tests.fuzz.targets import check_answer, targets
 
 #: input that once ended with a traceback; `<DEEP>` is nested beyond any reader, `<DIGITS>` a
 #: number beyond what Python reads
 FOUND = json.loads((Path(__file__).parents[1] / "fuzz" / "found.json").read_text())
-CHANGES = 15 if "LUXIMA_TEST_SEEDS" in OUTSIDE else 8
+CHANGES = 15 if LONG else 8
 
 
 @pytest.fixture(autouse=True)

@@ -38,6 +38,7 @@ from luxima_retention.evidence.ledger.verify import (
 )
 from luxima_retention.io.objects import DirectoryPlace
 from tests.configured import settings_of
+from tests.conftest import LONG
 from tests.ledgers import Raw, event
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
@@ -267,7 +268,7 @@ def tampered(draw, entries):
     return kind, at
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if LONG else 150, deadline=None)
 @given(st.data())
 def test_any_tampering_is_found_and_its_place_named(data):
     ledger = filled(9, sealed={3, 9})

@@ -22,6 +22,7 @@ from luxima_retention.tell.notify.conditions import (
     quiet_until,
     tick,
 )
+from tests.conftest import LONG
 
 JAKARTA = ZoneInfo("Asia/Jakarta")
 DAY = 86_400.0
@@ -259,7 +260,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000 if LONG else 300, deadline=None)
 @given(STEPS)
 def test_no_trouble_is_lost_and_nothing_is_told_twice(steps):
     """After each run: what fails has been told, at its worst; what ended is told once."""
