@@ -10,10 +10,10 @@ INSTALL = bin/pip install --quiet --disable-pip-version-check
 LOCK = $(VENV)/bin/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
   --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
-# Four workers, however few processors there are: many tests wait; `make unit` needs no more than processors.
+# Five workers, however few processors there are: many tests wait; `make unit` needs no more than processors.
 # The longest files begin first (tests/conftest.py); a file stays with the worker that has its servers.
 # One order of tests, so that a red run can be repeated.
-PARALLEL = --randomly-seed 1 --numprocesses 4 --dist loadfile --no-loadscope-reorder
+PARALLEL = --randomly-seed 1 --numprocesses 5 --dist loadfile --no-loadscope-reorder
 
 # Hundreds of tests start the command: it would compile every module again each time.
 unexport PYTHONDONTWRITEBYTECODE
