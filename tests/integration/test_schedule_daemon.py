@@ -280,7 +280,9 @@ class Clock:
 
     def __init__(self, directory):
         self.file = directory / "clock"
-        self.variables = {"FAKETIME_TIMESTAMP_FILE": str(self.file), "FAKETIME_NO_CACHE": "1"}
+        # Read once a second: libfaketime reads its file without a lock, and a thread that asks for the time
+        # while another one reads may be told the real one.
+        self.variables = {"FAKETIME_TIMESTAMP_FILE": str(self.file), "FAKETIME_CACHE_DURATION": "1"}
 
     def set(self, *fields):
         seconds = int((datetime(*fields, tzinfo=UTC) - datetime.now(UTC)).total_seconds())
