@@ -620,6 +620,19 @@ def test_check_names_what_differs_and_writes_nothing(tmp_path):
     assert called(tmp_path, "--check").return_value == ExitCode.DONE
 
 
+@pytest.mark.parametrize("arguments", [(), ("--check",)])
+def test_a_secret_that_is_forgotten_removes_no_manifest(tmp_path, arguments):
+    with_settings(tmp_path, '[ledger]\npath = "/var/lib/ledger"\n[prometheus]\nurls = ["http://p:9090"]')
+    assert called(tmp_path).return_value == ExitCode.DONE
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    shutil.rmtree(tmp_path / "secrets")
+    (tmp_path / "secrets").mkdir()
+    refused = called(tmp_path, *arguments)
+    assert isinstance(refused.exception, ConfigurationError)
+    assert "database.dsn is not set" in str(refused.exception)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize(
     "foreign", ["crontab", "base/kustomization.yaml", "base/jobs/audit-logs.yaml", SETTINGS]
 )
