@@ -27,20 +27,14 @@ def command(context: click.Context, *, output: Path, check: bool) -> int:
     Secrets come from secret files or the environment, and become references to Secrets; everything else must
     stand in the settings file, which the pods get. It never overwrites a file that it did not write.
     """
-    from luxima_retention.core.errors import ConfigurationError, ExitCode
+    from luxima_retention.core.errors import ExitCode
     from luxima_retention.run.manifests import SETTINGS, differing, manifests, write
 
     shared: Context = context.obj
     file = shared.configuration.file
     wanted = manifests(shared.configuration)
-    if SETTINGS not in wanted and (output / "base").exists():
-        # More likely a forgotten secret than a cluster that is no more: all of its files would be removed.
-        raise ConfigurationError(
-            f"database.dsn is not set, and {output} holds manifests of a cluster, which needs it",
-            "set LUXIMA_SECRETS_DIR, or remove base/ and chart/ if only the crontab is wanted",
-        )
     if file is not None and file.resolve() == (output / SETTINGS).resolve():
-        del wanted[SETTINGS]
+        wanted.pop(SETTINGS, None)
     names = differing(wanted, output) if check else write(wanted, output)
     for name in names:
         click.echo(name)

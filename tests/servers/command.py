@@ -53,7 +53,7 @@ class Command:
         variables: of its environment.
         cwd: its working directory; ``None`` takes the test's.
         module: what Python runs; :data:`PATIENT` has time for receivers.
-        many: it will run so often that even a library preloaded for it is worth a process to fork from.
+        many: it runs so often that a process of its own to fork from pays, also with another clock.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)

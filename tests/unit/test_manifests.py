@@ -585,6 +585,15 @@ def test_without_a_database_there_is_only_a_crontab(tmp_path):
     assert [name for _, (name, _) in lines_of(made["crontab"])] == ["run", "verify", "check"]
 
 
+def test_settings_that_lie_in_the_directory_of_the_manifests_need_no_database(tmp_path):
+    file = tmp_path / SETTINGS
+    file.parent.mkdir()
+    file.write_text('[ledger]\npath = "/var/lib/ledger"\n[prometheus]\nurls = ["http://p:9090"]')
+    words = ["--config", str(file), "manifests", "--output", str(tmp_path)]
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert (done.return_value, done.stdout) == (ExitCode.DONE, "crontab\n")
+
+
 def test_without_anything_to_run_nothing_is_written(tmp_path):
     with pytest.raises(ConfigurationError, match="nothing is scheduled"):
         manifests(with_settings(tmp_path, "", {}))

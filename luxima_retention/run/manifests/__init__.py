@@ -198,9 +198,19 @@ def _placed(document: Document) -> Document:
 
 
 def differing(wanted: Mapping[str, str], directory: Path) -> list[str]:
-    """The names of files that are missing, differ, or were written for settings that are no more."""
+    """The names of files that are missing, differ, or were written for settings that are no more.
+
+    Raises:
+        ConfigurationError: no job is wanted where there are some: a secret was forgotten, most likely.
+    """
+    left = list(_left_over(wanted, directory))
+    if left and set(wanted) == {"crontab"}:
+        raise ConfigurationError(
+            f"database.dsn is not set: the {len(left)} jobs in {directory}/base/jobs would be removed",
+            "set LUXIMA_SECRETS_DIR or LUXIMA_DATABASE__DSN, or remove them yourself",
+        )
     different = [name for name, text in wanted.items() if _content(directory / name) != text]
-    return sorted({*different, *_left_over(wanted, directory)})
+    return sorted({*different, *left})
 
 
 def write(wanted: Mapping[str, str], directory: Path) -> list[str]:
@@ -210,7 +220,7 @@ def write(wanted: Mapping[str, str], directory: Path) -> list[str]:
         The names of the files that were written or removed.
 
     Raises:
-        ConfigurationError: a file stands there that was not written here; nothing was written.
+        ConfigurationError: as :func:`differing`, or a file there was not written here; nothing was written.
     """
     names = differing(wanted, directory)
     for name in names:
